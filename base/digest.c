@@ -1,0 +1,155 @@
+#include "base/digest.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define READ_BYTES ((size_t)128 * 1024)
+
+struct hasher {
+    EVP_MD *sha256; /* fetched once: a fetch costs more than hashing a small file */
+    EVP_MD_CTX *ctx;
+    uint64_t size;
+    unsigned char *space; /* READ_BYTES for digest_of_fd(), made when first needed */
+};
+
+/* SHA-256 cannot fail for its input: this is memory, or an OpenSSL that was set up without it. */
+static _Noreturn void no_sha256(void)
+{
+    fputs("kiln: OpenSSL does not give SHA-256; look at its configuration (openssl list "
+          "-digest-algorithms)\n",
+          stderr);
+    abort();
+}
+
+struct hasher *hasher_new(void)
+{
+    struct hasher *hasher = mem_zalloc(1, sizeof(*hasher));
+    hasher->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    hasher->ctx = EVP_MD_CTX_new();
+    if (!hasher->sha256 || !hasher->ctx)
+        no_sha256();
+    return hasher;
+}
+
+void hasher_free(struct hasher *hasher)
+{
+    if (!hasher)
+        return;
+    EVP_MD_CTX_free(hasher->ctx);
+    EVP_MD_free(hasher->sha256);
+    free(hasher->space);
+    free(hasher);
+}
+
+void hasher_start(struct hasher *hasher)
+{
+    if (EVP_DigestInit_ex2(hasher->ctx, hasher->sha256, NULL) != 1)
+        no_sha256();
+    hasher->size = 0;
+}
+
+void hasher_add(struct hasher *hasher, const void *bytes, size_t n)
+{
+    if (EVP_DigestUpdate(hasher->ctx, bytes, n) != 1)
+        no_sha256();
+    hasher->size += n;
+}
+
+struct digest hasher_end(struct hasher *hasher)
+{
+    struct digest digest = {.size = hasher->size};
+    if (EVP_DigestFinal_ex(hasher->ctx, digest.hash, NULL) != 1)
+        no_sha256();
+    return digest;
+}
+
+struct digest digest_of(const void *bytes, size_t n)
+{
+    struct digest digest = {.size = n};
+    if (!SHA256(n ? bytes : "", n, digest.hash))
+        no_sha256();
+    return digest;
+}
+
+int digest_of_fd(struct hasher *hasher, int fd, struct digest *out, struct err *err)
+{
+    if (!hasher->space)
+        hasher->space = mem_alloc(READ_BYTES);
+    hasher_start(hasher);
+    for (off_t at = 0;;) {
+        ssize_t n = pread(fd, hasher->space, READ_BYTES, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_sys(err, errno, "cannot read the file to hash it");
+        if (n == 0)
+            break;
+        hasher_add(hasher, hasher->space, (size_t)n);
+        at += n;
+    }
+    *out = hasher_end(hasher);
+    return 0;
+}
+
+bool digest_eq(const struct digest *a, const struct digest *b)
+{
+    return a->size == b->size && !memcmp(a->hash, b->hash, DIGEST_BYTES);
+}
+
+bool digest_is_null(const struct digest *digest)
+{
+    return digest_eq(digest, &(struct digest){.size = 0});
+}
+
+void digest_hex(const struct digest *digest, char hex[DIGEST_HEX + 1])
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < DIGEST_BYTES; i++) {
+        hex[2 * i] = digits[digest->hash[i] >> 4];
+        hex[2 * i + 1] = digits[digest->hash[i] & 15];
+    }
+    hex[DIGEST_HEX] = '\0';
+}
+
+/* -1 when it is not a lower-case hexadecimal digit. */
+static int nibble(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return -1;
+}
+
+bool digest_parse(const char *hex, uint64_t size, struct digest *out)
+{
+    struct digest digest = {.size = size};
+    for (size_t i = 0; i < DIGEST_BYTES; i++) {
+        int high = nibble(hex[2 * i]);
+        if (high < 0)
+            return false;
+        int low = nibble(hex[2 * i + 1]);
+        if (low < 0)
+            return false;
+        digest.hash[i] = (uint8_t)(high << 4 | low);
+    }
+    if (hex[DIGEST_HEX] != '\0')
+        return false;
+    *out = digest;
+    return true;
+}
+
+int digest_cmp(const struct digest *a, const struct digest *b)
+{
+    int order = memcmp(a->hash, b->hash, DIGEST_BYTES);
+    if (order)
+        return order;
+    return (a->size > b->size) - (a->size < b->size);
+}

@@ -1,0 +1,116 @@
+/*
+ * config.h - kiln.json as an immutable pipeline whose every value knows where it was written.
+ *
+ * A struct config owns all it points to (one arena) and is freed by config_free(); it never changes after loading, so any thread may read
+ * it. Names follow INTERFACES: keys of a step, defaults, generate. Errors are ERR_CONFIG and read "kiln.json:12:7: step "test": reason; remedy".
+ */
+#ifndef KILN_CONFIG_CONFIG_H
+#define KILN_CONFIG_CONFIG_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/glob.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Where a value begins: 1-based, columns in characters as editors count them. line 0 = nowhere (a default). */
+struct config_pos {
+    uint32_t line, column;
+};
+
+struct config_text {
+    const char *text;
+    struct config_pos pos;
+};
+
+struct config_env {
+    const char *name, *value;
+    struct config_pos pos;
+};
+
+enum config_runner { CONFIG_RUNNER_HOST };
+
+struct config_step {
+    struct config_text name;
+    const char *description; /* NULL when there is none */
+
+    /* run: a string becomes {"/bin/sh", "-ec", text}; run_text is what to show for either form */
+    const char *const *argv; /* NULL terminated */
+    size_t n_argv;
+    const char *run_text;
+
+    bool has_inputs;                  /* false: the whole project */
+    const struct config_text *inputs; /* as written, in order; checked: compile into a glob set */
+    size_t n_inputs;
+    const struct config_text *outputs; /* normalised relative paths, sorted, disjoint across all steps */
+    size_t n_outputs;
+    const uint32_t *needs; /* indices of steps, sorted by name, no duplicates */
+    size_t n_needs;
+    const struct config_env *env; /* sorted by name, defaults merged in, the step's own winning */
+    size_t n_env;
+    const struct config_text *pass_env; /* sorted by name, defaults merged in */
+    size_t n_pass_env;
+
+    enum config_runner runner;
+    const char *cwd;     /* normalised, "" is the project's root */
+    uint64_t timeout_ms; /* 0 = none */
+    uint32_t retries;
+    bool cache; /* false = always run */
+    bool hook;
+};
+
+/* A pipeline made by a program: its standard output is the kiln.json to use. */
+struct config_generate {
+    struct config_text run; /* pos of the block */
+    const char *const *argv; /* as in config_step */
+    size_t n_argv;
+    const char *run_text;
+    bool has_inputs;
+    const struct config_text *inputs;
+    size_t n_inputs;
+    const struct config_env *env;
+    size_t n_env;
+    const struct config_text *pass_env;
+    size_t n_pass_env;
+};
+
+struct config {
+    struct arena arena;
+    const char *path; /* the file, absolute: where to point an editor */
+    const char *shown; /* the same as shown in messages: relative to the root where it lies there */
+    const char *root; /* the project's folder, absolute, symbolic links resolved */
+    const char *name; /* "name", or the root's last component */
+    uint32_t jobs;    /* 0 = as many as there are processors */
+    const struct config_step *steps; /* in the order written */
+    size_t n_steps;
+    const uint32_t *order; /* indices of steps, topological; ties as written */
+    const struct config_generate *generate; /* NULL for a written pipeline; then n_steps is 0 */
+};
+
+/* Finds kiln.json: from directory start upwards to the git root (or the file system's, outside of git). *path is new, or NULL with return 0
+ * when there is none. */
+int config_find(const char *start, char **path, struct err *err) MUST_CHECK;
+
+/* Loads the file. root_override NULL: the project is the file's folder; else that directory (an external kiln.json). */
+int config_load(const char *path, const char *root_override, struct config **out, struct err *err) MUST_CHECK;
+
+/* The same from n bytes of text; path and root as above, path is where messages point. from_generator: text came from a "generate"
+ * program, so another "generate" in it is an error. */
+int config_parse(const char *text, size_t n, const char *path, const char *root, bool from_generator, struct config **out,
+                 struct err *err) MUST_CHECK;
+
+void config_free(struct config *config);
+
+/* The index of the step of that name, or -1. */
+int64_t config_step_index(const struct config *config, const char *name);
+
+/* "kiln.json:12:7: step "test"" for messages about a step found later (a missing input, say). */
+void config_where(const struct config *config, const struct config_step *step, struct config_pos pos, struct buf *out);
+
+/* The JSON Schema (draft 2020-12) of kiln.json, NUL terminated, made from the same key table that the parser checks by. */
+void config_schema(struct buf *out);
+
+#endif

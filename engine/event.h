@@ -1,0 +1,163 @@
+/*
+ * event.h - the one ordered event stream: what happened, as plain data. Views fold it and know nothing else.
+ *
+ * The engine emits every event on the loop thread, in order, to each subscriber. All strings and arrays of an event are borrowed and valid only during the call; a view
+ * copies what it keeps. Output itself is not in the stream: step.log says which bytes of which spool file are new, and who shows them reads them.
+ *
+ * Field names and meanings are those of INTERFACES ("NDJSON events"); event_json() writes that form, event_parse() reads it back, so a recorded run
+ * can be replayed into the same views.
+ */
+#ifndef KILN_ENGINE_EVENT_H
+#define KILN_ENGINE_EVENT_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define EVENT_SCHEMA 1
+
+enum event_type {
+    EVENT_RUN_STARTED,
+    EVENT_STEP_QUEUED,
+    EVENT_STEP_STARTED,
+    EVENT_STEP_LOG,
+    EVENT_STEP_FINISHED,
+    EVENT_RUN_FINISHED,
+    EVENT_WATCH_CHANGED,
+    EVENT_WATCH_IDLE,
+    EVENT_WATCH_DEGRADED,
+    EVENT_PIPELINE_LOADED, /* the pipeline was (re)loaded: steps, their descriptions and needs */
+    EVENT_NOTICE,          /* a sentence for the person: a broken kiln.json while watching, a read-only cache ... */
+    EVENT_N
+};
+
+enum reason_kind {
+    REASON_NEW,
+    REASON_FILE,
+    REASON_COMMAND,
+    REASON_ENV,
+    REASON_UPSTREAM,
+    REASON_SETTINGS,
+    REASON_FORCED,
+    REASON_EVICTED,
+    REASON_FAILED,
+    REASON_TAINTED,
+    REASON_UNCACHEABLE,
+    REASON_N
+};
+
+struct reason {
+    enum reason_kind kind;
+    const char *subject; /* path, variable, setting; NULL where the kind says it all */
+    const char *step;    /* REASON_UPSTREAM: whose output it is; else NULL */
+    const char *old;     /* digest (files: 64 hex), value or text; NULL = was not there */
+    const char *now;     /* NULL = is not there any more */
+};
+
+enum step_status { STEP_PASSED, STEP_CACHED, STEP_FAILED, STEP_SKIPPED, STEP_CANCELLED, STEP_STATUS_N };
+enum run_status { RUN_PASSED, RUN_FAILED, RUN_CANCELLED, RUN_STATUS_N };
+
+struct event_output {
+    const char *path;
+    const char *digest; /* 64 hex */
+    uint64_t bytes;
+};
+
+struct event_step_info {
+    const char *name;
+    const char *description; /* or NULL */
+    const char *command;     /* as shown to people */
+    const char *const *needs;
+    size_t n_needs;
+};
+
+struct event {
+    enum event_type type;
+    uint64_t seq;     /* 1, 2, ... in this stream */
+    uint64_t time_ns; /* CLOCK_REALTIME */
+    const char *run;  /* the run's id; NULL for events outside of any run */
+    const char *step; /* step.*: its name */
+    union {
+        struct {
+            const char *version, *pipeline, *root, *trigger; /* trigger: command, watch, hook, api */
+            const char *const *steps;                        /* topological */
+            size_t n_steps;
+            uint32_t jobs;
+        } run_started;
+        struct {
+            const char *key; /* 64 hex */
+            const char *runner;
+            uint32_t attempt; /* from 1 */
+            int64_t pid;
+            const struct reason *reasons;
+            size_t n_reasons;  /* in the array */
+            size_t all_reasons; /* found in all */
+            const char *log;   /* path of the spool file */
+        } started;
+        struct {
+            int stream; /* 1 stdout, 2 stderr */
+            uint64_t offset, n; /* in the spool file */
+            const char *log;
+        } log;
+        struct {
+            enum step_status status;
+            int exit_code; /* -1 when there is none */
+            int signal;    /* 0 when there is none */
+            bool timed_out, tainted;
+            uint64_t duration_ms;
+            const char *key;    /* NULL when it was never known */
+            const char *source; /* cached: "local", "remote"; else NULL */
+            const char *error;  /* why it could not run or its result not be kept; skipped: because of whom; NULL */
+            uint64_t saved_ms;  /* cached: how long it took when it ran */
+            const struct event_output *outputs;
+            size_t n_outputs;
+        } finished;
+        struct {
+            enum run_status status;
+            uint64_t duration_ms;
+            uint32_t passed, cached, failed, skipped, cancelled;
+        } run_finished;
+        struct {
+            const char *const *paths; /* the first 100 */
+            size_t n_paths;
+            uint64_t count;
+            uint64_t epoch, tick;
+        } changed;
+        struct {
+            const char *reason;
+        } degraded;
+        struct {
+            const char *name, *root;
+            const struct event_step_info *steps; /* topological */
+            size_t n_steps;
+            bool watching;
+        } pipeline;
+        struct {
+            const char *level; /* "info", "warning", "error" */
+            const char *text;  /* may have several lines */
+        } notice;
+    } u;
+};
+
+typedef void event_cb(void *ctx, const struct event *event);
+
+/* "run.started", "file", "passed": the names of INTERFACES. */
+const char *event_type_name(enum event_type type);
+const char *reason_kind_name(enum reason_kind kind);
+const char *step_status_name(enum step_status status);
+const char *run_status_name(enum run_status status);
+
+/* Adds the event as one line of JSON with its newline. data: for step.log, the n bytes of output read from the spool (NULL leaves "data" out and writes "bytes" and "log" instead, as run
+ * records have it). */
+void event_json(const struct event *event, const char *data, struct buf *out);
+/* Reads one line back; strings and arrays go into the arena. A line that is no event of ours is ERR_CORRUPT; unknown fields are passed over. */
+int event_parse(const char *line, size_t n, struct arena *arena, struct event *out, struct err *err) MUST_CHECK;
+
+/* "file src/a.c 9f2c41 -> c41d07", "env CC gcc -> clang", "command changed ...": one reason for people, in one line. */
+void reason_text(const struct reason *reason, struct buf *out);
+
+#endif

@@ -1,0 +1,68 @@
+/*
+ * watch.h - what changed below a set of directories, with a clock: raw inotify(7) on a libuv loop.
+ *
+ * The clock is (epoch, tick), never time. Each event moves the tick; losing events (queue overflow, unmount, the root replaced) begins a new epoch, after which the
+ * owner must look at everything again. A barrier is a cookie file made in a private directory watched by the same inotify descriptor: the queue is in order, so when the
+ * cookie is seen, every change that was finished before the barrier was asked for has been reported.
+ *
+ * The watch knows directories by the ids of its owner (dense small integers). It reports names, not meanings: the owner decides what to stat. Where the kernel refuses a watch (fs.inotify.max_user_watches), the directory
+ * is polled instead and that is announced once.
+ *
+ * Ownership: opaque; watch_close() closes its handles on the loop and frees it after its callback. Loop thread only.
+ */
+#ifndef KILN_WATCH_WATCH_H
+#define KILN_WATCH_WATCH_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct watch;
+
+struct watch_clock {
+    uint64_t epoch, tick;
+};
+
+struct watch_callbacks {
+    /* Something happened to entry name of directory dir (created, removed, moved, written, attributes). name NULL: to the directory itself or to
+     * an unknown part of it. is_dir as the kernel says. */
+    void (*entry)(void *ctx, uint32_t dir, const char *name, bool is_dir, uint64_t tick);
+    /* Events were lost: a new epoch has begun and everything must be looked at again. reason: "queue overflow", "root replaced", "unmounted" ... */
+    void (*rescan)(void *ctx, const char *reason, struct watch_clock clock);
+    /* Said once per kind: n directories can't be watched and are polled; reason has the limit and the remedy. */
+    void (*degraded)(void *ctx, const char *reason);
+    /* The root directory itself was removed or moved away. */
+    void (*root_gone)(void *ctx);
+};
+
+struct watch_options {
+    const char *root;       /* absolute; ids' paths are relative to it */
+    const char *cookie_dir; /* an existing private directory outside the working tree (XDG_RUNTIME_DIR or the cache) */
+    uint64_t poll_ms;       /* interval for polled directories; 0 = 1000 */
+    size_t max_watches;     /* 0 = no limit but the kernel's; for tests of polling */
+};
+
+int watch_new(uv_loop_t *loop, const struct watch_options *options, const struct watch_callbacks *callbacks, void *ctx,
+              struct watch **out, struct err *err) MUST_CHECK;
+void watch_close(struct watch *watch, void (*closed)(void *ctx), void *ctx);
+
+/* Watches (or polls) the directory; call it before reading the directory. Calling it again for an id renews the watch at that path. A directory that is already gone is no error: the
+ * entry callback for its parent tells. */
+void watch_add(struct watch *watch, uint32_t dir, const char *path);
+void watch_remove(struct watch *watch, uint32_t dir);
+
+typedef void watch_barrier_cb(void *ctx, struct watch_clock clock);
+/* Calls back on the loop once everything that happened before this call has been reported. When the cookie can't be made or does not come within 2 s, a new epoch is begun (rescan)
+ * and the barrier is answered with it. */
+void watch_barrier(struct watch *watch, watch_barrier_cb *cb, void *ctx);
+struct watch_clock watch_clock_now(const struct watch *watch);
+
+struct watch_counts {
+    uint64_t watched, polled, events;
+};
+struct watch_counts watch_counts(const struct watch *watch);
+
+#endif
