@@ -1,7 +1,7 @@
 /*
  * digest.h - SHA-256 digests with the size of what they name, as REAPI has them (FIPS 180-4, through OpenSSL EVP).
  *
- * struct digest is a plain value. A hasher belongs to one thread at a time.
+ * struct digest is a plain value. A hasher belongs to one thread at a time. An OpenSSL without SHA-256 aborts.
  */
 #ifndef KILN_BASE_DIGEST_H
 #define KILN_BASE_DIGEST_H

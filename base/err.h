@@ -41,7 +41,8 @@ int err_set(struct err *err, enum err_kind kind, const char *format, ...)
 /* As err_set with ERR_SYSTEM, and appends ": " and the description of errnum; returns -ERR_SYSTEM. */
 int err_sys(struct err *err, int errnum, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Puts the formatted words and ": " before the message; returns the code of the error held. */
+/* Puts the formatted words and ": " before the message; returns the code of the error held (0 when there is none;
+ * -ERR_SYSTEM for a NULL err, whose code nobody knows: keep the code yourself where NULL may come). */
 int err_wrap(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Moves the error of from to to, replacing what to held; from is left empty; returns its code. */
 int err_move(struct err *to, struct err *from);

@@ -18,16 +18,18 @@
 int file_read(const char *path, size_t max, struct buf *buf, struct err *err) MUST_CHECK;
 /* The same from an open descriptor, from its current place; name is for the message. */
 int file_read_fd(int fd, const char *name, size_t max, struct buf *buf, struct err *err) MUST_CHECK;
-/* Writes all n bytes, past EINTR and short writes; returns 0, or -1 with errno. */
+/* Writes all n bytes, past EINTR, short writes and, by waiting, EAGAIN; returns 0, or -1 with errno. */
 int file_write_all(int fd, const void *bytes, size_t n) MUST_CHECK;
 /* Replaces path in one step: a temporary name beside it, then rename. No fsync: integrity, not durability. */
 int file_write_atomic(const char *path, const void *bytes, size_t n, mode_t mode, struct err *err) MUST_CHECK;
-/* Makes the directory and its missing parents (existing is fine). */
+/* Makes the directory and its missing parents (existing is fine); the parents can be entered whatever mode says. */
 int file_mkdirs(const char *path, mode_t mode, struct err *err) MUST_CHECK;
-/* Removes name below dirfd, whatever it is, directories with all they hold; never follows a link; absent is fine. */
+/* Removes name below dirfd (AT_FDCWD is fine), whatever it is, directories with all they hold; never follows a link at
+ * name's last component or below, never empties a mount; unlocks directories of the caller that forbid it; any depth; absent
+ * is fine. Stops at the first failure. A name whose last component is empty, "." or ".." is refused (EINVAL). */
 int file_remove_tree(int dirfd, const char *name, struct err *err) MUST_CHECK;
 
-/* Joins two paths with one slash; b alone when it is absolute or a is "". */
+/* Joins two paths with one slash; b alone when it is absolute or a is "", a alone when b is "". */
 char *path_join(const char *a, const char *b);
 /* Normalises a relative path by its text: "./a//b/../c/" -> "a/c", "." -> "". NULL when it is absolute or leads out ("..", "a/../.."). */
 char *path_normalize(const char *path);

@@ -5,7 +5,10 @@
  * decides, as in gitignore(5) with the sense turned round (a pattern includes). Differences from .gitignore, because these lists name
  * inputs: every pattern is anchored at the project's root unless it starts with two stars and a slash; a pattern that names a
  * directory takes all below it; a '!' pattern that names a directory removes all below it. '*' and '?' do not match '/', '**' as a whole
- * component does, [a-z] and [!a-z] are classes, '\' takes the next character as it is.
+ * component does, [a-z], [!a-z] and [[:alpha:]] are classes, '\' takes the next character as it is; '?' and a class take one
+ * UTF-8 character. As in gitignore(5), a slash at the end makes a pattern match directories only: "dir/" takes what is below
+ * dir, and not a file or symbolic link of that name. "./" and "//" say nothing; "a/.." is resolved by its text. Matching
+ * costs at most the pattern's length times the path's.
  *
  * Ownership: opaque, glob_set_free(). Immutable once compiled, so it may be read by any thread.
  */

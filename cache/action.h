@@ -1,8 +1,10 @@
 /*
- * action.h - what a step is (Command, Action) and what it gave (ActionResult), as canonical REAPI v2 messages.
+ * action.h - what a step is (Command, Action) and what it gave (ActionResult), as canonical REAPI
+ * v2 messages.
  *
- * The digest of the encoded Action is the step's content key, locally and remotely. Plain data in and out: structs of the caller's, strings
- * borrowed when encoding, from the arena when decoding. Any thread.
+ * The digest of the encoded Action is the step's content key, locally and remotely. Plain data in
+ * and out: structs of the caller's, strings borrowed when encoding, from the arena when decoding.
+ * Any thread.
  */
 #ifndef KILN_CACHE_ACTION_H
 #define KILN_CACHE_ACTION_H
@@ -33,7 +35,8 @@ struct action_command {
 };
 
 void action_command_encode(const struct action_command *command, struct buf *out);
-int action_command_decode(const void *bytes, size_t n, struct arena *arena, struct action_command *out, struct err *err) MUST_CHECK;
+int action_command_decode(const void *bytes, size_t n, struct arena *arena,
+                          struct action_command *out, struct err *err) MUST_CHECK;
 
 /* Encodes the Action; its digest is the content key. salt may be NULL. */
 void action_encode(const struct digest *command, const struct digest *input_root, const char *salt,
@@ -61,15 +64,18 @@ struct action_result {
     struct action_output *outputs; /* any order; encoded sorted by path within each kind */
     size_t n_outputs;
     struct digest stdout_digest, stderr_digest; /* null = nothing was written */
-    struct action_chunk *chunks;                /* how both streams interleave; empty when just one has bytes */
+    struct action_chunk *chunks; /* how both streams interleave; empty when just one has bytes */
     size_t n_chunks;
     uint64_t start_ns, end_ns; /* CLOCK_REALTIME of the execution */
     const char *worker;        /* who ran it, for people; may be NULL */
 };
 
-/* The chunk list goes into execution_metadata.auxiliary_metadata as type "kiln.LogOrder", varints stream/length in turn. */
+/* The chunk list goes into execution_metadata.auxiliary_metadata as type "kiln.LogOrder", varints
+ * stream/length in turn. */
 void action_result_encode(const struct action_result *result, struct buf *out);
-/* ERR_CORRUPT when malformed, a digest is no SHA-256, or a path is absolute, not normalised or leads out. */
-int action_result_decode(const void *bytes, size_t n, struct arena *arena, struct action_result *out, struct err *err) MUST_CHECK;
+/* ERR_CORRUPT when malformed, a digest is no SHA-256, or a path is absolute, not normalised or
+ * leads out. */
+int action_result_decode(const void *bytes, size_t n, struct arena *arena,
+                         struct action_result *out, struct err *err) MUST_CHECK;
 
 #endif

@@ -1,17 +1,21 @@
 /*
- * cache.h - the disk cache: content by digest, action results by key, in Bazel's layout below a versioned root.
+ * cache.h - the disk cache: content by digest, action results by key, in Bazel's layout below a
+ * versioned root.
  *
- *     <path>/v1/cas/xx/<sha256>   content, 0444 (0555 never: the executable bit is the tree's, not the blob's)
- *     <path>/v1/ac/xx/<sha256>    encoded ActionResult of the Action with that digest
+ *     <path>/v1/cas/xx/<sha256>   content, 0444 (executable is the tree's bit, not the blob's)
+ *     <path>/v1/ac/xx/<sha256>    encoded ActionResult of the Action with that digest, sealed
+ *                                 (see cache_blob.c)
  *     <path>/v1/tmp/              being written; whatever is old here is an orphan and is swept
- *     <path>/v1/bad/              blobs that did not hold what they claimed, moved aside for a look
+ *     <path>/v1/bad/              what did not hold what it claimed, moved aside for a look
  *     <path>/v1/lock              flock: shared by every user, exclusive for clear and gc
  *
- * Integrity, not durability: written to tmp with O_EXCL while hashed, then renamed, no fsync; verified (size and SHA-256) on every copy out; what
- * does not verify is moved to bad/ and counts as absent. The action result is the commit: it is put after all that it names.
+ * Integrity, not durability: written to tmp with O_EXCL while hashed, then renamed, no fsync;
+ * verified (size and SHA-256) on every copy out; what does not verify is moved to bad/ and counts
+ * as absent. The action result is the commit: it is put after all that it names.
  *
- * All functions may be called from any thread on the same handle (it is immutable but for atomic counters). A cache that cannot be written (read-only,
- * full disk) still serves reads; puts fail with ERR_SYSTEM.
+ * All functions may be called from any thread on the same handle (it is immutable but for atomic
+ * counters). A cache that cannot be written (read-only, full disk) still serves reads; puts fail
+ * with ERR_SYSTEM.
  */
 #ifndef KILN_CACHE_CACHE_H
 #define KILN_CACHE_CACHE_H
@@ -27,40 +31,54 @@
 
 struct cache;
 
-/* Where the cache lies: $KILN_CACHE_DIR, else $XDG_CACHE_HOME/kiln, else $HOME/.cache/kiln. New string, or NULL. */
+/* Where the cache lies: $KILN_CACHE_DIR, else $XDG_CACHE_HOME/kiln, else $HOME/.cache/kiln. New
+ * string, or NULL. */
 char *cache_default_path(void);
 
-/* Opens (and makes, when missing) the cache at path and takes the shared lock. A cache that can't be made or written is opened read-only with
- * *read_only set (the reason is then in err's text with return 0, so that the caller can say it once); one that can't even be read is an error. */
+/* Opens (and makes, when missing) the cache at path and takes the shared lock. A cache that can't
+ * be made or written is opened read-only with *read_only set (the reason is then in err's text with
+ * return 0, so that the caller can say it once and release it); one that can't even be read is an
+ * error. Waits while another kiln clears the cache. */
 int cache_open(const char *path, struct cache **out, bool *read_only, struct err *err) MUST_CHECK;
 void cache_close(struct cache *cache);
 const char *cache_path(const struct cache *cache);
 
 enum cache_answer { CACHE_MISS, CACHE_HIT };
 
-/* Stores bytes / what the descriptor holds from offset 0 for size bytes, or to its end for UINT64_MAX; *out is its digest. Already there = done (and touched). */
-int cache_put(struct cache *cache, const void *bytes, size_t n, struct digest *out, struct err *err) MUST_CHECK;
-int cache_put_fd(struct cache *cache, int fd, uint64_t size, struct digest *out, struct err *err) MUST_CHECK;
+/* Stores bytes / what the descriptor holds from offset 0 for size bytes, or to its end for
+ * UINT64_MAX; *out is its digest. Already there = done (and touched). ERR_SYSTEM when it cannot be
+ * written, or read; ERR_CORRUPT when the file ends before size. */
+int cache_put(struct cache *cache, const void *bytes, size_t n, struct digest *out,
+              struct err *err) MUST_CHECK;
+int cache_put_fd(struct cache *cache, int fd, uint64_t size, struct digest *out,
+                 struct err *err) MUST_CHECK;
 bool cache_has(const struct cache *cache, const struct digest *digest);
 /* Reads a blob into buf, verified; more than max bytes is an error. */
-int cache_get(struct cache *cache, const struct digest *digest, size_t max, struct buf *buf, enum cache_answer *answer,
-              struct err *err) MUST_CHECK;
-/* Opens a blob for reading without verifying it (its size is checked); *fd is the caller's. For logs. */
-int cache_open_blob(struct cache *cache, const struct digest *digest, int *fd, enum cache_answer *answer, struct err *err) MUST_CHECK;
-/* Makes the file name below dirfd with the blob's content, verified while copying: a temporary name beside it, then rename over what is there.
- * A copy, never a link into the cache. */
-int cache_copy_out(struct cache *cache, const struct digest *digest, int dirfd, const char *name, bool executable,
-                   enum cache_answer *answer, struct err *err) MUST_CHECK;
+int cache_get(struct cache *cache, const struct digest *digest, size_t max, struct buf *buf,
+              enum cache_answer *answer, struct err *err) MUST_CHECK;
+/* Opens a blob for reading without verifying it (its size is checked); *fd is the caller's. For
+ * logs. */
+int cache_open_blob(struct cache *cache, const struct digest *digest, int *fd,
+                    enum cache_answer *answer, struct err *err) MUST_CHECK;
+/* Makes the file name in the directory dirfd with the blob's content, verified while copying: a
+ * temporary name beside it, then rename over what is there. A copy, never a link into the cache. */
+int cache_copy_out(struct cache *cache, const struct digest *digest, int dirfd, const char *name,
+                   bool executable, enum cache_answer *answer, struct err *err) MUST_CHECK;
 
-/* The encoded ActionResult stored under that key. Garbage is quarantined and counts as a miss. */
-int cache_get_action(struct cache *cache, const struct digest *key, struct buf *buf, enum cache_answer *answer, struct err *err) MUST_CHECK;
-int cache_put_action(struct cache *cache, const struct digest *key, const void *bytes, size_t n, struct err *err) MUST_CHECK;
+/* Adds the encoded ActionResult stored under that key to buf. What is damaged, or was stored under
+ * another key, is quarantined and counts as a miss; so on a hit action_result_decode() succeeds. */
+int cache_get_action(struct cache *cache, const struct digest *key, struct buf *buf,
+                     enum cache_answer *answer, struct err *err) MUST_CHECK;
+int cache_put_action(struct cache *cache, const struct digest *key, const void *bytes, size_t n,
+                     struct err *err) MUST_CHECK;
 
 struct cache_stats {
-    uint64_t blobs, bytes, actions, limit_bytes;
+    uint64_t blobs, bytes, actions;
+    uint64_t limit_bytes; /* 0 = no limit */
 };
 int cache_stats(struct cache *cache, struct cache_stats *out, struct err *err) MUST_CHECK;
-/* Removes everything stored. Needs the exclusive lock: ERR_USAGE with who-knows-what-to-do words when another kiln uses the cache. */
+/* Removes everything stored; *removed tells what that was. Needs the exclusive lock: ERR_USAGE,
+ * saying what to do, when another kiln uses the cache. */
 int cache_clear(struct cache *cache, struct cache_stats *removed, struct err *err) MUST_CHECK;
 
 #endif

@@ -5,14 +5,15 @@
  * written and read by hand; tests hold it byte for byte against protoc and protobuf-c.
  * The format (RE API v2, proto3 wire format; lengths and numbers are minimal varints):
  *
- *     Directory      0a <FileNode>*  12 <DirectoryNode>*  1a <SymlinkNode>*   each list sorted by name
+ *     Directory      0a <FileNode>*  12 <DirectoryNode>*  1a <SymlinkNode>*
  *     FileNode       0a <name>  12 <Digest>  [20 01 when executable]
  *     DirectoryNode  0a <name>  12 <Digest>
  *     SymlinkNode    0a <name>  12 <target>
  *     Digest         0a 40 <64 hexadecimal characters>  [10 <size> unless 0]
  *     Tree           0a <Directory: root>  12 <Directory: child>*
  *
- * Reading takes exactly what writing makes and nothing else: what is decoded encodes to the same bytes.
+ * Each list is sorted by name. Reading takes exactly what writing makes and nothing else: what is
+ * decoded encodes to the same bytes.
  */
 #include "cache/tree.h"
 
@@ -32,7 +33,8 @@ enum {
     TAG_EXECUTABLE = 0x20,
 };
 
-/* An expanded tree with more entries than this is taken for an attack: few messages can name each other many times. */
+/* An expanded tree with more entries than this is taken for an attack: few messages can name each
+ * other many times. */
 #define TREE_ENTRIES_MAX ((uint64_t)1 << 24)
 
 struct stored {
@@ -248,7 +250,8 @@ static bool list_next(struct list *list, enum tree_kind kind, struct arena *aren
     return read_entry(&list->r, kind, arena, &list->head);
 }
 
-/* Finds where the three lists begin and end; they must come one after the other. Returns false when they do not. */
+/* Finds where the three lists begin and end; they must come one after the other. Returns false when
+ * they do not. */
 static bool split_lists(struct reader r, struct list lists[3], size_t *n)
 {
     static const int tags[3] = {TAG_1, TAG_2, TAG_3};

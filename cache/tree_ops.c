@@ -1,7 +1,8 @@
 /*
  * tree_ops.c - finding, laying over one another, changing and comparing stored trees.
  *
- * Each operation opens only the directories it has to look into, all into one arena that dies with it.
+ * Each operation opens only the directories it has to look into, all into one arena that dies with
+ * it.
  */
 #include "base/mem.h"
 #include "base/vec.h"
@@ -128,8 +129,7 @@ static int merge_dirs(struct op *op, const struct digest *dirs, size_t n_dirs, u
     while (rc == 0) {
         const char *name = NULL;
         for (size_t i = 0; i < n; i++)
-            if (at[i] < opened[i].n &&
-                (!name || strcmp(opened[i].entries[at[i]].name, name) < 0))
+            if (at[i] < opened[i].n && (!name || strcmp(opened[i].entries[at[i]].name, name) < 0))
                 name = opened[i].entries[at[i]].name;
         if (!name)
             break;
@@ -166,7 +166,8 @@ int trees_merge(struct trees *trees, const struct digest *roots, size_t n, struc
 
 /* -- one place --------------------------------------------------------------------------------- */
 
-/* Puts entry at path below dir (NULL: absent); with lay a directory is laid over the one that stands there. */
+/* Puts entry at path below dir (NULL: absent); with lay a directory is laid over the one that
+ * stands there. */
 static int set_at(struct op *op, const struct digest *dir, const char *path,
                   const struct tree_entry *entry, bool lay, unsigned depth, struct digest *out)
 {
@@ -281,7 +282,8 @@ int trees_remove(struct trees *trees, const struct digest *root, const char *pat
 
 /* -- two trees side by side -------------------------------------------------------------------- */
 
-/* Takes the next name of two sorted directories; an entry is NULL on the side that lacks it. False at the end. */
+/* Takes the next name of two sorted directories; an entry is NULL on the side that lacks it. False
+ * at the end. */
 static bool next_pair(const struct tree_dir *a, size_t *ia, const struct tree_dir *b, size_t *ib,
                       const struct tree_entry **ea, const struct tree_entry **eb)
 {
@@ -373,7 +375,8 @@ static int compare_pair(struct comparison *c, const struct tree_entry *old,
     const struct digest *now_dir = now && now->kind == TREE_DIR ? &now->digest : NULL;
     if (old && now && entry_eq(old, now))
         return 0;
-    /* A directory shows through what it holds; only an empty one that has no counterpart shows itself. */
+    /* A directory shows through what it holds; only an empty one that has no counterpart shows
+     * itself. */
     const struct tree_entry *shown_old =
         old_dir && (now_dir || !digest_eq(old_dir, &empty)) ? NULL : old;
     const struct tree_entry *shown_now =

@@ -1,8 +1,9 @@
 /*
  * config.h - kiln.json as an immutable pipeline whose every value knows where it was written.
  *
- * A struct config owns all it points to (one arena) and is freed by config_free(); it never changes after loading, so any thread may read
- * it. Names follow INTERFACES: keys of a step, defaults, generate. Errors are ERR_CONFIG and read "kiln.json:12:7: step "test": reason; remedy".
+ * A struct config owns all it points to (one arena) and is freed by config_free(); it never changes
+ * after loading, so any thread may read it. Names are those of the keys in the file. Errors are
+ * ERR_CONFIG and read "kiln.json:12:7: step "test": reason; remedy".
  */
 #ifndef KILN_CONFIG_CONFIG_H
 #define KILN_CONFIG_CONFIG_H
@@ -16,7 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Where a value begins: 1-based, columns in characters as editors count them. line 0 = nowhere (a default). */
+/* Where a value begins: 1-based, columns in characters as editors count them. line 0 = nowhere (a
+ * default). */
 struct config_pos {
     uint32_t line, column;
 };
@@ -28,7 +30,7 @@ struct config_text {
 
 struct config_env {
     const char *name, *value;
-    struct config_pos pos;
+    struct config_pos pos; /* of the name */
 };
 
 enum config_runner { CONFIG_RUNNER_HOST };
@@ -45,7 +47,8 @@ struct config_step {
     bool has_inputs;                  /* false: the whole project */
     const struct config_text *inputs; /* as written, in order; checked: compile into a glob set */
     size_t n_inputs;
-    const struct config_text *outputs; /* normalised relative paths, sorted, disjoint across all steps */
+    const struct config_text
+        *outputs; /* normalised relative paths, sorted, disjoint across all steps */
     size_t n_outputs;
     const uint32_t *needs; /* indices of steps, sorted by name, no duplicates */
     size_t n_needs;
@@ -64,7 +67,7 @@ struct config_step {
 
 /* A pipeline made by a program: its standard output is the kiln.json to use. */
 struct config_generate {
-    struct config_text run; /* pos of the block */
+    struct config_text run;  /* pos of the block */
     const char *const *argv; /* as in config_step */
     size_t n_argv;
     const char *run_text;
@@ -79,28 +82,31 @@ struct config_generate {
 
 struct config {
     struct arena arena;
-    const char *path; /* the file, absolute: where to point an editor */
+    const char *path;  /* the file, absolute: where to point an editor */
     const char *shown; /* the same as shown in messages: relative to the root where it lies there */
-    const char *root; /* the project's folder, absolute, symbolic links resolved */
-    const char *name; /* "name", or the root's last component */
-    uint32_t jobs;    /* 0 = as many as there are processors */
+    const char *root;  /* the project's folder, absolute, symbolic links resolved */
+    const char *name;  /* "name", or the root's last component */
+    uint32_t jobs;     /* 0 = as many as there are processors */
     const struct config_step *steps; /* in the order written */
     size_t n_steps;
-    const uint32_t *order; /* indices of steps, topological; ties as written */
+    const uint32_t *order;                  /* indices of steps, topological; ties as written */
     const struct config_generate *generate; /* NULL for a written pipeline; then n_steps is 0 */
 };
 
-/* Finds kiln.json: from directory start upwards to the git root (or the file system's, outside of git). *path is new, or NULL with return 0
- * when there is none. */
+/* Finds kiln.json: from directory start upwards to the git root (or the file system's, outside of
+ * git). *path is new, or NULL with return 0 when there is none. */
 int config_find(const char *start, char **path, struct err *err) MUST_CHECK;
 
-/* Loads the file. root_override NULL: the project is the file's folder; else that directory (an external kiln.json). */
-int config_load(const char *path, const char *root_override, struct config **out, struct err *err) MUST_CHECK;
+/* Loads the file. root_override NULL: the project is the file's folder; else that directory (an
+ * external kiln.json). */
+int config_load(const char *path, const char *root_override, struct config **out,
+                struct err *err) MUST_CHECK;
 
-/* The same from n bytes of text; path and root as above, path is where messages point. from_generator: text came from a "generate"
- * program, so another "generate" in it is an error. */
-int config_parse(const char *text, size_t n, const char *path, const char *root, bool from_generator, struct config **out,
-                 struct err *err) MUST_CHECK;
+/* The same from n bytes of text; path and root as above, path is where messages point.
+ * from_generator: text came from a "generate" program, so another "generate" in it is an error, and
+ * shown says "(generated)". */
+int config_parse(const char *text, size_t n, const char *path, const char *root,
+                 bool from_generator, struct config **out, struct err *err) MUST_CHECK;
 
 void config_free(struct config *config);
 
@@ -108,9 +114,11 @@ void config_free(struct config *config);
 int64_t config_step_index(const struct config *config, const char *name);
 
 /* "kiln.json:12:7: step "test"" for messages about a step found later (a missing input, say). */
-void config_where(const struct config *config, const struct config_step *step, struct config_pos pos, struct buf *out);
+void config_where(const struct config *config, const struct config_step *step,
+                  struct config_pos pos, struct buf *out);
 
-/* The JSON Schema (draft 2020-12) of kiln.json, NUL terminated, made from the same key table that the parser checks by. */
+/* The JSON Schema (draft 2020-12) of kiln.json, NUL terminated, made from the same key table that
+ * the parser checks by. */
 void config_schema(struct buf *out);
 
 #endif

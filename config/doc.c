@@ -1,4 +1,5 @@
-/* Opening a document: blanking, scanning, decoding with jansson, and tying the two lists of values together. */
+/* Opening a document: blanking, scanning, decoding with jansson, and tying the two lists of values
+ * together. */
 #include "config/doc.h"
 
 #include "base/text.h"
@@ -58,7 +59,7 @@ int config_doc_fail(struct config_doc *doc, uint32_t inside, size_t offset, cons
     if (step) {
         buf_adds(&words, "step ");
         config_add_quoted(&words, doc->text + doc->nodes.v[step].key_offset,
-                          doc->nodes.v[step].key_len, 60);
+                          doc->nodes.v[step].key_len, CONFIG_SHOWN_NAME);
         buf_adds(&words, ": ");
     }
     va_start(args, format);
@@ -89,8 +90,9 @@ static int fail_decoding(struct config_doc *doc, const json_error_t *error)
         return config_doc_fail(doc, node, offset, "this number is too large; write a smaller one");
     case json_error_null_character:
     case json_error_null_byte_in_key:
-        return config_doc_fail(doc, node, offset,
-                               "the text holds \\u0000, which no name, path or argument can; remove it");
+        return config_doc_fail(
+            doc, node, offset,
+            "the text holds \\u0000, which no name, path or argument can; remove it");
     default: break;
     }
     struct buf words = BUF_INIT;
@@ -101,7 +103,8 @@ static int fail_decoding(struct config_doc *doc, const json_error_t *error)
     return code;
 }
 
-/* Ties the node and all inside it to jansson's values; false when the two disagree. Depth is bounded by the scanner. */
+/* Ties the node and all inside it to jansson's values; false when the two disagree. Depth is
+ * bounded by the scanner. */
 static bool attach(struct config_doc *doc, uint32_t node, json_t *json)
 {
     uint32_t child = node + 1, n = doc->nodes.v[node].n;
@@ -112,7 +115,8 @@ static bool attach(struct config_doc *doc, uint32_t node, json_t *json)
         json_t *value;
         if (json_object_size(json) != n)
             return false;
-        json_object_foreach (json, key, value) {
+        json_object_foreach(json, key, value)
+        {
             doc->nodes.v[child].key = key;
             if (!attach(doc, child, value))
                 return false;

@@ -1,4 +1,5 @@
-/* The pre-pass over kiln.json: what JSON does not have is overwritten with spaces, so that every byte keeps its place. */
+/* The pre-pass over kiln.json: what JSON does not have is overwritten with spaces, so that every
+ * byte keeps its place. */
 #include "config/doc.h"
 
 #include "base/text.h"
@@ -19,7 +20,8 @@ static int check_encoding(struct config_doc *doc)
                 return config_doc_fail(doc, 0, at, "the file looks like UTF-16; save it as UTF-8");
             if (text[at] == 0)
                 return config_doc_fail(doc, 0, at, "a NUL byte is in the text; remove it");
-            return config_doc_fail(doc, 0, at, "byte 0x%02X is not valid UTF-8; save the file as UTF-8",
+            return config_doc_fail(doc, 0, at,
+                                   "byte 0x%02X is not valid UTF-8; save the file as UTF-8",
                                    (unsigned char)text[at]);
         }
         at += len;
@@ -34,7 +36,8 @@ static void blank(char *text, size_t from, size_t to)
             text[from] = ' ';
 }
 
-/* Returns the place behind the string that begins at at; its end may be missing, the scanner tells. */
+/* Returns the place behind the string that begins at at; its end may be missing, the scanner tells.
+ */
 static size_t skip_string(const char *text, size_t n, size_t at)
 {
     for (at++; at < n && text[at] != '"' && text[at] != '\n'; at++)
@@ -67,8 +70,7 @@ int config_doc_blank(struct config_doc *doc)
         if (c == '/' && text[at + 1] == '*') {
             const char *end = at + 2 < n ? strstr(text + at + 2, "*/") : NULL;
             if (!end)
-                return config_doc_fail(doc, 0, at,
-                                       "this comment has no end; close it with */");
+                return config_doc_fail(doc, 0, at, "this comment has no end; close it with */");
             at = (size_t)(end - text) + 2;
             blank(text, start, at);
             continue;

@@ -1,4 +1,5 @@
-/* The scanner: the structure of kiln.json with exact positions, before jansson decodes the values. */
+/* The scanner: the structure of kiln.json with exact positions, before jansson decodes the values.
+ */
 #include "config/doc.h"
 
 #include "base/map.h"
@@ -91,10 +92,12 @@ static bool is_number(const char *word, size_t n)
 
 static int fail_cut_off(struct scanner *s, uint32_t inside, const char *expected)
 {
-    struct config_pos begin = s->doc->nodes.n ? s->doc->nodes.v[inside].pos : (struct config_pos){1, 1};
-    return config_doc_fail(s->doc, inside, s->at,
-                           "the file ends where %s is expected, in what begins at %u:%u; is it cut off?",
-                           expected, begin.line, begin.column);
+    struct config_pos begin =
+        s->doc->nodes.n ? s->doc->nodes.v[inside].pos : (struct config_pos){1, 1};
+    return config_doc_fail(
+        s->doc, inside, s->at,
+        "the file ends where %s is expected, in what begins at %u:%u; is it cut off?", expected,
+        begin.line, begin.column);
 }
 
 /* Says what stands at the scanner's place instead of what is expected, and how to write it. */
@@ -108,21 +111,23 @@ static int fail_unexpected(struct scanner *s, uint32_t inside, const char *expec
     if (s->at >= s->doc->n)
         return fail_cut_off(s, inside, expected);
     if (word) {
-        config_add_quoted(&what, at, word, 40);
+        config_add_quoted(&what, at, word, CONFIG_SHOWN_TEXT);
         code = config_doc_fail(s->doc, inside, s->at,
                                "%s is expected, not %s; names and text go in double quotes",
                                expected, buf_str(&what));
     } else {
-        uint32_t scalar;
+        uint32_t scalar = 0;
         size_t len = utf8_decode(at, s->doc->n - s->at, &scalar);
-        bool quote = *at == '\'' || (scalar >= 0x2018 && scalar <= 0x201f);
+        const char *remedy = "correct the text there";
+        if (*at == '\'' || (scalar >= 0x2018 && scalar <= 0x201f))
+            remedy = "text goes in plain double quotes";
+        else if (!strncmp(expected, "','", 3) && strchr("\"{[", *at))
+            remedy = "put a comma in front of it";
         buf_addc(&what, '\'');
         buf_add_shown(&what, at, len ? len : 1);
         buf_addc(&what, '\'');
         code = config_doc_fail(s->doc, inside, s->at, "%s is expected, not %s; %s", expected,
-                               *at == '\'' ? "a single quote" : buf_str(&what),
-                               quote ? "text goes in plain double quotes"
-                                     : "correct the text there");
+                               *at == '\'' ? "a single quote" : buf_str(&what), remedy);
     }
     buf_release(&what);
     return code;
@@ -141,9 +146,9 @@ static int scan_string(struct scanner *s, uint32_t inside)
                                    "this string has no end on its line; close it with a double "
                                    "quote, and write line breaks as \\n");
         if (c < 0x20)
-            return config_doc_fail(s->doc, inside, s->at,
-                                   "a string holds the control character 0x%02X; write it as \\u%04x",
-                                   c, c);
+            return config_doc_fail(
+                s->doc, inside, s->at,
+                "a string holds the control character 0x%02X; write it as \\u%04x", c, c);
         if (c != '\\')
             continue;
         c = (unsigned char)text[s->at + 1];
@@ -170,7 +175,7 @@ static int scan_word(struct scanner *s, uint32_t inside)
     if (!(n == 4 && !memcmp(at, "true", 4)) && !(n == 5 && !memcmp(at, "false", 5)) &&
         !(n == 4 && !memcmp(at, "null", 4)) && !is_number(at, n)) {
         struct buf what = BUF_INIT;
-        config_add_quoted(&what, at, n, 40);
+        config_add_quoted(&what, at, n, CONFIG_SHOWN_TEXT);
         int code = config_doc_fail(
             s->doc, inside, s->at, "%s is not a value of JSON; %s", buf_str(&what),
             is_digit(*at) || *at == '-' || *at == '+' || *at == '.'
@@ -185,8 +190,10 @@ static int scan_word(struct scanner *s, uint32_t inside)
 
 static int scan_value(struct scanner *s, uint32_t parent, unsigned depth);
 
-/* Notes the key for the value that becomes the next node; one seen before in this object is an error. */
-static int check_duplicate(struct scanner *s, struct map *seen, uint32_t object, size_t offset, size_t len)
+/* Notes the key for the value that becomes the next node; one seen before in this object is an
+ * error. */
+static int check_duplicate(struct scanner *s, struct map *seen, uint32_t object, size_t offset,
+                           size_t len)
 {
     struct config_doc *doc = s->doc;
     const char *key = doc->text + offset;
@@ -204,7 +211,7 @@ static int check_duplicate(struct scanner *s, struct map *seen, uint32_t object,
     if (first) {
         struct config_pos pos = doc->nodes.v[(uintptr_t)*first].key_pos;
         struct buf name = BUF_INIT;
-        config_add_quoted(&name, key, len, 60);
+        config_add_quoted(&name, key, len, CONFIG_SHOWN_TEXT);
         code = config_doc_fail(doc, object, offset - 1,
                                "the key %s is given twice, first at %u:%u; remove or rename one of "
                                "the two",
@@ -278,9 +285,10 @@ static int scan_value(struct scanner *s, uint32_t parent, unsigned depth)
     if (c != '{' && c != '[' && c != '"' && !is_word(c))
         return fail_unexpected(s, parent, "a value");
     if (depth > CONFIG_MAX_DEPTH)
-        return config_doc_fail(doc, parent, s->at,
-                               "values are nested more than %u deep; no key of kiln.json needs that",
-                               CONFIG_MAX_DEPTH);
+        return config_doc_fail(
+            doc, parent, s->at,
+            "values are nested more than %u deep; no key of kiln.json needs that",
+            CONFIG_MAX_DEPTH);
     if (node >= CONFIG_MAX_VALUES)
         return config_doc_fail(doc, parent, s->at,
                                "the file has more than %u values; split the pipeline up",

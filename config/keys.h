@@ -1,5 +1,6 @@
 /*
- * keys.h - the one table of kiln.json's keys: the parser checks by it and the JSON Schema is made from it.
+ * keys.h - the one table of kiln.json's keys: the parser checks by it and the JSON Schema is made
+ * from it.
  *
  * The table is constant, so any thread may read it.
  */
@@ -90,15 +91,18 @@ const char *config_key_nearest(const char *word, enum config_place place);
 /* What an editor or a message calls the place: "a step", "\"defaults\"". */
 const char *config_place_name(enum config_place place);
 
-/* The runners that this kiln has are the first n_available of the n known ones; enum config_runner is the index. */
+/* The runners that this kiln has are the first n_available of the n known ones; enum config_runner
+ * is the index. */
 extern const char *const config_runners[];
 extern const size_t config_n_runners, config_n_available_runners;
 
 /* Patterns of the schema for what the parser checks by hand. */
 #define CONFIG_VARIABLE_PATTERN "^[A-Za-z_][A-Za-z0-9_]*$"
-#define CONFIG_DURATION_PATTERN "^[0-9]+(ms|s|m|h)([0-9]+(ms|s|m|h))*$"
-#define CONFIG_STEP_PATTERN                                                                                            \
-    "^[^\\x00-\\x20!-*,\\-/;-?\\[-^`{-\\x7f]([^\\x00-\\x20!-*,;-?\\[-^`{-\\x7f]*[^\\x00-\\x20!-*,/;-?\\[-^`{-\\x7f])?$"
+#define CONFIG_DURATION_PATTERN \
+    "^[0-9]+(h([0-9]+m)?([0-9]+s)?([0-9]+ms)?|m([0-9]+s)?([0-9]+ms)?|s([0-9]+ms)?|ms)$"
+#define CONFIG_STEP_PATTERN  \
+    "^[^\\x00-\\x20!-*,\\-/" \
+    ";-?\\[-^`{-\\x7f]([^\\x00-\\x20!-*,;-?\\[-^`{-\\x7f]*[^\\x00-\\x20!-*,/;-?\\[-^`{-\\x7f])?$"
 #define CONFIG_MAX_NAME 200
 
 #endif

@@ -1,11 +1,14 @@
 /*
- * event.h - the one ordered event stream: what happened, as plain data. Views fold it and know nothing else.
+ * event.h - the one ordered event stream: what happened, as plain data. Views fold it and know
+ * nothing else.
  *
- * The engine emits every event on the loop thread, in order, to each subscriber. All strings and arrays of an event are borrowed and valid only during the call; a view
- * copies what it keeps. Output itself is not in the stream: step.log says which bytes of which spool file are new, and who shows them reads them.
+ * The engine emits every event on the loop thread, in order, to each subscriber. All strings and
+ * arrays of an event are borrowed and valid only during the call; a view copies what it keeps.
+ * Output itself is not in the stream: step.log says which bytes of which spool file are new, and
+ * who shows them reads them.
  *
- * Field names and meanings are those of INTERFACES ("NDJSON events"); event_json() writes that form, event_parse() reads it back, so a recorded run
- * can be replayed into the same views.
+ * Field names and meanings are those of INTERFACES ("NDJSON events"); event_json() writes that
+ * form, event_parse() reads it back, so a recorded run can be replayed into the same views.
  */
 #ifndef KILN_ENGINE_EVENT_H
 #define KILN_ENGINE_EVENT_H
@@ -31,7 +34,8 @@ enum event_type {
     EVENT_WATCH_IDLE,
     EVENT_WATCH_DEGRADED,
     EVENT_PIPELINE_LOADED, /* the pipeline was (re)loaded: steps, their descriptions and needs */
-    EVENT_NOTICE,          /* a sentence for the person: a broken kiln.json while watching, a read-only cache ... */
+    EVENT_NOTICE, /* a sentence for the person: a broken kiln.json while watching, a read-only cache
+                     ... */
     EVENT_N
 };
 
@@ -58,7 +62,14 @@ struct reason {
     const char *now;     /* NULL = is not there any more */
 };
 
-enum step_status { STEP_PASSED, STEP_CACHED, STEP_FAILED, STEP_SKIPPED, STEP_CANCELLED, STEP_STATUS_N };
+enum step_status {
+    STEP_PASSED,
+    STEP_CACHED,
+    STEP_FAILED,
+    STEP_SKIPPED,
+    STEP_CANCELLED,
+    STEP_STATUS_N
+};
 enum run_status { RUN_PASSED, RUN_FAILED, RUN_CANCELLED, RUN_STATUS_N };
 
 struct event_output {
@@ -83,8 +94,9 @@ struct event {
     const char *step; /* step.*: its name */
     union {
         struct {
-            const char *version, *pipeline, *root, *trigger; /* trigger: command, watch, hook, api */
-            const char *const *steps;                        /* topological */
+            const char *version, *pipeline, *root,
+                *trigger;             /* trigger: command, watch, hook, api */
+            const char *const *steps; /* topological */
             size_t n_steps;
             uint32_t jobs;
         } run_started;
@@ -94,12 +106,12 @@ struct event {
             uint32_t attempt; /* from 1 */
             int64_t pid;
             const struct reason *reasons;
-            size_t n_reasons;  /* in the array */
+            size_t n_reasons;   /* in the array */
             size_t all_reasons; /* found in all */
-            const char *log;   /* path of the spool file */
+            const char *log;    /* path of the spool file */
         } started;
         struct {
-            int stream; /* 1 stdout, 2 stderr */
+            int stream;         /* 1 stdout, 2 stderr */
             uint64_t offset, n; /* in the spool file */
             const char *log;
         } log;
@@ -111,7 +123,8 @@ struct event {
             uint64_t duration_ms;
             const char *key;    /* NULL when it was never known */
             const char *source; /* cached: "local", "remote"; else NULL */
-            const char *error;  /* why it could not run or its result not be kept; skipped: because of whom; NULL */
+            const char *error;  /* why it could not run or its result not be kept; skipped: because
+                                   of whom; NULL */
             uint64_t saved_ms;  /* cached: how long it took when it ran */
             const struct event_output *outputs;
             size_t n_outputs;
@@ -151,13 +164,17 @@ const char *reason_kind_name(enum reason_kind kind);
 const char *step_status_name(enum step_status status);
 const char *run_status_name(enum run_status status);
 
-/* Adds the event as one line of JSON with its newline. data: for step.log, the n bytes of output read from the spool (NULL leaves "data" out and writes "bytes" and "log" instead, as run
- * records have it). */
+/* Adds the event as one line of JSON with its newline. data: for step.log, the n bytes of output
+ * read from the spool (NULL leaves "data" out and writes "bytes" and "log" instead, as run records
+ * have it). */
 void event_json(const struct event *event, const char *data, struct buf *out);
-/* Reads one line back; strings and arrays go into the arena. A line that is no event of ours is ERR_CORRUPT; unknown fields are passed over. */
-int event_parse(const char *line, size_t n, struct arena *arena, struct event *out, struct err *err) MUST_CHECK;
+/* Reads one line back; strings and arrays go into the arena. A line that is no event of ours is
+ * ERR_CORRUPT; unknown fields are passed over. */
+int event_parse(const char *line, size_t n, struct arena *arena, struct event *out,
+                struct err *err) MUST_CHECK;
 
-/* "file src/a.c 9f2c41 -> c41d07", "env CC gcc -> clang", "command changed ...": one reason for people, in one line. */
+/* "file src/a.c 9f2c41 -> c41d07", "env CC gcc -> clang", "command changed ...": one reason for
+ * people, in one line. */
 void reason_text(const struct reason *reason, struct buf *out);
 
 #endif

@@ -1,11 +1,15 @@
 /*
- * graph.h - the pipeline as a graph of ops: pure data that front ends make and the engine evaluates.
+ * graph.h - the pipeline as a graph of ops: pure data that front ends make and the engine
+ * evaluates.
  *
- * The value of every op is a directory tree (the digest of a REAPI Directory). An exec op's value is the tree of its declared outputs, at their paths.
- * Equal ops (by definition) other than execs are one op, so work and memory are shared across front ends; equal execs are found by content key when they run.
- * An op only refers to ops made before it, so a graph cannot have a cycle: front ends report cycles in their own terms.
+ * The value of every op is a directory tree (the digest of a REAPI Directory). An exec op's value
+ * is the tree of its declared outputs, at their paths. Equal ops (by definition) other than execs
+ * are one op, so work and memory are shared across front ends; equal execs are found by content key
+ * when they run. An op only refers to ops made before it, so a graph cannot have a cycle: front
+ * ends report cycles in their own terms.
  *
- * Ownership: opaque-free plain data, all of it in the graph's arena; graph_free(). Immutable once handed to an engine. Strings given are copied.
+ * Ownership: opaque-free plain data, all of it in the graph's arena; graph_free(). Immutable once
+ * handed to an engine. Strings given are copied.
  */
 #ifndef KILN_ENGINE_GRAPH_H
 #define KILN_ENGINE_GRAPH_H
@@ -40,7 +44,7 @@ struct op_exec {
     const char *name;        /* the step's name; unique in the graph */
     const char *description; /* or NULL */
     const char *shown;       /* the command as people wrote it */
-    const char *where;       /* where it was defined, for messages: "kiln.json:4:5: step \"test\"" */
+    const char *where; /* where it was defined, for messages: "kiln.json:4:5: step \"test\"" */
     const char *const *argv;
     size_t n_argv;
     const struct graph_env *env; /* everything but the runner's base; sorted by name */
@@ -49,7 +53,8 @@ struct op_exec {
     const char *const *outputs;
     size_t n_outputs;
     op_id input;        /* the tree it runs in */
-    const op_id *after; /* execs that must have passed first, whether their outputs are in the input or not */
+    const op_id *after; /* execs that must have passed first, whether their outputs are in the input
+                           or not */
     size_t n_after;
     const char *runner; /* "host" */
     uint64_t timeout_ms;
@@ -75,8 +80,8 @@ struct op {
             const char *path;
             int kind; /* enum tree_kind */
             bool executable;
-            const char *target;    /* link */
-            const char *content;   /* file */
+            const char *target;  /* link */
+            const char *content; /* file */
             size_t n_content;
         } make;
         struct {
@@ -101,15 +106,19 @@ struct graph *graph_new(const char *name);
 void graph_free(struct graph *graph);
 
 /* Each returns the op's id; ids given must be of this graph and made earlier (asserted). */
-op_id graph_local(struct graph *graph, const char *const *patterns, const char *const *where, size_t n);
-op_id graph_copy(struct graph *graph, op_id source, const char *from, op_id destination, const char *to);
-op_id graph_make_file(struct graph *graph, op_id tree, const char *path, const void *content, size_t n, bool executable);
+op_id graph_local(struct graph *graph, const char *const *patterns, const char *const *where,
+                  size_t n);
+op_id graph_copy(struct graph *graph, op_id source, const char *from, op_id destination,
+                 const char *to);
+op_id graph_make_file(struct graph *graph, op_id tree, const char *path, const void *content,
+                      size_t n, bool executable);
 op_id graph_make_dir(struct graph *graph, op_id tree, const char *path);
 op_id graph_make_link(struct graph *graph, op_id tree, const char *path, const char *target);
 op_id graph_remove(struct graph *graph, op_id tree, const char *path);
 op_id graph_merge(struct graph *graph, const op_id *trees, size_t n);
 op_id graph_diff(struct graph *graph, op_id lower, op_id upper);
-/* Adds an exec; OP_NONE when one of that name exists. The struct and all it points to are copied. */
+/* Adds an exec; OP_NONE when one of that name exists. The struct and all it points to are copied.
+ */
 op_id graph_exec(struct graph *graph, const struct op_exec *exec);
 
 /* The exec of that name, or OP_NONE. */

@@ -1,8 +1,11 @@
 /*
- * history.h - what each step last did, so that "why did this run" can be answered by file, variable and command.
+ * history.h - what each step last did, so that "why did this run" can be answered by file, variable
+ * and command.
  *
- * One append-only log a project in the state directory: a record a step whenever its key or status changed, and the Directory messages of its input tree, each once. Loading keeps the last record
- * of each step; a torn tail (a crash while appending) is cut off; a log that is mostly superseded is rewritten. Several processes may append.
+ * One append-only log a project in the state directory: a record a step whenever its key or status
+ * changed, and the Directory messages of its input tree, each once. Loading keeps the last record
+ * of each step; a torn tail (a crash while appending) is cut off; a log that is mostly superseded
+ * is rewritten. Several processes may append.
  *
  * Ownership: opaque, history_close(). Loop thread.
  */
@@ -34,18 +37,24 @@ struct history_record {
     const char *run;      /* the run's id */
 };
 
-/* Opens (makes) the log at path. A damaged one is read as far as it is whole. Fails only where nothing can be read or made. */
+/* Opens (makes) the log at path. A damaged one is read as far as it is whole. Fails only where
+ * nothing can be read or made. */
 int history_open(const char *path, struct history **out, struct err *err) MUST_CHECK;
 void history_close(struct history *history);
 /* The last record of the step, or NULL; valid until the next call that changes the history. */
 const struct history_record *history_last(const struct history *history, const char *step);
 /* The last record with status HISTORY_PASSED. */
 const struct history_record *history_last_pass(const struct history *history, const char *step);
-/* Puts the Directory messages of that root that the history has into the store; false when the tree is not (wholly) known. */
-bool history_load_tree(const struct history *history, const struct digest *root, struct trees *trees);
-/* Notes a result. Nothing is written when the last record has the same key and status. Directory messages of record->input_root are taken from trees. Buffered until history_flush(). */
-int history_note(struct history *history, const struct history_record *record, const struct trees *trees, struct err *err) MUST_CHECK;
-/* Writes what is buffered with one append; rewrites the log when more than half of it (and over 1 MiB) is superseded. */
+/* Puts the Directory messages of that root that the history has into the store; false when the tree
+ * is not (wholly) known. */
+bool history_load_tree(const struct history *history, const struct digest *root,
+                       struct trees *trees);
+/* Notes a result. Nothing is written when the last record has the same key and status. Directory
+ * messages of record->input_root are taken from trees. Buffered until history_flush(). */
+int history_note(struct history *history, const struct history_record *record,
+                 const struct trees *trees, struct err *err) MUST_CHECK;
+/* Writes what is buffered with one append; rewrites the log when more than half of it (and over 1
+ * MiB) is superseded. */
 int history_flush(struct history *history, struct err *err) MUST_CHECK;
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * record.h - run records: every run leaves its events and its logs in the state directory, to be looked at later.
+ * record.h - run records: every run leaves its events and its logs in the state directory, to be
+ * looked at later.
  *
  *     <state>/projects/<id>/root         the project's path, for people
  *     <state>/projects/<id>/steps.log    history.h
@@ -24,20 +25,26 @@
 struct records;
 struct record; /* one run being written */
 
-/* state_dir: $XDG_STATE_HOME/kiln, made when missing. The project's id is derived from its root path. */
-int records_open(const char *state_dir, const char *root, struct records **out, struct err *err) MUST_CHECK;
+/* state_dir: $XDG_STATE_HOME/kiln, made when missing. The project's id is derived from its root
+ * path. */
+int records_open(const char *state_dir, const char *root, struct records **out,
+                 struct err *err) MUST_CHECK;
 void records_close(struct records *records);
 /* The project's directory in the state directory; owned by records. */
 const char *records_dir(const struct records *records);
 
-/* Begins a run: makes its directory, prunes old runs. */
+/* Begins a run: makes its directory. */
 int record_new(struct records *records, struct record **out, struct err *err) MUST_CHECK;
 const char *record_id(const struct record *record);
-/* Makes a new spool file for a step's output: *path is new, *fd the caller's, opened read-write, close-on-exec. */
-int record_spool(struct record *record, const char *step, char **path, int *fd, struct err *err) MUST_CHECK;
-/* Adds an event (buffered, flushed at run.finished and when big). Errors (a full disk) are swallowed after the first, which *err gets once. */
+/* Makes a new spool file for a step's output: *path is new, *fd the caller's, opened read-write,
+ * close-on-exec. */
+int record_spool(struct record *record, const char *step, char **path, int *fd,
+                 struct err *err) MUST_CHECK;
+/* Adds an event (buffered; flushed at run.finished, when big, and with what others may want to see
+ * at once: a step that started, passed or failed). The record numbers its events itself, from 1.
+ * Errors (a full disk) are swallowed after the first, which *err gets once. */
 void record_event(struct record *record, const struct event *event, struct err *err);
-/* Flushes and ends it. */
+/* Flushes and ends it; prunes old runs when they are clearly too many. */
 void record_free(struct record *record);
 
 struct record_summary {
@@ -48,11 +55,15 @@ struct record_summary {
     uint32_t passed, cached, failed, skipped, cancelled;
 };
 /* Newest first, at most max. *out is an array of the caller's, freed by records_free_list. */
-int records_list(struct records *records, size_t max, struct record_summary **out, size_t *n, struct err *err) MUST_CHECK;
+int records_list(struct records *records, size_t max, struct record_summary **out, size_t *n,
+                 struct err *err) MUST_CHECK;
 void records_free_list(struct record_summary *list, size_t n);
-/* Reads the events of run id (NULL: the newest) in order. *found is false when there is no such run. */
-int records_replay(struct records *records, const char *id, event_cb *cb, void *ctx, bool *found, struct err *err) MUST_CHECK;
-/* The path of a step's newest spool file: of run id, or (NULL) of the newest run that has one. New string, or NULL. */
+/* Reads the events of run id (NULL: the newest) in order. *found is false when there is no such
+ * run. */
+int records_replay(struct records *records, const char *id, event_cb *cb, void *ctx, bool *found,
+                   struct err *err) MUST_CHECK;
+/* The path of a step's newest spool file: of run id, or (NULL) of the newest run that has one. New
+ * string, or NULL. */
 char *records_log_path(struct records *records, const char *id, const char *step);
 
 #endif

@@ -1,0 +1,311 @@
+/*
+ * cache.c - opening the disk cache, its lock, and what concerns all of it: sweeping, counting,
+ * clearing.
+ */
+#include "cache/cache.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/vec.h"
+#include "cache/cache_private.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DIR_FLAGS    (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+#define ORPHAN_AGE_S 3600
+
+char *cache_default_path(void)
+{
+    const char *set = getenv("KILN_CACHE_DIR");
+    return set && *set ? mem_strdup(set) : path_xdg("XDG_CACHE_HOME", ".cache");
+}
+
+void cache_unique_name(struct cache *cache, const char *stem, char name[CACHE_NAME_SIZE])
+{
+    snprintf(name, CACHE_NAME_SIZE, "%s-%lx-%08" PRIx32 "-%" PRIx64, stem, (unsigned long)getpid(),
+             cache->random,
+             (uint64_t)atomic_fetch_add_explicit(&cache->counter, 1, memory_order_relaxed));
+}
+
+/* Calls cb for each name in the directory but the dots, until it returns non-zero; -1 with errno
+ * when it can't be read. */
+typedef int name_cb(void *ctx, int dirfd, const char *name);
+static int each_name(int dirfd, const char *sub, name_cb *cb, void *ctx)
+{
+    int fd = openat(dirfd, sub, DIR_FLAGS | O_NOFOLLOW);
+    if (fd < 0)
+        return -1;
+    DIR *dir = fdopendir(fd);
+    if (!dir) {
+        close(fd);
+        return -1;
+    }
+    int rc = 0;
+    struct dirent *entry;
+    while (rc == 0 && (errno = 0, entry = readdir(dir)))
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            rc = cb(ctx, fd, entry->d_name);
+    if (rc == 0 && errno != 0)
+        rc = -1;
+    int errnum = errno;
+    closedir(dir);
+    errno = errnum;
+    return rc;
+}
+
+/* -- opening ----------------------------------------------------------------------------------- */
+
+static int lock_wait(int fd, int how)
+{
+    int rc;
+    do
+        rc = flock(fd, how);
+    while (rc != 0 && errno == EINTR);
+    return rc;
+}
+
+static int sweep_cb(void *now, int dirfd, const char *name)
+{
+    struct stat st;
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        st.st_mtime < *(const time_t *)now - ORPHAN_AGE_S)
+        (void)unlinkat(dirfd, name, 0);
+    return 0;
+}
+
+/* Opens v1 itself, making it when it is missing. What cannot be made leaves -1 and the reason in
+ * *why. */
+static int open_root(struct cache *cache, struct err *why, struct err *err)
+{
+    char *root = path_join(cache->path, "v1");
+    int rc = 0;
+    cache->root_fd = open(root, DIR_FLAGS);
+    if (cache->root_fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+        if (file_mkdirs(root, 0700, why) != 0)
+            goto out;
+        cache->root_fd = open(root, DIR_FLAGS);
+    }
+    if (cache->root_fd < 0)
+        rc = err_sys(err, errno,
+                     "cannot read the cache directory %s (give it to yourself, or set "
+                     "KILN_CACHE_DIR to another one)",
+                     root);
+out:
+    free(root);
+    return rc;
+}
+
+static int open_sub(struct cache *cache, const char *name, int *fd, struct err *why,
+                    struct err *err)
+{
+    *fd = openat(cache->root_fd, name, DIR_FLAGS);
+    if (*fd < 0 && errno == ENOENT) {
+        if (mkdirat(cache->root_fd, name, 0700) != 0 && errno != EEXIST) {
+            err_sys(why, errno, "cannot make the directory %s/v1/%s", cache->path, name);
+            return 0;
+        }
+        *fd = openat(cache->root_fd, name, DIR_FLAGS);
+    }
+    if (*fd < 0)
+        return err_sys(err, errno,
+                       "cannot read the cache directory %s/v1/%s (give it to yourself, or set "
+                       "KILN_CACHE_DIR to another one)",
+                       cache->path, name);
+    return 0;
+}
+
+static void open_lock(struct cache *cache)
+{
+    int flags = O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    cache->lock_fd = openat(cache->root_fd, "lock", O_RDWR | O_CREAT | flags, 0644);
+    if (cache->lock_fd < 0)
+        cache->lock_fd = openat(cache->root_fd, "lock", O_RDONLY | flags);
+    if (cache->lock_fd < 0)
+        return; /* read-only, or about to be found so */
+    if (flock(cache->lock_fd, LOCK_SH | LOCK_NB) == 0)
+        return;
+    /* Somebody clears it and will be done soon. A file system without locks must not stop us. */
+    if (errno != EWOULDBLOCK || lock_wait(cache->lock_fd, LOCK_SH) != 0) {
+        close(cache->lock_fd);
+        cache->lock_fd = -1;
+    }
+}
+
+static int open_all(struct cache *cache, struct err *why, struct err *err)
+{
+    int rc = open_root(cache, why, err);
+    if (rc != 0 || cache->root_fd < 0)
+        return rc;
+    open_lock(cache);
+    if ((rc = open_sub(cache, "cas", &cache->cas_fd, why, err)) != 0 ||
+        (rc = open_sub(cache, "ac", &cache->ac_fd, why, err)) != 0 ||
+        (rc = open_sub(cache, "tmp", &cache->tmp_fd, why, err)) != 0)
+        return rc;
+    if (why->kind == ERR_NONE && faccessat(cache->tmp_fd, ".", W_OK | X_OK, AT_EACCESS) != 0)
+        err_sys(why, errno, "cannot write to %s/v1/tmp", cache->path);
+    return 0;
+}
+
+int cache_open(const char *path, struct cache **out, bool *read_only, struct err *err)
+{
+    struct err why = ERR_INIT;
+    struct cache *cache = mem_zalloc(1, sizeof(*cache));
+    cache->path = mem_strdup(path);
+    cache->root_fd = cache->cas_fd = cache->ac_fd = cache->tmp_fd = cache->lock_fd = -1;
+    if (getrandom(&cache->random, sizeof(cache->random), GRND_NONBLOCK) < 0)
+        cache->random = (uint32_t)time(NULL);
+
+    *out = NULL;
+    int rc = open_all(cache, &why, err);
+    if (rc != 0) {
+        cache_close(cache);
+        err_release(&why);
+        return rc;
+    }
+    cache->read_only = why.kind != ERR_NONE;
+    if (cache->read_only) {
+        err_wrap(&why,
+                 "the cache is used for reading only, results will not be kept (make it writable, "
+                 "or set KILN_CACHE_DIR to another directory)");
+        err_move(err, &why);
+    } else {
+        time_t now = time(NULL);
+        (void)each_name(cache->tmp_fd, ".", sweep_cb, &now);
+    }
+    *read_only = cache->read_only;
+    *out = cache;
+    return 0;
+}
+
+void cache_close(struct cache *cache)
+{
+    if (!cache)
+        return;
+    int fds[] = {cache->cas_fd, cache->ac_fd, cache->tmp_fd, cache->lock_fd, cache->root_fd};
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    free(cache->path);
+    free(cache);
+}
+
+const char *cache_path(const struct cache *cache)
+{
+    return cache->path;
+}
+
+/* -- counting ---------------------------------------------------------------------------------- */
+
+struct tally {
+    uint64_t files, bytes;
+};
+
+static int tally_file_cb(void *ctx, int dirfd, const char *name)
+{
+    struct tally *tally = ctx;
+    struct stat st;
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) {
+        tally->files++;
+        tally->bytes += (uint64_t)st.st_size;
+    }
+    return 0;
+}
+
+static int tally_dir_cb(void *ctx, int dirfd, const char *name)
+{
+    /* Gone meanwhile, or a stray file: nothing to count. */
+    if (each_name(dirfd, name, tally_file_cb, ctx) != 0 && errno != ENOENT && errno != ENOTDIR)
+        return -1;
+    return 0;
+}
+
+int cache_stats(struct cache *cache, struct cache_stats *out, struct err *err)
+{
+    struct tally cas = {0, 0}, ac = {0, 0};
+    *out = (struct cache_stats){0};
+    if ((cache->cas_fd >= 0 && each_name(cache->cas_fd, ".", tally_dir_cb, &cas) != 0) ||
+        (cache->ac_fd >= 0 && each_name(cache->ac_fd, ".", tally_dir_cb, &ac) != 0))
+        return err_sys(err, errno, "cannot read the cache directory %s", cache->path);
+    out->blobs = cas.files;
+    out->actions = ac.files;
+    out->bytes = cas.bytes + ac.bytes;
+    return 0;
+}
+
+/* -- clearing ---------------------------------------------------------------------------------- */
+
+struct names {
+    VEC(char *) list;
+};
+
+static int names_cb(void *ctx, int dirfd, const char *name)
+{
+    struct names *names = ctx;
+    (void)dirfd;
+    vec_push(&names->list, mem_strdup(name));
+    return 0;
+}
+
+/* Empties a directory and keeps it, because handles hold its descriptor. */
+static int empty_dir(int dirfd, struct err *err)
+{
+    struct names names = {VEC_INIT};
+    int rc = 0;
+    if (each_name(dirfd, ".", names_cb, &names) != 0)
+        rc = err_sys(err, errno, "cannot read a directory");
+    vec_each (char *, name, &names.list) {
+        if (rc == 0)
+            rc = file_remove_tree(dirfd, *name, err);
+        free(*name);
+    }
+    vec_release(&names.list);
+    return rc;
+}
+
+int cache_clear(struct cache *cache, struct cache_stats *removed, struct err *err)
+{
+    *removed = (struct cache_stats){0};
+    if (cache->root_fd < 0)
+        return 0; /* there is nothing, and nothing could make it */
+    if (cache->read_only)
+        return err_sys(err, EROFS, "cannot clear the cache at %s", cache->path);
+    if (cache->lock_fd < 0)
+        return err_set(err, ERR_SYSTEM,
+                       "cannot clear the cache at %s: its file system has no locks, so another "
+                       "kiln may be using it; stop all of them and remove the directory",
+                       cache->path);
+    if (flock(cache->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        int errnum = errno;
+        (void)lock_wait(cache->lock_fd, LOCK_SH); /* a failed upgrade may have dropped it */
+        if (errnum != EWOULDBLOCK)
+            return err_sys(err, errnum, "cannot lock the cache at %s", cache->path);
+        return err_set(err, ERR_USAGE,
+                       "the cache at %s is in use by another kiln; stop it (or wait until it is "
+                       "done) and try again",
+                       cache->path);
+    }
+    int rc = cache_stats(cache, removed, err);
+    /* Results first: what is left when this is interrupted must not name what is gone. */
+    if (rc == 0)
+        rc = empty_dir(cache->ac_fd, err);
+    if (rc == 0)
+        rc = empty_dir(cache->cas_fd, err);
+    if (rc == 0)
+        rc = empty_dir(cache->tmp_fd, err);
+    if (rc == 0)
+        rc = file_remove_tree(cache->root_fd, "bad", err);
+    if (rc != 0)
+        err_wrap(err, "clearing the cache at %s", cache->path);
+    (void)lock_wait(cache->lock_fd, LOCK_SH);
+    return rc;
+}

@@ -1,0 +1,91 @@
+/*
+ * statcache.h - what was learned about files in earlier runs: stat stamps with digests, and ignore
+ * verdicts.
+ *
+ * A loaded cache is immutable, and holds nothing that its file does not prove: a file that is
+ * missing, damaged, of another version or of another root is an empty cache. A writer collects a
+ * new one and replaces the file in one step.
+ *
+ * Ownership: both are opaque, statcache_free() and statcache_writer_free(). Names and digests got
+ * from a cache live as long as it. A loaded cache may be read by any thread; a writer belongs to
+ * one.
+ */
+#ifndef KILN_CACHE_STATCACHE_H
+#define KILN_CACHE_STATCACHE_H
+
+#include "base/digest.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+/* What identifies the content of a file as long as it does not change. */
+struct stamp {
+    uint64_t dev, ino, size;
+    int64_t mtime_ns, ctime_ns;
+    uint32_t mode;
+};
+
+struct stamp stamp_of(const struct stat *st);
+bool stamp_eq(const struct stamp *a, const struct stamp *b);
+/* Whether a digest that was begun at recorded_ns (CLOCK_REALTIME) still says what a file with that
+ * same stamp holds: the racy rule, see statcache.c. */
+bool stamp_settled(const struct stamp *stamp, int64_t recorded_ns);
+
+enum statcache_flags {
+    STATCACHE_DIGEST = 1,   /* stamp, recorded_ns and digest hold */
+    STATCACHE_VERDICT = 2,  /* the following three hold, under the directory's fingerprints */
+    STATCACHE_IGNORED = 4,  /* not taken */
+    STATCACHE_TRACKED = 8,  /* a directory that is ignored and holds tracked files */
+    STATCACHE_BY_INDEX = 16 /* git's index had a say */
+};
+
+struct statcache_entry {
+    const char *name; /* NUL terminated, len bytes */
+    size_t len;
+    uint32_t flags; /* of enum statcache_flags */
+    bool directory; /* what the verdict was given for */
+    struct stamp stamp;
+    int64_t recorded_ns;
+    struct digest digest;
+};
+
+struct statcache_dir {
+    const char *path; /* relative to the root, "" is the root */
+    size_t len;
+    uint64_t rules;    /* fingerprint of all ignore rules that decide here */
+    uint64_t index;    /* fingerprint of git's index */
+    uint32_t first, n; /* its entries, sorted by name's bytes */
+};
+
+struct statcache;
+struct statcache_writer;
+
+/* Never fails: whatever can't be used is an empty cache. path NULL gives one too. */
+struct statcache *statcache_load(const char *path, const char *root);
+void statcache_free(struct statcache *cache);
+/* Directories count from 0, sorted by path. */
+uint32_t statcache_n_dirs(const struct statcache *cache);
+void statcache_dir(const struct statcache *cache, uint32_t i, struct statcache_dir *out);
+/* False when the directory is not known. */
+bool statcache_find(const struct statcache *cache, const char *path, size_t len,
+                    struct statcache_dir *out);
+/* Entry i of those that a directory names by first and n. */
+void statcache_get(const struct statcache *cache, uint32_t i, struct statcache_entry *out);
+/* Its name alone: the part that a join of two sorted lists compares. */
+const char *statcache_name(const struct statcache *cache, uint32_t i, size_t *len);
+
+struct statcache_writer *statcache_writer_new(const char *root);
+void statcache_writer_free(struct statcache_writer *writer);
+/* Begins a directory (its first and n are not looked at); entries follow in the order of their
+ * names' bytes. Each path at most once. */
+void statcache_writer_dir(struct statcache_writer *writer, const struct statcache_dir *dir);
+void statcache_writer_add(struct statcache_writer *writer, const struct statcache_entry *entry);
+/* Replaces the file at path; its directory is made when missing. A cache that would not fit its
+ * format (4 GiB) is an error. */
+int statcache_writer_save(struct statcache_writer *writer, const char *path,
+                          struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,253 @@
+/*
+ * worktree_private.h - the node table behind worktree.h, shared by cache/worktree*.c alone.
+ *
+ * Nodes. Every name met in a directory that was read is a node, taken or not; node 0 is the root. A
+ * node's kind comes from readdir and is confirmed by its stat, which is taken only when some view
+ * takes the node. A directory that was visited has a struct dir.
+ *
+ * Scopes. A view sees a directory in one of three flavours (see enum flavour), and takes either all
+ * that the flavour has ("whole": the same for every view, so the memo is the directory's) or what
+ * its patterns select (the memo is the view's, in the directory's list of consumers). A memo is
+ * "ready" when everything it needs is stat'ed and hashed or queued for hashing, and holds a digest
+ * once that has been composed.
+ *
+ * Invariants:
+ *  - a scope's memo is ready only if the directory was read and the memos of all directories that
+ * it takes below are ready;
+ *  - so whatever makes a node uncertain clears the memos of its directory and of all above it
+ * (worktree_unsettle);
+ *  - struct node never moves; ids of freed nodes are used again, with another serial;
+ *  - a scope that a memo was asked for is in the consumers, so that a mark finds the views it
+ * concerns.
+ */
+#ifndef KILN_CACHE_WORKTREE_PRIVATE_H
+#define KILN_CACHE_WORKTREE_PRIVATE_H
+
+#include "base/arena.h"
+#include "base/glob.h"
+#include "base/map.h"
+#include "base/vec.h"
+#include "cache/ignore.h"
+#include "cache/statcache.h"
+#include "cache/worktree.h"
+
+#include <dirent.h>
+
+#define CHUNK_NODES 1024
+#define NAME_SIZES  17
+
+enum node_kind {
+    NODE_FREE,
+    NODE_UNKNOWN, /* readdir did not tell */
+    NODE_FILE,
+    NODE_DIR,
+    NODE_LINK,
+    NODE_OTHER, /* FIFO, socket, device */
+};
+
+enum node_flags {
+    N_STAT = 1 << 0,     /* stamp holds what was last seen */
+    N_FRESH = 1 << 1,    /* and nothing has happened since */
+    N_MARKED = 1 << 2,   /* marked by name: it may even be something else by now */
+    N_DIGEST = 1 << 3,   /* digest is that of the content with this stamp, begun at recorded_ns */
+    N_QUEUED = 1 << 4,   /* waits to be hashed, or is being hashed */
+    N_VERDICT = 1 << 5,  /* the next three hold */
+    N_IGNORED = 1 << 6,  /* by ignore rules, or an editor's dropping */
+    N_TRACKED = 1 << 7,  /* an ignored directory with tracked files below */
+    N_BY_INDEX = 1 << 8, /* git's index had a say */
+    N_OUTPUT = 1 << 9,   /* a declared output */
+};
+#define N_VERDICTS (N_VERDICT | N_IGNORED | N_TRACKED | N_BY_INDEX)
+
+/* How a directory is looked at. */
+enum flavour {
+    PLAIN,  /* ignore rules hold; no outputs, no .git */
+    FORCED, /* below an ignored directory that was named outright: no outputs, no .git */
+    ALL,    /* an output: everything, empty directories too */
+    FLAVOURS,
+};
+
+struct memo {
+    bool ready;
+    bool composed; /* the next two hold */
+    bool any;      /* something is taken */
+    struct digest digest;
+};
+
+/* A view that looked at this directory. Sorted by view, flavour, whole. */
+struct consumer {
+    uint32_t view;
+    uint8_t flavour;
+    bool whole;       /* takes all of it, through dir.whole[flavour] */
+    struct memo memo; /* else its own */
+};
+
+struct dir {
+    uint32_t node;
+    uint32_t *children; /* sorted by name's bytes */
+    size_t n_children, cap_children;
+    bool opened;    /* dir_opened() was called and dir_closed() was not */
+    bool must_read; /* names may have come or gone */
+    int errnum;     /* why it can't be read, or 0 */
+    struct stamp stamp;
+    int64_t read_ns;
+    struct memo whole[FLAVOURS];
+    VEC(struct consumer) consumers;
+    /* Ignore rules: fingerprint of all that decide about this directory's entries; those of its own
+     * .gitignore are read when needed. */
+    uint64_t rules_print;
+    bool has_print, has_rules;
+    struct ignore_rules *rules;
+    /* What the stat cache knew about it. */
+    bool has_record;
+    struct statcache_dir record;
+};
+
+struct node {
+    const char *name;
+    char *target; /* of a link */
+    struct dir *dir;
+    struct stamp stamp;
+    int64_t recorded_ns;
+    struct digest digest;
+    uint32_t parent;
+    uint32_t record; /* in the stat cache, or WORKTREE_NONE */
+    uint32_t serial;
+    uint16_t flags;
+    uint8_t name_len;
+    uint8_t kind;
+    int errnum; /* why it can't be stat'ed or hashed, or 0 */
+};
+
+struct view {
+    enum worktree_view_kind kind;
+    struct glob_set *set; /* INPUTS */
+    char **literals;      /* patterns that name a path outright, normalised */
+    size_t *literal_index;
+    size_t n_literals;
+    bool prepared, has_digest, dirty;
+    struct digest digest;
+    uint64_t tick;
+};
+
+/* What selects in a directory: a view's patterns, or nothing (all that the flavour has). */
+struct scope {
+    const struct view *view; /* NULL: whole */
+    uint32_t view_id;
+    enum flavour flavour;
+};
+
+struct worktree {
+    char *root, *stat_path;
+    int root_fd;
+    struct trees *trees;
+    void (*dir_opened)(void *ctx, uint32_t dir, const char *path);
+    void (*dir_closed)(void *ctx, uint32_t dir);
+    void *ctx;
+
+    struct node **chunks;
+    size_t n_chunks;
+    uint32_t n_nodes; /* ids ever used */
+    uint32_t serial;
+    VEC(uint32_t) free_nodes;
+    struct arena names;
+    void *free_names[NAME_SIZES];
+
+    struct map
+        outputs_in; /* path of a directory -> struct names *: the outputs that lie directly in it */
+    char **outputs;
+    size_t n_outputs;
+
+    VEC(struct view) views;
+    struct map view_ids; /* kind and patterns -> id + 1 */
+    VEC(uint32_t) dirty;
+    struct map changed; /* paths marked */
+    VEC(uint32_t) queue;
+    size_t queue_at;
+
+    struct ignore *ignore; /* NULL until first needed */
+    uint64_t rules_print, index_print;
+    struct statcache *cache;
+    bool cache_stale; /* what is known is more than the file says */
+    struct buf path;  /* of the directory being walked */
+    struct buf mark_path;
+    struct worktree_counts counts;
+};
+
+/* An open directory while its entries are read and stat'ed; fd is -1 until something needs it. */
+struct reader {
+    DIR *stream;
+    int fd;
+};
+
+/* worktree_nodes.c */
+struct node *worktree_node(const struct worktree *tree, uint32_t id);
+uint32_t worktree_node_add(struct worktree *tree, uint32_t parent, const char *name, size_t len,
+                           enum node_kind kind);
+/* Frees the node and all below it; directories that were opened are closed. It must be out of its
+ * parent's children. */
+void worktree_node_drop(struct worktree *tree, uint32_t id);
+/* Frees what is below a directory and its struct dir. */
+void worktree_dir_drop(struct worktree *tree, uint32_t id);
+struct dir *worktree_dir(struct worktree *tree, uint32_t id);
+/* The child of that name, or WORKTREE_NONE; *at (may be NULL) is where it is or belongs. */
+uint32_t worktree_child(const struct worktree *tree, const struct dir *dir, const char *name,
+                        size_t *at);
+/* The node at that path if it is known, else WORKTREE_NONE. */
+uint32_t worktree_lookup(const struct worktree *tree, const char *path);
+/* Writes the node's path relative to the root. */
+void worktree_path(const struct worktree *tree, uint32_t id, struct buf *out);
+/* The consumer of that scope in the directory, added when it is new. Valid until the next one is
+ * added. */
+struct consumer *worktree_consumer(struct dir *dir, uint32_t view, enum flavour flavour,
+                                   bool whole);
+/* Clears the memos of the directory and of all above it. */
+void worktree_unsettle(struct worktree *tree, uint32_t dir);
+
+/* worktree_ignore.c: verdicts */
+/* The node's verdict; path is the node's. */
+void worktree_decide(struct worktree *tree, struct node *node, const char *path);
+/* What the rules say about an entry that need not be a node: a set of N_VERDICTS. */
+unsigned worktree_judge(struct worktree *tree, uint32_t dir, const char *path, const char *name,
+                        bool directory);
+/* Finds out under which rules a directory's entries are decided; drops verdicts given under others.
+ * Parents come first. */
+void worktree_rules_sync(struct worktree *tree, struct dir *dir, struct reader *reader);
+/* Looks for changes of what git keeps outside the tree. */
+void worktree_ignore_sync(struct worktree *tree);
+bool worktree_is_dropping(const char *name, size_t len);
+
+/* worktree_read.c: from the disk into nodes. All return 0, or an errno. */
+void worktree_reader_close(struct reader *reader);
+/* Opens the directory whose path is tree->path. ENOENT: it is no directory any more. */
+int worktree_reader_open(struct worktree *tree, struct dir *dir, struct reader *reader);
+/* Reads the names if they may have changed. */
+int worktree_read_names(struct worktree *tree, struct dir *dir, struct reader *reader);
+/* Takes the node's stat anew. ENOENT: it is gone (and not yet dropped). Other failures are kept in
+ * the node. */
+int worktree_stat_child(struct worktree *tree, struct dir *dir, struct node *node,
+                        struct reader *reader);
+/* Removes children that were found to be gone. */
+void worktree_remove_child(struct worktree *tree, struct dir *dir, uint32_t child);
+
+/* worktree_view.c: what a scope takes */
+enum pick {
+    PICK_NONE,
+    PICK_ENTRY, /* the file or link itself */
+    PICK_BELOW, /* a directory, looked at in *sub */
+};
+/* What scope takes of the node at path; decides ignore verdicts on the way. */
+enum pick worktree_pick(struct worktree *tree, const struct scope *scope, struct node *node,
+                        const char *path, struct scope *sub);
+enum glob_reach worktree_view_reach(const struct view *view, const char *dir);
+bool worktree_view_has(const struct view *view, const char *path);
+bool worktree_view_names(const struct view *view, const char *path);
+bool worktree_view_names_below(const struct view *view, const char *dir);
+bool worktree_at_output(const struct worktree *tree, const char *path);
+struct scope worktree_view_scope(const struct worktree *tree, uint32_t view);
+struct memo *worktree_memo(struct dir *dir, const struct scope *scope);
+
+/* Adds path's last component; returns what buf_truncate() takes to undo it. */
+size_t worktree_path_push(struct buf *path, const char *name, size_t len);
+
+#endif

@@ -1,0 +1,168 @@
+/* app.c - opens what a command needs: the pipeline's file, the cache, the state, the runner (see cli.h). */
+#include "cli/cli.h"
+
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int find_config(const struct options *options, char **path, char **root, struct err *err)
+{
+    char *cwd = getcwd(NULL, 0);
+    int rc = 0;
+    *root = NULL;
+    if (!cwd)
+        return err_sys(err, errno, "the current directory can't be told");
+    if (options->config) {
+        /* A file kept elsewhere describes the project that one stands in; one in or above the current directory, its own folder. */
+        *path = realpath(options->config, NULL);
+        if (!*path)
+            rc = err_set(err, ERR_CONFIG, "%s: %s; --config names the pipeline's file", options->config, strerror(errno));
+        char *folder = *path ? mem_strndup(*path, (size_t)(strrchr(*path, '/') - *path)) : NULL;
+        if (folder && !path_is_below(cwd, folder))
+            *root = mem_strdup(cwd);
+        free(folder);
+    } else {
+        rc = config_find(cwd, path, err);
+        if (rc == 0 && !*path)
+            rc = err_set(err, ERR_CONFIG,
+                         "no kiln.json in %s, nor above it up to the git root; write one (kiln schema describes it), or name "
+                         "it with --config FILE, or the project with -C DIR",
+                         cwd);
+    }
+    free(cwd);
+    return rc;
+}
+
+static int open_config(struct app *app, struct err *err)
+{
+    char *path = NULL, *root = NULL;
+    int rc = find_config(app->options, &path, &root, err);
+    if (rc == 0)
+        rc = config_load(path, root, &app->config, err);
+    if (rc == 0)
+        app->root = mem_strdup(app->config->root);
+    free(path);
+    free(root);
+    return rc;
+}
+
+static int open_cache(struct app *app, struct err *err)
+{
+    bool read_only = false;
+    char *path = cache_default_path();
+    if (!path)
+        return err_set(err, ERR_SYSTEM, "there is no place for the cache: set HOME, XDG_CACHE_HOME or KILN_CACHE_DIR");
+    int rc = cache_open(path, &app->cache, &read_only, err);
+    if (rc == 0 && read_only) {
+        char *text = mem_printf("the cache at %s can only be read: %s", path, err_text(err));
+        warn(app->options, text);
+        free(text);
+        err_release(err);
+    }
+    if (rc == 0)
+        app->scratch_path = path_join(path, "v1/tmp");
+    if (rc == 0 && app->root) {
+        char hex[DIGEST_HEX + 1];
+        struct digest id = digest_of(app->root, strlen(app->root));
+        digest_hex(&id, hex);
+        char *dir = path_join(path, "v1/stat");
+        if (read_only || file_mkdirs(dir, 0700, NULL) == 0)
+            app->stat_path = path_join(dir, hex);
+        free(dir);
+        if (app->options->rehash && app->stat_path)
+            unlink(app->stat_path);
+    }
+    free(path);
+    return rc;
+}
+
+/* Without a place for records kiln works all the same; it just can't tell later. */
+static void open_state(struct app *app)
+{
+    struct err err = ERR_INIT;
+    char *dir = path_xdg("XDG_STATE_HOME", ".local/state");
+    if (!dir) {
+        warn(app->options, "no run records are kept: set HOME or XDG_STATE_HOME");
+        return;
+    }
+    if (records_open(dir, app->root, &app->records, &err) < 0) {
+        err_wrap(&err, "no run records are kept");
+        warn(app->options, err_text(&err));
+    } else {
+        char *path = path_join(records_dir(app->records), "steps.log");
+        if (history_open(path, &app->history, &err) < 0) {
+            err_wrap(&err, "reasons can't be told");
+            warn(app->options, err_text(&err));
+        }
+        free(path);
+    }
+    err_release(&err);
+    free(dir);
+}
+
+/* Where the watch puts its cookies: private, outside of the tree, gone afterwards. */
+static int open_cookie_dir(struct app *app, struct err *err)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    const char *tmp = getenv("TMPDIR");
+    if (runtime && *runtime == '/' && access(runtime, W_OK) == 0)
+        app->cookie_dir = mem_printf("%s/kiln-XXXXXX", runtime);
+    else
+        app->cookie_dir = mem_printf("%s/kiln-XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp");
+    if (!mkdtemp(app->cookie_dir)) {
+        int rc = err_sys(err, errno, "cannot make a private directory %s (XDG_RUNTIME_DIR or TMPDIR may name another place)",
+                         app->cookie_dir);
+        free(app->cookie_dir);
+        app->cookie_dir = NULL;
+        return rc;
+    }
+    return 0;
+}
+
+int app_open(struct app *app, const struct options *options, unsigned parts, struct err *err)
+{
+    *app = (struct app){.options = options};
+    int rc = uv_loop_init(&app->loop);
+    if (rc < 0)
+        return err_sys(err, -rc, "cannot make an event loop");
+    app->loop_open = true;
+    if ((parts & APP_RUNNER) && runner_host_new(&app->loop, &app->runner, err) < 0)
+        return -(int)err->kind; /* first, while this process is still small and single */
+    if ((parts & APP_CONFIG) && open_config(app, err) < 0)
+        return -(int)err->kind;
+    if ((parts & APP_CACHE) && open_cache(app, err) < 0)
+        return -(int)err->kind;
+    if ((parts & APP_STATE) && app->root)
+        open_state(app);
+    if ((parts & APP_COOKIES) && open_cookie_dir(app, err) < 0)
+        return -(int)err->kind;
+    return 0;
+}
+
+void app_close(struct app *app)
+{
+    if (app->runner)
+        runner_close(app->runner, NULL, NULL);
+    if (app->loop_open) {
+        uv_run(&app->loop, UV_RUN_DEFAULT);
+        int rc = uv_loop_close(&app->loop);
+        (void)rc;
+    }
+    history_close(app->history);
+    records_close(app->records);
+    cache_close(app->cache);
+    config_free(app->config);
+    if (app->cookie_dir && file_remove_tree(AT_FDCWD, app->cookie_dir, NULL) < 0)
+        warn(app->options, "a temporary directory of this run could not be removed");
+    free(app->cookie_dir);
+    free(app->stat_path);
+    free(app->scratch_path);
+    free(app->root);
+}

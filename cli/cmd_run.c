@@ -1,0 +1,241 @@
+/* cmd_run.c - kiln run and kiln watch: an engine, a view, and the signals that end them. */
+#include "cli/cli.h"
+
+#include "tui/tui.h"
+
+#include <langinfo.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct session {
+    struct app app;
+    const struct options *options;
+    bool watching, finished;
+    struct engine *engine;
+    struct control control;
+    struct view_plain *plain;
+    struct view_json *json;
+    struct tui *tui;
+    uv_timer_t tick;
+    uv_signal_t signals[3];
+    int n_signals;
+    bool tick_open;
+    size_t n_running;
+    int signal, exit_code;
+};
+
+static void handle_closed(uv_handle_t *handle)
+{
+    (void)handle;
+}
+
+static void engine_closed(void *ctx)
+{
+    struct session *s = ctx;
+    s->engine = NULL;
+    for (int i = 0; i < s->n_signals; i++)
+        uv_close((uv_handle_t *)&s->signals[i], handle_closed);
+    if (s->tick_open)
+        uv_close((uv_handle_t *)&s->tick, handle_closed);
+    tui_free(s->tui);
+    s->tui = NULL;
+    runner_close(s->app.runner, NULL, NULL);
+    s->app.runner = NULL;
+}
+
+static void finish(struct session *s)
+{
+    if (s->finished)
+        return;
+    s->finished = true;
+    if (s->engine) {
+        int code = engine_exit_code(s->engine);
+        s->exit_code = s->exit_code ? s->exit_code : code;
+        engine_close(s->engine, engine_closed, s);
+    } else {
+        engine_closed(s);
+    }
+}
+
+static void on_done(void *ctx)
+{
+    finish(ctx);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct session *s = handle->data;
+    if (s->signal && s->engine)
+        engine_kill(s->engine); /* asked twice: no more grace */
+    s->signal = number;
+    finish(s);
+}
+
+static void catch_signals(struct session *s)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        uv_signal_init(&s->app.loop, &s->signals[i]);
+        s->signals[i].data = s;
+        uv_signal_start(&s->signals[i], on_signal, numbers[i]);
+        uv_unref((uv_handle_t *)&s->signals[i]);
+        s->n_signals++;
+    }
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct session *s = timer->data;
+    view_plain_tick(s->plain);
+}
+
+/* The live line's clock goes only while there is something to count. */
+static void follow_running(void *ctx, const struct event *event)
+{
+    struct session *s = ctx;
+    if (event->type == EVENT_RUN_STARTED && s->n_running++ == 0)
+        uv_timer_start(&s->tick, on_tick, 100, 100);
+    if (event->type == EVENT_RUN_FINISHED && --s->n_running == 0)
+        uv_timer_stop(&s->tick);
+}
+
+static int open_views(struct session *s, struct err *err)
+{
+    const struct options *o = s->options;
+    const char *term = getenv("TERM");
+    bool terminal = isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
+    bool tui = !o->plain && !o->json && terminal && (s->watching ? !in_ci() : o->tui) && tui_supported(STDOUT_FILENO, term);
+    if (o->tui && !tui)
+        return err_set(err, ERR_USAGE, "--tui needs a terminal that can address its cursor (TERM is \"%s\")", term ? term : "");
+    if (o->json) {
+        s->json = view_json_new(stdout);
+        engine_subscribe(s->engine, view_json_event, s->json);
+    } else if (tui) {
+        struct tui_options options = {.loop = &s->app.loop,
+                                      .control = &s->control,
+                                      .fd = STDOUT_FILENO,
+                                      .term = term,
+                                      .project = s->app.config->name,
+                                      .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
+                                      .colour = color_wanted(o, STDOUT_FILENO)};
+        if (tui_new(&options, &s->tui, err) < 0)
+            return -(int)err->kind;
+        engine_subscribe(s->engine, tui_event, s->tui);
+    } else {
+        bool live = !o->plain && !in_ci() && isatty(STDOUT_FILENO) && !s->watching && term && strcmp(term, "dumb") != 0;
+        s->plain = view_plain_new(stdout, color_wanted(o, STDOUT_FILENO), live, s->watching);
+        engine_subscribe(s->engine, view_plain_event, s->plain);
+        if (live) {
+            uv_timer_init(&s->app.loop, &s->tick);
+            s->tick.data = s;
+            s->tick_open = true;
+            engine_subscribe(s->engine, follow_running, s);
+        }
+    }
+    return 0;
+}
+
+static void on_reloaded(void *ctx, struct graph *graph, const char *const *sources, size_t n_sources, int exit_code,
+                        const char *error)
+{
+    struct session *s = ctx;
+    struct err err = ERR_INIT;
+    (void)exit_code;
+    if (!graph) {
+        engine_notice(s->engine, "error", error);
+    } else if (s->finished) {
+        graph_free(graph);
+    } else if (engine_load(s->engine, graph, s->options->args, s->options->n_args, sources, n_sources, &err) < 0) {
+        engine_notice(s->engine, "error", err_text(&err));
+        err_release(&err);
+    }
+}
+
+static void on_reload(void *ctx)
+{
+    struct session *s = ctx;
+    pipeline_reload(&s->app, on_reloaded, s);
+}
+
+static void on_loaded(void *ctx, struct graph *graph, const char *const *sources, size_t n_sources, int exit_code,
+                      const char *error)
+{
+    struct session *s = ctx;
+    const struct options *o = s->options;
+    struct err err = ERR_INIT;
+    if (s->finished) {
+        graph_free(graph);
+        return;
+    }
+    if (!graph) {
+        s->exit_code = exit_code;
+        complain(o, error);
+        finish(s);
+        return;
+    }
+    struct engine_options options = {.loop = &s->app.loop,
+                                     .mode = s->watching ? ENGINE_WATCH : ENGINE_RUN,
+                                     .root = s->app.root,
+                                     .stat_path = s->app.stat_path,
+                                     .scratch_path = s->app.scratch_path,
+                                     .cookie_dir = s->app.cookie_dir,
+                                     .version = KILN_VERSION,
+                                     .trigger = s->watching ? "watch" : "command",
+                                     .cache = s->app.cache,
+                                     .runner = s->app.runner,
+                                     .records = s->app.records,
+                                     .history = s->app.history,
+                                     .jobs = o->jobs ? o->jobs : s->app.config->jobs,
+                                     .keep_going = o->keep_going,
+                                     .no_cache = o->no_cache,
+                                     .force = o->force,
+                                     .force_steps = o->force_steps,
+                                     .n_force_steps = o->n_force_steps,
+                                     .reload = on_reload,
+                                     .done = on_done,
+                                     .ctx = s};
+    bool bad = engine_new(&options, &s->engine, &err) < 0;
+    if (!bad) {
+        s->control = engine_control(s->engine);
+        bad = open_views(s, &err) < 0;
+    }
+    if (bad)
+        graph_free(graph);
+    else
+        bad = engine_load(s->engine, graph, o->args, o->n_args, sources, n_sources, &err) < 0;
+    if (bad) {
+        tui_free(s->tui);
+        s->tui = NULL;
+        complain(o, err_text(&err));
+        s->exit_code = err.kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE;
+        err_release(&err);
+        finish(s);
+        return;
+    }
+    engine_start(s->engine);
+}
+
+int command_run(const struct options *options)
+{
+    struct session s = {.options = options};
+    struct err err = ERR_INIT;
+    s.watching = strcmp(options->command, "watch") == 0;
+    unsigned parts = APP_CONFIG | APP_CACHE | APP_STATE | APP_RUNNER | (s.watching ? APP_COOKIES : 0);
+    if (app_open(&s.app, options, parts, &err) < 0) {
+        complain(options, err_text(&err));
+        s.exit_code = err.kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE;
+    } else {
+        catch_signals(&s);
+        pipeline_load(&s.app, on_loaded, &s);
+        uv_run(&s.app.loop, UV_RUN_DEFAULT);
+    }
+    err_release(&err);
+    view_plain_free(s.plain);
+    view_json_free(s.json);
+    app_close(&s.app);
+    return s.signal ? 128 + s.signal : s.exit_code;
+}

@@ -1,0 +1,56 @@
+/* main.c - kiln's command line: from arguments to an exit code. The only file that ends the process. */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct {
+    const char *name;
+    int (*run)(const struct options *options);
+} commands[] = {
+    {"watch", command_run},   {"run", command_run},       {"plan", command_plan},       {"explain", command_plan},
+    {"logs", command_logs},   {"runs", command_runs},     {"cache", command_cache},     {"schema", command_schema},
+    {"version", command_version}, {"help", command_help}, {"completion", command_completion},
+};
+
+static int dispatch(const struct options *options)
+{
+    if (options->help)
+        return command_help(options);
+    if (options->directory && chdir(options->directory) < 0) {
+        struct err err = ERR_INIT;
+        err_sys(&err, errno, "-C %s", options->directory);
+        complain(options, err_text(&err));
+        err_release(&err);
+        return EXIT_USAGE;
+    }
+    if (options->dry_run)
+        return command_plan(options);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(commands[i].name, options->command) == 0)
+            return commands[i].run(options);
+    }
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options = {0};
+    struct err err = ERR_INIT;
+    int code = EXIT_USAGE;
+    setlocale(LC_CTYPE, "");
+    if (options_parse(argc, argv, &options, &err) < 0)
+        complain(&options, err_text(&err));
+    else
+        code = dispatch(&options);
+    if (fflush(stdout) != 0 && errno != EPIPE && code == EXIT_OK) {
+        complain(&options, "standard output could not be written");
+        code = EXIT_KILN;
+    }
+    err_release(&err);
+    options_release(&options);
+    return code;
+}

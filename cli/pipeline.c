@@ -1,0 +1,167 @@
+/* pipeline.c - a config becomes a graph; a generated one is made by running its generator, as a cached step like any other (see cli.h). */
+#include "cli/cli.h"
+
+#include "base/file.h"
+#include "base/vec.h"
+#include "engine/from_config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_PIPELINE ((size_t)16 << 20)
+#define LOG_TAIL     2000
+
+struct loading {
+    struct app *app;
+    pipeline_cb *cb;
+    void *ctx;
+    struct engine *engine;
+    struct buf log; /* the end of what the generator said */
+    struct buf error;
+    struct config *config; /* what the generator made */
+    int exit_code;
+};
+
+/* What the pipeline comes from: its file, and what its generator reads. */
+static void answer(struct loading *l, struct graph *graph)
+{
+    struct app *app = l->app;
+    VEC(const char *) sources = VEC_INIT;
+    const struct config *config = app->config;
+    size_t n = strlen(app->root);
+    if (config && path_is_below(config->path, app->root) && config->path[n] == '/')
+        vec_push(&sources, config->path + n + 1);
+    const struct config_generate *generate = config ? config->generate : NULL;
+    if (generate && !generate->has_inputs)
+        vec_push(&sources, "**");
+    for (size_t i = 0; generate && i < generate->n_inputs; i++)
+        vec_push(&sources, generate->inputs[i].text);
+    l->cb(l->ctx, graph, sources.v, sources.n, l->exit_code, graph ? NULL : buf_str(&l->error));
+    vec_release(&sources);
+    config_free(l->config);
+    buf_release(&l->log);
+    buf_release(&l->error);
+    free(l);
+}
+
+static void fail(struct loading *l, struct err *err)
+{
+    buf_adds(&l->error, err_text(err));
+    l->exit_code = err->kind == ERR_SYSTEM || err->kind == ERR_CORRUPT ? EXIT_KILN : EXIT_USAGE;
+    err_release(err);
+}
+
+static void on_event(void *ctx, const struct event *event)
+{
+    struct loading *l = ctx;
+    struct buf text = BUF_INIT;
+    if (event->type == EVENT_STEP_STARTED && event->u.started.log) {
+        buf_reset(&l->log);
+        buf_adds(&l->log, event->u.started.log);
+    } else if (event->type == EVENT_STEP_FINISHED && event->u.finished.status != STEP_PASSED &&
+               event->u.finished.status != STEP_CACHED) {
+        buf_addf(&l->error, "%s: the generator of the pipeline failed", l->app->config->shown);
+        if (event->u.finished.exit_code >= 0)
+            buf_addf(&l->error, " with exit code %d", event->u.finished.exit_code);
+        if (event->u.finished.error)
+            buf_addf(&l->error, ": %s", event->u.finished.error);
+        if (l->log.len && file_read(buf_str(&l->log), MAX_PIPELINE, &text, NULL) == 0 && text.len) {
+            const char *tail = text.len > LOG_TAIL ? text.data + text.len - LOG_TAIL : text.data;
+            buf_addf(&l->error, "; it said:\n%s", tail);
+        }
+    }
+    buf_release(&text);
+}
+
+static void generator_closed(void *ctx)
+{
+    struct loading *l = ctx;
+    struct graph *graph = NULL;
+    struct err err = ERR_INIT;
+    if (l->config && graph_from_config(l->config, &graph, &err) < 0)
+        fail(l, &err);
+    answer(l, graph);
+}
+
+static void generator_done(void *ctx)
+{
+    struct loading *l = ctx;
+    struct buf text = BUF_INIT;
+    struct err err = ERR_INIT;
+    if (!l->error.len) {
+        if (engine_stdout(l->engine, GENERATE_STEP, MAX_PIPELINE, &text, &err) < 0 ||
+            config_parse(buf_str(&text), text.len, l->app->config->path, l->app->root, true, &l->config, &err) < 0)
+            fail(l, &err);
+    } else {
+        l->exit_code = EXIT_USAGE;
+    }
+    buf_release(&text);
+    engine_close(l->engine, generator_closed, l);
+}
+
+static void generate(struct loading *l, struct graph *graph)
+{
+    struct app *app = l->app;
+    struct err err = ERR_INIT;
+    struct engine_options options = {.loop = &app->loop,
+                                     .mode = ENGINE_RUN,
+                                     .root = app->root,
+                                     .stat_path = app->stat_path,
+                                     .scratch_path = app->scratch_path,
+                                     .version = KILN_VERSION,
+                                     .trigger = "command",
+                                     .cache = app->cache,
+                                     .runner = app->runner,
+                                     .jobs = 1,
+                                     .done = generator_done,
+                                     .ctx = l};
+    if (engine_new(&options, &l->engine, &err) < 0) {
+        graph_free(graph);
+        fail(l, &err);
+        answer(l, NULL);
+        return;
+    }
+    engine_subscribe(l->engine, on_event, l);
+    if (engine_load(l->engine, graph, NULL, 0, NULL, 0, &err) < 0) {
+        fail(l, &err);
+        engine_close(l->engine, generator_closed, l);
+        return;
+    }
+    engine_start(l->engine);
+}
+
+void pipeline_load(struct app *app, pipeline_cb *cb, void *ctx)
+{
+    struct loading *l = mem_zalloc(1, sizeof *l);
+    struct graph *graph = NULL;
+    struct err err = ERR_INIT;
+    l->app = app;
+    l->cb = cb;
+    l->ctx = ctx;
+    if (graph_from_config(app->config, &graph, &err) < 0) {
+        fail(l, &err);
+        answer(l, NULL);
+    } else if (app->config->generate) {
+        generate(l, graph);
+    } else {
+        answer(l, graph);
+    }
+}
+
+void pipeline_reload(struct app *app, pipeline_cb *cb, void *ctx)
+{
+    struct config *config = NULL;
+    struct err err = ERR_INIT;
+    if (config_load(app->config->path, app->root, &config, &err) < 0) {
+        struct loading *l = mem_zalloc(1, sizeof *l);
+        l->app = app;
+        l->cb = cb;
+        l->ctx = ctx;
+        fail(l, &err);
+        answer(l, NULL);
+        return;
+    }
+    config_free(app->config);
+    app->config = config;
+    pipeline_load(app, cb, ctx);
+}

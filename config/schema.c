@@ -1,0 +1,135 @@
+/* The JSON Schema of kiln.json, made from the key table. */
+#include "config/config.h"
+#include "config/keys.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+
+/* All JSON made here comes through this: jansson gives NULL only when memory is out, which kiln
+ * does not survive. */
+static json_t *made(json_t *json)
+{
+    if (!json)
+        abort();
+    return json;
+}
+
+static json_t *strings(const char *pattern)
+{
+    json_t *list = made(json_pack("{s:s, s:{s:s, s:i}}", "type", "array", "items", "type", "string",
+                                  "minLength", 1));
+    if (pattern)
+        json_object_set_new(json_object_get(list, "items"), "pattern", made(json_string(pattern)));
+    return list;
+}
+
+static json_t *runners(void)
+{
+    json_t *names = made(json_array());
+    for (size_t i = 0; i < config_n_available_runners; i++)
+        json_array_append_new(names, made(json_string(config_runners[i])));
+    return made(json_pack("{s:o}", "enum", names));
+}
+
+static json_t *block(const struct config_key *key)
+{
+    if (key == &config_keys[CONFIG_KEY_STEPS])
+        return made(json_pack("{s:s, s:i, s:{s:s, s:i}, s:{s:s}}", "type", "object",
+                              "minProperties", 1, "propertyNames", "pattern", CONFIG_STEP_PATTERN,
+                              "maxLength", CONFIG_MAX_NAME, "additionalProperties", "$ref",
+                              "#/$defs/step"));
+    return made(json_pack("{s:s+}", "$ref", "#/$defs/", key->name));
+}
+
+/* What a value of the key's type must look like. */
+static json_t *type_schema(const struct config_key *key)
+{
+    switch (key->type) {
+    case CONFIG_VERSION: return made(json_pack("{s:i}", "const", 1));
+    case CONFIG_BOOL: return made(json_pack("{s:s}", "type", "boolean"));
+    case CONFIG_INT:
+        return made(json_pack("{s:s, s:i, s:i}", "type", "integer", "minimum", (int)key->least,
+                              "maximum", (int)key->most));
+    case CONFIG_COMMAND:
+        return made(json_pack("{s:[{s:s, s:s}, {s:s, s:i, s:{s:s}}]}", "anyOf", "type", "string",
+                              "pattern", "\\S", "type", "array", "minItems", 1, "items", "type",
+                              "string"));
+    case CONFIG_PATTERNS: return strings(NULL);
+    case CONFIG_PATHS: return strings("^[^*?\\[\\\\!/][^*?\\[\\\\]*$");
+    case CONFIG_NAMES: return strings(CONFIG_STEP_PATTERN);
+    case CONFIG_VARS: return strings(CONFIG_VARIABLE_PATTERN);
+    case CONFIG_ENV:
+        return made(json_pack("{s:s, s:{s:s}, s:{s:s}}", "type", "object", "propertyNames",
+                              "pattern", CONFIG_VARIABLE_PATTERN, "additionalProperties", "type",
+                              "string"));
+    case CONFIG_DURATION:
+        return made(json_pack("{s:s, s:s}", "type", "string", "pattern", CONFIG_DURATION_PATTERN));
+    case CONFIG_PATH: return made(json_pack("{s:s, s:s}", "type", "string", "pattern", "^[^/]"));
+    case CONFIG_RUNNERS: return runners();
+    case CONFIG_BLOCK: return block(key);
+    case CONFIG_STRING:
+    case CONFIG_ABSENT: break;
+    }
+    return made(json_pack("{s:s}", "type", "string"));
+}
+
+static json_t *key_schema(const struct config_key *key)
+{
+    json_t *schema = made(json_pack("{s:s, s:s}", "title", key->title, "description", key->help));
+    json_t *type = type_schema(key);
+
+    json_object_update(schema, type);
+    json_decref(type);
+    if (key->fallback)
+        json_object_set_new(schema, "default",
+                            made(json_loads(key->fallback, JSON_DECODE_ANY, NULL)));
+    return schema;
+}
+
+/* An object with the keys of that place and no others. */
+static json_t *place_schema(enum config_place place)
+{
+    json_t *properties = made(json_object()), *required = made(json_array());
+
+    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+        const struct config_key *key = &config_keys[i];
+        if (!(key->places & place) || key->type == CONFIG_ABSENT)
+            continue;
+        json_object_set_new(properties, key->name, key_schema(key));
+        if (key->required_in & place)
+            json_array_append_new(required, made(json_string(key->name)));
+    }
+    json_t *schema = made(json_pack("{s:s, s:o, s:b}", "type", "object", "properties", properties,
+                                    "additionalProperties", 0));
+    if (json_array_size(required))
+        json_object_set_new(schema, "required", required);
+    else
+        json_decref(required);
+    return schema;
+}
+
+void config_schema(struct buf *out)
+{
+    json_t *schema =
+        made(json_pack("{s:s, s:s, s:s}", "$schema", "https://json-schema.org/draft/2020-12/schema",
+                       "title", "kiln.json", "description",
+                       "A pipeline of steps that kiln runs when their inputs change."));
+    json_t *file = place_schema(CONFIG_IN_FILE);
+
+    json_object_update(schema, file);
+    json_decref(file);
+    json_object_set_new(schema, "oneOf",
+                        made(json_pack("[{s:[s]}, {s:[s], s:{s:b}}]", "required", "steps",
+                                       "required", "generate", "properties", "defaults", 0)));
+    json_object_set_new(schema, "$defs",
+                        made(json_pack("{s:o, s:o, s:o}", "step", place_schema(CONFIG_IN_STEP),
+                                       "defaults", place_schema(CONFIG_IN_DEFAULTS), "generate",
+                                       place_schema(CONFIG_IN_GENERATE))));
+    char *text = json_dumps(schema, JSON_INDENT(2));
+    if (!text)
+        abort();
+    buf_adds(out, text);
+    buf_addc(out, '\n');
+    free(text);
+    json_decref(schema);
+}

@@ -1,0 +1,122 @@
+/* commit.c - see commit.h. */
+#include "engine/commit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Copies one stream's pieces out of the interleaved spool into an unnamed file. */
+static int split(const struct flight *flight, int stream, const char *dir, int *out, struct err *err)
+{
+    char buffer[1 << 16];
+    uint64_t at = 0;
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_sys(err, errno, "cannot make a temporary file in %s", dir);
+    for (size_t i = 0; i < flight->chunks.n; i++) {
+        uint64_t left = flight->chunks.v[i].bytes;
+        for (; left && flight->chunks.v[i].stream == stream;) {
+            size_t want = left < sizeof buffer ? (size_t)left : sizeof buffer;
+            ssize_t got = pread(flight->spool, buffer, want, (off_t)at);
+            if (got <= 0 || file_write_all(fd, buffer, (size_t)got) < 0) {
+                int rc = err_sys(err, got == 0 ? EIO : errno, "copying the log of %s", flight->log);
+                close(fd);
+                return rc;
+            }
+            at += (uint64_t)got;
+            left -= (uint64_t)got;
+        }
+        at += left;
+    }
+    *out = fd;
+    return 0;
+}
+
+static int put_stream(struct commit *commit, int stream, bool alone, struct digest *digest, struct err *err)
+{
+    struct flight *flight = commit->flight;
+    int fd = flight->spool;
+    char *tmp = path_join(cache_path(commit->cache), "v1/tmp");
+    int rc = alone ? 0 : split(flight, stream, tmp, &fd, err);
+    if (rc == 0)
+        rc = cache_put_fd(commit->cache, fd, alone ? flight->spooled : UINT64_MAX, digest, err);
+    if (!alone && fd != flight->spool)
+        close(fd);
+    free(tmp);
+    return rc;
+}
+
+static int put_logs(struct commit *commit, struct err *err)
+{
+    const struct flight *flight = commit->flight;
+    struct action_result *result = &commit->value.result;
+    bool has[3] = {false};
+    for (size_t i = 0; i < flight->chunks.n; i++)
+        has[flight->chunks.v[i].stream] = true;
+    bool alone = has[1] != has[2];
+    if (has[1] && put_stream(commit, 1, alone, &result->stdout_digest, err) < 0)
+        return -(int)err->kind;
+    if (has[2] && put_stream(commit, 2, alone, &result->stderr_digest, err) < 0)
+        return -(int)err->kind;
+    if (has[1] && has[2]) {
+        result->chunks = arena_memdup(&commit->value.arena, flight->chunks.v, flight->chunks.n * sizeof *flight->chunks.v);
+        result->n_chunks = flight->chunks.n;
+    }
+    return 0;
+}
+
+static int capture(struct commit *commit, struct cache *cache, struct err *err)
+{
+    struct action_result *result = &commit->value.result;
+    const struct op_exec *exec = commit->exec;
+    int rc = outputs_capture(cache, commit->root, exec->outputs, exec->n_outputs, &commit->value.arena, &result->outputs, NULL, err);
+    result->n_outputs = rc == 0 ? exec->n_outputs : 0;
+    return rc;
+}
+
+static void commit_work(uv_work_t *work)
+{
+    struct commit *commit = work->data;
+    struct action_result *result = &commit->value.result;
+    const struct flight *flight = commit->flight;
+    result->exit_code = flight->exit.exit_code;
+    result->start_ns = flight->exit.start_ns;
+    result->end_ns = flight->exit.end_ns;
+    result->worker = "kiln";
+    bool outputs = commit->exec->n_outputs > 0;
+    commit->rc = outputs ? capture(commit, commit->cache, &commit->err) : 0;
+    if (commit->rc < 0 && commit->err.kind == ERR_SYSTEM) {
+        /* The cache can't take it (full, read-only): the step passed all the same, its outputs are where they belong. */
+        err_move(&commit->stored, &commit->err);
+        commit->store = false;
+        commit->rc = capture(commit, NULL, &commit->err);
+    }
+    if (commit->rc == 0 && commit->store && put_logs(commit, &commit->stored) < 0)
+        commit->store = false;
+    if (commit->check)
+        worktree_check_work(commit->check);
+}
+
+static void commit_after(uv_work_t *work, int status)
+{
+    struct commit *commit = work->data;
+    (void)status;
+    commit->done(commit);
+}
+
+void commit_queue(uv_loop_t *loop, struct commit *commit)
+{
+    commit->work.data = commit;
+    uv_queue_work(loop, &commit->work, commit_work, commit_after);
+}
+
+void commit_free(struct commit *commit)
+{
+    worktree_check_free(commit->check);
+    value_release(&commit->value);
+    err_release(&commit->err);
+    err_release(&commit->stored);
+    free(commit);
+}

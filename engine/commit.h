@@ -1,0 +1,31 @@
+/*
+ * commit.h - the worker's part of a commit: outputs and logs into the cache, inputs looked at once more.
+ *
+ * A commit is self-contained while the worker has it: it reads the exec (immutable, in the graph) and the flight's spool and chunks, which nobody touches after the
+ * command ended. done is called on the loop; the receiver frees it with commit_free().
+ */
+#ifndef KILN_ENGINE_COMMIT_H
+#define KILN_ENGINE_COMMIT_H
+
+#include "engine/private.h"
+
+struct commit {
+    uv_work_t work;
+    struct engine *engine;
+    struct flight *flight;
+    struct cache *cache;
+    const char *root;
+    const struct op_exec *exec;
+    bool store;                   /* the result may go into the cache */
+    struct worktree_check *check; /* or NULL */
+    struct value value;           /* what it gave; its arena holds the strings */
+    int rc;
+    struct err err;    /* rc < 0 */
+    struct err stored; /* the cache could not take it; the result itself is good */
+    void (*done)(struct commit *commit);
+};
+
+void commit_queue(uv_loop_t *loop, struct commit *commit);
+void commit_free(struct commit *commit);
+
+#endif

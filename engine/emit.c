@@ -1,0 +1,155 @@
+/*
+ * emit.c - the engine's mouth: every event goes through emit(), in order, to the run's record and to each subscriber.
+ */
+#include "engine/private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void emit(struct engine *e, struct run *run, struct event *event)
+{
+    event->seq = ++e->seq;
+    event->time_ns = clock_realtime_ns();
+    event->run = run ? run->id : NULL;
+    if (run && run->record) {
+        struct err err = ERR_INIT;
+        record_event(run->record, event, &err);
+        if (err.kind != ERR_NONE && !e->state_warned) {
+            e->state_warned = true;
+            engine_notice(e, "warning", err_text(&err));
+        }
+        err_release(&err);
+    }
+    vec_each(struct subscriber, s, &e->subscribers) s->cb(s->ctx, event);
+}
+
+void engine_notice(struct engine *e, const char *level, const char *text)
+{
+    struct event event = {.type = EVENT_NOTICE, .u.notice = {.level = level, .text = text}};
+    emit(e, NULL, &event);
+}
+
+void emit_pipeline(struct engine *e)
+{
+    struct arena arena = ARENA_INIT;
+    struct event_step_info *steps = arena_zalloc(&arena, e->nodes.n + 1, sizeof *steps);
+    size_t n = 0;
+    vec_each(struct node, node, &e->nodes)
+    {
+        if (!node->selected)
+            continue;
+        const char **needs = arena_zalloc(&arena, node->deps.n + 1, sizeof *needs);
+        for (size_t i = 0; i < node->deps.n; i++)
+            needs[i] = e->nodes.v[node->deps.v[i]].exec->name;
+        steps[n++] = (struct event_step_info){.name = node->exec->name,
+                                              .description = node->exec->description,
+                                              .command = node->exec->shown,
+                                              .needs = needs,
+                                              .n_needs = node->deps.n};
+    }
+    struct event event = {.type = EVENT_PIPELINE_LOADED,
+                          .u.pipeline = {.name = e->graph->name,
+                                         .root = e->opt.root,
+                                         .steps = steps,
+                                         .n_steps = n,
+                                         .watching = e->opt.mode == ENGINE_WATCH}};
+    emit(e, NULL, &event);
+    arena_release(&arena);
+}
+
+void emit_run_started(struct engine *e, struct run *run)
+{
+    const char **names = mem_zalloc(run->instances.n + 1, sizeof *names);
+    for (size_t i = 0; i < run->instances.n; i++)
+        names[i] = e->nodes.v[run->instances.v[i]->node].exec->name;
+    struct event event = {.type = EVENT_RUN_STARTED,
+                          .u.run_started = {.version = e->opt.version,
+                                            .pipeline = e->graph->name,
+                                            .root = e->opt.root,
+                                            .trigger = run->trigger,
+                                            .steps = names,
+                                            .n_steps = run->instances.n,
+                                            .jobs = e->jobs}};
+    emit(e, run, &event);
+    free(names);
+}
+
+void emit_run_finished(struct engine *e, struct run *run)
+{
+    struct event event = {.type = EVENT_RUN_FINISHED,
+                          .u.run_finished = {.status = run->counts[STEP_FAILED]      ? RUN_FAILED
+                                                       : run->counts[STEP_CANCELLED] ? RUN_CANCELLED
+                                                                                     : RUN_PASSED,
+                                             .duration_ms = (clock_monotonic_ns() - run->start_ns) / 1000000,
+                                             .passed = run->counts[STEP_PASSED],
+                                             .cached = run->counts[STEP_CACHED],
+                                             .failed = run->counts[STEP_FAILED],
+                                             .skipped = run->counts[STEP_SKIPPED],
+                                             .cancelled = run->counts[STEP_CANCELLED]}};
+    emit(e, run, &event);
+}
+
+void emit_queued(struct engine *e, struct instance *in)
+{
+    struct event event = {.type = EVENT_STEP_QUEUED, .step = e->nodes.v[in->node].exec->name};
+    emit(e, in->run, &event);
+}
+
+void emit_started(struct engine *e, struct instance *in, int64_t pid)
+{
+    char hex[DIGEST_HEX + 1];
+    struct reasons reasons = {0};
+    digest_hex(&in->key, hex);
+    reasons_of(e, in, &reasons);
+    struct event event = {.type = EVENT_STEP_STARTED,
+                          .step = e->nodes.v[in->node].exec->name,
+                          .u.started = {.key = hex,
+                                        .runner = e->opt.runner->ops->name,
+                                        .attempt = in->attempt,
+                                        .pid = pid,
+                                        .reasons = reasons.list.v,
+                                        .n_reasons = reasons.list.n,
+                                        .all_reasons = reasons.all,
+                                        .log = in->flight ? in->flight->log : NULL}};
+    emit(e, in->run, &event);
+    reasons_release(&reasons);
+}
+
+void emit_finished(struct engine *e, struct instance *in, const struct runner_exit *exit, bool tainted, uint64_t duration_ms,
+                   const char *error)
+{
+    const struct node *node = &e->nodes.v[in->node];
+    char hex[DIGEST_HEX + 1];
+    digest_hex(&in->key, hex);
+    bool good = in->status == STEP_PASSED || in->status == STEP_CACHED;
+    size_t n = good && node->value.known ? node->value.result.n_outputs : 0;
+    struct event_output *outputs = mem_zalloc(n + 1, sizeof *outputs);
+    char(*digests)[DIGEST_HEX + 1] = mem_zalloc(n + 1, sizeof *digests);
+    for (size_t i = 0; i < n; i++) {
+        const struct action_output *output = &node->value.result.outputs[i];
+        const struct digest *digest = output->kind == OUTPUT_DIR ? &output->root : &output->digest;
+        digest_hex(digest, digests[i]);
+        outputs[i] = (struct event_output){output->path, digests[i], output->digest.size};
+    }
+    const struct action_result *result = &node->value.result;
+    struct event event = {
+        .type = EVENT_STEP_FINISHED,
+        .step = node->exec->name,
+        .u.finished = {.status = in->status,
+                       .exit_code = exit ? exit->exit_code : in->status == STEP_CACHED || in->status == STEP_PASSED ? 0 : -1,
+                       .signal = exit ? exit->signal : 0,
+                       .timed_out = exit && exit->timed_out,
+                       .tainted = tainted,
+                       .duration_ms = duration_ms,
+                       .key = in->has_key ? hex : NULL,
+                       .source = in->status == STEP_CACHED ? "local" : NULL,
+                       .error = error,
+                       .saved_ms = in->status == STEP_CACHED && result->end_ns > result->start_ns
+                                       ? (result->end_ns - result->start_ns) / 1000000
+                                       : 0,
+                       .outputs = outputs,
+                       .n_outputs = n}};
+    emit(e, in->run, &event);
+    free(outputs);
+    free(digests);
+}

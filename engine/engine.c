@@ -1,0 +1,481 @@
+/*
+ * engine.c - the engine's life: made, given a graph, started, ordered about, closed.
+ */
+#include "engine/private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int engine_new(const struct engine_options *options, struct engine **out, struct err *err)
+{
+    (void)err;
+    struct engine *e = mem_zalloc(1, sizeof *e);
+    e->opt = *options;
+    e->loop = options->loop;
+    e->trees = trees_new();
+    e->source_view = UINT32_MAX;
+    e->jobs = options->jobs ? options->jobs : uv_available_parallelism();
+    *out = e;
+    return 0;
+}
+
+void engine_subscribe(struct engine *e, event_cb *cb, void *ctx)
+{
+    vec_push(&e->subscribers, (struct subscriber){cb, ctx});
+}
+
+/* Loading a graph, at first or anew. */
+
+static void select_step(struct engine *e, uint32_t first)
+{
+    ids stack = VEC_INIT;
+    vec_push(&stack, first);
+    while (stack.n) {
+        struct node *node = &e->nodes.v[vec_pop(&stack)];
+        if (node->selected)
+            continue;
+        node->selected = true;
+        vec_each(uint32_t, dep, &node->deps) vec_push(&stack, *dep);
+    }
+    vec_release(&stack);
+}
+
+static int find_step(struct engine *e, const char *name, uint32_t *node, struct err *err)
+{
+    op_id op = graph_find(e->graph, name);
+    if (op != OP_NONE) {
+        *node = e->node_of[op];
+        return 0;
+    }
+    VEC(const char *) names = VEC_INIT;
+    vec_each(struct node, n, &e->nodes) vec_push(&names, n->exec->name);
+    const char *nearest = text_nearest(name, names.v, names.n);
+    int rc = nearest ? err_set(err, ERR_USAGE, "there is no step \"%s\"; did you mean \"%s\"?", name, nearest)
+                     : err_set(err, ERR_USAGE, "there is no step \"%s\" (kiln plan lists them)", name);
+    vec_release(&names);
+    return rc;
+}
+
+static int select_steps(struct engine *e, const char *const *steps, size_t n, struct err *err)
+{
+    uint32_t node = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (find_step(e, steps[i], &node, err) < 0)
+            return -(int)err->kind;
+        select_step(e, node);
+    }
+    for (size_t i = 0; i < e->nodes.n && n == 0; i++)
+        e->nodes.v[i].selected = true;
+    for (size_t i = 0; i < e->opt.n_force_steps; i++) {
+        if (find_step(e, e->opt.force_steps[i], &node, err) < 0)
+            return -(int)err->kind;
+        if (!e->started)
+            e->forced[node] = true;
+    }
+    return 0;
+}
+
+static int open_graph(struct engine *e, const char *const *steps, size_t n, const char *const *sources, size_t n_sources,
+                      struct err *err)
+{
+    if (e->opt.mode == ENGINE_WATCH && watching_open(e, err) < 0)
+        return -(int)err->kind;
+    if (session_open(e, err) < 0)
+        return -(int)err->kind;
+    e->affected = mem_zalloc(e->nodes.n + 1, sizeof *e->affected);
+    e->forced = mem_zalloc(e->nodes.n + 1, sizeof *e->forced);
+    if (select_steps(e, steps, n, err) < 0)
+        return -(int)err->kind;
+    e->n_sources = 0;
+    if (n_sources && e->opt.mode == ENGINE_WATCH) {
+        if (worktree_view(e->worktree, WORKTREE_INPUTS, sources, n_sources, &e->source_view, NULL, err) < 0)
+            return -(int)err->kind;
+        e->n_sources = n_sources;
+        e->source_known = false;
+    }
+    emit_pipeline(e);
+    return 0;
+}
+
+static void close_graph(struct engine *e)
+{
+    vec_each(struct node, node, &e->nodes)
+    {
+        if (node->current) {
+            buf_release(&node->current->command);
+            free(node->current);
+        }
+    }
+    free(e->affected);
+    free(e->forced);
+    e->affected = e->forced = NULL;
+    vec_release(&e->stale);
+    vec_clear(&e->ready);
+    vec_clear(&e->queue);
+    e->round = ROUND_IDLE;
+    e->source_view = UINT32_MAX;
+    e->n_sources = 0;
+    session_close(e);
+}
+
+/* Ending everything that runs, for another graph or for good. */
+
+void engine_check_drained(struct engine *e)
+{
+    if (e->drained && !e->runs.n && !e->n_jobs && !e->pumping) {
+        void (*drained)(struct engine *) = e->drained;
+        drained(e);
+    }
+}
+
+void engine_job_done(struct engine *e)
+{
+    e->n_jobs--;
+    engine_check_drained(e);
+}
+
+static void cancel_all(struct engine *e, const char *why)
+{
+    for (size_t r = e->runs.n; r-- > 0;) {
+        struct run *run = e->runs.v[r];
+        VEC(struct instance *) all = VEC_INIT;
+        vec_each(struct instance *, in, &run->instances) vec_push(&all, *in);
+        size_t pending = run->pending;
+        for (size_t i = 0; i < all.n && pending; i++) {
+            if (all.v[i]->state == DONE)
+                continue;
+            bool ends_now = !(all.v[i]->state == RUNNING && all.v[i]->flight) && all.v[i]->state != RESTORING;
+            pending -= ends_now;
+            schedule_cancel(e, all.v[i], why);
+        }
+        vec_release(&all);
+    }
+}
+
+static void drain(struct engine *e, void (*drained)(struct engine *), const char *why)
+{
+    e->drained = drained;
+    if (e->settle_open)
+        uv_timer_stop(&e->settle);
+    cancel_all(e, why);
+    engine_check_drained(e);
+}
+
+struct reloading {
+    struct graph *graph;
+    char **steps, **sources;
+    size_t n_steps, n_sources;
+};
+
+static char **copy_list(const char *const *list, size_t n)
+{
+    char **copy = mem_zalloc(n + 1, sizeof *copy);
+    for (size_t i = 0; i < n; i++)
+        copy[i] = mem_strdup(list[i]);
+    return copy;
+}
+
+static void free_list(char **list, size_t n)
+{
+    for (size_t i = 0; list && i < n; i++)
+        free(list[i]);
+    free(list);
+}
+
+static void reload_opened(struct engine *e)
+{
+    struct reloading *next = e->reloading;
+    struct err err = ERR_INIT;
+    e->reloading = NULL;
+    e->drained = NULL;
+    e->graph = next->graph;
+    e->stop_starting = false;
+    if (open_graph(e, (const char *const *)next->steps, next->n_steps, (const char *const *)next->sources, next->n_sources, &err) < 0) {
+        engine_notice(e, "error", err_text(&err));
+        err_release(&err);
+    }
+    free_list(next->steps, next->n_steps);
+    free_list(next->sources, next->n_sources);
+    free(next);
+    e->all_wanted = e->round_wanted = true;
+    e->opt.trigger = "watch";
+    round_next(e);
+}
+
+static void reload_watch_closed(void *ctx)
+{
+    struct engine *e = ctx;
+    e->n_jobs--;
+    if (e->closing) {
+        engine_check_drained(e);
+        return;
+    }
+    reload_opened(e);
+}
+
+static void reload_drained(struct engine *e)
+{
+    close_graph(e);
+    if (e->watch) {
+        struct watch *watch = e->watch;
+        e->watch = NULL;
+        e->n_jobs++;
+        watch_close(watch, reload_watch_closed, e);
+    } else {
+        reload_opened(e);
+    }
+}
+
+int engine_load(struct engine *e, struct graph *graph, const char *const *steps, size_t n, const char *const *sources,
+                size_t n_sources, struct err *err)
+{
+    if (!e->graph && !e->reloading) {
+        e->graph = graph;
+        return open_graph(e, steps, n, sources, n_sources, err);
+    }
+    bool under_way = e->reloading != NULL;
+    if (under_way) { /* a still newer one */
+        graph_free(e->reloading->graph);
+        free_list(e->reloading->steps, e->reloading->n_steps);
+        free_list(e->reloading->sources, e->reloading->n_sources);
+    } else {
+        e->reloading = mem_zalloc(1, sizeof *e->reloading);
+    }
+    *e->reloading = (struct reloading){graph, copy_list(steps, n), copy_list(sources, n_sources), n, n_sources};
+    if (!under_way && !e->closing)
+        drain(e, reload_drained, "the pipeline changed");
+    return 0;
+}
+
+void engine_start(struct engine *e)
+{
+    e->started = true;
+    e->all_wanted = e->round_wanted = true;
+    round_next(e);
+}
+
+/* Closing. */
+
+static void engine_freed(uv_handle_t *timer)
+{
+    struct engine *e = timer->data;
+    void (*closed)(void *) = e->closed;
+    void *ctx = e->closed_ctx;
+    trees_free(e->trees);
+    vec_release(&e->subscribers);
+    vec_release(&e->ready);
+    vec_release(&e->queue);
+    vec_release(&e->runs);
+    map_release(&e->flights);
+    if (e->reloading) {
+        graph_free(e->reloading->graph);
+        free_list(e->reloading->steps, e->reloading->n_steps);
+        free_list(e->reloading->sources, e->reloading->n_sources);
+        free(e->reloading);
+    }
+    free(e);
+    if (closed)
+        closed(ctx);
+}
+
+static void close_watch_closed(void *ctx)
+{
+    struct engine *e = ctx;
+    uv_close((uv_handle_t *)&e->settle, engine_freed);
+}
+
+static void close_drained(struct engine *e)
+{
+    e->drained = NULL;
+    close_graph(e);
+    if (!e->settle_open)
+        uv_timer_init(e->loop, &e->settle);
+    e->settle.data = e;
+    if (e->watch)
+        watch_close(e->watch, close_watch_closed, e);
+    else
+        close_watch_closed(e);
+}
+
+void engine_close(struct engine *e, void (*closed)(void *ctx), void *ctx)
+{
+    e->closing = true;
+    e->closed = closed;
+    e->closed_ctx = ctx;
+    drain(e, close_drained, NULL);
+}
+
+void engine_kill(struct engine *e)
+{
+    vec_each(struct node, node, &e->nodes)
+    {
+        if (node->flight && node->flight->exec)
+            runner_cancel(node->flight->exec);
+    }
+}
+
+/* Orders. */
+
+static void on_command(void *ctx, const struct command *command)
+{
+    struct engine *e = ctx;
+    if (e->drained || !e->graph)
+        return;
+    op_id op = command->step ? graph_find(e->graph, command->step) : OP_NONE;
+    switch (command->type) {
+    case COMMAND_RETRY:
+        if (command->step)
+            round_retry(e, command->step);
+        break;
+    case COMMAND_RUN_STALE:
+        e->stale_wanted = e->round_wanted = true;
+        round_next(e);
+        break;
+    case COMMAND_CANCEL:
+        if (!command->step)
+            cancel_all(e, NULL);
+        else if (op != OP_NONE && e->nodes.v[e->node_of[op]].current && e->nodes.v[e->node_of[op]].current->run)
+            schedule_cancel(e, e->nodes.v[e->node_of[op]].current, NULL);
+        schedule_pump(e);
+        break;
+    case COMMAND_PAUSE: e->paused = true; break;
+    case COMMAND_RESUME:
+        e->paused = false;
+        round_next(e);
+        break;
+    case COMMAND_QUIT:
+        if (!e->finished) {
+            e->finished = true;
+            e->opt.done(e->opt.ctx);
+        }
+        break;
+    }
+}
+
+static int write_stream(struct engine *e, const struct digest *digest, int fd, struct err *err)
+{
+    char buffer[1 << 16];
+    enum cache_answer answer = CACHE_MISS;
+    int in = -1;
+    if (digest_is_null(digest))
+        return 0;
+    if (cache_open_blob(e->opt.cache, digest, &in, &answer, err) < 0)
+        return -(int)err->kind;
+    if (answer == CACHE_MISS)
+        return err_set(err, ERR_CORRUPT, "the log is no longer in the cache");
+    for (ssize_t n; (n = read(in, buffer, sizeof buffer)) > 0;) {
+        if (file_write_all(fd, buffer, (size_t)n) < 0)
+            break;
+    }
+    close(in);
+    return 0;
+}
+
+/* Weaves both streams together again in the order they came. */
+static int write_log(struct engine *e, const struct action_result *result, int fd, struct err *err)
+{
+    if (!result->n_chunks) {
+        if (write_stream(e, &result->stdout_digest, fd, err) < 0)
+            return -(int)err->kind;
+        return write_stream(e, &result->stderr_digest, fd, err);
+    }
+    int in[3] = {-1, -1, -1};
+    enum cache_answer a = CACHE_MISS, b = CACHE_MISS;
+    int rc = cache_open_blob(e->opt.cache, &result->stdout_digest, &in[1], &a, err);
+    if (rc == 0)
+        rc = cache_open_blob(e->opt.cache, &result->stderr_digest, &in[2], &b, err);
+    if (rc == 0 && (a == CACHE_MISS || b == CACHE_MISS))
+        rc = err_set(err, ERR_CORRUPT, "the log is no longer in the cache");
+    char buffer[1 << 16];
+    for (size_t i = 0; i < result->n_chunks && rc == 0; i++) {
+        for (uint64_t left = result->chunks[i].bytes; left;) {
+            ssize_t n = read(in[result->chunks[i].stream], buffer, left < sizeof buffer ? (size_t)left : sizeof buffer);
+            if (n <= 0 || file_write_all(fd, buffer, (size_t)n) < 0) {
+                rc = err_sys(err, n == 0 ? EIO : errno, "copying the log out of the cache");
+                break;
+            }
+            left -= (uint64_t)n;
+        }
+    }
+    if (in[1] >= 0)
+        close(in[1]);
+    if (in[2] >= 0)
+        close(in[2]);
+    return rc;
+}
+
+static char *cached_log(struct engine *e, const struct node *node)
+{
+    char hex[DIGEST_HEX + 1];
+    if (!e->opt.records)
+        return NULL;
+    digest_hex(&node->value.key, hex);
+    char *dir = path_join(records_dir(e->opt.records), "logs");
+    char *path = path_join(dir, hex);
+    char *tmp = mem_printf("%s.%ld.tmp", path, (long)getpid());
+    struct err err = ERR_INIT;
+    int rc = 0;
+    if (access(path, R_OK) != 0) {
+        rc = file_mkdirs(dir, 0700, &err);
+        int fd = rc == 0 ? open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
+        rc = fd < 0 ? -1 : write_log(e, &node->value.result, fd, &err);
+        if (fd >= 0)
+            close(fd);
+        if (rc == 0)
+            rc = rename(tmp, path);
+        else
+            unlink(tmp);
+    }
+    err_release(&err);
+    free(tmp);
+    free(dir);
+    if (rc == 0)
+        return path;
+    free(path);
+    return NULL;
+}
+
+static char *on_log_path(void *ctx, const char *step)
+{
+    struct engine *e = ctx;
+    op_id op = e->graph ? graph_find(e->graph, step) : OP_NONE;
+    if (op == OP_NONE)
+        return NULL;
+    const struct node *node = &e->nodes.v[e->node_of[op]];
+    const struct instance *in = node->current;
+    if (in && in->flight)
+        return mem_strdup(in->flight->log);
+    if (in && in->state == DONE && in->status == STEP_CACHED && node->value.known) {
+        char *path = cached_log(e, node);
+        if (path)
+            return path;
+    }
+    return e->opt.records ? records_log_path(e->opt.records, NULL, step) : NULL;
+}
+
+struct control engine_control(struct engine *e)
+{
+    return (struct control){e, on_command, on_log_path};
+}
+
+int engine_exit_code(const struct engine *e)
+{
+    return e->exit_code;
+}
+
+int engine_stdout(struct engine *e, const char *step, size_t max, struct buf *out, struct err *err)
+{
+    op_id op = graph_find(e->graph, step);
+    enum cache_answer answer = CACHE_MISS;
+    const struct value *value = op == OP_NONE ? NULL : &e->nodes.v[e->node_of[op]].value;
+    if (!value || !value->known)
+        return err_set(err, ERR_CORRUPT, "step \"%s\" has no result", step);
+    if (digest_is_null(&value->result.stdout_digest))
+        return 0;
+    if (cache_get(e->opt.cache, &value->result.stdout_digest, max, out, &answer, err) < 0)
+        return -(int)err->kind;
+    return answer == CACHE_HIT ? 0 : err_set(err, ERR_CORRUPT, "what \"%s\" wrote is no longer in the cache", step);
+}

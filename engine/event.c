@@ -1,0 +1,407 @@
+/*
+ * event.c - events as lines of JSON and as words; event_parse.c reads them back.
+ *
+ * A line is one object without white space, its fields in the order written here. What is absent is
+ * null, or an empty list. Beyond the names of event.h:
+ *
+ *     step.started    "reasons_total": how many reasons there were, when the list is cut;
+ *                     "log": the spool file
+ *     step.finished   "error", "saved_ms"
+ *     watch.changed   "clock": {"epoch", "tick"}
+ *     pipeline.loaded "pipeline", "root", "watching", "steps" [{"step", "description", "command",
+ * "needs"}] notice          "level", "text"
+ *
+ * Run records have "bytes" and "log" in step.log instead of "data".
+ */
+#include "engine/event.h"
+
+#include "base/digest.h"
+#include "base/text.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const type_names[EVENT_N] = {
+    [EVENT_RUN_STARTED] = "run.started",
+    [EVENT_STEP_QUEUED] = "step.queued",
+    [EVENT_STEP_STARTED] = "step.started",
+    [EVENT_STEP_LOG] = "step.log",
+    [EVENT_STEP_FINISHED] = "step.finished",
+    [EVENT_RUN_FINISHED] = "run.finished",
+    [EVENT_WATCH_CHANGED] = "watch.changed",
+    [EVENT_WATCH_IDLE] = "watch.idle",
+    [EVENT_WATCH_DEGRADED] = "watch.degraded",
+    [EVENT_PIPELINE_LOADED] = "pipeline.loaded",
+    [EVENT_NOTICE] = "notice",
+};
+
+static const char *const kind_names[REASON_N] = {
+    [REASON_NEW] = "new",
+    [REASON_FILE] = "file",
+    [REASON_COMMAND] = "command",
+    [REASON_ENV] = "env",
+    [REASON_UPSTREAM] = "upstream",
+    [REASON_SETTINGS] = "settings",
+    [REASON_FORCED] = "forced",
+    [REASON_EVICTED] = "evicted",
+    [REASON_FAILED] = "failed",
+    [REASON_TAINTED] = "tainted",
+    [REASON_UNCACHEABLE] = "uncacheable",
+};
+
+static const char *const step_names[STEP_STATUS_N] = {
+    [STEP_PASSED] = "passed",   [STEP_CACHED] = "cached",       [STEP_FAILED] = "failed",
+    [STEP_SKIPPED] = "skipped", [STEP_CANCELLED] = "cancelled",
+};
+
+static const char *const run_names[RUN_STATUS_N] = {
+    [RUN_PASSED] = "passed",
+    [RUN_FAILED] = "failed",
+    [RUN_CANCELLED] = "cancelled",
+};
+
+const char *event_type_name(enum event_type type)
+{
+    return type_names[type];
+}
+
+const char *reason_kind_name(enum reason_kind kind)
+{
+    return kind_names[kind];
+}
+
+const char *step_status_name(enum step_status status)
+{
+    return step_names[status];
+}
+
+const char *run_status_name(enum run_status status)
+{
+    return run_names[status];
+}
+
+/* -- fields ------------------------------------------------------------------------------------ */
+
+static void add_number(struct buf *out, uint64_t number)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do
+        digits[--at] = (char)('0' + number % 10);
+    while (number /= 10);
+    buf_add(out, digits + at, sizeof(digits) - at);
+}
+
+/* Begins a field that is not the object's first. */
+static void add_name(struct buf *out, const char *name)
+{
+    buf_add(out, ",\"", 2);
+    buf_adds(out, name);
+    buf_add(out, "\":", 2);
+}
+
+static void field_str(struct buf *out, const char *name, const char *string)
+{
+    add_name(out, name);
+    buf_add_json_str(out, string);
+}
+
+static void field_u64(struct buf *out, const char *name, uint64_t number)
+{
+    add_name(out, name);
+    add_number(out, number);
+}
+
+static void field_i64(struct buf *out, const char *name, int64_t number)
+{
+    add_name(out, name);
+    if (number < 0)
+        buf_addc(out, '-');
+    add_number(out, number < 0 ? -(uint64_t)number : (uint64_t)number);
+}
+
+static void field_bool(struct buf *out, const char *name, bool value)
+{
+    add_name(out, name);
+    buf_adds(out, value ? "true" : "false");
+}
+
+static void field_strings(struct buf *out, const char *name, const char *const *strings, size_t n)
+{
+    add_name(out, name);
+    buf_addc(out, '[');
+    for (size_t i = 0; i < n; i++) {
+        if (i)
+            buf_addc(out, ',');
+        buf_add_json_str(out, strings[i]);
+    }
+    buf_addc(out, ']');
+}
+
+/* The fields every event has; the first of a stream tells the schema. */
+static void add_head(struct buf *out, const struct event *event)
+{
+    char time[32];
+    buf_adds(out, "{\"type\":\"");
+    buf_adds(out, type_names[event->type]);
+    buf_adds(out, "\",\"seq\":");
+    add_number(out, event->seq);
+    field_str(out, "time", text_time(event->time_ns, time));
+    field_str(out, "run", event->run);
+    if (event->seq == 1)
+        field_u64(out, "schema", EVENT_SCHEMA);
+}
+
+/* -- events ------------------------------------------------------------------------------------ */
+
+static void add_run_started(struct buf *out, const struct event *event)
+{
+    field_str(out, "version", event->u.run_started.version);
+    field_str(out, "pipeline", event->u.run_started.pipeline);
+    field_str(out, "root", event->u.run_started.root);
+    field_strings(out, "steps", event->u.run_started.steps, event->u.run_started.n_steps);
+    field_u64(out, "jobs", event->u.run_started.jobs);
+    field_str(out, "trigger", event->u.run_started.trigger);
+}
+
+static void add_reasons(struct buf *out, const struct reason *reasons, size_t n)
+{
+    add_name(out, "reasons");
+    buf_addc(out, '[');
+    for (size_t i = 0; i < n; i++) {
+        buf_adds(out, i ? ",{\"kind\":\"" : "{\"kind\":\"");
+        buf_adds(out, kind_names[reasons[i].kind]);
+        buf_addc(out, '"');
+        field_str(out, "subject", reasons[i].subject);
+        if (reasons[i].step)
+            field_str(out, "step", reasons[i].step);
+        field_str(out, "old", reasons[i].old);
+        field_str(out, "new", reasons[i].now);
+        buf_addc(out, '}');
+    }
+    buf_addc(out, ']');
+}
+
+static void add_started(struct buf *out, const struct event *event)
+{
+    field_str(out, "step", event->step);
+    field_str(out, "key", event->u.started.key);
+    field_str(out, "runner", event->u.started.runner);
+    field_u64(out, "attempt", event->u.started.attempt);
+    field_i64(out, "pid", event->u.started.pid);
+    add_reasons(out, event->u.started.reasons, event->u.started.n_reasons);
+    field_u64(out, "reasons_total", event->u.started.all_reasons);
+    field_str(out, "log", event->u.started.log);
+}
+
+static void add_log(struct buf *out, const struct event *event, const char *data)
+{
+    field_str(out, "step", event->step);
+    field_str(out, "stream", event->u.log.stream == 2 ? "stderr" : "stdout");
+    if (data) {
+        add_name(out, "data");
+        buf_add_json(out, data, (size_t)event->u.log.n);
+    }
+    field_u64(out, "offset", event->u.log.offset);
+    if (!data) {
+        field_u64(out, "bytes", event->u.log.n);
+        field_str(out, "log", event->u.log.log);
+    }
+}
+
+static void add_signal(struct buf *out, int number)
+{
+    add_name(out, "signal");
+    if (!number) {
+        buf_adds(out, "null");
+        return;
+    }
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 32)
+    const char *name = sigabbrev_np(number);
+    if (name) {
+        buf_adds(out, "\"SIG");
+        buf_adds(out, name);
+        buf_addc(out, '"');
+        return;
+    }
+#endif
+    buf_addf(out, "%d", number);
+}
+
+static void add_finished(struct buf *out, const struct event *event)
+{
+    field_str(out, "step", event->step);
+    field_str(out, "status", step_names[event->u.finished.status]);
+    if (event->u.finished.exit_code >= 0)
+        field_i64(out, "exit_code", event->u.finished.exit_code);
+    else
+        field_str(out, "exit_code", NULL);
+    add_signal(out, event->u.finished.signal);
+    field_bool(out, "timed_out", event->u.finished.timed_out);
+    field_bool(out, "tainted", event->u.finished.tainted);
+    field_u64(out, "duration_ms", event->u.finished.duration_ms);
+    field_str(out, "key", event->u.finished.key);
+    field_str(out, "source", event->u.finished.source);
+    add_name(out, "outputs");
+    buf_addc(out, '[');
+    for (size_t i = 0; i < event->u.finished.n_outputs; i++) {
+        const struct event_output *output = &event->u.finished.outputs[i];
+        buf_adds(out, i ? ",{\"path\":" : "{\"path\":");
+        buf_add_json_str(out, output->path);
+        field_str(out, "digest", output->digest);
+        field_u64(out, "bytes", output->bytes);
+        buf_addc(out, '}');
+    }
+    buf_addc(out, ']');
+    field_str(out, "error", event->u.finished.error);
+    field_u64(out, "saved_ms", event->u.finished.saved_ms);
+}
+
+static void add_run_finished(struct buf *out, const struct event *event)
+{
+    field_str(out, "status", run_names[event->u.run_finished.status]);
+    field_u64(out, "duration_ms", event->u.run_finished.duration_ms);
+    field_u64(out, "passed", event->u.run_finished.passed);
+    field_u64(out, "cached", event->u.run_finished.cached);
+    field_u64(out, "failed", event->u.run_finished.failed);
+    field_u64(out, "skipped", event->u.run_finished.skipped);
+    field_u64(out, "cancelled", event->u.run_finished.cancelled);
+}
+
+static void add_changed(struct buf *out, const struct event *event)
+{
+    field_strings(out, "paths", event->u.changed.paths, event->u.changed.n_paths);
+    field_u64(out, "count", event->u.changed.count);
+    buf_adds(out, ",\"clock\":{\"epoch\":");
+    add_number(out, event->u.changed.epoch);
+    field_u64(out, "tick", event->u.changed.tick);
+    buf_addc(out, '}');
+}
+
+static void add_pipeline(struct buf *out, const struct event *event)
+{
+    field_str(out, "pipeline", event->u.pipeline.name);
+    field_str(out, "root", event->u.pipeline.root);
+    field_bool(out, "watching", event->u.pipeline.watching);
+    add_name(out, "steps");
+    buf_addc(out, '[');
+    for (size_t i = 0; i < event->u.pipeline.n_steps; i++) {
+        const struct event_step_info *step = &event->u.pipeline.steps[i];
+        buf_adds(out, i ? ",{\"step\":" : "{\"step\":");
+        buf_add_json_str(out, step->name);
+        field_str(out, "description", step->description);
+        field_str(out, "command", step->command);
+        field_strings(out, "needs", step->needs, step->n_needs);
+        buf_addc(out, '}');
+    }
+    buf_addc(out, ']');
+}
+
+void event_json(const struct event *event, const char *data, struct buf *out)
+{
+    add_head(out, event);
+    switch (event->type) {
+    case EVENT_RUN_STARTED: add_run_started(out, event); break;
+    case EVENT_STEP_QUEUED: field_str(out, "step", event->step); break;
+    case EVENT_STEP_STARTED: add_started(out, event); break;
+    case EVENT_STEP_LOG: add_log(out, event, data); break;
+    case EVENT_STEP_FINISHED: add_finished(out, event); break;
+    case EVENT_RUN_FINISHED: add_run_finished(out, event); break;
+    case EVENT_WATCH_CHANGED: add_changed(out, event); break;
+    case EVENT_WATCH_DEGRADED: field_str(out, "reason", event->u.degraded.reason); break;
+    case EVENT_PIPELINE_LOADED: add_pipeline(out, event); break;
+    case EVENT_NOTICE:
+        field_str(out, "level", event->u.notice.level);
+        field_str(out, "text", event->u.notice.text);
+        break;
+    case EVENT_WATCH_IDLE:
+    case EVENT_N: break;
+    }
+    buf_add(out, "}\n", 2);
+}
+
+/* -- reasons in words -------------------------------------------------------------------------- */
+
+#define SHORT_HEX 6
+
+static void add_shown(struct buf *out, const char *text)
+{
+    buf_add_shown(out, text, strlen(text));
+}
+
+/* Adds a value; a digest is cut to what people compare. */
+static void add_value(struct buf *out, const char *value)
+{
+    struct digest digest;
+    if (digest_parse(value, 0, &digest))
+        buf_add(out, value, SHORT_HEX);
+    else if (!*value)
+        buf_adds(out, "\"\"");
+    else
+        add_shown(out, value);
+}
+
+static void add_change(struct buf *out, const char *old, const char *now)
+{
+    if (old && now) {
+        buf_addc(out, ' ');
+        add_value(out, old);
+        buf_adds(out, " -> ");
+        add_value(out, now);
+    } else if (now) {
+        buf_adds(out, " added ");
+        add_value(out, now);
+    } else if (old) {
+        buf_adds(out, " removed, was ");
+        add_value(out, old);
+    } else {
+        buf_adds(out, " changed");
+    }
+}
+
+static void add_subject(struct buf *out, const char *subject)
+{
+    if (!subject)
+        return;
+    buf_addc(out, ' ');
+    add_shown(out, subject);
+}
+
+/* What a kind says that needs no values; NULL for the others. */
+static const char *kind_text(enum reason_kind kind)
+{
+    switch (kind) {
+    case REASON_NEW: return "new: no earlier result";
+    case REASON_FORCED: return "forced";
+    case REASON_EVICTED: return "evicted: its result is no longer in the cache";
+    case REASON_FAILED: return "failed the last time";
+    case REASON_TAINTED: return "tainted: an input changed while it ran";
+    case REASON_UNCACHEABLE: return "uncacheable: runs every time";
+    default: return NULL;
+    }
+}
+
+void reason_text(const struct reason *reason, struct buf *out)
+{
+    const char *text = kind_text(reason->kind);
+    if (text) {
+        buf_adds(out, text);
+        if (reason->subject) {
+            buf_adds(out, " (");
+            add_shown(out, reason->subject);
+            buf_addc(out, ')');
+        }
+        return;
+    }
+    buf_adds(out, kind_names[reason->kind]);
+    if (reason->step) {
+        add_subject(out, reason->step);
+        if (reason->subject)
+            buf_addc(out, ':');
+    }
+    add_subject(out, reason->subject);
+    if (reason->kind == REASON_COMMAND && reason->old && reason->now)
+        buf_adds(out, " changed:");
+    add_change(out, reason->old, reason->now);
+}

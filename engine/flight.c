@@ -1,0 +1,383 @@
+/*
+ * flight.c - one execution from its spool file to its committed result, and the restoring of a hit's outputs.
+ *
+ * The commit protocol: the command ends -> a worker takes outputs and logs into the cache and looks whether any input was touched -> watching, a second
+ * barrier brings in every event up to then -> only if nothing was touched is the action result put, and that is the commit.
+ */
+#include "engine/commit.h"
+#include "engine/private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void end_flight(struct engine *e, struct flight *flight, enum step_status status, bool tainted, const char *error)
+{
+    struct node *node = &e->nodes.v[flight->node];
+    uint64_t duration_ms = (clock_monotonic_ns() - flight->start_ns) / 1000000;
+    if (flight->exit.end_ns > flight->exit.start_ns)
+        duration_ms = (flight->exit.end_ns - flight->exit.start_ns) / 1000000;
+    node->flight = NULL;
+    e->n_running--;
+    map_del(&e->flights, flight->key.hash, sizeof flight->key.hash);
+    vec_each(struct instance *, in, &flight->sharers)
+    {
+        (*in)->flight = NULL;
+        schedule_ready(e, *in);
+    }
+    /* A successor of the same step was waiting for the place to be free. */
+    struct instance *next = node->current;
+    if (next != flight->owner && next && next->state == READY) {
+        forget_ready(e, next);
+        schedule_ready(e, next);
+    }
+    const struct runner_exit *exit = flight->exit.end_ns ? &flight->exit : NULL;
+    instance_finish(e, flight->owner, status, exit, tainted, duration_ms, error);
+    if (flight->spool >= 0)
+        close(flight->spool);
+    vec_release(&flight->sharers);
+    vec_release(&flight->chunks);
+    vec_release(&flight->ticks);
+    free(flight->log);
+    free(flight);
+    schedule_pump(e);
+}
+
+static void note(struct engine *e, const struct flight *flight, enum history_status status)
+{
+    const struct instance *in = flight->owner;
+    if (!e->opt.history)
+        return;
+    struct history_record record = {.step = e->nodes.v[flight->node].exec->name,
+                                    .status = status,
+                                    .key = flight->key,
+                                    .input_root = in->input_root,
+                                    .command = in->command.data,
+                                    .n_command = in->command.len,
+                                    .salt = ENGINE_SALT,
+                                    .duration_ms = (flight->exit.end_ns - flight->exit.start_ns) / 1000000,
+                                    .time_ns = clock_realtime_ns(),
+                                    .run = in->run->id};
+    struct err err = ERR_INIT;
+    if (history_note(e->opt.history, &record, e->trees, &err) < 0 && !e->state_warned) {
+        e->state_warned = true;
+        engine_notice(e, "warning", err_text(&err));
+    }
+    err_release(&err);
+}
+
+/* Disturbed: the result does not belong to the key. Watching, the step is looked at again, unless it seems to disturb itself. */
+static void end_tainted(struct engine *e, struct commit *commit)
+{
+    struct flight *flight = commit->flight;
+    struct node *node = &e->nodes.v[flight->node];
+    const char *path = commit->check ? worktree_check_changed(commit->check) : NULL;
+    bool again = e->opt.mode == ENGINE_WATCH && ++node->upsets < ENGINE_MAX_UPSETS;
+    node->recheck = again;
+    char *error = mem_printf("%s%s changed while it ran: the result is not kept%s", path ? "input " : "an input", path ? path : "",
+                             again                          ? "; it runs again"
+                             : e->opt.mode == ENGINE_WATCH ? "; if the step writes it itself, declare it as an output"
+                                                           : "");
+    note(e, flight, HISTORY_TAINTED);
+    commit_free(commit);
+    end_flight(e, flight, STEP_PASSED, true, error);
+    free(error);
+}
+
+static bool touched(struct engine *e, const struct flight *flight)
+{
+    const struct node *node = &e->nodes.v[flight->node];
+    for (size_t i = 0; i < node->locals.n; i++) {
+        if (worktree_view_tick(e->worktree, e->locals.v[node->locals.v[i]].view) != flight->ticks.v[i])
+            return true;
+    }
+    return false;
+}
+
+static void commit_finish(struct engine *e, struct commit *commit)
+{
+    struct flight *flight = commit->flight;
+    struct node *node = &e->nodes.v[flight->node];
+    if (flight->cancelled) {
+        const char *why = flight->cancel_why;
+        commit_free(commit);
+        end_flight(e, flight, STEP_CANCELLED, why != NULL, why);
+        return;
+    }
+    if (commit->rc < 0 && commit->err.kind == ERR_CONFIG) { /* an output that is not there, or can't be kept */
+        char *error = mem_strdup(err_text(&commit->err));
+        note(e, flight, HISTORY_FAILED);
+        commit_free(commit);
+        node->upsets = 0;
+        end_flight(e, flight, STEP_FAILED, false, error);
+        free(error);
+        return;
+    }
+    if (!e->cache_warned && commit->stored.kind != ERR_NONE) {
+        e->cache_warned = true;
+        char *text = mem_printf("results are not being cached: %s", err_text(&commit->stored));
+        engine_notice(e, "warning", text);
+        free(text);
+    }
+    /* The outputs' content is true of this execution even when its inputs were touched, so what depends on it may go on. */
+    commit->value.key = flight->key;
+    commit->value.input_root = flight->owner->input_root;
+    bool set = commit->rc == 0 && value_set(e, node, &commit->value, commit->stored.kind == ERR_NONE);
+    if (commit->rc == 0 && !set) {
+        commit_free(commit);
+        end_flight(e, flight, STEP_FAILED, false, "its outputs could not be read back from the cache");
+        return;
+    }
+    if (commit->rc < 0 || touched(e, flight) || (commit->check && worktree_check_changed(commit->check))) {
+        end_tainted(e, commit);
+        return;
+    }
+    node->upsets = 0;
+    if (commit->store && commit->stored.kind == ERR_NONE) {
+        struct buf blob = BUF_INIT;
+        struct err err = ERR_INIT;
+        action_result_encode(&node->value.result, &blob);
+        if (cache_put_action(e->opt.cache, &flight->key, blob.data, blob.len, &err) < 0 && !e->cache_warned) {
+            e->cache_warned = true;
+            engine_notice(e, "warning", err_text(&err));
+        }
+        err_release(&err);
+        buf_release(&blob);
+    }
+    note(e, flight, HISTORY_PASSED);
+    commit_free(commit);
+    end_flight(e, flight, STEP_PASSED, false, NULL);
+}
+
+static void barrier_cb(void *ctx, struct watch_clock clock)
+{
+    struct commit *commit = ctx;
+    struct engine *e = commit->engine;
+    e->clock = clock;
+    commit_finish(e, commit);
+    engine_job_done(e);
+}
+
+static void commit_cb(struct commit *commit)
+{
+    struct engine *e = commit->engine;
+    if (e->watch && !e->closing) {
+        e->n_jobs++; /* the barrier answers exactly once, unless the watch is closed, which waits for jobs */
+        watch_barrier(e->watch, barrier_cb, commit);
+    } else {
+        commit_finish(e, commit);
+    }
+    engine_job_done(e);
+}
+
+static void commit_start(struct engine *e, struct flight *flight)
+{
+    struct node *node = &e->nodes.v[flight->node];
+    ids views = VEC_INIT;
+    for (size_t i = 0; i < node->locals.n; i++)
+        vec_push(&views, e->locals.v[node->locals.v[i]].view);
+    struct commit *commit = mem_zalloc(1, sizeof *commit);
+    commit->engine = e;
+    commit->flight = flight;
+    commit->cache = e->opt.cache;
+    commit->root = e->opt.root;
+    commit->exec = node->exec;
+    commit->store = node->exec->cache && !e->opt.no_cache;
+    commit->check = views.n ? worktree_check_new(e->worktree, views.v, views.n) : NULL;
+    commit->done = commit_cb;
+    vec_release(&views);
+    e->n_jobs++;
+    commit_queue(e->loop, commit);
+}
+
+static void on_started(void *ctx, pid_t pid)
+{
+    struct flight *flight = ctx;
+    emit_started(flight->engine, flight->owner, pid);
+}
+
+static void on_output(void *ctx, int stream, uint64_t offset, uint64_t n)
+{
+    struct flight *flight = ctx;
+    if (flight->chunks.n && vec_last(&flight->chunks).stream == stream)
+        vec_last(&flight->chunks).bytes += n;
+    else
+        vec_push(&flight->chunks, (struct action_chunk){(uint8_t)stream, n});
+    flight->spooled = offset + n;
+    struct event event = {.type = EVENT_STEP_LOG,
+                          .step = flight->engine->nodes.v[flight->node].exec->name,
+                          .u.log = {.stream = stream, .offset = offset, .n = n, .log = flight->log}};
+    emit(flight->engine, flight->owner->run, &event);
+}
+
+static int launch(struct engine *e, struct flight *flight, struct err *err);
+
+static void on_exited(void *ctx, const struct runner_exit *exit)
+{
+    struct flight *flight = ctx;
+    struct engine *e = flight->engine;
+    struct node *node = &e->nodes.v[flight->node];
+    flight->exec = NULL;
+    flight->exit = *exit;
+    if (exit->lost) {
+        e->exit_code = 3;
+        end_flight(e, flight, STEP_FAILED, false, exit->lost);
+    } else if (flight->cancelled || exit->cancelled) {
+        node->upsets += flight->cancel_why != NULL;
+        end_flight(e, flight, STEP_CANCELLED, flight->cancel_why != NULL, flight->cancel_why);
+    } else if (exit->spool_errno) {
+        char *text = mem_printf("its output could not be written to %s: %s", flight->log, strerror(exit->spool_errno));
+        e->exit_code = 3;
+        end_flight(e, flight, STEP_FAILED, false, text);
+        free(text);
+    } else if (exit->exit_code == 0) {
+        commit_start(e, flight);
+    } else if (flight->owner->attempt <= node->exec->retries && !e->stop_starting) {
+        struct err err = ERR_INIT;
+        flight->owner->attempt++;
+        if (launch(e, flight, &err) < 0)
+            end_flight(e, flight, STEP_FAILED, false, err_text(&err));
+        err_release(&err);
+    } else {
+        note(e, flight, HISTORY_FAILED);
+        node->upsets = 0;
+        end_flight(e, flight, STEP_FAILED, false, NULL);
+    }
+}
+
+static int launch(struct engine *e, struct flight *flight, struct err *err)
+{
+    static const struct runner_callbacks callbacks = {on_started, on_output, on_exited};
+    const struct op_exec *exec = e->nodes.v[flight->node].exec;
+    char **envp = key_environment(e, exec);
+    struct runner_request request = {.argv = exec->argv,
+                                     .envp = (const char *const *)envp,
+                                     .root = e->opt.root,
+                                     .cwd = exec->cwd,
+                                     .spool_fd = flight->spool,
+                                     .spool_offset = flight->spooled,
+                                     .spool_limit = ENGINE_SPOOL_LIMIT,
+                                     .timeout_ms = exec->timeout_ms,
+                                     .grace_ms = ENGINE_GRACE_MS};
+    int rc = runner_start(e->opt.runner, &request, &callbacks, flight, &flight->exec, err);
+    key_environment_free(envp);
+    return rc;
+}
+
+static int spool_open(struct engine *e, struct instance *in, char **path, int *fd, struct err *err)
+{
+    if (in->run->record)
+        return record_spool(in->run->record, e->nodes.v[in->node].exec->name, path, fd, err);
+    *path = path_join(e->opt.scratch_path ? e->opt.scratch_path : "/tmp", "kiln-log-XXXXXX");
+    *fd = mkostemp(*path, O_CLOEXEC);
+    return *fd < 0 ? err_sys(err, errno, "cannot make a log file %s", *path) : 0;
+}
+
+void flight_start(struct engine *e, struct instance *in)
+{
+    struct node *node = &e->nodes.v[in->node];
+    struct flight *flight = mem_zalloc(1, sizeof *flight);
+    struct err err = ERR_INIT;
+    flight->engine = e;
+    flight->owner = in;
+    flight->node = in->node;
+    flight->key = in->key;
+    flight->spool = -1;
+    flight->start_ns = clock_monotonic_ns();
+    vec_each(uint32_t, local, &node->locals) vec_push(&flight->ticks, e->locals.v[*local].tick);
+    in->state = RUNNING;
+    in->flight = flight;
+    node->flight = flight;
+    node->value.known = false; /* it writes over what was in place */
+    e->n_running++;
+    map_put(&e->flights, flight->key.hash, sizeof flight->key.hash, flight, NULL);
+    if (spool_open(e, in, &flight->log, &flight->spool, &err) < 0 || launch(e, flight, &err) < 0) {
+        if (!e->exit_code)
+            e->exit_code = 3;
+        end_flight(e, flight, STEP_FAILED, false, err_text(&err));
+    }
+    err_release(&err);
+}
+
+void flight_cancel(struct flight *flight, const char *why)
+{
+    if (flight->cancelled)
+        return;
+    flight->cancelled = true;
+    flight->cancel_why = why;
+    if (flight->exec)
+        runner_cancel(flight->exec);
+}
+
+/* Restoring a hit's outputs. */
+
+struct restore {
+    uv_work_t work;
+    struct engine *engine;
+    struct instance *in;
+    struct cache *cache;
+    const char *root;
+    const struct action_output *outputs; /* the node's value; it does not change while node->restoring */
+    size_t n;
+    enum cache_answer answer;
+    int rc;
+    struct err err;
+};
+
+static void restore_work(uv_work_t *work)
+{
+    struct restore *r = work->data;
+    r->rc = outputs_restore(r->cache, r->root, r->outputs, r->n, &r->answer, &r->err);
+}
+
+static void restore_done(uv_work_t *work, int status)
+{
+    struct restore *r = work->data;
+    struct engine *e = r->engine;
+    struct instance *in = r->in;
+    struct node *node = &e->nodes.v[in->node];
+    (void)status;
+    node->restoring = false;
+    struct instance *next = node->current;
+    if (next != in && next && next->state == READY) {
+        forget_ready(e, next);
+        schedule_ready(e, next);
+    }
+    if (r->rc < 0) {
+        char *text = mem_printf("its outputs could not be restored: %s", err_text(&r->err));
+        if (!e->exit_code)
+            e->exit_code = 3;
+        instance_finish(e, in, STEP_FAILED, NULL, false, 0, text);
+        free(text);
+    } else {
+        in->restored = r->answer == CACHE_HIT;
+        in->evicted = r->answer == CACHE_MISS;
+        if (in == node->current)
+            schedule_ready(e, in);
+        else
+            instance_finish(e, in, STEP_CANCELLED, NULL, false, 0, "its inputs changed");
+    }
+    err_release(&r->err);
+    free(r);
+    schedule_pump(e);
+    engine_job_done(e);
+}
+
+void restore_start(struct engine *e, struct instance *in)
+{
+    struct node *node = &e->nodes.v[in->node];
+    struct restore *r = mem_zalloc(1, sizeof *r);
+    r->work.data = r;
+    r->engine = e;
+    r->in = in;
+    r->cache = e->opt.cache;
+    r->root = e->opt.root;
+    r->outputs = node->value.result.outputs;
+    r->n = node->value.result.n_outputs;
+    in->state = RESTORING;
+    node->restoring = true;
+    e->n_jobs++;
+    uv_queue_work(e->loop, &r->work, restore_work, restore_done);
+}

@@ -1,0 +1,180 @@
+/* from_config.c - see from_config.h. */
+#include "engine/from_config.h"
+
+#include "base/file.h"
+#include "base/vec.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct builder {
+    const struct config *config;
+    struct graph *graph;
+    op_id *execs; /* a config step's exec */
+    struct arena arena;
+};
+
+static const char *where(struct builder *b, const struct config_step *step, struct config_pos pos)
+{
+    struct buf text = BUF_INIT;
+    config_where(b->config, step, pos, &text);
+    const char *kept = arena_strdup(&b->arena, buf_str(&text));
+    buf_release(&text);
+    return kept;
+}
+
+/* Whose output the path is, or lies in; -1 for nobody's. */
+static int64_t owner_of(const struct config *config, const char *path)
+{
+    for (size_t i = 0; i < config->n_steps; i++) {
+        for (size_t k = 0; k < config->steps[i].n_outputs; k++) {
+            if (path_is_below(path, config->steps[i].outputs[k].text))
+                return (int64_t)i;
+        }
+    }
+    return -1;
+}
+
+static bool needs(const struct config_step *step, uint32_t other)
+{
+    for (size_t i = 0; i < step->n_needs; i++) {
+        if (step->needs[i] == other)
+            return true;
+    }
+    return false;
+}
+
+/* An input that names an output outright is only there through needs; without it the step would silently miss it. */
+static int check_inputs(struct builder *b, const struct config_step *step, struct err *err)
+{
+    for (size_t i = 0; i < step->n_inputs; i++) {
+        const struct config_text *input = &step->inputs[i];
+        if (input->text[0] == '!' || glob_is_wild(input->text))
+            continue;
+        char *path = path_normalize(input->text);
+        int64_t owner = path && *path ? owner_of(b->config, path) : -1;
+        free(path);
+        if (owner < 0 || needs(step, (uint32_t)owner))
+            continue;
+        const struct config_step *other = &b->config->steps[owner];
+        if (other == step)
+            return err_set(err, ERR_CONFIG, "%s: input \"%s\" is the step's own output; remove it from inputs",
+                           where(b, step, input->pos), input->text);
+        return err_set(err, ERR_CONFIG, "%s: input \"%s\" is an output of step \"%s\"; write \"needs\": [\"%s\"] instead",
+                       where(b, step, input->pos), input->text, other->name.text, other->name.text);
+    }
+    return 0;
+}
+
+static op_id local(struct builder *b, const struct config_step *step, bool has, const struct config_text *inputs, size_t n)
+{
+    static const char *const everything = "**";
+    if (!has)
+        return graph_local(b->graph, &everything, NULL, 1);
+    const char **patterns = arena_zalloc(&b->arena, n + 1, sizeof *patterns);
+    const char **places = arena_zalloc(&b->arena, n + 1, sizeof *places);
+    for (size_t i = 0; i < n; i++) {
+        patterns[i] = inputs[i].text;
+        places[i] = where(b, step, inputs[i].pos);
+    }
+    return graph_local(b->graph, patterns, places, n);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct graph_env *)a)->name, ((const struct graph_env *)b)->name);
+}
+
+/* What the step sets and what it takes from the caller (a variable that is not set there is not set here), sorted by name. */
+static const struct graph_env *environment(struct builder *b, const struct config_env *env, size_t n_env,
+                                           const struct config_text *pass, size_t n_pass, size_t *n)
+{
+    struct graph_env *out = arena_zalloc(&b->arena, n_env + n_pass + 1, sizeof *out);
+    *n = 0;
+    for (size_t i = 0; i < n_env; i++)
+        out[(*n)++] = (struct graph_env){env[i].name, env[i].value};
+    for (size_t i = 0; i < n_pass; i++) {
+        const char *value = getenv(pass[i].text);
+        bool set = false;
+        for (size_t k = 0; k < n_env && !set; k++)
+            set = !strcmp(env[k].name, pass[i].text);
+        if (value && !set)
+            out[(*n)++] = (struct graph_env){pass[i].text, arena_strdup(&b->arena, value)};
+    }
+    if (*n)
+        qsort(out, *n, sizeof *out, by_name);
+    return out;
+}
+
+static int add_step(struct builder *b, uint32_t index, struct err *err)
+{
+    const struct config_step *step = &b->config->steps[index];
+    if (check_inputs(b, step, err) < 0)
+        return -(int)err->kind;
+    op_id *trees = arena_zalloc(&b->arena, step->n_needs + 1, sizeof *trees);
+    op_id *after = arena_zalloc(&b->arena, step->n_needs + 1, sizeof *after);
+    const char **outputs = arena_zalloc(&b->arena, step->n_outputs + 1, sizeof *outputs);
+    size_t n_trees = 0;
+    trees[n_trees++] = local(b, step, step->has_inputs, step->inputs, step->n_inputs);
+    for (size_t i = 0; i < step->n_needs; i++) {
+        after[i] = b->execs[step->needs[i]];
+        if (b->config->steps[step->needs[i]].n_outputs)
+            trees[n_trees++] = after[i];
+    }
+    for (size_t i = 0; i < step->n_outputs; i++)
+        outputs[i] = step->outputs[i].text;
+    struct op_exec exec = {.name = step->name.text,
+                           .description = step->description,
+                           .shown = step->run_text,
+                           .where = where(b, step, step->name.pos),
+                           .argv = step->argv,
+                           .n_argv = step->n_argv,
+                           .cwd = step->cwd,
+                           .outputs = outputs,
+                           .n_outputs = step->n_outputs,
+                           .input = graph_merge(b->graph, trees, n_trees),
+                           .after = after,
+                           .n_after = step->n_needs,
+                           .runner = "host",
+                           .timeout_ms = step->timeout_ms,
+                           .retries = step->retries,
+                           .cache = step->cache};
+    exec.env = environment(b, step->env, step->n_env, step->pass_env, step->n_pass_env, &exec.n_env);
+    b->execs[index] = graph_exec(b->graph, &exec);
+    return 0;
+}
+
+static void add_generator(struct builder *b)
+{
+    const struct config_generate *generate = b->config->generate;
+    struct op_exec exec = {.name = GENERATE_STEP,
+                           .description = "makes the pipeline",
+                           .shown = generate->run_text,
+                           .where = where(b, NULL, generate->run.pos),
+                           .argv = generate->argv,
+                           .n_argv = generate->n_argv,
+                           .cwd = "",
+                           .runner = "host",
+                           .cache = true};
+    exec.input = local(b, NULL, generate->has_inputs, generate->inputs, generate->n_inputs);
+    exec.env = environment(b, generate->env, generate->n_env, generate->pass_env, generate->n_pass_env, &exec.n_env);
+    graph_exec(b->graph, &exec);
+}
+
+int graph_from_config(const struct config *config, struct graph **out, struct err *err)
+{
+    struct builder b = {.config = config, .graph = graph_new(config->name), .arena = ARENA_INIT};
+    int rc = 0;
+    b.execs = arena_zalloc(&b.arena, config->n_steps + 1, sizeof *b.execs);
+    if (config->generate)
+        add_generator(&b);
+    for (size_t i = 0; i < config->n_steps && rc == 0; i++)
+        rc = add_step(&b, config->order[i], err);
+    arena_release(&b.arena);
+    if (rc < 0) {
+        graph_free(b.graph);
+        return rc;
+    }
+    *out = b.graph;
+    return 0;
+}

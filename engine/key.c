@@ -1,0 +1,94 @@
+/*
+ * key.c - a step's content key: the digest of its REAPI Action, made of the command, the input tree, the platform and the salt.
+ */
+#include "engine/private.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+/* What a host step finds in its environment besides its own: enough for tools to work, nothing of the caller's session. */
+static size_t base_environment(struct graph_env out[8])
+{
+    const char *home = getenv("HOME");
+    size_t n = 0;
+    out[n++] = (struct graph_env){"HOME", home && *home ? home : "/"};
+    out[n++] = (struct graph_env){"LANG", "C.UTF-8"};
+    out[n++] = (struct graph_env){"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
+    out[n++] = (struct graph_env){"TERM", "dumb"};
+    out[n++] = (struct graph_env){"TZ", "UTC"};
+    return n;
+}
+
+/* The base with the exec's own on top; at most 8 + n_env pairs. */
+static size_t environment(const struct op_exec *exec, struct action_pair *out)
+{
+    struct graph_env base[8];
+    size_t n = 0, n_base = base_environment(base);
+    for (size_t i = 0; i < n_base; i++) {
+        bool over = false;
+        for (size_t k = 0; k < exec->n_env && !over; k++)
+            over = strcmp(exec->env[k].name, base[i].name) == 0;
+        if (!over)
+            out[n++] = (struct action_pair){base[i].name, base[i].value};
+    }
+    for (size_t k = 0; k < exec->n_env; k++)
+        out[n++] = (struct action_pair){exec->env[k].name, exec->env[k].value};
+    return n;
+}
+
+char **key_environment(struct engine *e, const struct op_exec *exec)
+{
+    (void)e;
+    struct action_pair *pairs = mem_alloc((exec->n_env + 8) * sizeof *pairs);
+    size_t n = environment(exec, pairs);
+    char **envp = mem_zalloc(n + 1, sizeof *envp);
+    for (size_t i = 0; i < n; i++)
+        envp[i] = mem_printf("%s=%s", pairs[i].name, pairs[i].value);
+    free(pairs);
+    return envp;
+}
+
+void key_environment_free(char **envp)
+{
+    for (char **p = envp; p && *p; p++)
+        free(*p);
+    free(envp);
+}
+
+int key_of(struct engine *e, struct instance *in, struct err *err)
+{
+    const struct node *node = &e->nodes.v[in->node];
+    const struct op_exec *exec = node->exec;
+    if (!value_of(e, exec->input, &in->input_root, err))
+        return -(int)err->kind;
+
+    struct utsname machine;
+    uname(&machine);
+    /* A host step runs in the working tree itself and may well keep its path in what it makes, so the path is part of the key. */
+    struct action_pair platform[] = {{"ISA", machine.machine},
+                                     {"OSFamily", machine.sysname},
+                                     {"kiln-root", e->opt.root},
+                                     {"kiln-runner", e->opt.runner ? e->opt.runner->ops->name : exec->runner}};
+    struct action_pair *env = mem_alloc((exec->n_env + 8) * sizeof *env);
+    struct action_command command = {.argv = exec->argv,
+                                     .n_argv = exec->n_argv,
+                                     .env = env,
+                                     .n_env = environment(exec, env),
+                                     .outputs = exec->outputs,
+                                     .n_outputs = exec->n_outputs,
+                                     .cwd = exec->cwd,
+                                     .platform = platform,
+                                     .n_platform = sizeof platform / sizeof *platform};
+    buf_reset(&in->command);
+    action_command_encode(&command, &in->command);
+    free(env);
+
+    struct buf action = BUF_INIT;
+    struct digest command_digest = digest_of(in->command.data, in->command.len);
+    action_encode(&command_digest, &in->input_root, ENGINE_SALT, platform, sizeof platform / sizeof *platform, &action);
+    in->key = digest_of(action.data, action.len);
+    in->has_key = true;
+    buf_release(&action);
+    return 0;
+}

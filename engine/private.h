@@ -1,0 +1,254 @@
+/*
+ * private.h - the engine's own structures, shared by engine/ alone.
+ *
+ * node      one an exec op of the graph: what it depends on, which views it reads, its last result (its value)
+ * local     one a local op: a view of the working tree and its digest as of the last round
+ * run       one round of work: a set of instances, finished when none is pending
+ * instance  one step in one run, in exactly one state
+ * flight    one execution of a command, found by content key; instances with an equal key share it
+ *
+ *     WAITING -> READY -> QUEUED -> RUNNING -> DONE
+ *                  |-> SHARING (an equal key is in flight) -> DONE or back to READY
+ *                  `-> RESTORING (a hit whose outputs are not in place) -> DONE or QUEUED
+ *
+ * All of it belongs to the loop thread. Workers get jobs that own what they need.
+ */
+#ifndef KILN_ENGINE_PRIVATE_H
+#define KILN_ENGINE_PRIVATE_H
+
+#include "base/file.h"
+#include "base/text.h"
+#include "base/vec.h"
+#include "cache/action.h"
+#include "cache/outputs.h"
+#include "cache/worktree.h"
+#include "engine/engine.h"
+#include "watch/watch.h"
+
+#define ENGINE_SALT        "kiln/1" /* the generation of everything that shapes a result; raised when its meaning changes */
+#define ENGINE_GRACE_MS    5000
+#define ENGINE_SPOOL_LIMIT ((uint64_t)1 << 30)
+#define ENGINE_MAX_UPSETS  3 /* how often a step may be disturbed in a row before kiln stops trying again */
+
+struct run;
+struct flight;
+struct instance;
+
+/* The outcome of an exec: what the cache or an execution gave. Lives in its own arena, replaced as a whole. */
+struct value {
+    struct arena arena;
+    bool known;
+    struct digest key, input_root;
+    struct digest tree; /* its outputs as a tree */
+    struct action_result result;
+};
+
+typedef VEC(uint32_t) ids;
+
+struct local {
+    op_id op;
+    uint32_t view;
+    enum worktree_answer answer;
+    struct digest digest; /* while answer is READY */
+    uint64_t tick;        /* of the view when the digest was taken */
+    struct err err;       /* while BROKEN */
+    ids consumers;        /* nodes that read it */
+};
+
+struct node {
+    op_id op;
+    const struct op_exec *exec;
+    bool selected;
+    ids deps, dependents; /* nodes; direct */
+    ids locals;
+    uint32_t out_view; /* or WORKTREE_NONE */
+    struct value value;
+    struct instance *current; /* the latest */
+    struct flight *flight;    /* the execution of this step that is still alive; one at a time, it writes in the tree */
+    bool outputs_current;     /* in place, as far as the last round saw */
+    uint32_t upsets;          /* times in a row that a result was tainted or an execution cancelled by an edit */
+    bool recheck;             /* its last result was disturbed: look again in the next round */
+    bool restoring;           /* a worker is putting its outputs into place */
+};
+
+enum instance_state { WAITING, READY, RESTORING, QUEUED, SHARING, RUNNING, DONE };
+
+struct instance {
+    uint32_t node;
+    struct run *run;
+    enum instance_state state;
+    bool forced, tainted_before, evicted, restored;
+    uint32_t blocked;
+    bool has_key;
+    struct digest key, input_root;
+    struct buf command; /* encoded Command */
+    struct flight *flight;
+    uint32_t attempt;
+    enum step_status status;
+    uint64_t start_ns; /* monotonic */
+    enum plan_state plan; /* planning */
+};
+
+struct run {
+    char *id;
+    struct record *record;
+    const char *trigger;
+    VEC(struct instance *) instances; /* topological */
+    size_t pending;
+    uint64_t start_ns;
+    uint32_t counts[STEP_STATUS_N];
+    bool failed, closing;
+};
+
+struct flight {
+    struct engine *engine;
+    struct instance *owner; /* the instance it was started for; its run lives at least as long */
+    VEC(struct instance *) sharers;
+    uint32_t node;
+    struct digest key;
+    struct runner_exec *exec; /* while the command runs */
+    bool cancelled;
+    const char *cancel_why; /* static; NULL: by order of a person */
+    char *log;
+    int spool; /* -1 once closed */
+    uint64_t spooled;
+    VEC(struct action_chunk) chunks;
+    uint64_t start_ns;   /* monotonic */
+    VEC(uint64_t) ticks; /* of the node's locals, when their digests were taken */
+    uint64_t epoch;
+    struct runner_exit exit;
+};
+
+enum round_state { ROUND_IDLE, ROUND_SETTLING, ROUND_BARRIER, ROUND_HASHING };
+
+struct subscriber {
+    event_cb *cb;
+    void *ctx;
+};
+
+struct engine {
+    struct engine_options opt;
+    uv_loop_t *loop;
+    uint32_t jobs;
+    VEC(struct subscriber) subscribers;
+    uint64_t seq;
+
+    struct graph *graph;
+    struct trees *trees;
+    struct worktree *worktree;
+    struct watch *watch;
+    struct map local_of;   /* op_id -> index + 1 into locals */
+    VEC(struct local) locals;
+    VEC(struct node) nodes; /* the graph's execs, same order */
+    uint32_t *node_of;      /* op -> node, for execs */
+    struct {
+        struct digest inputs, value;
+        bool known;
+    } *derived; /* an op; memo of file operations */
+    VEC(uint32_t) view_local;  /* view -> index + 1 into locals */
+    VEC(uint32_t) view_node;   /* output view -> index + 1 into nodes */
+    uint32_t source_view; /* what the pipeline itself is made from */
+    size_t n_sources;
+    struct digest source_digest;
+    bool source_known;
+
+    VEC(struct run *) runs; /* alive */
+    struct map flights;     /* key -> flight */
+    VEC(struct instance *) ready; /* to be checked */
+    VEC(struct instance *) queue; /* to be started, in order */
+    size_t n_running; /* flights that hold a job slot */
+    bool stop_starting, started, finished, closing, paused, pumping;
+    int exit_code;
+
+    enum round_state round;
+    bool round_wanted, all_wanted, stale_wanted;
+    bool *affected;     /* nodes, while a round is under way */
+    bool *forced;       /* nodes to run whatever the cache says, in the next run */
+    ids stale;          /* views whose digests must be taken anew */
+    size_t n_batches;   /* out with workers */
+    uint32_t passes;    /* of this round over files that change while they are read */
+    uv_timer_t settle;  /* watching */
+    bool settle_open;
+    uint64_t n_settling;      /* events since things were last quiet */
+    uint64_t settling_since;  /* monotonic ns */
+    bool was_idle;
+    struct watch_clock clock;
+    size_t n_jobs; /* worker requests and barriers alive */
+    struct reloading *reloading; /* the graph to come, while what runs is being ended */
+    void (*closed)(void *);
+    void *closed_ctx;
+    void (*drained)(struct engine *e); /* called when nothing runs and no job is alive */
+    bool cache_warned, state_warned;
+};
+
+/* emit.c */
+void emit(struct engine *e, struct run *run, struct event *event);
+void emit_pipeline(struct engine *e);
+void emit_run_started(struct engine *e, struct run *run);
+void emit_run_finished(struct engine *e, struct run *run);
+void emit_queued(struct engine *e, struct instance *in);
+void emit_started(struct engine *e, struct instance *in, int64_t pid);
+void emit_finished(struct engine *e, struct instance *in, const struct runner_exit *exit, bool tainted, uint64_t duration_ms,
+                   const char *error);
+
+/* value.c: what ops are worth now */
+int session_open(struct engine *e, struct err *err) MUST_CHECK;
+void session_close(struct engine *e);
+/* The tree an op stands for. False when a local is broken (err) or an exec has no value yet. */
+bool value_of(struct engine *e, op_id op, struct digest *out, struct err *err);
+/* Takes a decoded result over as the node's value. whole: false is returned when the content of a directory output can't be had (evicted); else it stays
+ * known by its digest alone. */
+bool value_set(struct engine *e, struct node *node, struct value *value, bool whole);
+void value_release(struct value *value);
+/* Asks the worktree for the local's digest; true when it changed. */
+bool local_refresh(struct engine *e, struct local *local);
+
+/* key.c */
+int key_of(struct engine *e, struct instance *in, struct err *err) MUST_CHECK;
+char **key_environment(struct engine *e, const struct op_exec *exec);
+void key_environment_free(char **envp);
+
+/* reasons.c */
+struct reasons {
+    struct arena arena;
+    VEC(struct reason) list;
+    size_t all;
+};
+void reasons_of(struct engine *e, const struct instance *in, struct reasons *out);
+void reasons_release(struct reasons *reasons);
+
+/* round.c */
+/* Begins a round if one is wanted and none is under way; else says, once, that nothing is left to do. */
+void round_next(struct engine *e);
+/* Names a step to be run again, changed or not. */
+void round_retry(struct engine *e, const char *step);
+
+/* watching.c */
+int watching_open(struct engine *e, struct err *err) MUST_CHECK;
+
+/* schedule.c */
+struct run *run_new(struct engine *e, const char *trigger, const bool *affected);
+void instance_check(struct engine *e, struct instance *in);
+void instance_finish(struct engine *e, struct instance *in, enum step_status status, const struct runner_exit *exit, bool tainted,
+                     uint64_t duration_ms, const char *error);
+/* Puts the instance (in state READY) on the list of those to be checked; nothing happens before schedule_pump(). */
+void schedule_ready(struct engine *e, struct instance *in);
+/* Takes the instance off that list. */
+void forget_ready(struct engine *e, const struct instance *in);
+/* Checks what is ready, starts what may start, and says when nothing is left. Call it after anything that changes states. */
+void schedule_pump(struct engine *e);
+/* Ends the instance as cancelled: at once, or when its command is gone. why: static, NULL for a person's order. */
+void schedule_cancel(struct engine *e, struct instance *in, const char *why);
+bool schedule_busy(const struct engine *e);
+
+/* flight.c */
+void flight_start(struct engine *e, struct instance *in);
+void flight_cancel(struct flight *flight, const char *why);
+void restore_start(struct engine *e, struct instance *in);
+
+/* engine.c */
+void engine_job_done(struct engine *e);
+/* While everything is being ended: goes on once nothing is left. */
+void engine_check_drained(struct engine *e);
+
+#endif

@@ -1,0 +1,293 @@
+/*
+ * record_read.c - run records as lists, as streams of events, and as logs. Runs may be pruned or
+ * still be written meanwhile: what is not there, or not whole, is passed over.
+ */
+#include "engine/record.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "engine/record_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define END_BYTES ((size_t)64 * 1024) /* of a record, read for its summary */
+
+/* -- summaries --------------------------------------------------------------------------------- */
+
+/* Whether the line is an event of that type: kiln writes the type first, so most lines need no
+ * parser. */
+static bool line_is(const char *line, size_t n, enum event_type type)
+{
+    static const char start[] = "{\"type\":\"";
+    const char *name = event_type_name(type);
+    size_t n_start = sizeof(start) - 1, n_name = strlen(name);
+    return n > n_start + n_name && !memcmp(line, start, n_start) &&
+           !memcmp(line + n_start, name, n_name) && line[n_start + n_name] == '"';
+}
+
+/* Reads n bytes at offset; returns how many there were. */
+static size_t read_part(int fd, uint64_t offset, size_t n, struct buf *out)
+{
+    buf_reset(out);
+    char *to = buf_reserve(out, n);
+    while (out->len < n) {
+        ssize_t got = pread(fd, to + out->len, n - out->len, (off_t)(offset + out->len));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        out->len += (size_t)got;
+    }
+    to[out->len] = '\0';
+    return out->len;
+}
+
+/* Looks for the run's beginning; reads more as long as its line is not whole. */
+static bool find_started(int fd, struct buf *buf, struct arena *arena, struct event *event)
+{
+    for (size_t want = END_BYTES;; want *= 4) {
+        size_t got = read_part(fd, 0, want, buf);
+        const char *data = buf_str(buf), *newline;
+        size_t at = 0;
+        for (; (newline = memchr(data + at, '\n', got - at)); at = (size_t)(newline - data) + 1) {
+            size_t n = (size_t)(newline - data) - at;
+            if (line_is(data + at, n, EVENT_RUN_STARTED) &&
+                event_parse(data + at, n, arena, event, NULL) == 0)
+                return true;
+            if (line_is(data + at, n, EVENT_RUN_FINISHED))
+                return false;
+        }
+        if (got < want)
+            return false;
+    }
+}
+
+/* Looks for the run's end, which stands among the last lines. */
+static bool find_finished(int fd, struct buf *buf, struct arena *arena, struct event *event)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return false;
+    uint64_t size = (uint64_t)st.st_size;
+    size_t want = size < END_BYTES ? (size_t)size : END_BYTES;
+    size_t end = read_part(fd, size - want, want, buf);
+    const char *data = buf_str(buf);
+    while (end && data[end - 1] != '\n')
+        end--;
+    while (end) {
+        const char *before = end > 1 ? memrchr(data, '\n', end - 1) : NULL;
+        size_t at = before ? (size_t)(before - data) + 1 : 0;
+        if (line_is(data + at, end - 1 - at, EVENT_RUN_FINISHED) &&
+            event_parse(data + at, end - 1 - at, arena, event, NULL) == 0)
+            return true;
+        end = at;
+    }
+    return false;
+}
+
+/* False when the run has no events (yet). */
+static bool summarize(const char *runs, uint64_t id, struct record_summary *out)
+{
+    char *path = mem_printf("%s/%" PRIu64 "/events.ndjson", runs, id);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    free(path);
+    if (fd < 0)
+        return false;
+    struct buf buf = BUF_INIT;
+    struct arena arena = ARENA_INIT;
+    struct event event;
+    bool ok = find_started(fd, &buf, &arena, &event);
+    if (ok) {
+        *out = (struct record_summary){
+            .id = mem_printf("%" PRIu64, id),
+            .time_ns = event.time_ns,
+            .trigger = mem_strdup(event.u.run_started.trigger),
+            .status = -1,
+        };
+        if (find_finished(fd, &buf, &arena, &event)) {
+            out->status = (int)event.u.run_finished.status;
+            out->duration_ms = event.u.run_finished.duration_ms;
+            out->passed = event.u.run_finished.passed;
+            out->cached = event.u.run_finished.cached;
+            out->failed = event.u.run_finished.failed;
+            out->skipped = event.u.run_finished.skipped;
+            out->cancelled = event.u.run_finished.cancelled;
+        }
+    }
+    arena_release(&arena);
+    buf_release(&buf);
+    close(fd);
+    return ok;
+}
+
+int records_list(struct records *records, size_t max, struct record_summary **out, size_t *n,
+                 struct err *err)
+{
+    VEC(struct record_summary) list = VEC_INIT;
+    run_ids ids = VEC_INIT;
+    int code = record_ids(records->runs, &ids, err);
+    for (size_t i = ids.n; code == 0 && i > 0 && list.n < max; i--) {
+        struct record_summary summary;
+        if (summarize(records->runs, ids.v[i - 1], &summary))
+            vec_push(&list, summary);
+    }
+    vec_release(&ids);
+    *out = list.v;
+    *n = list.n;
+    return code;
+}
+
+void records_free_list(struct record_summary *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        free(list[i].id);
+        free(list[i].trigger);
+    }
+    free(list);
+}
+
+/* -- events ------------------------------------------------------------------------------------ */
+
+/* Opens the events of a run; NULL when it has none. */
+static FILE *open_events(const char *run_dir)
+{
+    char *path = path_join(run_dir, "events.ndjson");
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    free(path);
+    if (fd < 0)
+        return NULL;
+    FILE *file = fdopen(fd, "r");
+    if (!file)
+        close(fd);
+    return file;
+}
+
+static const char *absolute(struct arena *arena, const char *run_dir, const char *path)
+{
+    if (!path || *path == '/')
+        return path;
+    return arena_printf(arena, "%s/%s", run_dir, path);
+}
+
+/* Parses a line of a run's record; false when it is no event. */
+static bool read_event(const char *run_dir, const char *line, size_t n, struct arena *arena,
+                       struct event *out)
+{
+    if (event_parse(line, n, arena, out, NULL) < 0)
+        return false;
+    if (out->type == EVENT_STEP_STARTED)
+        out->u.started.log = absolute(arena, run_dir, out->u.started.log);
+    else if (out->type == EVENT_STEP_LOG)
+        out->u.log.log = absolute(arena, run_dir, out->u.log.log);
+    return true;
+}
+
+/* The runs to look through, as numbers: the one named, or all. An id that is none gives no run. */
+static int wanted_runs(const struct records *records, const char *id, run_ids *out, struct err *err)
+{
+    int code = record_ids(records->runs, out, err);
+    if (code < 0 || !id)
+        return code;
+    for (size_t i = 0; i < out->n; i++) {
+        char name[24];
+        snprintf(name, sizeof(name), "%" PRIu64, out->v[i]);
+        if (!strcmp(name, id)) {
+            out->v[0] = out->v[i];
+            out->n = 1;
+            return 0;
+        }
+    }
+    vec_clear(out);
+    return 0;
+}
+
+static int replay(const char *run_dir, FILE *file, event_cb *cb, void *ctx, struct err *err)
+{
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t n;
+    errno = 0;
+    while ((n = getline(&line, &cap, file)) > 0) {
+        struct arena arena = ARENA_INIT;
+        struct event event;
+        if (read_event(run_dir, line, (size_t)n, &arena, &event))
+            cb(ctx, &event);
+        arena_release(&arena);
+        errno = 0;
+    }
+    int errnum = ferror(file) ? errno : 0;
+    free(line);
+    return errnum ? err_sys(err, errnum, "cannot read the events of %s", run_dir) : 0;
+}
+
+int records_replay(struct records *records, const char *id, event_cb *cb, void *ctx, bool *found,
+                   struct err *err)
+{
+    run_ids ids = VEC_INIT;
+    *found = false;
+    int code = wanted_runs(records, id, &ids, err);
+    for (size_t i = ids.n; code == 0 && !*found && i > 0; i--) {
+        char *dir = mem_printf("%s/%" PRIu64, records->runs, ids.v[i - 1]);
+        FILE *file = open_events(dir);
+        if (file) {
+            *found = true;
+            code = replay(dir, file, cb, ctx, err);
+            fclose(file);
+        }
+        free(dir);
+    }
+    vec_release(&ids);
+    return code;
+}
+
+/* The log of the step's last start in that run, when the file is there. */
+static char *find_log(const char *run_dir, const char *step)
+{
+    FILE *file = open_events(run_dir);
+    if (!file)
+        return NULL;
+    struct buf name = BUF_INIT; /* as it stands in the line */
+    buf_adds(&name, "\"step\":");
+    buf_add_json_str(&name, step);
+    char *line = NULL, *log = NULL;
+    size_t cap = 0;
+    ssize_t n;
+    while ((n = getline(&line, &cap, file)) > 0) {
+        if (!line_is(line, (size_t)n, EVENT_STEP_STARTED) ||
+            !memmem(line, (size_t)n, name.data, name.len))
+            continue;
+        struct arena arena = ARENA_INIT;
+        struct event event;
+        if (read_event(run_dir, line, (size_t)n, &arena, &event) && !strcmp(event.step, step) &&
+            event.u.started.log && access(event.u.started.log, R_OK) == 0) {
+            free(log);
+            log = mem_strdup(event.u.started.log);
+        }
+        arena_release(&arena);
+    }
+    free(line);
+    buf_release(&name);
+    fclose(file);
+    return log;
+}
+
+char *records_log_path(struct records *records, const char *id, const char *step)
+{
+    run_ids ids = VEC_INIT;
+    char *log = NULL;
+    if (wanted_runs(records, id, &ids, NULL) == 0) {
+        for (size_t i = ids.n; !log && i > 0; i--) {
+            char *dir = mem_printf("%s/%" PRIu64, records->runs, ids.v[i - 1]);
+            log = find_log(dir, step);
+            free(dir);
+        }
+    }
+    vec_release(&ids);
+    return log;
+}

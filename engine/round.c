@@ -1,0 +1,260 @@
+/*
+ * round.c - a round: barrier, digests brought up to date, the steps concerned found, a run begun.
+ *
+ * A round touches only what was marked: views that the worktree calls dirty, and those it could not finish last time.
+ */
+#include "engine/private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_BATCHES 3 /* out at a time: both workers busy, one waiting */
+#define MAX_PASSES  5
+
+struct hashing {
+    uv_work_t work;
+    struct engine *engine;
+    struct worktree_batch *batch;
+};
+
+static void hash_on(struct engine *e);
+
+static void hashing_work(uv_work_t *work)
+{
+    struct hashing *hashing = work->data;
+    worktree_batch_work(hashing->batch);
+}
+
+static void hashing_done(uv_work_t *work, int status)
+{
+    struct hashing *hashing = work->data;
+    struct engine *e = hashing->engine;
+    (void)status;
+    worktree_batch_done(e->worktree, hashing->batch);
+    free(hashing);
+    e->n_batches--;
+    if (!e->drained)
+        hash_on(e);
+    engine_job_done(e);
+}
+
+static void want_stale(struct engine *e, uint32_t view)
+{
+    vec_each(uint32_t, have, &e->stale)
+    {
+        if (*have == view)
+            return;
+    }
+    vec_push(&e->stale, view);
+}
+
+static bool node_busy(const struct node *node)
+{
+    return node->flight || node->restoring || (node->current && node->current->state != DONE);
+}
+
+/* A declared output was touched by somebody: is it still what the step gave? */
+static bool outputs_lost(struct engine *e, const struct node *node)
+{
+    struct digest now;
+    if (node_busy(node) || !node->value.known)
+        return false;
+    return worktree_digest(e->worktree, node->out_view, &now, NULL, NULL) == WORKTREE_READY && !digest_eq(&now, &node->value.tree);
+}
+
+/* Takes the new digests; views that still can't be told stay stale. True when the pipeline's own source changed. */
+static bool refresh(struct engine *e)
+{
+    ids left = VEC_INIT;
+    bool source_changed = false;
+    vec_each(uint32_t, view, &e->stale)
+    {
+        if (e->source_view == *view && e->n_sources) {
+            struct digest now = {0};
+            enum worktree_answer answer = worktree_digest(e->worktree, *view, &now, NULL, NULL);
+            if (answer == WORKTREE_PENDING)
+                vec_push(&left, *view);
+            else if (e->source_known && !digest_eq(&now, &e->source_digest))
+                source_changed = true;
+            e->source_digest = now;
+            e->source_known = true;
+        }
+        uint32_t local = *view < e->view_local.n ? e->view_local.v[*view] : 0;
+        if (local) {
+            struct local *l = &e->locals.v[local - 1];
+            if (local_refresh(e, l)) {
+                vec_each(uint32_t, node, &l->consumers) e->affected[*node] |= e->nodes.v[*node].selected;
+            }
+            if (l->answer == WORKTREE_PENDING)
+                vec_push(&left, *view);
+        }
+        uint32_t node = *view < e->view_node.n ? e->view_node.v[*view] : 0;
+        if (node && outputs_lost(e, &e->nodes.v[node - 1]))
+            e->affected[node - 1] |= e->nodes.v[node - 1].selected;
+    }
+    vec_release(&e->stale);
+    memcpy(&e->stale, &left, sizeof left);
+    return source_changed;
+}
+
+static void close_over_dependents(struct engine *e)
+{
+    for (size_t i = 0; i < e->nodes.n; i++) { /* nodes are in topological order */
+        struct node *node = &e->nodes.v[i];
+        vec_each(uint32_t, dep, &node->deps) e->affected[i] |= e->affected[*dep] && node->selected;
+    }
+}
+
+static void emit_changed(struct engine *e)
+{
+    char *paths[100];
+    size_t n = 0;
+    size_t all = worktree_take_changed(e->worktree, paths, 100, &n);
+    if (all) {
+        struct event event = {.type = EVENT_WATCH_CHANGED,
+                              .u.changed = {.paths = (const char *const *)paths,
+                                            .n_paths = n,
+                                            .count = all,
+                                            .epoch = e->clock.epoch,
+                                            .tick = e->clock.tick}};
+        emit(e, NULL, &event);
+    }
+    for (size_t i = 0; i < n; i++)
+        free(paths[i]);
+}
+
+static void finish_round(struct engine *e)
+{
+    e->round = ROUND_IDLE;
+    bool source_changed = refresh(e);
+    if (e->opt.mode == ENGINE_WATCH)
+        emit_changed(e);
+    if (source_changed && e->opt.reload) {
+        e->opt.reload(e->opt.ctx); /* loads another graph, or says what is wrong with it */
+        if (e->drained)
+            return;
+    }
+    for (size_t i = 0; i < e->nodes.n; i++) {
+        struct node *node = &e->nodes.v[i];
+        const struct instance *last = node->current;
+        bool stale = last && last->state == DONE && last->status != STEP_PASSED && last->status != STEP_CACHED;
+        e->affected[i] = node->selected && (e->affected[i] || e->all_wanted || e->forced[i] || (node->recheck && !node->flight) ||
+                                            (e->stale_wanted && stale));
+    }
+    close_over_dependents(e);
+    bool any = false;
+    for (size_t i = 0; i < e->nodes.n; i++)
+        any |= e->affected[i];
+    if (any || e->all_wanted) {
+        e->was_idle = false;
+        struct run *run = run_new(e, e->all_wanted ? e->opt.trigger : "watch", e->affected);
+        (void)run;
+    }
+    e->all_wanted = e->stale_wanted = false;
+    memset(e->forced, 0, e->nodes.n * sizeof *e->forced);
+    memset(e->affected, 0, e->nodes.n * sizeof *e->affected);
+    schedule_pump(e);
+}
+
+static void hash_on(struct engine *e)
+{
+    struct worktree_batch *batch;
+    while (e->n_batches < MAX_BATCHES && (batch = worktree_next_batch(e->worktree))) {
+        struct hashing *hashing = mem_zalloc(1, sizeof *hashing);
+        hashing->work.data = hashing;
+        hashing->engine = e;
+        hashing->batch = batch;
+        e->n_batches++;
+        e->n_jobs++;
+        uv_queue_work(e->loop, &hashing->work, hashing_work, hashing_done);
+    }
+    if (e->n_batches)
+        return;
+    /* What was marked while it was read is read again; a tree that never rests is taken up in the next round. */
+    bool pending = false;
+    vec_each(uint32_t, view, &e->stale)
+    {
+        struct digest digest;
+        pending |= worktree_digest(e->worktree, *view, &digest, NULL, NULL) == WORKTREE_PENDING;
+    }
+    if (pending && ++e->passes < MAX_PASSES) {
+        worktree_prepare(e->worktree, e->stale.v, e->stale.n);
+        hash_on(e);
+        return;
+    }
+    finish_round(e);
+}
+
+static void after_barrier(void *ctx, struct watch_clock clock)
+{
+    struct engine *e = ctx;
+    e->clock = clock;
+    if (e->drained) {
+        engine_job_done(e);
+        return;
+    }
+    const uint32_t *dirty;
+    size_t n = worktree_take_dirty(e->worktree, &dirty);
+    for (size_t i = 0; i < n; i++)
+        want_stale(e, dirty[i]);
+    if (e->all_wanted) {
+        vec_clear(&e->stale);
+        for (size_t i = 0; i < e->nodes.n; i++) {
+            const struct node *node = &e->nodes.v[i];
+            if (!node->selected)
+                continue;
+            if (node->out_view != WORKTREE_NONE)
+                vec_push(&e->stale, node->out_view);
+        }
+        for (size_t i = 0; i < e->locals.n; i++) {
+            bool wanted = false;
+            vec_each(uint32_t, node, &e->locals.v[i].consumers) wanted |= e->nodes.v[*node].selected;
+            if (wanted)
+                vec_push(&e->stale, e->locals.v[i].view);
+        }
+        if (e->n_sources)
+            vec_push(&e->stale, e->source_view);
+    }
+    e->round = ROUND_HASHING;
+    e->passes = 0;
+    worktree_prepare(e->worktree, e->stale.v, e->stale.n);
+    hash_on(e);
+    if (e->watch)
+        engine_job_done(e);
+}
+
+void round_next(struct engine *e)
+{
+    if (e->round != ROUND_IDLE || e->drained || !e->started)
+        return;
+    for (size_t i = 0; i < e->nodes.n; i++)
+        e->round_wanted |= e->nodes.v[i].recheck && !e->nodes.v[i].flight;
+    if (e->round_wanted && !e->paused) {
+        e->round_wanted = false;
+        e->round = ROUND_BARRIER;
+        if (e->watch) {
+            e->n_jobs++;
+            watch_barrier(e->watch, after_barrier, e);
+        } else {
+            after_barrier(e, (struct watch_clock){0});
+        }
+        return;
+    }
+    if (!schedule_busy(e) && !e->was_idle && e->opt.mode == ENGINE_WATCH) {
+        e->was_idle = true;
+        struct event event = {.type = EVENT_WATCH_IDLE};
+        emit(e, NULL, &event);
+    }
+}
+
+void round_retry(struct engine *e, const char *step)
+{
+    op_id op = graph_find(e->graph, step);
+    if (op == OP_NONE)
+        return;
+    uint32_t node = e->node_of[op];
+    e->forced[node] = e->nodes.v[node].selected;
+    e->nodes.v[node].upsets = 0;
+    e->round_wanted = true;
+    round_next(e);
+}

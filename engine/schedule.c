@@ -1,0 +1,443 @@
+/*
+ * schedule.c - which step may go next: runs, instances and their states (see private.h).
+ *
+ * Ready means ready to be checked: only the check decides between a hit, a share of somebody else's flight and a flight of its own.
+ */
+#include "engine/private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *name_of(const struct engine *e, const struct instance *in)
+{
+    return e->nodes.v[in->node].exec->name;
+}
+
+static void instance_free(struct instance *in)
+{
+    buf_release(&in->command);
+    free(in);
+}
+
+bool schedule_busy(const struct engine *e)
+{
+    return e->runs.n > 0;
+}
+
+void schedule_ready(struct engine *e, struct instance *in)
+{
+    in->state = READY;
+    vec_push(&e->ready, in);
+}
+
+void forget_ready(struct engine *e, const struct instance *in)
+{
+    for (size_t i = 0; i < e->ready.n; i++) {
+        if (e->ready.v[i] == in)
+            e->ready.v[i] = NULL;
+    }
+}
+
+/* Takes the instance off every list that it may be on. */
+static void forget(struct engine *e, const struct instance *in)
+{
+    forget_ready(e, in);
+    for (size_t i = 0; i < e->queue.n; i++) {
+        if (e->queue.v[i] == in)
+            e->queue.v[i] = NULL;
+    }
+    if (in->flight && in->flight->owner != in) {
+        struct flight *flight = in->flight;
+        for (size_t i = 0; i < flight->sharers.n; i++) {
+            if (flight->sharers.v[i] == in)
+                flight->sharers.v[i--] = vec_pop(&flight->sharers);
+        }
+    }
+}
+
+static void run_finish(struct engine *e, struct run *run)
+{
+    for (size_t i = 0; i < e->runs.n; i++) {
+        if (e->runs.v[i] == run) {
+            memmove(&e->runs.v[i], &e->runs.v[i + 1], (e->runs.n - i - 1) * sizeof *e->runs.v);
+            e->runs.n--;
+            break;
+        }
+    }
+    if (e->opt.mode != ENGINE_PLAN)
+        emit_run_finished(e, run);
+    if (run->counts[STEP_FAILED] && e->exit_code < 1)
+        e->exit_code = 1;
+    record_free(run->record);
+    vec_each(struct instance *, in, &run->instances)
+    {
+        (*in)->run = NULL;
+        if (e->nodes.v[(*in)->node].current != *in)
+            instance_free(*in);
+    }
+    vec_release(&run->instances);
+    free(run->id);
+    free(run);
+    if (e->opt.history) {
+        struct err err = ERR_INIT;
+        if (e->opt.mode != ENGINE_PLAN && history_flush(e->opt.history, &err) < 0 && !e->state_warned) {
+            e->state_warned = true;
+            engine_notice(e, "warning", err_text(&err));
+        }
+        err_release(&err);
+    }
+}
+
+void instance_finish(struct engine *e, struct instance *in, enum step_status status, const struct runner_exit *exit, bool tainted,
+                     uint64_t duration_ms, const char *error)
+{
+    struct node *node = &e->nodes.v[in->node];
+    forget(e, in);
+    in->state = DONE;
+    in->status = status;
+    in->flight = NULL;
+    in->run->counts[status]++;
+    if (e->opt.mode != ENGINE_PLAN)
+        emit_finished(e, in, exit, tainted, duration_ms, error);
+    if (status == STEP_FAILED && !e->opt.keep_going && e->opt.mode == ENGINE_RUN)
+        e->stop_starting = true;
+    if (node->current == in) {
+        vec_each(uint32_t, m, &node->dependents)
+        {
+            struct instance *dependent = e->nodes.v[*m].current;
+            if (dependent && dependent->state == WAITING && --dependent->blocked == 0)
+                schedule_ready(e, dependent);
+        }
+    }
+    if (--in->run->pending == 0)
+        run_finish(e, in->run);
+}
+
+struct run *run_new(struct engine *e, const char *trigger, const bool *affected)
+{
+    struct run *run = mem_zalloc(1, sizeof *run);
+    struct err err = ERR_INIT;
+    run->trigger = trigger;
+    run->start_ns = clock_monotonic_ns();
+    if (e->opt.records && e->opt.mode != ENGINE_PLAN && record_new(e->opt.records, &run->record, &err) < 0 && !e->state_warned) {
+        e->state_warned = true;
+        engine_notice(e, "warning", err_text(&err));
+    }
+    err_release(&err);
+    run->id = mem_strdup(run->record ? record_id(run->record) : "0");
+    vec_push(&e->runs, run);
+
+    /* An older instance that has not begun has nothing to say any more; one that runs goes on until its successor knows its key. */
+    VEC(struct instance *) superseded = VEC_INIT;
+    for (size_t i = 0; i < e->nodes.n; i++) {
+        struct node *node = &e->nodes.v[i];
+        if (!affected[i])
+            continue;
+        struct instance *old = node->current;
+        struct instance *in = mem_zalloc(1, sizeof *in);
+        in->node = (uint32_t)i;
+        in->run = run;
+        in->state = WAITING;
+        in->attempt = 1;
+        in->tainted_before = node->recheck;
+        node->current = in;
+        node->recheck = false;
+        vec_push(&run->instances, in);
+        if (old && !old->run)
+            instance_free(old);
+        else if (old && (old->state == WAITING || old->state == READY || old->state == QUEUED || old->state == SHARING))
+            vec_push(&superseded, old);
+    }
+    run->pending = run->instances.n;
+    if (e->opt.mode != ENGINE_PLAN)
+        emit_run_started(e, run);
+    vec_each(struct instance *, old, &superseded)
+        instance_finish(e, *old, STEP_CANCELLED, NULL, false, 0, "its inputs changed before it began");
+    vec_release(&superseded);
+    vec_each(struct instance *, in, &run->instances)
+    {
+        vec_each(uint32_t, dep, &e->nodes.v[(*in)->node].deps)
+        {
+            const struct instance *upstream = e->nodes.v[*dep].current;
+            (*in)->blocked += upstream && upstream->state != DONE;
+        }
+    }
+    for (size_t i = 0; i < run->instances.n; i++) {
+        if (run->instances.v[i]->blocked == 0)
+            schedule_ready(e, run->instances.v[i]);
+    }
+    return run;
+}
+
+/* An upstream step that did not pass, or NULL. */
+static const struct instance *upstream_trouble(const struct engine *e, const struct node *node)
+{
+    vec_each(uint32_t, dep, (ids *)&node->deps)
+    {
+        const struct instance *upstream = e->nodes.v[*dep].current;
+        if (upstream && upstream->status != STEP_PASSED && upstream->status != STEP_CACHED)
+            return upstream;
+    }
+    return NULL;
+}
+
+static bool look_up(struct engine *e, struct node *node, const struct instance *in)
+{
+    struct buf blob = BUF_INIT;
+    enum cache_answer answer = CACHE_MISS;
+    struct value value = {0};
+    bool hit = cache_get_action(e->opt.cache, &in->key, &blob, &answer, NULL) == 0 && answer == CACHE_HIT &&
+               action_result_decode(blob.data, blob.len, &value.arena, &value.result, NULL) == 0 && value.result.exit_code == 0;
+    buf_release(&blob);
+    if (hit) {
+        value.key = in->key;
+        value.input_root = in->input_root;
+        hit = value_set(e, node, &value, true);
+    }
+    value_release(&value);
+    return hit;
+}
+
+static bool outputs_in_place(struct engine *e, const struct node *node)
+{
+    struct digest now;
+    if (node->out_view == WORKTREE_NONE)
+        return true;
+    enum worktree_answer answer = worktree_digest(e->worktree, node->out_view, &now, NULL, NULL);
+    return answer == WORKTREE_READY && digest_eq(&now, &node->value.tree);
+}
+
+static void note_hit(struct engine *e, const struct node *node, const struct instance *in)
+{
+    const struct action_result *result = &node->value.result;
+    if (!e->opt.history || e->opt.mode == ENGINE_PLAN)
+        return;
+    struct history_record record = {.step = node->exec->name,
+                                    .status = HISTORY_PASSED,
+                                    .key = in->key,
+                                    .input_root = in->input_root,
+                                    .command = in->command.data,
+                                    .n_command = in->command.len,
+                                    .salt = ENGINE_SALT,
+                                    .duration_ms = result->end_ns > result->start_ns ? (result->end_ns - result->start_ns) / 1000000 : 0,
+                                    .time_ns = clock_realtime_ns(),
+                                    .run = in->run->id};
+    struct err err = ERR_INIT;
+    if (history_note(e->opt.history, &record, e->trees, &err) < 0 && !e->state_warned) {
+        e->state_warned = true;
+        engine_notice(e, "warning", err_text(&err));
+    }
+    err_release(&err);
+}
+
+static void plan_emit(struct engine *e, struct instance *in, const char *error)
+{
+    const struct node *node = &e->nodes.v[in->node];
+    const struct history_record *last = e->opt.history ? history_last(e->opt.history, node->exec->name) : NULL;
+    char hex[DIGEST_HEX + 1];
+    struct reasons reasons = {0};
+    digest_hex(&in->key, hex);
+    if (in->plan == PLAN_RUN && !error)
+        reasons_of(e, in, &reasons);
+    struct plan_step step = {.name = node->exec->name,
+                             .state = in->plan,
+                             .key = in->has_key ? hex : NULL,
+                             .reasons = reasons.list.v,
+                             .n_reasons = reasons.list.n,
+                             .all_reasons = reasons.all,
+                             .error = error};
+    if (last && in->has_key && digest_eq(&last->key, &in->key)) {
+        step.last_run = last->run;
+        step.last_time_ns = last->time_ns;
+        step.last_duration_ms = last->duration_ms;
+    }
+    if (e->opt.plan)
+        e->opt.plan(e->opt.ctx, &step);
+    reasons_release(&reasons);
+    instance_finish(e, in, in->plan == PLAN_CACHED ? STEP_CACHED : STEP_PASSED, NULL, false, 0, error);
+}
+
+static bool plan_waits(const struct engine *e, const struct node *node)
+{
+    vec_each(uint32_t, dep, (ids *)&node->deps)
+    {
+        const struct instance *upstream = e->nodes.v[*dep].current;
+        if (upstream && upstream->plan != PLAN_CACHED)
+            return true;
+    }
+    return false;
+}
+
+/* True when the instance has to wait for another execution, which may be one that it has just told to end. */
+static bool waits_for_flight(struct engine *e, struct node *node, struct instance *in)
+{
+    if (node->restoring)
+        return true; /* the end of the restoring makes it ready again */
+    if (node->flight) {
+        if (digest_eq(&node->flight->key, &in->key) && !node->flight->cancelled && !in->forced && node->exec->cache) {
+            in->state = SHARING;
+            in->flight = node->flight;
+            vec_push(&node->flight->sharers, in);
+        } else {
+            flight_cancel(node->flight, in->forced ? "it is started anew" : "its inputs changed while it ran");
+        }
+        return true;
+    }
+    void **place = map_get(&e->flights, in->key.hash, sizeof in->key.hash);
+    if (place && node->exec->cache && !in->forced && !e->opt.no_cache) {
+        in->state = SHARING;
+        in->flight = *place;
+        vec_push(&in->flight->sharers, in);
+        return true;
+    }
+    return false;
+}
+
+void instance_check(struct engine *e, struct instance *in)
+{
+    struct node *node = &e->nodes.v[in->node];
+    struct err err = ERR_INIT;
+    bool planning = e->opt.mode == ENGINE_PLAN;
+    const struct instance *trouble = upstream_trouble(e, node);
+    if (trouble && !planning) {
+        char *text = mem_printf("it needs %s, which %s", name_of(e, trouble),
+                                trouble->status == STEP_FAILED      ? "failed"
+                                : trouble->status == STEP_CANCELLED ? "was cancelled"
+                                                                    : "was skipped");
+        instance_finish(e, in, STEP_SKIPPED, NULL, false, 0, text);
+        free(text);
+        return;
+    }
+    if (planning && plan_waits(e, node)) {
+        in->plan = PLAN_PENDING;
+        plan_emit(e, in, NULL);
+        return;
+    }
+    if (key_of(e, in, &err) < 0) {
+        char *text = mem_printf("%s", err_text(&err));
+        e->exit_code = e->opt.mode == ENGINE_WATCH ? e->exit_code : err.kind == ERR_SYSTEM ? 3 : 2;
+        err_release(&err);
+        in->plan = PLAN_RUN;
+        if (planning)
+            plan_emit(e, in, text);
+        else
+            instance_finish(e, in, STEP_FAILED, NULL, false, 0, text);
+        free(text);
+        return;
+    }
+    if (waits_for_flight(e, node, in))
+        return;
+
+    bool look = !in->forced && !e->opt.force && !e->opt.no_cache && node->exec->cache && !in->evicted;
+    if (look && look_up(e, node, in)) {
+        in->plan = PLAN_CACHED;
+        if (planning) {
+            plan_emit(e, in, NULL);
+        } else if (in->restored || outputs_in_place(e, node)) {
+            node->upsets = 0;
+            note_hit(e, node, in);
+            instance_finish(e, in, STEP_CACHED, NULL, false, 0, NULL);
+        } else {
+            restore_start(e, in);
+        }
+        return;
+    }
+    in->plan = PLAN_RUN;
+    if (planning) {
+        plan_emit(e, in, NULL);
+        return;
+    }
+    in->state = QUEUED;
+    emit_queued(e, in);
+    vec_push(&e->queue, in);
+}
+
+void schedule_cancel(struct engine *e, struct instance *in, const char *why)
+{
+    if (in->state == DONE)
+        return;
+    if (in->state == RUNNING && in->flight)
+        flight_cancel(in->flight, why);
+    else if (in->state != RESTORING)
+        instance_finish(e, in, STEP_CANCELLED, NULL, false, 0, why);
+}
+
+/* Without keep-going, a failure ends what has not begun; what runs is let finish. */
+static bool skip_the_rest(struct engine *e)
+{
+    bool any = false;
+    for (size_t r = e->runs.n; r-- > 0;) {
+        struct run *run = e->runs.v[r];
+        VEC(struct instance *) rest = VEC_INIT;
+        vec_each(struct instance *, in, &run->instances)
+        {
+            if ((*in)->state == WAITING || (*in)->state == QUEUED || (*in)->state == READY)
+                vec_push(&rest, *in);
+        }
+        vec_each(struct instance *, in, &rest)
+        {
+            const struct instance *trouble = upstream_trouble(e, &e->nodes.v[(*in)->node]);
+            char *text = trouble && trouble->state == DONE && trouble->status == STEP_FAILED
+                             ? mem_printf("it needs %s, which failed", name_of(e, trouble))
+                             : mem_strdup("not started, because another step failed (--keep-going starts it)");
+            instance_finish(e, *in, STEP_SKIPPED, NULL, false, 0, text);
+            free(text);
+            any = true;
+        }
+        vec_release(&rest);
+    }
+    vec_clear(&e->ready);
+    return any;
+}
+
+static bool start_one(struct engine *e)
+{
+    if (e->n_running >= e->jobs)
+        return false;
+    for (size_t i = 0; i < e->queue.n; i++) {
+        struct instance *in = e->queue.v[i];
+        if (in && (e->nodes.v[in->node].flight || e->nodes.v[in->node].restoring))
+            continue;
+        memmove(&e->queue.v[i], &e->queue.v[i + 1], (e->queue.n - i - 1) * sizeof(*e->queue.v));
+        e->queue.n--;
+        if (in)
+            flight_start(e, in);
+        return true;
+    }
+    return false;
+}
+
+void schedule_pump(struct engine *e)
+{
+    if (e->pumping)
+        return;
+    if (e->drained) { /* everything is being ended: nothing new begins */
+        skip_the_rest(e);
+        engine_check_drained(e);
+        return;
+    }
+    e->pumping = true;
+    for (bool more = true; more;) {
+        more = false;
+        for (size_t i = 0; i < e->ready.n && !e->stop_starting; i++) {
+            struct instance *in = e->ready.v[i];
+            e->ready.v[i] = NULL;
+            if (in && in->state == READY)
+                instance_check(e, in);
+        }
+        if (e->stop_starting)
+            more = skip_the_rest(e);
+        else
+            vec_clear(&e->ready);
+        while (!e->stop_starting && start_one(e))
+            more = true;
+        more = more || e->ready.n > 0;
+    }
+    e->pumping = false;
+    if (e->started && !e->finished && e->runs.n == 0 && e->round == ROUND_IDLE && e->opt.mode != ENGINE_WATCH) {
+        e->finished = true;
+        e->opt.done(e->opt.ctx);
+    } else if (e->opt.mode == ENGINE_WATCH) {
+        round_next(e);
+    }
+}

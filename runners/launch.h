@@ -1,0 +1,38 @@
+/*
+ * launch.h - the last steps between the warden and a program: clone, set up, exec.
+ *
+ * Used by the warden only. Allocates nothing. The child shares the warden's memory until it execs,
+ * while the warden stands still (CLONE_VM | CLONE_VFORK): nothing is copied, and a failure is
+ * simply written into the struct.
+ */
+#ifndef KILN_RUNNERS_LAUNCH_H
+#define KILN_RUNNERS_LAUNCH_H
+
+#include "runners/warden.h"
+
+#include <sys/types.h>
+
+#define LAUNCH_STACK (128 * 1024)
+
+/* The signals the warden ignores; a step gets them back with their defaults. Ends with 0. */
+extern const int launch_ignored[];
+
+struct launch {
+    char **argv; /* argv[-1] is a spare word */
+    char **envp;
+    const char *cwd;
+    const char *path; /* the PATH that argv[0] is looked up in */
+    char *scratch;
+    int out, err; /* above 2; standard input is the warden's own, /dev/null */
+    pid_t warden;
+    volatile int stage, errnum; /* of the failure; enum warden_stage */
+};
+
+/* Sets argv, envp, cwd, path and scratch from a mapped payload of size bytes. Returns 0, or -1 when
+ * it is malformed. */
+int launch_read(struct launch *launch, void *payload, size_t size);
+/* Starts the program in a session of its own, on the given stack of LAUNCH_STACK bytes; returns its
+ * pid once it runs, or -1 with stage and errnum set and no process left. */
+pid_t launch_start(struct launch *launch, char *stack);
+
+#endif

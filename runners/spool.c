@@ -1,0 +1,86 @@
+#include "runners/spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#define COPY_SIZE 65536
+
+size_t spool_add(struct spool *spool, const char *bytes, size_t n)
+{
+    size_t done = 0;
+    while (done < n && !spool->errnum) {
+        ssize_t put = pwrite(spool->fd, bytes + done, n - done, (off_t)spool->offset);
+        if (put > 0) {
+            done += (size_t)put;
+            spool->offset += (uint64_t)put;
+        } else if (put == 0) {
+            spool->errnum = ENOSPC;
+        } else if (errno != EINTR) {
+            spool->errnum = errno;
+        }
+    }
+    return done;
+}
+
+/* Both answer as read(2) does: bytes taken from the pipe, 0 at its end, -1 with errno. */
+static ssize_t take_copying(struct spool *spool, int pipe, size_t max, bool keep, uint64_t *kept)
+{
+    char bytes[COPY_SIZE];
+    ssize_t n = read(pipe, bytes, max < sizeof bytes ? max : sizeof bytes);
+    if (n > 0 && keep)
+        *kept = spool_add(spool, bytes, (size_t)n);
+    return n;
+}
+
+static ssize_t take(struct spool *spool, int pipe, size_t max, bool keep, uint64_t *kept)
+{
+    *kept = 0;
+    if (spool->copying)
+        return take_copying(spool, pipe, max, keep, kept);
+    off_t at = (off_t)spool->offset;
+    ssize_t n = splice(pipe, NULL, keep ? spool->fd : spool->null_fd, keep ? &at : NULL, max,
+                       SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+    /* Not every file can be spliced to: one opened with O_APPEND, some filesystems, some sandboxes.
+     */
+    if (n < 0 && (errno == EINVAL || errno == ENOSYS)) {
+        spool->copying = true;
+        return take_copying(spool, pipe, max, keep, kept);
+    }
+    if (n > 0 && keep) {
+        *kept = (uint64_t)n;
+        spool->offset += (uint64_t)n;
+    }
+    return n;
+}
+
+enum spool_result spool_take(struct spool *spool, int pipe, size_t max, uint64_t *kept)
+{
+    *kept = 0;
+    while (max > 0) {
+        bool keep = !spool->errnum && spool->left > 0;
+        uint64_t written;
+        size_t want = keep && spool->left < max ? (size_t)spool->left : max;
+        ssize_t n = take(spool, pipe, want, keep, &written);
+        *kept += written;
+        if (n == 0)
+            return SPOOL_END;
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return SPOOL_EMPTY;
+        if (n < 0 && !keep)
+            return SPOOL_END; /* a pipe does not fail; should it, there is nothing more to get */
+        if (n < 0) {
+            spool->errnum = errno;
+            continue;
+        }
+        if (!keep && !spool->errnum)
+            spool->truncated = true;
+        if (keep && spool->left != UINT64_MAX)
+            spool->left -= written;
+        max -= (size_t)n < max ? (size_t)n : max;
+    }
+    return SPOOL_MORE;
+}

@@ -1,0 +1,80 @@
+/*
+ * warden.h - the process between kiln and the steps, and the messages it speaks with kiln.
+ *
+ * One warden belongs to one host runner. It is forked from kiln, is the parent of every step's main
+ * process, and is the subreaper below which everything ends up that a step leaves behind; so it can
+ * say "nothing of it is left" and mean it, and it outlives a killed kiln just long enough to clean
+ * up. Why: docs/decisions/0001-warden.md.
+ *
+ * The wire is a SOCK_SEQPACKET pair: one message is one struct, in the machine's own layout (both
+ * ends are the same program). kiln sends struct warden_request, the warden answers with struct
+ * warden_report; end of file means that the other one is gone or wants to part.
+ *
+ *     START  with three descriptors: the payload, the write ends of stdout and of stderr
+ *            -> STARTED, later EXITED; or FAILED and nothing more
+ *     TERM   TERM and CONT to everything of the execution; what is left after its main process has
+ * ended is let be KILL   KILL to everything of it, at once
+ *
+ * TERM and KILL of an unknown id are ignored: it may just have ended. EXITED is sent when no
+ * process of it is left.
+ *
+ * The payload is a memfd, so that two MiB of arguments need no large message. The warden maps it
+ * privately and works inside that mapping, because it cannot allocate:
+ *
+ *     struct warden_payload
+ *     pointers  argc + envc + 3 words, zero: one spare, argv and its NULL, envp and its NULL;
+ * filled in by the warden strings   cwd, argv[0], ..., envp[0], ...; each with its NUL scratch room
+ * for the longest PATH entry, a slash, argv[0] and a NUL
+ */
+#ifndef KILN_RUNNERS_WARDEN_H
+#define KILN_RUNNERS_WARDEN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Where a program is looked for when the request has no PATH. */
+#define WARDEN_DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
+
+enum warden_request_kind { WARDEN_START = 1, WARDEN_TERM, WARDEN_KILL };
+
+struct warden_request {
+    uint32_t kind;
+    uint32_t unused;
+    uint64_t id;   /* given by kiln, never zero, growing from each START to the next */
+    uint64_t size; /* START: of the payload */
+};
+
+#define WARDEN_FDS 3 /* that come with START */
+
+enum warden_report_kind { WARDEN_STARTED = 1, WARDEN_FAILED, WARDEN_EXITED };
+enum warden_stage { WARDEN_STAGE_WARDEN = 1, WARDEN_STAGE_CHDIR, WARDEN_STAGE_EXEC };
+
+struct warden_report {
+    uint32_t kind;
+    int32_t stage; /* FAILED: which step of starting, and its errno */
+    int32_t errnum;
+    int32_t pid;       /* STARTED */
+    int32_t exit_code; /* EXITED: -1 when ended by a signal */
+    int32_t signal;    /* EXITED: 0, or the signal */
+    uint64_t id;
+    uint64_t time_ns; /* CLOCK_REALTIME: of the start, of the main process's end */
+};
+
+struct warden_payload {
+    uint32_t argc, envc;
+    uint64_t strings; /* offsets from the start of the payload */
+    uint64_t scratch;
+};
+
+struct warden;
+
+/* Sets aside all the memory a warden will ever use (it cannot allocate after fork from a process
+ * with threads). Called in kiln before the fork; returns NULL with errno. */
+struct warden *warden_reserve(void);
+/* Gives that memory back, in kiln after the fork. */
+void warden_unreserve(struct warden *warden);
+/* The warden itself, in the forked process, entered with all signals blocked; never returns. sock
+ * is its end of the pair, parent a pidfd of kiln or -1; both are above 2. */
+_Noreturn void warden_run(struct warden *warden, int sock, int parent);
+
+#endif

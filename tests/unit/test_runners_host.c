@@ -1,0 +1,507 @@
+/* The host runner: what a step gets, and what comes back of it. */
+#include "test_runners_rig.h"
+
+#include <sys/resource.h>
+
+static int set_up(void **state)
+{
+    static struct rig rig;
+    rig_init(&rig);
+    *state = &rig;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    rig_free(*state);
+    return 0;
+}
+
+static void write_file(const struct rig *rig, const char *name, const char *text, mode_t mode)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", rig->dir, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+}
+
+static void test_output(void **state)
+{
+    struct run *run = run_script(*state, "echo one; echo two >&2; printf three");
+    assert_int_equal(run->n_started, 1);
+    assert_int_equal(run->exit.exit_code, 0);
+    assert_int_equal(run->exit.signal, 0);
+    assert_false(run->exit.timed_out || run->exit.cancelled || run->exit.truncated);
+    assert_int_equal(run->exit.spool_errno, 0);
+    assert_null(run->exit.lost);
+    assert_int_equal(run->text.len, 13);
+    assert_int_equal(run->bytes[1], 9);
+    assert_int_equal(run->bytes[2], 4);
+    assert_true(run->exit.start_ns > 1000000000ULL * 1600000000ULL);
+    run_free(run);
+}
+
+/* With the reader in step, the order is the writer's: each line is waited for through a file that
+ * the test makes. */
+static void test_order(void **state)
+{
+    struct rig *rig = *state;
+    struct run *run = run_new(rig);
+    run_start(rig, run,
+              "echo a; until [ -e 1 ]; do :; done; echo b >&2; until [ -e 2 ]; do :; done; echo c");
+    run_wait_text(rig, run, "a\n");
+    write_file(rig, "1", "", 0600);
+    run_wait_text(rig, run, "a\nb\n");
+    write_file(rig, "2", "", 0600);
+    run_wait(rig, run);
+    assert_string_equal(buf_str(&run->text), "a\nb\nc\n");
+    assert_int_equal(run->n_pieces, 3);
+    assert_int_equal(run->pieces[0].stream, 1);
+    assert_int_equal(run->pieces[1].stream, 2);
+    assert_int_equal(run->pieces[2].stream, 1);
+    run_free(run);
+}
+
+static void test_offset(void **state)
+{
+    struct rig *rig = *state;
+    struct run *run = run_new(rig);
+    assert_int_equal(write(run->spool, "before:", 7), 7);
+    run->request.spool_offset = 7;
+    run_start(rig, run, "printf after");
+    run_wait(rig, run);
+    assert_string_equal(buf_str(&run->text), "before:after");
+    run_free(run);
+}
+
+static void test_flood(void **state)
+{
+    struct rig *rig = *state;
+    const size_t each = 50000000;
+    struct run *run = run_new(rig);
+    run_start(rig, run,
+              "yes 0123456789 | head -c 50000000 & yes abcdefghi | head -c 50000000 >&2; wait");
+    run_wait(rig, run);
+    assert_int_equal(run->exit.exit_code, 0);
+    assert_int_equal(run->bytes[1], each);
+    assert_int_equal(run->bytes[2], each);
+    assert_int_equal(run->text.len, 2 * each);
+    assert_true(run->n_pieces < 4096);
+    size_t at[3] = {0, 0, 0};
+    static const char *const line[3] = {"", "0123456789\n", "abcdefghi\n"};
+    const size_t length[3] = {1, 11, 10};
+    size_t wrong = 0;
+    for (size_t i = 0; i < run->n_pieces; i++) {
+        const struct piece *piece = &run->pieces[i];
+        const char *bytes = run->text.data + piece->offset;
+        int s = piece->stream;
+        for (size_t k = 0; k < piece->n; k++)
+            wrong += bytes[k] != line[s][at[s]++ % length[s]];
+    }
+    assert_int_equal(wrong, 0);
+    run_free(run);
+}
+
+static void test_binary(void **state)
+{
+    struct rig *rig = *state;
+    char bytes[256];
+    for (int i = 0; i < 256; i++)
+        bytes[i] = (char)(255 - i);
+    char path[128];
+    snprintf(path, sizeof path, "%s/bytes", rig->dir);
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_int_equal(write(fd, bytes, sizeof bytes), sizeof bytes);
+    close(fd);
+    struct run *run = run_script(rig, "cat bytes");
+    assert_int_equal(run->text.len, sizeof bytes);
+    assert_memory_equal(run->text.data, bytes, sizeof bytes);
+    run_free(run);
+}
+
+static void test_limit(void **state)
+{
+    struct rig *rig = *state;
+    struct run *run = run_new(rig);
+    run->request.spool_limit = 1000;
+    run_start(rig, run, "head -c 3000000 /dev/zero; echo more >&2");
+    run_wait(rig, run);
+    assert_int_equal(run->exit.exit_code, 0);
+    assert_true(run->exit.truncated);
+    assert_int_equal(run->text.len, 1000);
+    run_free(run);
+
+    run = run_new(rig);
+    run->request.spool_limit = 5;
+    run_start(rig, run, "printf 12345");
+    run_wait(rig, run);
+    assert_false(run->exit.truncated);
+    assert_string_equal(buf_str(&run->text), "12345");
+    run_free(run);
+}
+
+/* A file that cannot be spliced to is written to all the same. */
+static void test_append_spool(void **state)
+{
+    struct rig *rig = *state;
+    struct run *run = run_new(rig);
+    assert_int_equal(fcntl(run->spool, F_SETFL, O_APPEND), 0);
+    run->request.spool_limit = 300000;
+    run_start(rig, run, "head -c 200000 /dev/zero; head -c 200000 /dev/zero >&2");
+    run_wait(rig, run);
+    assert_int_equal(run->text.len, 300000);
+    assert_true(run->exit.truncated);
+    run_free(run);
+}
+
+static void test_spool_full(void **state)
+{
+    struct rig *rig = *state;
+    struct run *run = run_new(rig);
+    run->request.spool_fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    run_start(rig, run, "yes");
+    run_wait(rig, run);
+    assert_int_equal(run->exit.spool_errno, ENOSPC);
+    assert_int_equal(run->exit.signal, SIGKILL);
+    close(run->request.spool_fd);
+    run_free(run);
+
+    struct rlimit old, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    small = old;
+    small.rlim_cur = 100000;
+    signal(SIGXFSZ, SIG_IGN);
+    run = run_new(rig);
+    run_start(rig, run, "yes & yes >&2");
+    setrlimit(RLIMIT_FSIZE, &small);
+    rig_wait(rig, &run->n_exited, 1);
+    setrlimit(RLIMIT_FSIZE, &old);
+    signal(SIGXFSZ, SIG_DFL);
+    run_wait(rig, run);
+    assert_int_equal(run->exit.spool_errno, EFBIG);
+    assert_int_equal(run->exit.signal, SIGKILL);
+    assert_int_equal(run->text.len, 100000);
+    run_free(run);
+}
+
+static void test_exit_codes(void **state)
+{
+    static const int codes[] = {1, 2, 42, 126, 127, 255};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        char script[32];
+        snprintf(script, sizeof script, "exit %d", codes[i]);
+        struct run *run = run_script(*state, script);
+        assert_int_equal(run->exit.exit_code, codes[i]);
+        assert_int_equal(run->n_started, 1);
+        run_free(run);
+    }
+    struct run *run = run_script(*state, "kill -SEGV $$");
+    assert_int_equal(run->exit.exit_code, -1);
+    assert_int_equal(run->exit.signal, SIGSEGV);
+    run_free(run);
+}
+
+static void check_cannot(struct rig *rig, const char *program, const char *cwd, int code,
+                         const char *text)
+{
+    const char *const argv[] = {program, "x", NULL};
+    struct run *run = run_new(rig);
+    run->request.cwd = cwd;
+    run_start_argv(rig, run, argv);
+    run_wait(rig, run);
+    assert_int_equal(run->exit.exit_code, code);
+    assert_int_equal(run->n_started, 0);
+    assert_non_null(strstr(buf_str(&run->text), text));
+    assert_int_equal(run->bytes[2], run->text.len);
+    assert_null(run->exit.lost);
+    run_free(run);
+}
+
+static void test_cannot_start(void **state)
+{
+    struct rig *rig = *state;
+    write_file(rig, "plain", "echo hello", 0644);
+    write_file(rig, "lost", "#!/no/such/interpreter\n", 0755);
+    check_cannot(rig, "no-such-program", "", 127,
+                 "kiln: cannot run 'no-such-program': No such file or directory\n");
+    check_cannot(rig, "./absent", "", 127,
+                 "kiln: cannot run './absent': No such file or directory\n");
+    check_cannot(rig, "", "", 127, "kiln: cannot run '': No such file");
+    check_cannot(rig, "./plain", "", 126, "kiln: cannot run './plain': Permission denied\n");
+    check_cannot(rig, "./plain/x", "", 126, "kiln: cannot run './plain/x': Not a directory\n");
+    check_cannot(rig, "/", "", 126, "kiln: cannot run '/': Permission denied\n");
+    check_cannot(rig, "./lost", "", 127, "the file is there");
+    check_cannot(rig, "true", "no/such", 127, "kiln: cannot enter '/tmp/kiln-test-");
+    check_cannot(rig, "true", "plain", 126, "Not a directory");
+
+    struct run *run = run_new(rig);
+    const char *const none[] = {NULL};
+    struct err err = ERR_INIT;
+    run->request.argv = none;
+    assert_int_equal(
+        runner_start(rig->runner, &run->request, &run_callbacks, run, &run->exec, &err),
+        -ERR_USAGE);
+    assert_null(run->exec);
+    err_release(&err);
+    run_free(run);
+}
+
+static void test_lookup(void **state)
+{
+    struct rig *rig = *state;
+    char path[256];
+    snprintf(path, sizeof path, "%s/one", rig->dir);
+    mkdir(path, 0755);
+    snprintf(path, sizeof path, "%s/two", rig->dir);
+    mkdir(path, 0755);
+    write_file(rig, "one/tool", "not to be run", 0644);
+    write_file(rig, "two/tool", "#!/bin/sh\necho two $1\n", 0755);
+    write_file(rig, "two/bare", "echo bare $1\n", 0755);
+    write_file(rig, "here", "#!/bin/sh\necho here $1\n", 0755);
+    static const char *const argvs[][3] = {{"tool", "x", NULL},
+                                           {"bare", "x", NULL},
+                                           {"here", "x", NULL},
+                                           {"./here", "x", NULL},
+                                           {"two/bare", "x", NULL}};
+    static const char *const expected[] = {"two x\n", "bare x\n", "here x\n", "here x\n",
+                                           "bare x\n"};
+    /* Not there, not executable, found; a relative entry and an empty one are below the step's
+     * directory. */
+    snprintf(path, sizeof path, "PATH=/no/such:%s/one:two::/usr/bin:/bin", rig->dir);
+    const char *const envp[] = {path, NULL};
+    for (size_t i = 0; i < 5; i++) {
+        struct run *run = run_new(rig);
+        run->request.envp = envp;
+        run_start_argv(rig, run, argvs[i]);
+        run_wait(rig, run);
+        assert_string_equal(buf_str(&run->text), expected[i]);
+        run_free(run);
+    }
+    /* Only the request's PATH counts; without one there is a plain default. */
+    static const char *const elsewhere[] = {"PATH=/no/such", NULL}, *const nothing[] = {NULL};
+    static const char *const sh[] = {"sh", "-c", "exit 7", NULL};
+    struct run *run = run_new(rig);
+    run->request.envp = elsewhere;
+    run_start_argv(rig, run, sh);
+    run_wait(rig, run);
+    assert_int_equal(run->exit.exit_code, 127);
+    run_free(run);
+    run = run_new(rig);
+    run->request.envp = nothing;
+    run_start_argv(rig, run, sh);
+    run_wait(rig, run);
+    assert_int_equal(run->exit.exit_code, 7);
+    run_free(run);
+}
+
+static void test_environment(void **state)
+{
+    struct rig *rig = *state;
+    static const char *const envp[] = {"A=1", "B=two words", "C=", "PATH=/usr/bin:/bin", NULL};
+    static const char *const argv[] = {"env", NULL};
+    setenv("KILN_TEST_LEAK", "1", 1);
+    struct run *run = run_new(rig);
+    run->request.envp = envp;
+    run_start_argv(rig, run, argv);
+    run_wait(rig, run);
+    assert_string_equal(buf_str(&run->text), "A=1\nB=two words\nC=\nPATH=/usr/bin:/bin\n");
+    run_free(run);
+}
+
+static void test_cwd(void **state)
+{
+    struct rig *rig = *state;
+    char path[128];
+    snprintf(path, sizeof path, "%s/a b", rig->dir);
+    mkdir(path, 0755);
+    struct run *run = run_new(rig);
+    run->request.cwd = "a b";
+    run_start(rig, run, "pwd -P");
+    run_wait(rig, run);
+    assert_memory_equal(buf_str(&run->text), path, strlen(path));
+    run_free(run);
+    run = run_script(rig, "pwd -P");
+    assert_int_equal(run->text.len, strlen(rig->dir) + 1);
+    assert_memory_equal(buf_str(&run->text), rig->dir, strlen(rig->dir));
+    run_free(run);
+}
+
+static void test_descriptors(void **state)
+{
+    struct rig *rig = *state;
+    int leak = open("/dev/null", O_RDONLY), high = fcntl(leak, F_DUPFD, 100);
+    struct run *run = run_script(rig, "readlink /proc/self/fd/0; cat; ls -1 /proc/self/fd");
+    /* 3 is the directory that ls itself reads. */
+    assert_string_equal(buf_str(&run->text), "/dev/null\n0\n1\n2\n3\n");
+    run_free(run);
+    close(leak);
+    close(high);
+}
+
+/* A step begins with nothing blocked and nothing ignored, however kiln was started; in a session of
+ * its own, without a terminal. */
+static void test_signals(void **state)
+{
+    (void)state;
+    struct rig rig;
+    sigset_t block, old;
+    sigfillset(&block);
+    signal(SIGCHLD, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    pthread_sigmask(SIG_SETMASK, &block, &old);
+    rig_init(&rig);
+    struct run *run = run_script(&rig, "grep -E 'Sig(Blk|Ign)' /proc/self/status");
+    assert_string_equal(buf_str(&run->text),
+                        "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+    run_free(run);
+    run = run_script(&rig, "read -r p c t pp g s tty x </proc/self/stat; echo $g $s $tty; echo $$");
+    char expected[64];
+    snprintf(expected, sizeof expected, "%d %d 0\n%d\n", run->pid, run->pid, run->pid);
+    assert_string_equal(buf_str(&run->text), expected);
+    run_free(run);
+    rig_close(&rig);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    signal(SIGCHLD, SIG_DFL);
+    signal(SIGPIPE, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
+    rig_free(&rig);
+}
+
+static void test_huge(void **state)
+{
+    struct rig *rig = *state;
+    enum { COUNT = 16, SIZE = 100000 };
+    static char vars[COUNT][SIZE];
+    const char *envp[COUNT + 2];
+    for (int i = 0; i < COUNT; i++) {
+        memset(vars[i], 'x', SIZE - 1);
+        memcpy(vars[i], "V00=", 4);
+        vars[i][1] = (char)('0' + i / 10);
+        vars[i][2] = (char)('0' + i % 10);
+        envp[i] = vars[i];
+    }
+    envp[COUNT] = "PATH=/usr/bin:/bin";
+    envp[COUNT + 1] = NULL;
+    struct run *run = run_new(rig);
+    run->request.envp = envp;
+    run_start(rig, run, "env | wc -c");
+    run_wait(rig, run);
+    assert_int_equal(run->exit.exit_code, 0);
+    assert_true(atoi(buf_str(&run->text)) >= COUNT * SIZE);
+    run_free(run);
+
+    /* More than the system allows is the command's fault, and said. */
+    static char big[300000];
+    memset(big, 'y', sizeof big - 1);
+    const char *const argv[] = {"true", big, NULL};
+    run = run_new(rig);
+    run_start_argv(rig, run, argv);
+    run_wait(rig, run);
+    assert_int_equal(run->exit.exit_code, 126);
+    assert_non_null(strstr(buf_str(&run->text), "Argument list too long"));
+    run_free(run);
+}
+
+static int count_entries(const char *path)
+{
+    DIR *dir = opendir(path);
+    assert_non_null(dir);
+    int n = 0;
+    while (readdir(dir))
+        n++;
+    closedir(dir);
+    return n;
+}
+
+/* The pids of a process's children, as text. */
+static void children_of(pid_t pid, char *out, size_t size)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", pid, pid);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    size_t n = fread(out, 1, size - 1, file);
+    out[n] = 0;
+    fclose(file);
+}
+
+static void test_many(void **state)
+{
+    struct rig *rig = *state;
+    struct run *runs[4] = {0};
+    char text[256];
+    struct run *warm = run_script(rig, "true");
+    run_free(warm);
+    int before = count_entries("/proc/self/fd");
+    for (int i = 0; i < 500; i += 4) {
+        for (int k = 0; k < 4; k++) {
+            runs[k] = run_new(rig);
+            run_start(rig, runs[k], "echo out");
+        }
+        for (int k = 0; k < 4; k++) {
+            run_wait(rig, runs[k]);
+            assert_int_equal(runs[k]->exit.exit_code, 0);
+            assert_string_equal(buf_str(&runs[k]->text), "out\n");
+            run_free(runs[k]);
+        }
+    }
+    uv_run(&rig->loop, UV_RUN_ONCE);
+    assert_int_equal(count_entries("/proc/self/fd"), before);
+    children_of(getpid(), text, sizeof text);
+    pid_t warden = (pid_t)atoi(text);
+    assert_true(warden > 0);
+    children_of(warden, text, sizeof text);
+    assert_string_equal(text, "");
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/fd", warden);
+    /* ., .., three standard ones, the socket, kiln's pidfd, the signals, the list of children. */
+    assert_true(count_entries(path) <= 9);
+    rig_close(rig);
+    assert_false(is_alive(warden));
+}
+
+/* More at once than the socket holds messages. */
+static void test_many_at_once(void **state)
+{
+    struct rig *rig = *state;
+    enum { COUNT = 120 };
+    static struct run *runs[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        runs[i] = run_new(rig);
+        run_start(rig, runs[i], "echo $$");
+    }
+    for (int i = 0; i < COUNT; i++) {
+        run_wait(rig, runs[i]);
+        assert_int_equal(runs[i]->exit.exit_code, 0);
+        assert_int_equal(atoi(buf_str(&runs[i]->text)), runs[i]->pid);
+        run_free(runs[i]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_output, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_offset, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_flood, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_binary, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_limit, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_append_spool, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_spool_full, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_exit_codes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_cannot_start, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_lookup, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_environment, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_cwd, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_descriptors, set_up, tear_down),
+        cmocka_unit_test(test_signals),
+        cmocka_unit_test_setup_teardown(test_huge, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_many_at_once, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,202 @@
+#include "tui/app.h"
+
+#include "base/text.h"
+#include "tui/keymap.h"
+#include "tui/view.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+const struct view *const views[PANE_N] = {
+    [PANE_STEPS] = &view_steps,
+    [PANE_LOG] = &view_log,
+    [PANE_WHY] = &view_why,
+};
+
+void app_init(struct app *app, const struct control *control, const char *project, bool utf8)
+{
+    memset(app, 0, sizeof *app);
+    model_init(&app->model);
+    screen_init(&app->screen, utf8);
+    app->control = control;
+    app->project = mem_strdup(project ? project : "kiln");
+    app->hands_off = true;
+    app->log.step = SIZE_MAX;
+    app->log.follow = true;
+}
+
+void app_release(struct app *app)
+{
+    log_release(&app->log);
+    model_release(&app->model);
+    screen_release(&app->screen);
+    buf_release(&app->typed);
+    free(app->project);
+}
+
+struct model_step *app_selected(struct app *app)
+{
+    return app->selected < app->model.steps.n ? &app->model.steps.v[app->selected] : NULL;
+}
+
+void app_select(struct app *app, size_t step)
+{
+    if (step >= app->model.steps.n || step == app->selected)
+        return;
+    app->selected = step;
+    app->why_top = 0;
+}
+
+void app_focus(struct app *app, enum pane pane)
+{
+    if (app->zoom_by_enter && pane != PANE_LOG)
+        app->zoom = app->zoom_by_enter = false;
+    app->focus = pane;
+}
+
+void app_send(struct app *app, enum command_type type, const char *step)
+{
+    struct command command = {type, step};
+    app->control->send(app->control->ctx, &command);
+}
+
+/* The step that matters most now: the first failed one, else the one that started last. */
+static void select_work(struct app *app)
+{
+    const struct model *model = &app->model;
+    for (size_t i = 0; model->counts[STATE_FAILED] > 0 && i < model->steps.n; i++) {
+        if (model->steps.v[i].state == STATE_FAILED) {
+            app_select(app, i);
+            return;
+        }
+    }
+    if (model->latest < model->steps.n)
+        app_select(app, model->latest);
+}
+
+void app_event(struct app *app, const struct event *event)
+{
+    char *name = NULL;
+    if (event->type == EVENT_PIPELINE_LOADED && app_selected(app))
+        name = mem_strdup(app_selected(app)->name);
+    model_fold(&app->model, event);
+    if (event->type == EVENT_PIPELINE_LOADED) {
+        /* The selection stays with its step, wherever that is now; the open log is looked up anew. */
+        size_t at = model_find(&app->model, name);
+        app->selected = at < app->model.steps.n ? at : 0;
+        app->log.step = SIZE_MAX;
+        free(name);
+    }
+    if (app->hands_off &&
+        (event->type == EVENT_STEP_STARTED || event->type == EVENT_STEP_FINISHED))
+        select_work(app);
+}
+
+bool app_work(struct app *app)
+{
+    log_sync(app);
+    return log_work(app);
+}
+
+/* Keys while the pattern is being typed. */
+static void prompt_key(struct app *app, uint32_t key)
+{
+    struct log_view *log = &app->log;
+    if (key == KEY_ENTER) {
+        app->prompt = false;
+        return;
+    }
+    if (key == KEY_ESC || key == KEY_CTRL('c') || (key == KEY_BACKSPACE && app->typed.len == 0)) {
+        app->prompt = false;
+        search_set(&log->search, NULL);
+        log->top = app->prompt_top;
+        log->follow = app->prompt_follow;
+        return;
+    }
+    if (key == KEY_BACKSPACE) {
+        size_t n = app->typed.len - 1;
+        while (n > 0 && ((unsigned char)app->typed.data[n] & 0xc0) == 0x80)
+            n--;
+        buf_truncate(&app->typed, n);
+    } else if (key == KEY_CTRL('u')) {
+        buf_reset(&app->typed);
+    } else if (key >= 0x20 && key <= 0x10ffff && key != 0x7f && app->typed.len < 200) {
+        char bytes[4];
+        buf_add(&app->typed, bytes, utf8_encode(key, bytes));
+    } else {
+        return;
+    }
+    log->top = app->prompt_top;
+    log->follow = app->prompt_follow;
+    search_set(&log->search, buf_str(&app->typed));
+    log_search(app, true, true);
+}
+
+void app_key(struct app *app, uint32_t key)
+{
+    if (app->prompt) {
+        prompt_key(app, key);
+        return;
+    }
+    const struct action *action = keymap_find(key, keymap_context(app));
+    if (action && (!action->able || action->able(app)))
+        action->run(app);
+    else if (!action && app->help)
+        app->help = false;
+}
+
+static int notice_rows(const struct app *app)
+{
+    int rows = 0;
+    for (const char *s = app->model.notice; s && *s && rows < 3; rows++) {
+        const char *newline = strchr(s, '\n');
+        s = newline ? newline + 1 : NULL;
+    }
+    return rows;
+}
+
+void app_draw(struct app *app, uint64_t now_ns)
+{
+    app->now_ns = now_ns;
+    screen_clear(&app->screen);
+    app->layout = layout_of(app->screen.cols, app->screen.rows, app->focus, app->zoom,
+                            app->model.steps.n, notice_rows(app));
+    log_sync(app);
+    for (int pane = 0; pane < PANE_N; pane++)
+        if (app->layout.panes[pane].shown)
+            views[pane]->draw(app, app->layout.panes[pane].body);
+    bars_draw(app);
+    if (app->help && app->layout.kind != LAYOUT_STATUS)
+        view_help.draw(app, screen_area(&app->screen));
+}
+
+void row_put(struct pen_row *row, enum role role, const char *text)
+{
+    row->x = screen_puts(row->screen, row->area, row->x, row->y, look_style(role), text);
+}
+
+void row_printf(struct pen_row *row, enum role role, const char *format, ...)
+{
+    struct buf text = BUF_INIT;
+    va_list args;
+    va_start(args, format);
+    buf_vaddf(&text, format, args);
+    va_end(args);
+    row_put(row, role, buf_str(&text));
+    buf_release(&text);
+}
+
+int motion_lines(enum motion motion, int amount, int height)
+{
+    int page = height > 1 ? height - 1 : 1;
+    switch (motion) {
+    case MOVE_LINES: return amount;
+    case MOVE_HALF_PAGES: return amount * (height > 1 ? height / 2 : 1);
+    case MOVE_PAGES: return amount * page;
+    case MOVE_COLUMNS:
+    case MOVE_START:
+    case MOVE_END: break;
+    }
+    return 0;
+}

@@ -1,0 +1,76 @@
+/*
+ * app.h - what the person at the terminal sees and has chosen: the model, the panes, the selection, the log that is open.
+ *
+ * No terminal and no loop in it: keys come in through app_key(), a picture goes out through app_draw(), so that all of it can be tested
+ * as plain functions.
+ *
+ * Ownership: the struct is the caller's, app_init() to app_release(). Loop thread only.
+ */
+#ifndef KILN_TUI_APP_H
+#define KILN_TUI_APP_H
+
+#include "engine/command.h"
+#include "tui/layout.h"
+#include "tui/logfile.h"
+#include "tui/look.h"
+#include "tui/model.h"
+#include "tui/screen.h"
+#include "tui/search.h"
+
+struct log_view {
+    size_t step;     /* whose log; steps.n of the model: nobody's */
+    uint64_t starts; /* of that step when the log was opened */
+    char *path;
+    struct logfile *file; /* NULL: there is none (yet) */
+    bool asked;           /* control has been asked for its path */
+    bool more;            /* not all of it is indexed yet */
+    bool follow, wrap;
+    uint64_t top;   /* the first line shown ... */
+    size_t top_row; /* ... and, wrapped, how many of its rows are above the pane */
+    size_t left;    /* columns scrolled away, not wrapped */
+    int rows, cols; /* of the pane when it was last drawn */
+    struct search search;
+};
+
+struct app {
+    struct model model;
+    const struct control *control;
+    struct screen screen;
+    struct layout layout;
+    uint64_t now_ns;
+    char *project;
+    enum pane focus;
+    bool zoom, zoom_by_enter;
+    size_t selected;  /* index of a step */
+    bool hands_off;   /* the person has chosen nothing yet: the selection goes with the work */
+    size_t steps_top; /* first step shown */
+    int why_top, why_rows;
+    struct log_view log;
+    bool help;
+    int help_top, help_rows;
+    bool prompt; /* the search pattern is being typed */
+    struct buf typed;
+    uint64_t prompt_top; /* where the log was when typing began */
+    bool prompt_follow;
+    bool quitting;
+    /* What only the owner of the terminal can do; it looks after each key. */
+    bool want_suspend, want_redraw;
+};
+
+void app_init(struct app *app, const struct control *control, const char *project, bool utf8);
+void app_release(struct app *app);
+void app_event(struct app *app, const struct event *event);
+/* Acts on one key. */
+void app_key(struct app *app, uint32_t key);
+/* Draws everything into app->screen as it is at that wall-clock time. */
+void app_draw(struct app *app, uint64_t now_ns);
+/* Does a bounded piece of looking through the log; true when there is more to do. */
+bool app_work(struct app *app);
+
+/* The selected step, NULL when there are none. */
+struct model_step *app_selected(struct app *app);
+void app_select(struct app *app, size_t step);
+void app_focus(struct app *app, enum pane pane);
+void app_send(struct app *app, enum command_type type, const char *step);
+
+#endif

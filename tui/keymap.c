@@ -1,0 +1,308 @@
+#include "tui/keymap.h"
+
+#include "tui/view.h"
+
+#include <string.h>
+
+static const struct view *moved(const struct app *app)
+{
+    return app->help ? &view_help : views[app->focus];
+}
+
+static void move(struct app *app, enum motion motion, int amount)
+{
+    moved(app)->move(app, motion, amount);
+}
+
+static void down(struct app *app)
+{
+    move(app, MOVE_LINES, 1);
+}
+
+static void up(struct app *app)
+{
+    move(app, MOVE_LINES, -1);
+}
+
+static void half_down(struct app *app)
+{
+    move(app, MOVE_HALF_PAGES, 1);
+}
+
+static void half_up(struct app *app)
+{
+    move(app, MOVE_HALF_PAGES, -1);
+}
+
+static void page_down(struct app *app)
+{
+    move(app, MOVE_PAGES, 1);
+}
+
+static void page_up(struct app *app)
+{
+    move(app, MOVE_PAGES, -1);
+}
+
+static void to_start(struct app *app)
+{
+    move(app, MOVE_START, 0);
+}
+
+static void to_end(struct app *app)
+{
+    move(app, MOVE_END, 0);
+}
+
+static void right(struct app *app)
+{
+    move(app, MOVE_COLUMNS, 8);
+}
+
+static void left(struct app *app)
+{
+    move(app, MOVE_COLUMNS, -8);
+}
+
+static void pane_next(struct app *app)
+{
+    app_focus(app, (app->focus + 1) % PANE_N);
+}
+
+static void pane_previous(struct app *app)
+{
+    app_focus(app, (app->focus + PANE_N - 1) % PANE_N);
+}
+
+static void pane_steps(struct app *app)
+{
+    app_focus(app, PANE_STEPS);
+}
+
+static void pane_log(struct app *app)
+{
+    app_focus(app, PANE_LOG);
+}
+
+static void pane_why(struct app *app)
+{
+    app_focus(app, PANE_WHY);
+}
+
+static void zoom(struct app *app)
+{
+    app->zoom = !app->zoom;
+    app->zoom_by_enter = false;
+}
+
+static void open_log(struct app *app)
+{
+    app_focus(app, PANE_LOG);
+    app->zoom_by_enter = !app->zoom;
+    app->zoom = true;
+}
+
+static void back(struct app *app)
+{
+    if (app->help) {
+        app->help = false;
+    } else if (app->focus == PANE_LOG && app->log.search.pattern) {
+        search_set(&app->log.search, NULL);
+    } else if (app->zoom) {
+        bool entered = app->zoom_by_enter;
+        app->zoom = app->zoom_by_enter = false;
+        if (entered)
+            app->focus = PANE_STEPS;
+    } else if (app->focus != PANE_STEPS) {
+        app->focus = PANE_STEPS;
+    } else {
+        app->hands_off = true;
+    }
+}
+
+static bool has_step(const struct app *app)
+{
+    return app->selected < app->model.steps.n;
+}
+
+static enum step_state state_of(const struct app *app)
+{
+    return app->model.steps.v[app->selected].state;
+}
+
+static bool has_log(const struct app *app)
+{
+    return app->log.file != NULL;
+}
+
+static bool can_back(const struct app *app)
+{
+    return app->help || app->zoom || app->focus != PANE_STEPS || !app->hands_off;
+}
+
+static bool can_retry(const struct app *app)
+{
+    return has_step(app) && !app->quitting;
+}
+
+static void retry(struct app *app)
+{
+    app_send(app, COMMAND_RETRY, app_selected(app)->name);
+}
+
+static bool can_run(const struct app *app)
+{
+    return app->model.steps.n > 0 && !app->quitting;
+}
+
+static void run_stale(struct app *app)
+{
+    app_send(app, COMMAND_RUN_STALE, NULL);
+}
+
+static bool can_cancel(const struct app *app)
+{
+    return has_step(app) && (state_of(app) == STATE_RUNNING || state_of(app) == STATE_QUEUED ||
+                             state_of(app) == STATE_WAITING) &&
+           app->model.run_state == RUN_ACTIVE;
+}
+
+static void cancel(struct app *app)
+{
+    app_send(app, COMMAND_CANCEL, app_selected(app)->name);
+}
+
+static bool can_pause(const struct app *app)
+{
+    return app->model.watching && !app->quitting;
+}
+
+static void pause_watch(struct app *app)
+{
+    app->model.paused = !app->model.paused;
+    app_send(app, app->model.paused ? COMMAND_PAUSE : COMMAND_RESUME, NULL);
+}
+
+static void follow(struct app *app)
+{
+    log_follow(app, !app->log.follow);
+}
+
+static void wrap(struct app *app)
+{
+    app->log.wrap = !app->log.wrap;
+    app->log.top_row = app->log.left = 0;
+}
+
+static void search(struct app *app)
+{
+    if (app->focus != PANE_LOG)
+        app_focus(app, PANE_LOG);
+    app->prompt = true;
+    app->prompt_top = app->log.top;
+    app->prompt_follow = app->log.follow;
+    buf_reset(&app->typed);
+    search_set(&app->log.search, NULL);
+}
+
+static bool has_pattern(const struct app *app)
+{
+    return app->log.file && app->log.search.pattern;
+}
+
+static void search_next(struct app *app)
+{
+    log_search(app, true, false);
+}
+
+static void search_previous(struct app *app)
+{
+    log_search(app, false, false);
+}
+
+static void help(struct app *app)
+{
+    app->help = !app->help;
+    app->help_top = 0;
+}
+
+static void redraw(struct app *app)
+{
+    app->want_redraw = true;
+}
+
+static void suspend(struct app *app)
+{
+    app->want_suspend = true;
+}
+
+static void quit(struct app *app)
+{
+    app->quitting = true;
+    app_send(app, COMMAND_QUIT, NULL);
+}
+
+/* clang-format off */
+const struct action keymap_actions[] = {
+    {"down", "Move", {'j', KEY_DOWN}, IN_ALL, "move", "j/k", 2, "down", NULL, down},
+    {"up", "Move", {'k', KEY_UP}, IN_ALL, NULL, NULL, 0, "up", NULL, up},
+    {"top", "Move", {'g', KEY_HOME}, IN_ALL, NULL, NULL, 0, "to the start", NULL, to_start},
+    {"bottom", "Move", {'G', KEY_END}, IN_ALL, NULL, NULL, 0, "to the end; in the log: follow it again", NULL, to_end},
+    {"half-page-down", "Move", {KEY_CTRL('d')}, IN_ALL, NULL, NULL, 0, "half a page down", NULL, half_down},
+    {"half-page-up", "Move", {KEY_CTRL('u')}, IN_ALL, NULL, NULL, 0, "half a page up", NULL, half_up},
+    {"page-down", "Move", {KEY_PAGE_DOWN, ' '}, IN_ALL, NULL, NULL, 0, "a page down", NULL, page_down},
+    {"page-up", "Move", {KEY_PAGE_UP}, IN_ALL, NULL, NULL, 0, "a page up", NULL, page_up},
+    {"right", "Move", {KEY_RIGHT}, IN_LOG, NULL, NULL, 0, "long lines: further right", has_log, right},
+    {"left", "Move", {KEY_LEFT}, IN_LOG, NULL, NULL, 0, "long lines: back left", has_log, left},
+
+    {"open", "Panes", {KEY_ENTER}, IN_STEPS, "log", NULL, 3, "the step's log on the whole screen", has_step, open_log},
+    {"back", "Panes", {KEY_ESC}, IN_ALL, "back", NULL, 4, "back; in the steps: let the selection go with the work", can_back, back},
+    {"next-pane", "Panes", {KEY_TAB}, IN_PANES, "pane", NULL, 8, "next pane", NULL, pane_next},
+    {"previous-pane", "Panes", {KEY_BACK_TAB}, IN_PANES, NULL, NULL, 0, "previous pane", NULL, pane_previous},
+    {"steps", "Panes", {'1'}, IN_PANES, NULL, NULL, 0, "steps", NULL, pane_steps},
+    {"log", "Panes", {'2'}, IN_PANES, NULL, NULL, 0, "log", NULL, pane_log},
+    {"why", "Panes", {'3', 'w'}, IN_PANES, NULL, NULL, 0, "why the step ran, or did not", NULL, pane_why},
+    {"zoom", "Panes", {'+'}, IN_PANES, "zoom", NULL, 9, "this pane on the whole screen, and back", NULL, zoom},
+
+    {"follow", "Log", {'F'}, IN_PANES, NULL, NULL, 0, "follow what is being written", NULL, follow},
+    {"follow", "Log", {KEY_NONE}, IN_LOG, "follow", "F", 5, NULL, has_log, follow},
+    {"wrap", "Log", {'W'}, IN_LOG, "wrap", NULL, 10, "wrap long lines", NULL, wrap},
+    {"search", "Log", {'/', KEY_F1 + 2}, IN_PANES, "search", NULL, 6, "search; a capital in the pattern makes case matter", has_log, search},
+    {"search-next", "Log", {'n'}, IN_LOG, "next", "n/N", 7, "next place", has_pattern, search_next},
+    {"search-previous", "Log", {'N'}, IN_LOG, NULL, NULL, 0, "previous place", has_pattern, search_previous},
+
+    {"retry", "Run", {'r'}, IN_PANES, "retry", NULL, 5, "run the step again, and what depends on it", can_retry, retry},
+    {"run-stale", "Run", {'R'}, IN_PANES, "all stale", NULL, 12, "run every step whose result is not current", can_run, run_stale},
+    {"cancel", "Run", {'x', KEY_F1 + 8}, IN_PANES, "cancel", NULL, 4, "cancel the step", can_cancel, cancel},
+    {"pause", "Run", {'p'}, IN_PANES, "pause", NULL, 11, "pause watching, and go on", can_pause, pause_watch},
+
+    {"help", "Anywhere", {'?', KEY_F1}, IN_ALL, "help", NULL, 1, "this help", NULL, help},
+    {"redraw", "Anywhere", {KEY_CTRL('l')}, IN_ALL, NULL, NULL, 0, "draw the screen again", NULL, redraw},
+    {"suspend", "Anywhere", {KEY_CTRL('z')}, IN_ALL, NULL, NULL, 0, "to the shell; fg comes back", NULL, suspend},
+    {"quit", "Anywhere", {'q', KEY_F1 + 9, KEY_CTRL('c')}, IN_PANES, "quit", NULL, 1, "cancel what runs, and quit", NULL, quit},
+    {"close-help", "Anywhere", {'q', KEY_CTRL('c')}, IN_HELP, "close", NULL, 1, NULL, NULL, back},
+};
+/* clang-format on */
+const size_t keymap_n = sizeof keymap_actions / sizeof *keymap_actions;
+
+unsigned keymap_context(const struct app *app)
+{
+    return app->help ? IN_HELP : 1u << app->focus;
+}
+
+const struct action *keymap_find(uint32_t key, unsigned context)
+{
+    for (size_t i = 0; i < keymap_n && key != KEY_NONE; i++)
+        for (size_t k = 0; k < ACTION_KEYS; k++)
+            if (keymap_actions[i].keys[k] == key && (keymap_actions[i].contexts & context))
+                return &keymap_actions[i];
+    return NULL;
+}
+
+void keymap_keys(const struct action *action, struct buf *out)
+{
+    for (size_t k = 0; k < ACTION_KEYS && action->keys[k] != KEY_NONE; k++) {
+        char name[16];
+        buf_addf(out, "%s%s", k ? " " : "", key_name(action->keys[k], name));
+    }
+}

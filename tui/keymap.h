@@ -1,0 +1,46 @@
+/*
+ * keymap.h - the one table of what can be done: it drives the keys, the key line and the help.
+ *
+ * An action names itself, its keys, where it holds, its words and its function; nothing about a key is said anywhere else.
+ */
+#ifndef KILN_TUI_KEYMAP_H
+#define KILN_TUI_KEYMAP_H
+
+#include "tui/app.h"
+#include "tui/keys.h"
+
+enum {
+    IN_STEPS = 1 << PANE_STEPS,
+    IN_LOG = 1 << PANE_LOG,
+    IN_WHY = 1 << PANE_WHY,
+    IN_PANES = IN_STEPS | IN_LOG | IN_WHY,
+    IN_HELP = 8,
+    IN_ALL = IN_PANES | IN_HELP,
+};
+
+#define ACTION_KEYS 4
+
+struct action {
+    const char *name;  /* as settings would call it */
+    const char *group; /* heading in the help */
+    uint32_t keys[ACTION_KEYS];
+    unsigned contexts;
+    const char *label; /* on the key line; NULL: not there */
+    const char *shown; /* the keys on the key line, where the first key is not enough; or NULL */
+    int rank;          /* on a narrow key line the higher go first */
+    const char *help;
+    bool (*able)(const struct app *app); /* false: it would do nothing now; NULL: always able */
+    void (*run)(struct app *app);
+};
+
+extern const struct action keymap_actions[];
+extern const size_t keymap_n;
+
+/* Where the keys go now. */
+unsigned keymap_context(const struct app *app);
+/* The action of that key there, NULL when it has none. */
+const struct action *keymap_find(uint32_t key, unsigned context);
+/* All keys of the action, "j Down"; added to out. */
+void keymap_keys(const struct action *action, struct buf *out);
+
+#endif

@@ -1,0 +1,312 @@
+#include "tui/model.h"
+
+#include <string.h>
+
+static char *copy(const char *s)
+{
+    return s ? mem_strdup(s) : NULL;
+}
+
+static void replace(char **place, const char *s)
+{
+    char *fresh = copy(s);
+    free(*place);
+    *place = fresh;
+}
+
+static void reasons_release(struct model_step *step)
+{
+    for (size_t i = 0; i < step->n_reasons; i++) {
+        free((char *)step->reasons[i].subject);
+        free((char *)step->reasons[i].step);
+        free((char *)step->reasons[i].old);
+        free((char *)step->reasons[i].now);
+    }
+    free(step->reasons);
+    step->reasons = NULL;
+    step->n_reasons = step->all_reasons = 0;
+}
+
+static void step_release(struct model_step *step)
+{
+    free(step->name);
+    free(step->description);
+    free(step->command);
+    vec_release(&step->needs);
+    free(step->key);
+    free(step->source);
+    free(step->error);
+    free(step->runner);
+    reasons_release(step);
+    free(step->log);
+}
+
+void model_init(struct model *model)
+{
+    memset(model, 0, sizeof *model);
+    model->settled = true;
+}
+
+void model_release(struct model *model)
+{
+    vec_each(struct model_step, step, &model->steps) step_release(step);
+    vec_release(&model->steps);
+    map_release(&model->index);
+    free(model->name);
+    free(model->root);
+    free(model->degraded);
+    free(model->notice);
+}
+
+size_t model_find(const struct model *model, const char *name)
+{
+    void *found = name ? map_get_str(&model->index, name) : NULL;
+    return found ? (size_t)(uintptr_t)found - 1 : model->steps.n;
+}
+
+static size_t add_step(struct model *model, const char *name)
+{
+    struct model_step step = {.name = mem_strdup(name), .exit_code = -1};
+    vec_push(&model->steps, step);
+    map_put_str(&model->index, name, (void *)(uintptr_t)model->steps.n);
+    model->counts[STATE_IDLE]++;
+    if (model->latest >= model->steps.n - 1)
+        model->latest = model->steps.n;
+    return model->steps.n - 1;
+}
+
+/* The step of that name, added when the pipeline never named it. NULL when the event names none. */
+static struct model_step *step_of(struct model *model, const char *name)
+{
+    if (!name)
+        return NULL;
+    size_t i = model_find(model, name);
+    if (i == model->steps.n)
+        i = add_step(model, name);
+    return &model->steps.v[i];
+}
+
+static void set_state(struct model *model, struct model_step *step, enum step_state state)
+{
+    model->counts[step->state]--;
+    model->counts[state]++;
+    step->state = state;
+}
+
+static void fold_pipeline(struct model *model, const struct event *event)
+{
+    struct model old = *model;
+    model->steps.v = NULL;
+    model->steps.n = model->steps.cap = 0;
+    model->index = (struct map)MAP_INIT;
+    memset(model->counts, 0, sizeof model->counts);
+    model->latest = 0;
+    size_t n = event->u.pipeline.n_steps;
+    for (size_t i = 0; i < n; i++) {
+        const struct event_step_info *info = &event->u.pipeline.steps[i];
+        if (model_find(model, info->name) < model->steps.n)
+            continue;
+        size_t was = model_find(&old, info->name);
+        size_t at = add_step(model, info->name);
+        struct model_step *step = &model->steps.v[at];
+        if (was < old.steps.n) {
+            /* What is known of a step outlives the file that names it. */
+            struct model_step *before = &old.steps.v[was];
+            char *name = step->name;
+            *step = *before;
+            *before = (struct model_step){.name = before->name};
+            step->name = name;
+            vec_clear(&step->needs);
+            model->counts[STATE_IDLE]--;
+            model->counts[step->state]++;
+        }
+        replace(&step->description, info->description);
+        replace(&step->command, info->command);
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct event_step_info *info = &event->u.pipeline.steps[i];
+        struct model_step *step = &model->steps.v[model_find(model, info->name)];
+        for (size_t k = 0; k < info->n_needs; k++) {
+            size_t need = model_find(model, info->needs[k]);
+            if (need < model->steps.n && step->needs.n < info->n_needs)
+                vec_push(&step->needs, need);
+        }
+    }
+    vec_each(struct model_step, step, &old.steps) step_release(step);
+    vec_release(&old.steps);
+    map_release(&old.index);
+    model->latest = model->steps.n;
+    model->loaded = true;
+    model->watching = event->u.pipeline.watching;
+    replace(&model->name, event->u.pipeline.name);
+    replace(&model->root, event->u.pipeline.root);
+    replace(&model->notice, NULL);
+}
+
+static void fold_run_started(struct model *model, const struct event *event)
+{
+    model->loaded = true;
+    model->runs++;
+    model->run_state = RUN_ACTIVE;
+    model->run_started_ns = event->time_ns;
+    model->run_ms = 0;
+    if (!model->name)
+        replace(&model->name, event->u.run_started.pipeline);
+    if (!model->root)
+        replace(&model->root, event->u.run_started.root);
+    if (model->notice_level == NOTICE_INFO)
+        replace(&model->notice, NULL);
+    for (size_t i = 0; i < event->u.run_started.n_steps; i++) {
+        struct model_step *step = step_of(model, event->u.run_started.steps[i]);
+        set_state(model, step, STATE_WAITING);
+        replace(&step->error, NULL);
+        replace(&step->source, NULL);
+        step->attempt = 0;
+        step->pid = 0;
+        step->exit_code = -1;
+        step->signal = 0;
+        step->timed_out = step->tainted = false;
+        step->duration_ms = step->saved_ms = 0;
+    }
+}
+
+static void fold_started(struct model *model, const struct event *event)
+{
+    struct model_step *step = step_of(model, event->step);
+    if (!step)
+        return;
+    set_state(model, step, STATE_RUNNING);
+    model->latest = (size_t)(step - model->steps.v);
+    step->attempt = event->u.started.attempt;
+    step->pid = event->u.started.pid;
+    step->started_ns = event->time_ns;
+    step->has_started = true;
+    step->starts++;
+    step->log_bytes = 0;
+    step->last_ms = step->ran_ms;
+    step->tainted = step->timed_out = false;
+    replace(&step->error, NULL);
+    replace(&step->key, event->u.started.key);
+    replace(&step->runner, event->u.started.runner);
+    replace(&step->log, event->u.started.log);
+    reasons_release(step);
+    size_t n = event->u.started.n_reasons;
+    step->reasons = mem_zalloc(n, sizeof *step->reasons);
+    for (size_t i = 0; i < n; i++) {
+        const struct reason *from = &event->u.started.reasons[i];
+        step->reasons[i] = (struct reason){from->kind, copy(from->subject), copy(from->step),
+                                           copy(from->old), copy(from->now)};
+    }
+    step->n_reasons = n;
+    step->all_reasons = event->u.started.all_reasons > n ? event->u.started.all_reasons : n;
+}
+
+static void fold_log(struct model *model, const struct event *event)
+{
+    struct model_step *step = step_of(model, event->step);
+    if (!step)
+        return;
+    uint64_t end = event->u.log.offset + event->u.log.n;
+    if (event->u.log.log && (!step->log || strcmp(step->log, event->u.log.log) != 0))
+        replace(&step->log, event->u.log.log);
+    if (end > step->log_bytes)
+        step->log_bytes = end;
+}
+
+static void fold_finished(struct model *model, const struct event *event)
+{
+    static const enum step_state states[STEP_STATUS_N] = {
+        [STEP_PASSED] = STATE_PASSED,   [STEP_CACHED] = STATE_CACHED,
+        [STEP_FAILED] = STATE_FAILED,   [STEP_SKIPPED] = STATE_SKIPPED,
+        [STEP_CANCELLED] = STATE_CANCELLED,
+    };
+    struct model_step *step = step_of(model, event->step);
+    if (!step || (unsigned)event->u.finished.status >= STEP_STATUS_N)
+        return;
+    set_state(model, step, states[event->u.finished.status]);
+    if (step->state == STATE_FAILED)
+        model->latest = (size_t)(step - model->steps.v);
+    step->duration_ms = event->u.finished.duration_ms;
+    step->exit_code = event->u.finished.exit_code;
+    step->signal = event->u.finished.signal;
+    step->timed_out = event->u.finished.timed_out;
+    step->tainted = event->u.finished.tainted;
+    step->saved_ms = event->u.finished.saved_ms;
+    replace(&step->error, event->u.finished.error);
+    replace(&step->source, event->u.finished.source);
+    if (event->u.finished.key)
+        replace(&step->key, event->u.finished.key);
+    if (step->state == STATE_PASSED)
+        step->ran_ms = step->duration_ms;
+    if (step->state == STATE_CACHED && step->saved_ms > 0)
+        step->ran_ms = step->saved_ms;
+}
+
+static void fold_notice(struct model *model, const struct event *event)
+{
+    const char *level = event->u.notice.level ? event->u.notice.level : "info";
+    replace(&model->notice, event->u.notice.text);
+    model->notice_level = strcmp(level, "error") == 0     ? NOTICE_ERROR
+                          : strcmp(level, "warning") == 0 ? NOTICE_WARNING
+                                                          : NOTICE_INFO;
+}
+
+void model_fold(struct model *model, const struct event *event)
+{
+    switch (event->type) {
+    case EVENT_PIPELINE_LOADED: fold_pipeline(model, event); break;
+    case EVENT_RUN_STARTED: fold_run_started(model, event); break;
+    case EVENT_STEP_QUEUED: {
+        struct model_step *step = step_of(model, event->step);
+        if (step)
+            set_state(model, step, STATE_QUEUED);
+        break;
+    }
+    case EVENT_STEP_STARTED: fold_started(model, event); break;
+    case EVENT_STEP_LOG: fold_log(model, event); break;
+    case EVENT_STEP_FINISHED: fold_finished(model, event); break;
+    case EVENT_RUN_FINISHED:
+        model->run_state = RUN_ENDED;
+        model->run_status = event->u.run_finished.status;
+        model->run_ms = event->u.run_finished.duration_ms;
+        break;
+    case EVENT_WATCH_CHANGED:
+        if (model->settled)
+            model->changed = 0;
+        model->settled = false;
+        model->changed += event->u.changed.count;
+        break;
+    case EVENT_WATCH_IDLE:
+        model->settled = true;
+        break;
+    case EVENT_WATCH_DEGRADED: replace(&model->degraded, event->u.degraded.reason); break;
+    case EVENT_NOTICE: fold_notice(model, event); break;
+    case EVENT_N: break;
+    }
+}
+
+static uint64_t since(uint64_t start_ns, uint64_t now_ns)
+{
+    return now_ns > start_ns ? (now_ns - start_ns) / 1000000 : 0;
+}
+
+uint64_t model_elapsed_ms(const struct model_step *step, uint64_t now_ns)
+{
+    return since(step->started_ns, now_ns);
+}
+
+uint64_t model_run_ms(const struct model *model, uint64_t now_ns)
+{
+    return model->run_state == RUN_ACTIVE ? since(model->run_started_ns, now_ns) : model->run_ms;
+}
+
+size_t model_blocker(const struct model *model, const struct model_step *step)
+{
+    vec_each(size_t, need, &step->needs)
+    {
+        enum step_state state = model->steps.v[*need].state;
+        if (state != STATE_PASSED && state != STATE_CACHED)
+            return *need;
+    }
+    return model->steps.n;
+}

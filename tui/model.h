@@ -1,0 +1,92 @@
+/*
+ * model.h - what the event stream adds up to: steps, the run, the watch. No terminal in it.
+ *
+ * model_fold() takes one event after the other; the same events give the same model, so a recorded run can be shown again. Everything
+ * kept is a copy.
+ *
+ * Ownership: the struct is the caller's, model_init() to model_release(); pointers into it die at the next fold.
+ */
+#ifndef KILN_TUI_MODEL_H
+#define KILN_TUI_MODEL_H
+
+#include "base/map.h"
+#include "base/vec.h"
+#include "engine/event.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum step_state {
+    STATE_IDLE,    /* nothing known yet */
+    STATE_WAITING, /* in the run, not yet ready */
+    STATE_QUEUED,  /* ready, waits for a place */
+    STATE_RUNNING,
+    STATE_PASSED,
+    STATE_CACHED,
+    STATE_FAILED,
+    STATE_SKIPPED,
+    STATE_CANCELLED,
+    STATE_N,
+};
+
+struct model_step {
+    char *name;
+    char *description; /* or NULL */
+    char *command;     /* or NULL */
+    VEC(size_t) needs; /* indices */
+    enum step_state state;
+    uint32_t attempt;
+    int64_t pid;
+    uint64_t started_ns;  /* the event's time */
+    uint64_t duration_ms; /* of the result */
+    uint64_t last_ms;     /* how long it took when it last really ran before this time; 0: not known */
+    uint64_t ran_ms;      /* how long it took when it last really ran */
+    uint64_t saved_ms;
+    char *key, *source, *error, *runner; /* or NULL */
+    int exit_code, signal;
+    bool timed_out, tainted;
+    struct reason *reasons; /* of the last start, deep copies */
+    size_t n_reasons, all_reasons;
+    bool has_started; /* in this session: reasons are known */
+    char *log;        /* path of the latest spool, or NULL */
+    uint64_t log_bytes;
+    uint64_t starts; /* counts starts: a new one is a new log */
+};
+
+enum run_state { RUN_NONE, RUN_ACTIVE, RUN_ENDED };
+
+struct model {
+    VEC(struct model_step) steps; /* topological */
+    struct map index;             /* name -> index + 1 */
+    char *name, *root;            /* of the pipeline, or NULL */
+    bool loaded;                  /* a pipeline or a run has been seen */
+    bool watching, paused;
+    char *degraded; /* why, or NULL */
+
+    enum run_state run_state;
+    uint64_t runs; /* seen so far */
+    uint64_t run_started_ns, run_ms;
+    enum run_status run_status; /* RUN_ENDED */
+    size_t counts[STATE_N];     /* steps by state */
+
+    uint64_t changed; /* files changed since the tree was last settled */
+    bool settled;     /* the next change starts counting anew */
+
+    char *notice; /* the sentence to show, or NULL */
+    enum { NOTICE_INFO, NOTICE_WARNING, NOTICE_ERROR } notice_level;
+    size_t latest; /* index of the step that last started or failed; steps.n: none */
+};
+
+void model_init(struct model *model);
+void model_release(struct model *model);
+void model_fold(struct model *model, const struct event *event);
+/* The step's index, or steps.n when there is none of that name. */
+size_t model_find(const struct model *model, const char *name);
+/* Milliseconds since the step started, at that wall-clock time. */
+uint64_t model_elapsed_ms(const struct model_step *step, uint64_t now_ns);
+/* The same of the run; of an ended one, how long it took. */
+uint64_t model_run_ms(const struct model *model, uint64_t now_ns);
+/* The first need that has no good result yet, or steps.n. */
+size_t model_blocker(const struct model *model, const struct model_step *step);
+
+#endif

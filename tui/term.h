@@ -1,0 +1,54 @@
+/*
+ * term.h - the terminal as a device: taken over and given back, read and written without ever blocking, its size and its signals.
+ *
+ * The descriptor is a description of our own (the terminal is opened again), so that non-blocking mode never leaks to the shell. One
+ * frame is written at a time: while term_busy() none may be begun. SIGWINCH, SIGTSTP and SIGCONT are handled here.
+ *
+ * Ownership: opaque, term_new() to term_free(). Loop thread only.
+ */
+#ifndef KILN_TUI_TERM_H
+#define KILN_TUI_TERM_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "tui/caps.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <uv.h>
+
+struct term;
+
+struct term_hooks {
+    void *ctx;
+    void (*input)(void *ctx, const char *bytes, size_t n);
+    /* The size may be another, and what the terminal shows is unknown. */
+    void (*changed)(void *ctx);
+    /* A frame has been written whole. */
+    void (*written)(void *ctx);
+    /* The terminal is gone (hung up, closed). */
+    void (*gone)(void *ctx);
+};
+
+bool term_supported(int fd, const char *name);
+/* Opens the terminal behind fd again, starts the guard and takes the terminal over. Fails with ERR_SYSTEM, the terminal as it was. */
+int term_new(uv_loop_t *loop, int fd, const char *name, bool colour, const struct term_hooks *hooks,
+             struct term **out, struct err *err) MUST_CHECK;
+/* Gives the terminal back before it returns; the memory goes with the closing callbacks. No hook is called any more. */
+void term_free(struct term *term);
+
+void term_size(const struct term *term, int *cols, int *rows);
+const struct caps *term_caps(const struct term *term);
+/* True while a frame is not written yet, or the terminal is given back for a while. */
+bool term_busy(const struct term *term);
+/* The empty buffer for a frame, and its sending off (an empty one is none). Only while not busy. */
+struct buf *term_frame(struct term *term);
+void term_send(struct term *term);
+/* Gives the terminal back, stops the whole job as ^Z does, and takes it over again when it goes on. */
+void term_suspend(struct term *term);
+uint64_t term_written(const struct term *term);
+pid_t term_guardian(const struct term *term);
+
+#endif

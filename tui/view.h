@@ -1,0 +1,47 @@
+/*
+ * view.h - a view is data and a table of functions.
+ *
+ * Views read the app and draw into an area of its screen; the only state they change is their own place in it (what is scrolled to).
+ */
+#ifndef KILN_TUI_VIEW_H
+#define KILN_TUI_VIEW_H
+
+#include "tui/app.h"
+
+enum motion { MOVE_LINES, MOVE_HALF_PAGES, MOVE_PAGES, MOVE_COLUMNS, MOVE_START, MOVE_END };
+
+struct view {
+    /* The words in the line above it: at the left, and at the right. */
+    void (*title)(struct app *app, struct buf *left, struct buf *right);
+    void (*draw)(struct app *app, struct area area);
+    void (*move)(struct app *app, enum motion motion, int amount);
+};
+
+extern const struct view view_steps, view_log, view_why, view_help;
+extern const struct view *const views[PANE_N];
+
+/* header, key line, notices, titles: what is around the panes */
+void bars_draw(struct app *app);
+
+/* view_log.c: opens the log of the selected step where that has changed; a bounded piece of looking through it. */
+void log_sync(struct app *app);
+bool log_work(struct app *app);
+void log_follow(struct app *app, bool on);
+/* Starts looking for the pattern: from the top of the pane, or behind the place found last. */
+void log_search(struct app *app, bool forward, bool from_here);
+void log_release(struct log_view *log);
+
+/* A row of text that is built piece by piece from left to right; draws nothing outside of its area. */
+struct pen_row {
+    struct screen *screen;
+    struct area area;
+    int x, y;
+};
+void row_put(struct pen_row *row, enum role role, const char *text);
+void row_printf(struct pen_row *row, enum role role, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The distance of a motion over lines in a pane of that height; 0 for columns, start and end. */
+int motion_lines(enum motion motion, int amount, int height);
+
+#endif
