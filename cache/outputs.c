@@ -23,7 +23,8 @@
 #include <unistd.h>
 
 struct capture {
-    struct cache *cache;
+    struct cache *cache;   /* NULL: digests only */
+    struct hasher *hasher; /* then */
     struct arena *arena; /* the caller's: what is returned */
     int root_fd;
     uint64_t bytes;
@@ -80,8 +81,10 @@ static int capture_file(struct capture *c, int dirfd, const char *name, struct d
         rc = err_sys(c->err, errno, "cannot read it");
     else if (!S_ISREG(before.st_mode))
         rc = changed(c);
-    else
+    else if (c->cache)
         rc = cache_put_fd(c->cache, fd, (uint64_t)before.st_size, digest, c->err);
+    else
+        rc = digest_of_fd(c->hasher, fd, digest, c->err);
     if (rc == 0 && (fstat(fd, &after) != 0 || !same_stat(&before, &after)))
         rc = changed(c);
     close(fd);
@@ -229,8 +232,10 @@ static int capture_tree(struct capture *c, struct action_output *output)
     int rc = capture_dir(c, trees, &path, 0, &output->root);
     if (rc == 0) {
         rc = trees_encode_tree(trees, &output->root, &message, c->err);
-        if (rc == 0)
+        if (rc == 0 && c->cache)
             rc = cache_put(c->cache, buf_str(&message), message.len, &output->digest, c->err);
+        else if (rc == 0)
+            output->digest = digest_of(buf_str(&message), message.len);
         if (rc != 0)
             at_path(c, output->path);
     }
@@ -301,10 +306,12 @@ int outputs_capture(struct cache *cache, const char *root, const char *const *pa
     c.root_fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (c.root_fd < 0)
         return err_sys(err, errno, "cannot open the directory %s", root);
+    c.hasher = cache ? NULL : hasher_new();
     *outputs = arena_zalloc(arena, n, sizeof(**outputs));
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = capture_output(&c, paths[i], &(*outputs)[i]);
     close(c.root_fd);
+    hasher_free(c.hasher);
     err_release(&own);
     if (rc != 0)
         return rc;

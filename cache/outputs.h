@@ -16,7 +16,7 @@
  * path) describes them. An output that is not there, or is or holds a FIFO, socket or device or a
  * name that is not UTF-8, or lies behind a symbolic link in one of its parents: ERR_CONFIG naming
  * it. A file or directory that changes while it is read: ERR_CORRUPT. bytes is the sum of sizes
- * (may be NULL). */
+ * (may be NULL). A NULL cache: only digests are taken, nothing is stored. */
 int outputs_capture(struct cache *cache, const char *root, const char *const *paths, size_t n,
                     struct arena *arena, struct action_output **outputs, uint64_t *bytes,
                     struct err *err) MUST_CHECK;

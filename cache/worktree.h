@@ -12,6 +12,10 @@
  * The stat cache (dev, ino, size, mtime, ctime, mode -> digest, and the ignore verdicts) is loaded from and saved to one file; an entry whose mtime or ctime is not clearly
  * older than the moment it was recorded is hashed again (the racy rule).
  *
+ * The patterns of .gitignore are matched by kiln itself (cache/ignore_rules.c), libgit2 tells the repository, its configuration and its index: libgit2 drops
+ * negations that git honours. A repository that ignores the project's own folder and tracks nothing in it is not the project's. Submodules and nested
+ * clones are walked like any directory (without their .git). Directories that hold nothing taken are left out of inputs, and kept in outputs.
+ *
  * Ownership: opaque, worktree_free(). All of it belongs to the loop thread, but for what says "any thread": batches and checks are self-contained
  * and own what they need. Node ids are dense, and stable while the entry exists.
  */
@@ -36,7 +40,7 @@ struct worktree_check;
 struct worktree_options {
     const char *root;             /* absolute path of the project's folder */
     const char *stat_path;        /* the stat cache's file, or NULL for none */
-    const char *scratch_path;     /* a directory kiln may write to, for an empty git directory where the project has none; or NULL */
+    const char *scratch_path;     /* not used (a project without a repository needs no stand-in for one); may be NULL */
     const char *const *outputs;   /* declared outputs of all steps, normalised, disjoint */
     size_t n_outputs;
     struct trees *trees;          /* where Directory messages go; outlives the worktree */
@@ -81,7 +85,8 @@ enum worktree_answer {
  * (EACCES, EIO ...); a name is not UTF-8; a file changes faster than it can be read. */
 enum worktree_answer worktree_digest(struct worktree *tree, uint32_t view, struct digest *out, size_t *bad, struct err *err);
 
-/* Watching. Something about entry name of directory dir changed (NULL: anything about dir and what it directly holds) at that tick. No I/O, no allocation in the ordinary case. */
+/* Watching. Something about entry name of directory dir changed (NULL: anything about dir and what it directly holds) at that tick. No I/O, no allocation in the ordinary case. (A name that is
+ * not known yet, and an ignored directory, are stat'ed: what ignore rules leave out must not taint anybody.) */
 void worktree_mark(struct worktree *tree, uint32_t dir, const char *name, uint64_t tick);
 /* Everything may have changed: all stats are taken anew at the next prepare (digests are kept by stat). */
 void worktree_mark_all(struct worktree *tree, uint64_t tick);
@@ -96,8 +101,9 @@ size_t worktree_take_changed(struct worktree *tree, char **paths, size_t max, si
 struct worktree_check *worktree_check_new(struct worktree *tree, const uint32_t *views, size_t n);
 /* Any thread: stats everything again; entries too young to trust by stat are hashed. */
 void worktree_check_work(struct worktree_check *check);
-/* The first path that differs, relative to the root, or NULL when all is as it was. Lives as long as the check. */
-const char *worktree_check_changed(const struct worktree_check *check);
+/* The first path that differs, relative to the root, or NULL when all is as it was. Lives as long as the check. Loop thread: names that have come are judged
+ * here, by the ignore rules and the views' patterns (so it may read directories, as worktree_prepare()). */
+const char *worktree_check_changed(struct worktree_check *check);
 void worktree_check_free(struct worktree_check *check);
 
 struct worktree_counts {

@@ -245,7 +245,7 @@ static void dirty_inputs(struct worktree *tree)
         struct view *view = &tree->views.v[i];
         if (view->kind != WORKTREE_INPUTS)
             continue;
-        view->prepared = view->has_digest = false;
+        view->has_digest = false;
         if (!view->dirty)
             vec_push(&tree->dirty, (uint32_t)i);
         view->dirty = true;
@@ -266,7 +266,6 @@ static void new_rules(struct worktree *tree)
     }
     if (root->dir)
         unsettle_below(tree, root->dir);
-    dirty_inputs(tree);
 }
 
 static void new_index(struct worktree *tree)
@@ -304,6 +303,8 @@ void worktree_ignore_sync(struct worktree *tree)
     tree->index_print = ignore_index_fingerprint(tree->ignore);
     if (first || (news & IGNORE_NEW_RULES))
         new_rules(tree);
+    if (news & IGNORE_NEW_RULES)
+        dirty_inputs(tree);
     if (news & IGNORE_NEW_INDEX)
         new_index(tree);
 }

@@ -87,6 +87,7 @@ struct dir {
     uint32_t *children; /* sorted by name's bytes */
     size_t n_children, cap_children;
     bool opened;    /* dir_opened() was called and dir_closed() was not */
+    bool was_read;  /* the children are those of some earlier moment, at least */
     bool must_read; /* names may have come or gone */
     int errnum;     /* why it can't be read, or 0 */
     struct stamp stamp;
@@ -115,6 +116,7 @@ struct node {
     uint32_t serial;
     uint16_t flags;
     uint8_t name_len;
+    uint8_t misses; /* how often in a row it was hashed as something else than was stat'ed */
     uint8_t kind;
     int errnum; /* why it can't be stat'ed or hashed, or 0 */
 };
@@ -125,9 +127,14 @@ struct view {
     char **literals;      /* patterns that name a path outright, normalised */
     size_t *literal_index;
     size_t n_literals;
-    bool prepared, has_digest, dirty;
+    bool has_digest, dirty;
     struct digest digest;
     uint64_t tick;
+};
+
+/* Declared outputs that lie directly in one directory. */
+struct output_names {
+    VEC(const char *) names;
 };
 
 /* What selects in a directory: a view's patterns, or nothing (all that the flavour has). */
@@ -153,15 +160,15 @@ struct worktree {
     struct arena names;
     void *free_names[NAME_SIZES];
 
-    struct map
-        outputs_in; /* path of a directory -> struct names *: the outputs that lie directly in it */
+    struct map outputs_in; /* path of a directory -> struct output_names *: the outputs that lie
+                              directly in it */
     char **outputs;
     size_t n_outputs;
 
     VEC(struct view) views;
-    struct map view_ids; /* kind and patterns -> id + 1 */
-    VEC(uint32_t) dirty;
-    struct map changed; /* paths marked */
+    struct map view_ids;        /* kind and patterns -> id + 1 */
+    VEC(uint32_t) dirty, taken; /* taken: what worktree_take_dirty() gave out */
+    struct map changed;         /* paths marked */
     VEC(uint32_t) queue;
     size_t queue_at;
 

@@ -20,10 +20,6 @@ struct found {
     enum node_kind kind;
 };
 
-struct output_names {
-    VEC(const char *) names;
-};
-
 void worktree_reader_close(struct reader *reader)
 {
     if (reader->stream)
@@ -43,18 +39,16 @@ int worktree_reader_open(struct worktree *tree, struct dir *dir, struct reader *
         errnum = err.kind == ERR_SYSTEM && err.errnum ? err.errnum : ENOENT;
     err_release(&err);
     struct stat st;
-    if (errnum == 0 && fstat(reader->fd, &st) != 0)
-        errnum = errno;
-    if (errnum == 0) {
-        /* The names are read, or confirmed by marks, after this. */
-        struct stamp stamp = stamp_of(&st);
-        if (dir->must_read || !stamp_eq(&stamp, &dir->stamp)) {
-            dir->stamp = stamp;
-            dir->read_ns = dir->must_read ? (int64_t)clock_realtime_ns() : 0;
-        }
-    } else {
-        worktree_reader_close(reader);
+    if (errnum == 0 && dir->must_read) {
+        /* Taken before the names are read, so that what comes later differs from it. */
+        dir->read_ns = (int64_t)clock_realtime_ns();
+        if (fstat(reader->fd, &st) == 0)
+            dir->stamp = stamp_of(&st);
+        else
+            errnum = errno;
     }
+    if (errnum)
+        worktree_reader_close(reader);
     return errnum;
 }
 
@@ -160,8 +154,9 @@ static void merge(struct worktree *tree, struct dir *dir, struct found *found, s
     dir->children = children;
     dir->n_children = n;
     dir->cap_children = n;
-    if (changed)
+    if (changed && dir->was_read)
         worktree_unsettle(tree, dir->node);
+    dir->was_read = true;
 }
 
 int worktree_read_names(struct worktree *tree, struct dir *dir, struct reader *reader)
@@ -171,6 +166,7 @@ int worktree_read_names(struct worktree *tree, struct dir *dir, struct reader *r
     if (!dir->opened && tree->dir_opened)
         tree->dir_opened(tree->ctx, dir->node, buf_str(&tree->path));
     dir->opened = true;
+    worktree_reader_close(reader);
     dir->errnum = worktree_reader_open(tree, dir, reader);
     if (dir->errnum == 0 && !(reader->stream = fdopendir(reader->fd)))
         dir->errnum = errno;
@@ -259,10 +255,13 @@ static void take_file(struct worktree *tree, struct node *node, const struct sta
 {
     bool same = (node->flags & N_STAT) && stamp_eq(stamp, &node->stamp);
     node->stamp = *stamp;
-    if (same && (node->flags & N_DIGEST) && stamp_settled(stamp, node->recorded_ns))
-        return;
-    node->flags &= (uint16_t)~N_DIGEST;
-    recall_digest(tree, node);
+    if (!(node->flags & N_DIGEST)) {
+        recall_digest(tree, node);
+    } else if (!same || !stamp_settled(stamp, node->recorded_ns)) {
+        node->flags &= (uint16_t)~N_DIGEST;
+        recall_digest(tree, node);
+        worktree_unsettle(tree, node->parent);
+    }
 }
 
 int worktree_stat_child(struct worktree *tree, struct dir *dir, struct node *node,

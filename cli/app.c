@@ -1,4 +1,5 @@
-/* app.c - opens what a command needs: the pipeline's file, the cache, the state, the runner (see cli.h). */
+/* app.c - opens what a command needs: the pipeline's file, the cache, the state, the runner (see
+ * cli.h). */
 #include "cli/cli.h"
 
 #include "base/digest.h"
@@ -20,10 +21,12 @@ static int find_config(const struct options *options, char **path, char **root, 
     if (!cwd)
         return err_sys(err, errno, "the current directory can't be told");
     if (options->config) {
-        /* A file kept elsewhere describes the project that one stands in; one in or above the current directory, its own folder. */
+        /* A file kept elsewhere describes the project that one stands in; one in or above the
+         * current directory, its own folder. */
         *path = realpath(options->config, NULL);
         if (!*path)
-            rc = err_set(err, ERR_CONFIG, "%s: %s; --config names the pipeline's file", options->config, strerror(errno));
+            rc = err_set(err, ERR_CONFIG, "%s: %s; --config names the pipeline's file",
+                         options->config, strerror(errno));
         char *folder = *path ? mem_strndup(*path, (size_t)(strrchr(*path, '/') - *path)) : NULL;
         if (folder && !path_is_below(cwd, folder))
             *root = mem_strdup(cwd);
@@ -32,7 +35,8 @@ static int find_config(const struct options *options, char **path, char **root, 
         rc = config_find(cwd, path, err);
         if (rc == 0 && !*path)
             rc = err_set(err, ERR_CONFIG,
-                         "no kiln.json in %s, nor above it up to the git root; write one (kiln schema describes it), or name "
+                         "no kiln.json in %s, nor above it up to the git root; write one (kiln "
+                         "schema describes it), or name "
                          "it with --config FILE, or the project with -C DIR",
                          cwd);
     }
@@ -58,7 +62,9 @@ static int open_cache(struct app *app, struct err *err)
     bool read_only = false;
     char *path = cache_default_path();
     if (!path)
-        return err_set(err, ERR_SYSTEM, "there is no place for the cache: set HOME, XDG_CACHE_HOME or KILN_CACHE_DIR");
+        return err_set(
+            err, ERR_SYSTEM,
+            "there is no place for the cache: set HOME, XDG_CACHE_HOME or KILN_CACHE_DIR");
     int rc = cache_open(path, &app->cache, &read_only, err);
     if (rc == 0 && read_only) {
         char *text = mem_printf("the cache at %s can only be read: %s", path, err_text(err));
@@ -117,8 +123,10 @@ static int open_cookie_dir(struct app *app, struct err *err)
     else
         app->cookie_dir = mem_printf("%s/kiln-XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp");
     if (!mkdtemp(app->cookie_dir)) {
-        int rc = err_sys(err, errno, "cannot make a private directory %s (XDG_RUNTIME_DIR or TMPDIR may name another place)",
-                         app->cookie_dir);
+        int rc = err_sys(
+            err, errno,
+            "cannot make a private directory %s (XDG_RUNTIME_DIR or TMPDIR may name another place)",
+            app->cookie_dir);
         free(app->cookie_dir);
         app->cookie_dir = NULL;
         return rc;

@@ -1,7 +1,9 @@
 /*
- * cli.h - what the commands share: the parsed command line, the wiring of the library, the views without a screen.
+ * cli.h - what the commands share: the parsed command line, the wiring of the library, the views
+ * without a screen.
  *
- * One table of commands and options (options.c) drives parsing, help and completion. One file a group of commands. Only main.c exits.
+ * One table of commands and options (options.c) drives parsing, help and completion. One file a
+ * group of commands. Only main.c exits.
  */
 #ifndef KILN_CLI_CLI_H
 #define KILN_CLI_CLI_H
@@ -26,8 +28,8 @@ enum when { WHEN_AUTO, WHEN_ALWAYS, WHEN_NEVER };
 
 /* The command line; strings point into argv. */
 struct options {
-    const char *command; /* "run", "watch" ... */
-    const char *subcommand; /* of cache: "stats", "clear"; else NULL */
+    const char *command;            /* "run", "watch" ... */
+    const char *subcommand;         /* of cache: "stats", "clear"; else NULL */
     const char *directory, *config; /* -C, --config */
     enum when color;
     bool help;
@@ -40,16 +42,21 @@ struct options {
     const char *run_id; /* --run */
 };
 
-/* Parses; ERR_USAGE with the nearest option or command name. No arguments at all: the command is "watch". */
+/* Parses; ERR_USAGE with the nearest option or command name. No arguments at all: the command is
+ * "watch". */
 int options_parse(int argc, char **argv, struct options *out, struct err *err) MUST_CHECK;
 void options_release(struct options *options);
 /* Adds the help of a command (NULL: of kiln). False when there is no such command. */
 bool options_help(const char *command, bool color, struct buf *out);
 
-/* Whether to colour what goes to that descriptor: the flag, NO_COLOR, CLICOLOR_FORCE / FORCE_COLOR, TERM=dumb, is it a terminal. */
+/* Whether to colour what goes to that descriptor: the flag, NO_COLOR, CLICOLOR_FORCE / FORCE_COLOR,
+ * TERM=dumb, is it a terminal. */
 bool color_wanted(const struct options *options, int fd);
 /* CI is set to something other than "" and "false". */
 bool in_ci(void);
+/* Flushes standard output at a command's end. Returns code, or EXIT_KILN when what was printed did
+ * not all get out (a full disk: said; a reader that went away: not). */
+int output_end(const struct options *options, int code);
 
 /* app.c: opens what commands need. */
 struct app {
@@ -67,16 +74,19 @@ struct app {
 
 enum { APP_CONFIG = 1, APP_CACHE = 2, APP_STATE = 4, APP_RUNNER = 8, APP_COOKIES = 16 };
 /* Opens the parts named by flags; what fails is said in err. app_close() also after a failure. */
-int app_open(struct app *app, const struct options *options, unsigned parts, struct err *err) MUST_CHECK;
+int app_open(struct app *app, const struct options *options, unsigned parts,
+             struct err *err) MUST_CHECK;
 void app_close(struct app *app);
 /* Prints "kiln: ..." on standard error, in red where colour is wanted. */
 void complain(const struct options *options, const char *text);
 void warn(const struct options *options, const char *text);
 
 /* pipeline.c: from a file to a graph, running its generator where it has one. */
-typedef void pipeline_cb(void *ctx, struct graph *graph, const char *const *sources, size_t n_sources, int exit_code, const char *error);
-/* Makes the graph of app->config; calls back on the loop (perhaps before it returns) with the graph (the callee's) and the files below the root that it was made from, or with NULL, an
- * error to show and the exit code that belongs to it. */
+typedef void pipeline_cb(void *ctx, struct graph *graph, const char *const *sources,
+                         size_t n_sources, int exit_code, const char *error);
+/* Makes the graph of app->config; calls back on the loop (perhaps before it returns) with the graph
+ * (the callee's) and the files below the root that it was made from, or with NULL, an error to show
+ * and the exit code that belongs to it. */
 void pipeline_load(struct app *app, pipeline_cb *cb, void *ctx);
 /* Reads the file anew first. The old config stays when the new one is wrong. */
 void pipeline_reload(struct app *app, pipeline_cb *cb, void *ctx);
@@ -86,7 +96,8 @@ struct view_plain;
 /* live: a compact status line under what is printed, redrawn in place (a terminal). */
 struct view_plain *view_plain_new(FILE *out, bool color, bool live, bool watching);
 void view_plain_event(void *view, const struct event *event);
-/* For the live line's clock: call it about ten times a second while something runs; nothing when not live. */
+/* For the live line's clock: call it about ten times a second while something runs; nothing when
+ * not live. */
 void view_plain_tick(struct view_plain *view);
 void view_plain_free(struct view_plain *view);
 
@@ -96,13 +107,14 @@ void view_json_event(void *view, const struct event *event);
 void view_json_free(struct view_json *view);
 
 /* Commands: each returns the exit code. */
-int command_run(const struct options *options);   /* run, watch */
-int command_plan(const struct options *options);  /* plan, explain, run --dry-run */
+int command_run(const struct options *options);  /* run, watch */
+int command_plan(const struct options *options); /* plan, explain, run --dry-run */
 int command_logs(const struct options *options);
 int command_runs(const struct options *options);
 int command_cache(const struct options *options);
 int command_schema(const struct options *options);
 int command_version(const struct options *options);
 int command_help(const struct options *options);
+int command_completion(const struct options *options);
 
 #endif

@@ -111,8 +111,10 @@ static void reason_lines(struct planning *p, const struct plan_step *step, const
 static void step_text(struct planning *p, const struct plan_step *step)
 {
     static const char *const codes[] = {"32", "33", "2"};
-    paint(p, step->error ? "31" : codes[step->state], step->error ? "broken" : state_names[step->state]);
-    buf_addf(&p->out, "%*s%s\n", 9 - (int)strlen(step->error ? "broken" : state_names[step->state]), "", step->name);
+    paint(p, step->error ? "31" : codes[step->state],
+          step->error ? "broken" : state_names[step->state]);
+    buf_addf(&p->out, "%*s%s\n", 9 - (int)strlen(step->error ? "broken" : state_names[step->state]),
+             "", step->name);
     reason_lines(p, step, "           ");
 }
 
@@ -123,7 +125,8 @@ static void explain_text(struct planning *p, const struct plan_step *step)
         buf_addf(&p->out, "%s is up to date: nothing it reads has changed.\n", step->name);
         if (step->last_run)
             buf_addf(&p->out, "  its result is from run %s, %s, and took %s\n", step->last_run,
-                     text_time(step->last_time_ns, time), text_duration(step->last_duration_ms, duration));
+                     text_time(step->last_time_ns, time),
+                     text_duration(step->last_duration_ms, duration));
         buf_addf(&p->out, "  key %s\n", step->key);
     } else if (step->state == PLAN_PENDING) {
         buf_addf(&p->out, "%s waits: whether it runs depends on what these give:\n", step->name);
@@ -143,8 +146,8 @@ static void graph_lines(struct planning *p, const struct plan_step *step)
     struct buf name = BUF_INIT;
     buf_add_json_str(&name, step->name);
     if (p->options->dot)
-        buf_addf(&p->out, "  %s [label=%s, tooltip=\"%s\"%s];\n", buf_str(&name), buf_str(&name), state_names[step->state],
-                 step->state == PLAN_CACHED ? ", color=gray" : "");
+        buf_addf(&p->out, "  %s [label=%s, tooltip=\"%s\"%s];\n", buf_str(&name), buf_str(&name),
+                 state_names[step->state], step->state == PLAN_CACHED ? ", color=gray" : "");
     else
         buf_addf(&p->out, "  s%zu[%s]\n", p->n_steps, buf_str(&name));
     for (size_t i = 0; exec && i < exec->n_after; i++) {
@@ -154,7 +157,8 @@ static void graph_lines(struct planning *p, const struct plan_step *step)
             buf_add_json_str(&p->edges, need);
             buf_addf(&p->edges, " -> %s;\n", buf_str(&name));
         } else {
-            buf_addf(&p->edges, "  s%zu --> s%zu\n", (size_t)(uintptr_t)map_get_str(p->index, need) - 1, p->n_steps);
+            buf_addf(&p->edges, "  s%zu --> s%zu\n",
+                     (size_t)(uintptr_t)map_get_str(p->index, need) - 1, p->n_steps);
         }
     }
     map_put_str(p->index, step->name, (void *)(uintptr_t)(p->n_steps + 1));
@@ -181,8 +185,8 @@ static void on_plan(void *ctx, const struct plan_step *step)
     p->n_pending += step->state == PLAN_PENDING;
 }
 
-static void on_loaded(void *ctx, struct graph *graph, const char *const *sources, size_t n_sources, int exit_code,
-                      const char *error)
+static void on_loaded(void *ctx, struct graph *graph, const char *const *sources, size_t n_sources,
+                      int exit_code, const char *error)
 {
     struct planning *p = ctx;
     struct app *app = &p->app;
@@ -217,7 +221,8 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
     if (bad)
         graph_free(graph);
     else
-        bad = engine_load(p->engine, graph, p->options->args, p->options->n_args, NULL, 0, &err) < 0;
+        bad =
+            engine_load(p->engine, graph, p->options->args, p->options->n_args, NULL, 0, &err) < 0;
     if (bad) {
         complain(p->options, err_text(&err));
         p->exit_code = err.kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE;

@@ -108,9 +108,12 @@ static int open_views(struct session *s, struct err *err)
     const struct options *o = s->options;
     const char *term = getenv("TERM");
     bool terminal = isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
-    bool tui = !o->plain && !o->json && terminal && (s->watching ? !in_ci() : o->tui) && tui_supported(STDOUT_FILENO, term);
+    bool tui = !o->plain && !o->json && terminal && (s->watching ? !in_ci() : o->tui) &&
+               tui_supported(STDOUT_FILENO, term);
     if (o->tui && !tui)
-        return err_set(err, ERR_USAGE, "--tui needs a terminal that can address its cursor (TERM is \"%s\")", term ? term : "");
+        return err_set(err, ERR_USAGE,
+                       "--tui needs a terminal that can address its cursor (TERM is \"%s\")",
+                       term ? term : "");
     if (o->json) {
         s->json = view_json_new(stdout);
         engine_subscribe(s->engine, view_json_event, s->json);
@@ -126,7 +129,8 @@ static int open_views(struct session *s, struct err *err)
             return -(int)err->kind;
         engine_subscribe(s->engine, tui_event, s->tui);
     } else {
-        bool live = !o->plain && !in_ci() && isatty(STDOUT_FILENO) && !s->watching && term && strcmp(term, "dumb") != 0;
+        bool live = !o->plain && !in_ci() && isatty(STDOUT_FILENO) && !s->watching && term &&
+                    strcmp(term, "dumb") != 0;
         s->plain = view_plain_new(stdout, color_wanted(o, STDOUT_FILENO), live, s->watching);
         engine_subscribe(s->engine, view_plain_event, s->plain);
         if (live) {
@@ -139,8 +143,8 @@ static int open_views(struct session *s, struct err *err)
     return 0;
 }
 
-static void on_reloaded(void *ctx, struct graph *graph, const char *const *sources, size_t n_sources, int exit_code,
-                        const char *error)
+static void on_reloaded(void *ctx, struct graph *graph, const char *const *sources,
+                        size_t n_sources, int exit_code, const char *error)
 {
     struct session *s = ctx;
     struct err err = ERR_INIT;
@@ -149,7 +153,8 @@ static void on_reloaded(void *ctx, struct graph *graph, const char *const *sourc
         engine_notice(s->engine, "error", error);
     } else if (s->finished) {
         graph_free(graph);
-    } else if (engine_load(s->engine, graph, s->options->args, s->options->n_args, sources, n_sources, &err) < 0) {
+    } else if (engine_load(s->engine, graph, s->options->args, s->options->n_args, sources,
+                           n_sources, &err) < 0) {
         engine_notice(s->engine, "error", err_text(&err));
         err_release(&err);
     }
@@ -161,8 +166,8 @@ static void on_reload(void *ctx)
     pipeline_reload(&s->app, on_reloaded, s);
 }
 
-static void on_loaded(void *ctx, struct graph *graph, const char *const *sources, size_t n_sources, int exit_code,
-                      const char *error)
+static void on_loaded(void *ctx, struct graph *graph, const char *const *sources, size_t n_sources,
+                      int exit_code, const char *error)
 {
     struct session *s = ctx;
     const struct options *o = s->options;
@@ -224,7 +229,8 @@ int command_run(const struct options *options)
     struct session s = {.options = options};
     struct err err = ERR_INIT;
     s.watching = strcmp(options->command, "watch") == 0;
-    unsigned parts = APP_CONFIG | APP_CACHE | APP_STATE | APP_RUNNER | (s.watching ? APP_COOKIES : 0);
+    unsigned parts =
+        APP_CONFIG | APP_CACHE | APP_STATE | APP_RUNNER | (s.watching ? APP_COOKIES : 0);
     if (app_open(&s.app, options, parts, &err) < 0) {
         complain(options, err_text(&err));
         s.exit_code = err.kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE;

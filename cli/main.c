@@ -1,4 +1,5 @@
-/* main.c - kiln's command line: from arguments to an exit code. The only file that ends the process. */
+/* main.c - kiln's command line: from arguments to an exit code. The only file that ends the
+ * process. */
 #include "cli/cli.h"
 
 #include <errno.h>
@@ -11,9 +12,17 @@ static const struct {
     const char *name;
     int (*run)(const struct options *options);
 } commands[] = {
-    {"watch", command_run},   {"run", command_run},       {"plan", command_plan},       {"explain", command_plan},
-    {"logs", command_logs},   {"runs", command_runs},     {"cache", command_cache},     {"schema", command_schema},
-    {"version", command_version}, {"help", command_help}, {"completion", command_completion},
+    {"watch", command_run},
+    {"run", command_run},
+    {"plan", command_plan},
+    {"explain", command_plan},
+    {"logs", command_logs},
+    {"runs", command_runs},
+    {"cache", command_cache},
+    {"schema", command_schema},
+    {"version", command_version},
+    {"help", command_help},
+    {"completion", command_completion},
 };
 
 static int dispatch(const struct options *options)

@@ -1,4 +1,5 @@
-/* pipeline.c - a config becomes a graph; a generated one is made by running its generator, as a cached step like any other (see cli.h). */
+/* pipeline.c - a config becomes a graph; a generated one is made by running its generator, as a
+ * cached step like any other (see cli.h). */
 #include "cli/cli.h"
 
 #include "base/file.h"
@@ -90,7 +91,8 @@ static void generator_done(void *ctx)
     struct err err = ERR_INIT;
     if (!l->error.len) {
         if (engine_stdout(l->engine, GENERATE_STEP, MAX_PIPELINE, &text, &err) < 0 ||
-            config_parse(buf_str(&text), text.len, l->app->config->path, l->app->root, true, &l->config, &err) < 0)
+            config_parse(buf_str(&text), text.len, l->app->config->path, l->app->root, true,
+                         &l->config, &err) < 0)
             fail(l, &err);
     } else {
         l->exit_code = EXIT_USAGE;

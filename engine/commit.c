@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 /* Copies one stream's pieces out of the interleaved spool into an unnamed file. */
-static int split(const struct flight *flight, int stream, const char *dir, int *out, struct err *err)
+static int split(const struct flight *flight, int stream, const char *dir, int *out,
+                 struct err *err)
 {
     char buffer[1 << 16];
     uint64_t at = 0;
@@ -34,7 +35,8 @@ static int split(const struct flight *flight, int stream, const char *dir, int *
     return 0;
 }
 
-static int put_stream(struct commit *commit, int stream, bool alone, struct digest *digest, struct err *err)
+static int put_stream(struct commit *commit, int stream, bool alone, struct digest *digest,
+                      struct err *err)
 {
     struct flight *flight = commit->flight;
     int fd = flight->spool;
@@ -61,7 +63,8 @@ static int put_logs(struct commit *commit, struct err *err)
     if (has[2] && put_stream(commit, 2, alone, &result->stderr_digest, err) < 0)
         return -(int)err->kind;
     if (has[1] && has[2]) {
-        result->chunks = arena_memdup(&commit->value.arena, flight->chunks.v, flight->chunks.n * sizeof *flight->chunks.v);
+        result->chunks = arena_memdup(&commit->value.arena, flight->chunks.v,
+                                      flight->chunks.n * sizeof *flight->chunks.v);
         result->n_chunks = flight->chunks.n;
     }
     return 0;
@@ -71,7 +74,8 @@ static int capture(struct commit *commit, struct cache *cache, struct err *err)
 {
     struct action_result *result = &commit->value.result;
     const struct op_exec *exec = commit->exec;
-    int rc = outputs_capture(cache, commit->root, exec->outputs, exec->n_outputs, &commit->value.arena, &result->outputs, NULL, err);
+    int rc = outputs_capture(cache, commit->root, exec->outputs, exec->n_outputs,
+                             &commit->value.arena, &result->outputs, NULL, err);
     result->n_outputs = rc == 0 ? exec->n_outputs : 0;
     return rc;
 }
@@ -88,7 +92,8 @@ static void commit_work(uv_work_t *work)
     bool outputs = commit->exec->n_outputs > 0;
     commit->rc = outputs ? capture(commit, commit->cache, &commit->err) : 0;
     if (commit->rc < 0 && commit->err.kind == ERR_SYSTEM) {
-        /* The cache can't take it (full, read-only): the step passed all the same, its outputs are where they belong. */
+        /* The cache can't take it (full, read-only): the step passed all the same, its outputs are
+         * where they belong. */
         err_move(&commit->stored, &commit->err);
         commit->store = false;
         commit->rc = capture(commit, NULL, &commit->err);

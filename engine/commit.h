@@ -1,8 +1,10 @@
 /*
- * commit.h - the worker's part of a commit: outputs and logs into the cache, inputs looked at once more.
+ * commit.h - the worker's part of a commit: outputs and logs into the cache, inputs looked at once
+ * more.
  *
- * A commit is self-contained while the worker has it: it reads the exec (immutable, in the graph) and the flight's spool and chunks, which nobody touches after the
- * command ended. done is called on the loop; the receiver frees it with commit_free().
+ * A commit is self-contained while the worker has it: it reads the exec (immutable, in the graph)
+ * and the flight's spool and chunks, which nobody touches after the command ended. done is called
+ * on the loop; the receiver frees it with commit_free().
  */
 #ifndef KILN_ENGINE_COMMIT_H
 #define KILN_ENGINE_COMMIT_H

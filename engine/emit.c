@@ -1,5 +1,6 @@
 /*
- * emit.c - the engine's mouth: every event goes through emit(), in order, to the run's record and to each subscriber.
+ * emit.c - the engine's mouth: every event goes through emit(), in order, to the run's record and
+ * to each subscriber.
  */
 #include "engine/private.h"
 
@@ -20,7 +21,8 @@ void emit(struct engine *e, struct run *run, struct event *event)
         }
         err_release(&err);
     }
-    vec_each(struct subscriber, s, &e->subscribers) s->cb(s->ctx, event);
+    vec_each (struct subscriber, s, &e->subscribers)
+        s->cb(s->ctx, event);
 }
 
 void engine_notice(struct engine *e, const char *level, const char *text)
@@ -34,8 +36,7 @@ void emit_pipeline(struct engine *e)
     struct arena arena = ARENA_INIT;
     struct event_step_info *steps = arena_zalloc(&arena, e->nodes.n + 1, sizeof *steps);
     size_t n = 0;
-    vec_each(struct node, node, &e->nodes)
-    {
+    vec_each (struct node, node, &e->nodes) {
         if (!node->selected)
             continue;
         const char **needs = arena_zalloc(&arena, node->deps.n + 1, sizeof *needs);
@@ -76,16 +77,17 @@ void emit_run_started(struct engine *e, struct run *run)
 
 void emit_run_finished(struct engine *e, struct run *run)
 {
-    struct event event = {.type = EVENT_RUN_FINISHED,
-                          .u.run_finished = {.status = run->counts[STEP_FAILED]      ? RUN_FAILED
-                                                       : run->counts[STEP_CANCELLED] ? RUN_CANCELLED
-                                                                                     : RUN_PASSED,
-                                             .duration_ms = (clock_monotonic_ns() - run->start_ns) / 1000000,
-                                             .passed = run->counts[STEP_PASSED],
-                                             .cached = run->counts[STEP_CACHED],
-                                             .failed = run->counts[STEP_FAILED],
-                                             .skipped = run->counts[STEP_SKIPPED],
-                                             .cancelled = run->counts[STEP_CANCELLED]}};
+    struct event event = {
+        .type = EVENT_RUN_FINISHED,
+        .u.run_finished = {.status = run->counts[STEP_FAILED]      ? RUN_FAILED
+                                     : run->counts[STEP_CANCELLED] ? RUN_CANCELLED
+                                                                   : RUN_PASSED,
+                           .duration_ms = (clock_monotonic_ns() - run->start_ns) / 1000000,
+                           .passed = run->counts[STEP_PASSED],
+                           .cached = run->counts[STEP_CACHED],
+                           .failed = run->counts[STEP_FAILED],
+                           .skipped = run->counts[STEP_SKIPPED],
+                           .cancelled = run->counts[STEP_CANCELLED]}};
     emit(e, run, &event);
 }
 
@@ -115,8 +117,8 @@ void emit_started(struct engine *e, struct instance *in, int64_t pid)
     reasons_release(&reasons);
 }
 
-void emit_finished(struct engine *e, struct instance *in, const struct runner_exit *exit, bool tainted, uint64_t duration_ms,
-                   const char *error)
+void emit_finished(struct engine *e, struct instance *in, const struct runner_exit *exit,
+                   bool tainted, uint64_t duration_ms, const char *error)
 {
     const struct node *node = &e->nodes.v[in->node];
     char hex[DIGEST_HEX + 1];
@@ -136,7 +138,9 @@ void emit_finished(struct engine *e, struct instance *in, const struct runner_ex
         .type = EVENT_STEP_FINISHED,
         .step = node->exec->name,
         .u.finished = {.status = in->status,
-                       .exit_code = exit ? exit->exit_code : in->status == STEP_CACHED || in->status == STEP_PASSED ? 0 : -1,
+                       .exit_code = exit ? exit->exit_code
+                                    : in->status == STEP_CACHED || in->status == STEP_PASSED ? 0
+                                                                                             : -1,
                        .signal = exit ? exit->signal : 0,
                        .timed_out = exit && exit->timed_out,
                        .tainted = tainted,

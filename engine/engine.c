@@ -38,7 +38,8 @@ static void select_step(struct engine *e, uint32_t first)
         if (node->selected)
             continue;
         node->selected = true;
-        vec_each(uint32_t, dep, &node->deps) vec_push(&stack, *dep);
+        vec_each (uint32_t, dep, &node->deps)
+            vec_push(&stack, *dep);
     }
     vec_release(&stack);
 }
@@ -51,10 +52,13 @@ static int find_step(struct engine *e, const char *name, uint32_t *node, struct 
         return 0;
     }
     VEC(const char *) names = VEC_INIT;
-    vec_each(struct node, n, &e->nodes) vec_push(&names, n->exec->name);
+    vec_each (struct node, n, &e->nodes)
+        vec_push(&names, n->exec->name);
     const char *nearest = text_nearest(name, names.v, names.n);
-    int rc = nearest ? err_set(err, ERR_USAGE, "there is no step \"%s\"; did you mean \"%s\"?", name, nearest)
-                     : err_set(err, ERR_USAGE, "there is no step \"%s\" (kiln plan lists them)", name);
+    int rc = nearest
+                 ? err_set(err, ERR_USAGE, "there is no step \"%s\"; did you mean \"%s\"?", name,
+                           nearest)
+                 : err_set(err, ERR_USAGE, "there is no step \"%s\" (kiln plan lists them)", name);
     vec_release(&names);
     return rc;
 }
@@ -78,8 +82,8 @@ static int select_steps(struct engine *e, const char *const *steps, size_t n, st
     return 0;
 }
 
-static int open_graph(struct engine *e, const char *const *steps, size_t n, const char *const *sources, size_t n_sources,
-                      struct err *err)
+static int open_graph(struct engine *e, const char *const *steps, size_t n,
+                      const char *const *sources, size_t n_sources, struct err *err)
 {
     if (e->opt.mode == ENGINE_WATCH && watching_open(e, err) < 0)
         return -(int)err->kind;
@@ -91,7 +95,8 @@ static int open_graph(struct engine *e, const char *const *steps, size_t n, cons
         return -(int)err->kind;
     e->n_sources = 0;
     if (n_sources && e->opt.mode == ENGINE_WATCH) {
-        if (worktree_view(e->worktree, WORKTREE_INPUTS, sources, n_sources, &e->source_view, NULL, err) < 0)
+        if (worktree_view(e->worktree, WORKTREE_INPUTS, sources, n_sources, &e->source_view, NULL,
+                          err) < 0)
             return -(int)err->kind;
         e->n_sources = n_sources;
         e->source_known = false;
@@ -102,8 +107,7 @@ static int open_graph(struct engine *e, const char *const *steps, size_t n, cons
 
 static void close_graph(struct engine *e)
 {
-    vec_each(struct node, node, &e->nodes)
-    {
+    vec_each (struct node, node, &e->nodes) {
         if (node->current) {
             buf_release(&node->current->command);
             free(node->current);
@@ -142,12 +146,14 @@ static void cancel_all(struct engine *e, const char *why)
     for (size_t r = e->runs.n; r-- > 0;) {
         struct run *run = e->runs.v[r];
         VEC(struct instance *) all = VEC_INIT;
-        vec_each(struct instance *, in, &run->instances) vec_push(&all, *in);
+        vec_each (struct instance *, in, &run->instances)
+            vec_push(&all, *in);
         size_t pending = run->pending;
         for (size_t i = 0; i < all.n && pending; i++) {
             if (all.v[i]->state == DONE)
                 continue;
-            bool ends_now = !(all.v[i]->state == RUNNING && all.v[i]->flight) && all.v[i]->state != RESTORING;
+            bool ends_now =
+                !(all.v[i]->state == RUNNING && all.v[i]->flight) && all.v[i]->state != RESTORING;
             pending -= ends_now;
             schedule_cancel(e, all.v[i], why);
         }
@@ -193,7 +199,8 @@ static void reload_opened(struct engine *e)
     e->drained = NULL;
     e->graph = next->graph;
     e->stop_starting = false;
-    if (open_graph(e, (const char *const *)next->steps, next->n_steps, (const char *const *)next->sources, next->n_sources, &err) < 0) {
+    if (open_graph(e, (const char *const *)next->steps, next->n_steps,
+                   (const char *const *)next->sources, next->n_sources, &err) < 0) {
         engine_notice(e, "error", err_text(&err));
         err_release(&err);
     }
@@ -229,8 +236,8 @@ static void reload_drained(struct engine *e)
     }
 }
 
-int engine_load(struct engine *e, struct graph *graph, const char *const *steps, size_t n, const char *const *sources,
-                size_t n_sources, struct err *err)
+int engine_load(struct engine *e, struct graph *graph, const char *const *steps, size_t n,
+                const char *const *sources, size_t n_sources, struct err *err)
 {
     if (!e->graph && !e->reloading) {
         e->graph = graph;
@@ -244,7 +251,8 @@ int engine_load(struct engine *e, struct graph *graph, const char *const *steps,
     } else {
         e->reloading = mem_zalloc(1, sizeof *e->reloading);
     }
-    *e->reloading = (struct reloading){graph, copy_list(steps, n), copy_list(sources, n_sources), n, n_sources};
+    *e->reloading =
+        (struct reloading){graph, copy_list(steps, n), copy_list(sources, n_sources), n, n_sources};
     if (!under_way && !e->closing)
         drain(e, reload_drained, "the pipeline changed");
     return 0;
@@ -310,8 +318,7 @@ void engine_close(struct engine *e, void (*closed)(void *ctx), void *ctx)
 
 void engine_kill(struct engine *e)
 {
-    vec_each(struct node, node, &e->nodes)
-    {
+    vec_each (struct node, node, &e->nodes) {
         if (node->flight && node->flight->exec)
             runner_cancel(node->flight->exec);
     }
@@ -337,7 +344,8 @@ static void on_command(void *ctx, const struct command *command)
     case COMMAND_CANCEL:
         if (!command->step)
             cancel_all(e, NULL);
-        else if (op != OP_NONE && e->nodes.v[e->node_of[op]].current && e->nodes.v[e->node_of[op]].current->run)
+        else if (op != OP_NONE && e->nodes.v[e->node_of[op]].current &&
+                 e->nodes.v[e->node_of[op]].current->run)
             schedule_cancel(e, e->nodes.v[e->node_of[op]].current, NULL);
         schedule_pump(e);
         break;
@@ -392,7 +400,8 @@ static int write_log(struct engine *e, const struct action_result *result, int f
     char buffer[1 << 16];
     for (size_t i = 0; i < result->n_chunks && rc == 0; i++) {
         for (uint64_t left = result->chunks[i].bytes; left;) {
-            ssize_t n = read(in[result->chunks[i].stream], buffer, left < sizeof buffer ? (size_t)left : sizeof buffer);
+            ssize_t n = read(in[result->chunks[i].stream], buffer,
+                             left < sizeof buffer ? (size_t)left : sizeof buffer);
             if (n <= 0 || file_write_all(fd, buffer, (size_t)n) < 0) {
                 rc = err_sys(err, n == 0 ? EIO : errno, "copying the log out of the cache");
                 break;
@@ -477,5 +486,7 @@ int engine_stdout(struct engine *e, const char *step, size_t max, struct buf *ou
         return 0;
     if (cache_get(e->opt.cache, &value->result.stdout_digest, max, out, &answer, err) < 0)
         return -(int)err->kind;
-    return answer == CACHE_HIT ? 0 : err_set(err, ERR_CORRUPT, "what \"%s\" wrote is no longer in the cache", step);
+    return answer == CACHE_HIT
+               ? 0
+               : err_set(err, ERR_CORRUPT, "what \"%s\" wrote is no longer in the cache", step);
 }

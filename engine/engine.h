@@ -1,11 +1,13 @@
 /*
  * engine.h - evaluates a graph: what must run, runs it, commits what is true, tells what happened.
  *
- * An engine has one graph at a time and works in rounds. A round brings the digests of the inputs up to date and starts a run of the steps concerned; watching
- * is a round whenever inputs changed. Everything that happens is an event to every subscriber; orders come in through engine_control().
+ * An engine has one graph at a time and works in rounds. A round brings the digests of the inputs
+ * up to date and starts a run of the steps concerned; watching is a round whenever inputs changed.
+ * Everything that happens is an event to every subscriber; orders come in through engine_control().
  *
- * Ownership: opaque. The engine owns its graph, worktree and watch; cache, runner, records, history and loop are the caller's and outlive it. engine_close() ends
- * everything asynchronously. Loop thread only.
+ * Ownership: opaque. The engine owns its graph, worktree and watch; cache, runner, records, history
+ * and loop are the caller's and outlive it. engine_close() ends everything asynchronously. Loop
+ * thread only.
  */
 #ifndef KILN_ENGINE_ENGINE_H
 #define KILN_ENGINE_ENGINE_H
@@ -41,7 +43,7 @@ struct plan_step {
     const char *key; /* 64 hex, or NULL while pending */
     const struct reason *reasons;
     size_t n_reasons, all_reasons;
-    const char *error;   /* it cannot run: why; else NULL */
+    const char *error;    /* it cannot run: why; else NULL */
     const char *last_run; /* the run that made the current result; or NULL */
     uint64_t last_time_ns, last_duration_ms;
 };
@@ -66,16 +68,21 @@ struct engine_options {
     const char *const *force_steps;
     size_t n_force_steps;
     size_t max_reasons; /* 0 = 20 */
-    /* Watching: files (relative to root) whose change calls reload; what the pipeline itself is made from. */
+    /* Watching: files (relative to root) whose change calls reload; what the pipeline itself is
+     * made from. */
     void (*reload)(void *ctx);
-    /* ENGINE_RUN and ENGINE_PLAN: all is done. ENGINE_WATCH: a quit command was carried out. Called once. */
+    /* ENGINE_RUN and ENGINE_PLAN: all is done. ENGINE_WATCH: a quit command was carried out. Called
+     * once. */
     void (*done)(void *ctx);
-    void (*plan)(void *ctx, const struct plan_step *step); /* ENGINE_PLAN: each step, in topological order */
+    void (*plan)(void *ctx,
+                 const struct plan_step *step); /* ENGINE_PLAN: each step, in topological order */
     void *ctx;
 };
 
-int engine_new(const struct engine_options *options, struct engine **out, struct err *err) MUST_CHECK;
-/* Ends everything that runs and frees the engine; closed is called when nothing of it is left on the loop. */
+int engine_new(const struct engine_options *options, struct engine **out,
+               struct err *err) MUST_CHECK;
+/* Ends everything that runs and frees the engine; closed is called when nothing of it is left on
+ * the loop. */
 void engine_close(struct engine *engine, void (*closed)(void *ctx), void *ctx);
 
 /* While closing: no more grace for what still runs. */
@@ -87,16 +94,19 @@ struct control engine_control(struct engine *engine);
 /* Emits a notice through the stream. */
 void engine_notice(struct engine *engine, const char *level, const char *text);
 
-/* Takes the graph (owned by the engine from here, also on failure) and selects steps (and all they need); n == 0 selects every step. sources: the files that the graph was made from (reload is called when one of them changes; watching only).
- * Replacing a graph ends what runs first. Fails with ERR_USAGE for an unknown step (with the nearest name). */
-int engine_load(struct engine *engine, struct graph *graph, const char *const *steps, size_t n, const char *const *sources,
-                size_t n_sources, struct err *err) MUST_CHECK;
+/* Takes the graph (owned by the engine from here, also on failure) and selects steps (and all they
+ * need); n == 0 selects every step. sources: the files that the graph was made from (reload is
+ * called when one of them changes; watching only). Replacing a graph ends what runs first. Fails
+ * with ERR_USAGE for an unknown step (with the nearest name). */
+int engine_load(struct engine *engine, struct graph *graph, const char *const *steps, size_t n,
+                const char *const *sources, size_t n_sources, struct err *err) MUST_CHECK;
 /* Begins the first round. */
 void engine_start(struct engine *engine);
 
 /* What the finished run came to: the exit code of INTERFACES (0, 1, 2, 3). */
 int engine_exit_code(const struct engine *engine);
 /* Reads what a passed or cached step wrote to standard output. */
-int engine_stdout(struct engine *engine, const char *step, size_t max, struct buf *out, struct err *err) MUST_CHECK;
+int engine_stdout(struct engine *engine, const char *step, size_t max, struct buf *out,
+                  struct err *err) MUST_CHECK;
 
 #endif

@@ -1,8 +1,10 @@
 /*
- * flight.c - one execution from its spool file to its committed result, and the restoring of a hit's outputs.
+ * flight.c - one execution from its spool file to its committed result, and the restoring of a
+ * hit's outputs.
  *
- * The commit protocol: the command ends -> a worker takes outputs and logs into the cache and looks whether any input was touched -> watching, a second
- * barrier brings in every event up to then -> only if nothing was touched is the action result put, and that is the commit.
+ * The commit protocol: the command ends -> a worker takes outputs and logs into the cache and looks
+ * whether any input was touched -> watching, a second barrier brings in every event up to then ->
+ * only if nothing was touched is the action result put, and that is the commit.
  */
 #include "engine/commit.h"
 #include "engine/private.h"
@@ -13,7 +15,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static void end_flight(struct engine *e, struct flight *flight, enum step_status status, bool tainted, const char *error)
+static void end_flight(struct engine *e, struct flight *flight, enum step_status status,
+                       bool tainted, const char *error)
 {
     struct node *node = &e->nodes.v[flight->node];
     uint64_t duration_ms = (clock_monotonic_ns() - flight->start_ns) / 1000000;
@@ -22,8 +25,7 @@ static void end_flight(struct engine *e, struct flight *flight, enum step_status
     node->flight = NULL;
     e->n_running--;
     map_del(&e->flights, flight->key.hash, sizeof flight->key.hash);
-    vec_each(struct instance *, in, &flight->sharers)
-    {
+    vec_each (struct instance *, in, &flight->sharers) {
         (*in)->flight = NULL;
         schedule_ready(e, *in);
     }
@@ -57,7 +59,8 @@ static void note(struct engine *e, const struct flight *flight, enum history_sta
                                     .command = in->command.data,
                                     .n_command = in->command.len,
                                     .salt = ENGINE_SALT,
-                                    .duration_ms = (flight->exit.end_ns - flight->exit.start_ns) / 1000000,
+                                    .duration_ms =
+                                        (flight->exit.end_ns - flight->exit.start_ns) / 1000000,
                                     .time_ns = clock_realtime_ns(),
                                     .run = in->run->id};
     struct err err = ERR_INIT;
@@ -68,7 +71,8 @@ static void note(struct engine *e, const struct flight *flight, enum history_sta
     err_release(&err);
 }
 
-/* Disturbed: the result does not belong to the key. Watching, the step is looked at again, unless it seems to disturb itself. */
+/* Disturbed: the result does not belong to the key. Watching, the step is looked at again, unless
+ * it seems to disturb itself. */
 static void end_tainted(struct engine *e, struct commit *commit)
 {
     struct flight *flight = commit->flight;
@@ -76,10 +80,12 @@ static void end_tainted(struct engine *e, struct commit *commit)
     const char *path = commit->check ? worktree_check_changed(commit->check) : NULL;
     bool again = e->opt.mode == ENGINE_WATCH && ++node->upsets < ENGINE_MAX_UPSETS;
     node->recheck = again;
-    char *error = mem_printf("%s%s changed while it ran: the result is not kept%s", path ? "input " : "an input", path ? path : "",
-                             again                          ? "; it runs again"
-                             : e->opt.mode == ENGINE_WATCH ? "; if the step writes it itself, declare it as an output"
-                                                           : "");
+    char *error = mem_printf("%s%s changed while it ran: the result is not kept%s",
+                             path ? "input " : "an input", path ? path : "",
+                             again ? "; it runs again"
+                             : e->opt.mode == ENGINE_WATCH
+                                 ? "; if the step writes it itself, declare it as an output"
+                                 : "");
     note(e, flight, HISTORY_TAINTED);
     commit_free(commit);
     end_flight(e, flight, STEP_PASSED, true, error);
@@ -90,7 +96,8 @@ static bool touched(struct engine *e, const struct flight *flight)
 {
     const struct node *node = &e->nodes.v[flight->node];
     for (size_t i = 0; i < node->locals.n; i++) {
-        if (worktree_view_tick(e->worktree, e->locals.v[node->locals.v[i]].view) != flight->ticks.v[i])
+        if (worktree_view_tick(e->worktree, e->locals.v[node->locals.v[i]].view) !=
+            flight->ticks.v[i])
             return true;
     }
     return false;
@@ -106,7 +113,8 @@ static void commit_finish(struct engine *e, struct commit *commit)
         end_flight(e, flight, STEP_CANCELLED, why != NULL, why);
         return;
     }
-    if (commit->rc < 0 && commit->err.kind == ERR_CONFIG) { /* an output that is not there, or can't be kept */
+    if (commit->rc < 0 &&
+        commit->err.kind != ERR_CORRUPT) { /* an output that is not there, or can't be kept */
         char *error = mem_strdup(err_text(&commit->err));
         note(e, flight, HISTORY_FAILED);
         commit_free(commit);
@@ -121,16 +129,20 @@ static void commit_finish(struct engine *e, struct commit *commit)
         engine_notice(e, "warning", text);
         free(text);
     }
-    /* The outputs' content is true of this execution even when its inputs were touched, so what depends on it may go on. */
+    /* The outputs' content is true of this execution even when its inputs were touched, so what
+     * depends on it may go on. */
     commit->value.key = flight->key;
     commit->value.input_root = flight->owner->input_root;
-    bool set = commit->rc == 0 && value_set(e, node, &commit->value, commit->stored.kind == ERR_NONE);
+    bool set =
+        commit->rc == 0 && value_set(e, node, &commit->value, commit->stored.kind == ERR_NONE);
     if (commit->rc == 0 && !set) {
         commit_free(commit);
-        end_flight(e, flight, STEP_FAILED, false, "its outputs could not be read back from the cache");
+        end_flight(e, flight, STEP_FAILED, false,
+                   "its outputs could not be read back from the cache");
         return;
     }
-    if (commit->rc < 0 || touched(e, flight) || (commit->check && worktree_check_changed(commit->check))) {
+    if (commit->rc < 0 || touched(e, flight) ||
+        (commit->check && worktree_check_changed(commit->check))) {
         end_tainted(e, commit);
         return;
     }
@@ -139,7 +151,8 @@ static void commit_finish(struct engine *e, struct commit *commit)
         struct buf blob = BUF_INIT;
         struct err err = ERR_INIT;
         action_result_encode(&node->value.result, &blob);
-        if (cache_put_action(e->opt.cache, &flight->key, blob.data, blob.len, &err) < 0 && !e->cache_warned) {
+        if (cache_put_action(e->opt.cache, &flight->key, blob.data, blob.len, &err) < 0 &&
+            !e->cache_warned) {
             e->cache_warned = true;
             engine_notice(e, "warning", err_text(&err));
         }
@@ -164,7 +177,8 @@ static void commit_cb(struct commit *commit)
 {
     struct engine *e = commit->engine;
     if (e->watch && !e->closing) {
-        e->n_jobs++; /* the barrier answers exactly once, unless the watch is closed, which waits for jobs */
+        e->n_jobs++; /* the barrier answers exactly once, unless the watch is closed, which waits
+                        for jobs */
         watch_barrier(e->watch, barrier_cb, commit);
     } else {
         commit_finish(e, commit);
@@ -206,9 +220,10 @@ static void on_output(void *ctx, int stream, uint64_t offset, uint64_t n)
     else
         vec_push(&flight->chunks, (struct action_chunk){(uint8_t)stream, n});
     flight->spooled = offset + n;
-    struct event event = {.type = EVENT_STEP_LOG,
-                          .step = flight->engine->nodes.v[flight->node].exec->name,
-                          .u.log = {.stream = stream, .offset = offset, .n = n, .log = flight->log}};
+    struct event event = {
+        .type = EVENT_STEP_LOG,
+        .step = flight->engine->nodes.v[flight->node].exec->name,
+        .u.log = {.stream = stream, .offset = offset, .n = n, .log = flight->log}};
     emit(flight->engine, flight->owner->run, &event);
 }
 
@@ -228,7 +243,8 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
         node->upsets += flight->cancel_why != NULL;
         end_flight(e, flight, STEP_CANCELLED, flight->cancel_why != NULL, flight->cancel_why);
     } else if (exit->spool_errno) {
-        char *text = mem_printf("its output could not be written to %s: %s", flight->log, strerror(exit->spool_errno));
+        char *text = mem_printf("its output could not be written to %s: %s", flight->log,
+                                strerror(exit->spool_errno));
         e->exit_code = 3;
         end_flight(e, flight, STEP_FAILED, false, text);
         free(text);
@@ -286,7 +302,8 @@ void flight_start(struct engine *e, struct instance *in)
     flight->key = in->key;
     flight->spool = -1;
     flight->start_ns = clock_monotonic_ns();
-    vec_each(uint32_t, local, &node->locals) vec_push(&flight->ticks, e->locals.v[*local].tick);
+    vec_each (uint32_t, local, &node->locals)
+        vec_push(&flight->ticks, e->locals.v[*local].tick);
     in->state = RUNNING;
     in->flight = flight;
     node->flight = flight;
@@ -319,7 +336,8 @@ struct restore {
     struct instance *in;
     struct cache *cache;
     const char *root;
-    const struct action_output *outputs; /* the node's value; it does not change while node->restoring */
+    const struct action_output
+        *outputs; /* the node's value; it does not change while node->restoring */
     size_t n;
     enum cache_answer answer;
     int rc;

@@ -44,7 +44,8 @@ static bool needs(const struct config_step *step, uint32_t other)
     return false;
 }
 
-/* An input that names an output outright is only there through needs; without it the step would silently miss it. */
+/* An input that names an output outright is only there through needs; without it the step would
+ * silently miss it. */
 static int check_inputs(struct builder *b, const struct config_step *step, struct err *err)
 {
     for (size_t i = 0; i < step->n_inputs; i++) {
@@ -58,15 +59,19 @@ static int check_inputs(struct builder *b, const struct config_step *step, struc
             continue;
         const struct config_step *other = &b->config->steps[owner];
         if (other == step)
-            return err_set(err, ERR_CONFIG, "%s: input \"%s\" is the step's own output; remove it from inputs",
+            return err_set(err, ERR_CONFIG,
+                           "%s: input \"%s\" is the step's own output; remove it from inputs",
                            where(b, step, input->pos), input->text);
-        return err_set(err, ERR_CONFIG, "%s: input \"%s\" is an output of step \"%s\"; write \"needs\": [\"%s\"] instead",
-                       where(b, step, input->pos), input->text, other->name.text, other->name.text);
+        return err_set(
+            err, ERR_CONFIG,
+            "%s: input \"%s\" is an output of step \"%s\"; write \"needs\": [\"%s\"] instead",
+            where(b, step, input->pos), input->text, other->name.text, other->name.text);
     }
     return 0;
 }
 
-static op_id local(struct builder *b, const struct config_step *step, bool has, const struct config_text *inputs, size_t n)
+static op_id local(struct builder *b, const struct config_step *step, bool has,
+                   const struct config_text *inputs, size_t n)
 {
     static const char *const everything = "**";
     if (!has)
@@ -85,9 +90,11 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const struct graph_env *)a)->name, ((const struct graph_env *)b)->name);
 }
 
-/* What the step sets and what it takes from the caller (a variable that is not set there is not set here), sorted by name. */
-static const struct graph_env *environment(struct builder *b, const struct config_env *env, size_t n_env,
-                                           const struct config_text *pass, size_t n_pass, size_t *n)
+/* What the step sets and what it takes from the caller (a variable that is not set there is not set
+ * here), sorted by name. */
+static const struct graph_env *environment(struct builder *b, const struct config_env *env,
+                                           size_t n_env, const struct config_text *pass,
+                                           size_t n_pass, size_t *n)
 {
     struct graph_env *out = arena_zalloc(&b->arena, n_env + n_pass + 1, sizeof *out);
     *n = 0;
@@ -139,7 +146,8 @@ static int add_step(struct builder *b, uint32_t index, struct err *err)
                            .timeout_ms = step->timeout_ms,
                            .retries = step->retries,
                            .cache = step->cache};
-    exec.env = environment(b, step->env, step->n_env, step->pass_env, step->n_pass_env, &exec.n_env);
+    exec.env =
+        environment(b, step->env, step->n_env, step->pass_env, step->n_pass_env, &exec.n_env);
     b->execs[index] = graph_exec(b->graph, &exec);
     return 0;
 }
@@ -157,7 +165,8 @@ static void add_generator(struct builder *b)
                            .runner = "host",
                            .cache = true};
     exec.input = local(b, NULL, generate->has_inputs, generate->inputs, generate->n_inputs);
-    exec.env = environment(b, generate->env, generate->n_env, generate->pass_env, generate->n_pass_env, &exec.n_env);
+    exec.env = environment(b, generate->env, generate->n_env, generate->pass_env,
+                           generate->n_pass_env, &exec.n_env);
     graph_exec(b->graph, &exec);
 }
 

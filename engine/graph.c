@@ -146,9 +146,10 @@ static const char *keep(struct graph *graph, const char *string)
     return string ? arena_strdup(&graph->arena, string) : NULL;
 }
 
+/* NULL terminated, as argv wants to be. */
 static const char *const *keep_strings(struct graph *graph, const char *const *strings, size_t n)
 {
-    const char **copy = arena_zalloc(&graph->arena, n, sizeof(*copy));
+    const char **copy = arena_zalloc(&graph->arena, n + 1, sizeof(*copy));
     for (size_t i = 0; i < n; i++)
         copy[i] = keep(graph, strings[i]);
     return copy;
@@ -289,7 +290,7 @@ op_id graph_diff(struct graph *graph, op_id lower, op_id upper)
 
 static const struct graph_env *keep_env(struct graph *graph, const struct graph_env *env, size_t n)
 {
-    struct graph_env *copy = arena_zalloc(&graph->arena, n, sizeof(*copy));
+    struct graph_env *copy = arena_zalloc(&graph->arena, n + 1, sizeof(*copy));
     for (size_t i = 0; i < n; i++) {
         assert(i == 0 || strcmp(env[i - 1].name, env[i].name) < 0);
         copy[i].name = keep(graph, env[i].name);
@@ -300,7 +301,8 @@ static const struct graph_env *keep_env(struct graph *graph, const struct graph_
 
 op_id graph_exec(struct graph *graph, const struct op_exec *exec)
 {
-    check_ids(graph, &exec->input, 1);
+    op_id input = exec->input == OP_NONE ? graph_merge(graph, NULL, 0) : exec->input;
+    check_ids(graph, &input, 1);
     check_ids(graph, exec->after, exec->n_after);
     check_path(exec->cwd);
     for (size_t i = 0; i < exec->n_outputs; i++)
@@ -308,9 +310,10 @@ op_id graph_exec(struct graph *graph, const struct op_exec *exec)
     if (map_get_str(&graph->by_name, exec->name))
         return OP_NONE;
 
-    struct op op = {.kind = OP_EXEC, .inputs = keep_ids(graph, &exec->input, 1), .n_inputs = 1};
+    struct op op = {.kind = OP_EXEC, .inputs = keep_ids(graph, &input, 1), .n_inputs = 1};
     struct op_exec *copy = &op.u.exec;
     *copy = *exec;
+    copy->input = input;
     copy->name = keep(graph, exec->name);
     copy->description = keep(graph, exec->description);
     copy->shown = keep(graph, exec->shown);

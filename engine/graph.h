@@ -45,14 +45,14 @@ struct op_exec {
     const char *description; /* or NULL */
     const char *shown;       /* the command as people wrote it */
     const char *where; /* where it was defined, for messages: "kiln.json:4:5: step \"test\"" */
-    const char *const *argv;
+    const char *const *argv; /* NULL terminated in the graph */
     size_t n_argv;
     const struct graph_env *env; /* everything but the runner's base; sorted by name */
     size_t n_env;
     const char *cwd; /* "" = root */
     const char *const *outputs;
     size_t n_outputs;
-    op_id input;        /* the tree it runs in */
+    op_id input;        /* the tree it runs in; OP_NONE given: the empty tree */
     const op_id *after; /* execs that must have passed first, whether their outputs are in the input
                            or not */
     size_t n_after;

@@ -1,5 +1,6 @@
 /*
- * key.c - a step's content key: the digest of its REAPI Action, made of the command, the input tree, the platform and the salt.
+ * key.c - a step's content key: the digest of its REAPI Action, made of the command, the input
+ * tree, the platform and the salt.
  */
 #include "engine/private.h"
 
@@ -7,14 +8,16 @@
 #include <string.h>
 #include <sys/utsname.h>
 
-/* What a host step finds in its environment besides its own: enough for tools to work, nothing of the caller's session. */
+/* What a host step finds in its environment besides its own: enough for tools to work, nothing of
+ * the caller's session. */
 static size_t base_environment(struct graph_env out[8])
 {
     const char *home = getenv("HOME");
     size_t n = 0;
     out[n++] = (struct graph_env){"HOME", home && *home ? home : "/"};
     out[n++] = (struct graph_env){"LANG", "C.UTF-8"};
-    out[n++] = (struct graph_env){"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
+    out[n++] =
+        (struct graph_env){"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
     out[n++] = (struct graph_env){"TERM", "dumb"};
     out[n++] = (struct graph_env){"TZ", "UTC"};
     return n;
@@ -65,11 +68,13 @@ int key_of(struct engine *e, struct instance *in, struct err *err)
 
     struct utsname machine;
     uname(&machine);
-    /* A host step runs in the working tree itself and may well keep its path in what it makes, so the path is part of the key. */
-    struct action_pair platform[] = {{"ISA", machine.machine},
-                                     {"OSFamily", machine.sysname},
-                                     {"kiln-root", e->opt.root},
-                                     {"kiln-runner", e->opt.runner ? e->opt.runner->ops->name : exec->runner}};
+    /* A host step runs in the working tree itself and may well keep its path in what it makes, so
+     * the path is part of the key. */
+    struct action_pair platform[] = {
+        {"ISA", machine.machine},
+        {"OSFamily", machine.sysname},
+        {"kiln-root", e->opt.root},
+        {"kiln-runner", e->opt.runner ? e->opt.runner->ops->name : exec->runner}};
     struct action_pair *env = mem_alloc((exec->n_env + 8) * sizeof *env);
     struct action_command command = {.argv = exec->argv,
                                      .n_argv = exec->n_argv,
@@ -86,7 +91,8 @@ int key_of(struct engine *e, struct instance *in, struct err *err)
 
     struct buf action = BUF_INIT;
     struct digest command_digest = digest_of(in->command.data, in->command.len);
-    action_encode(&command_digest, &in->input_root, ENGINE_SALT, platform, sizeof platform / sizeof *platform, &action);
+    action_encode(&command_digest, &in->input_root, ENGINE_SALT, platform,
+                  sizeof platform / sizeof *platform, &action);
     in->key = digest_of(action.data, action.len);
     in->has_key = true;
     buf_release(&action);

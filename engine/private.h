@@ -1,11 +1,11 @@
 /*
  * private.h - the engine's own structures, shared by engine/ alone.
  *
- * node      one an exec op of the graph: what it depends on, which views it reads, its last result (its value)
- * local     one a local op: a view of the working tree and its digest as of the last round
- * run       one round of work: a set of instances, finished when none is pending
- * instance  one step in one run, in exactly one state
- * flight    one execution of a command, found by content key; instances with an equal key share it
+ * node      one an exec op of the graph: what it depends on, which views it reads, its last result
+ * (its value) local     one a local op: a view of the working tree and its digest as of the last
+ * round run       one round of work: a set of instances, finished when none is pending instance one
+ * step in one run, in exactly one state flight    one execution of a command, found by content key;
+ * instances with an equal key share it
  *
  *     WAITING -> READY -> QUEUED -> RUNNING -> DONE
  *                  |-> SHARING (an equal key is in flight) -> DONE or back to READY
@@ -25,16 +25,20 @@
 #include "engine/engine.h"
 #include "watch/watch.h"
 
-#define ENGINE_SALT        "kiln/1" /* the generation of everything that shapes a result; raised when its meaning changes */
+#define ENGINE_SALT                                                                                \
+    "kiln/1" /* the generation of everything that shapes a result; raised when its meaning changes \
+              */
 #define ENGINE_GRACE_MS    5000
 #define ENGINE_SPOOL_LIMIT ((uint64_t)1 << 30)
-#define ENGINE_MAX_UPSETS  3 /* how often a step may be disturbed in a row before kiln stops trying again */
+#define ENGINE_MAX_UPSETS \
+    3 /* how often a step may be disturbed in a row before kiln stops trying again */
 
 struct run;
 struct flight;
 struct instance;
 
-/* The outcome of an exec: what the cache or an execution gave. Lives in its own arena, replaced as a whole. */
+/* The outcome of an exec: what the cache or an execution gave. Lives in its own arena, replaced as
+ * a whole. */
 struct value {
     struct arena arena;
     bool known;
@@ -64,11 +68,13 @@ struct node {
     uint32_t out_view; /* or WORKTREE_NONE */
     struct value value;
     struct instance *current; /* the latest */
-    struct flight *flight;    /* the execution of this step that is still alive; one at a time, it writes in the tree */
+    struct flight *flight;    /* the execution of this step that is still alive; one at a time, it
+                                 writes in the tree */
     bool outputs_current;     /* in place, as far as the last round saw */
-    uint32_t upsets;          /* times in a row that a result was tainted or an execution cancelled by an edit */
-    bool recheck;             /* its last result was disturbed: look again in the next round */
-    bool restoring;           /* a worker is putting its outputs into place */
+    uint32_t
+        upsets; /* times in a row that a result was tainted or an execution cancelled by an edit */
+    bool recheck;   /* its last result was disturbed: look again in the next round */
+    bool restoring; /* a worker is putting its outputs into place */
 };
 
 enum instance_state { WAITING, READY, RESTORING, QUEUED, SHARING, RUNNING, DONE };
@@ -85,7 +91,7 @@ struct instance {
     struct flight *flight;
     uint32_t attempt;
     enum step_status status;
-    uint64_t start_ns; /* monotonic */
+    uint64_t start_ns;    /* monotonic */
     enum plan_state plan; /* planning */
 };
 
@@ -137,43 +143,43 @@ struct engine {
     struct trees *trees;
     struct worktree *worktree;
     struct watch *watch;
-    struct map local_of;   /* op_id -> index + 1 into locals */
+    struct map local_of; /* op_id -> index + 1 into locals */
     VEC(struct local) locals;
     VEC(struct node) nodes; /* the graph's execs, same order */
     uint32_t *node_of;      /* op -> node, for execs */
     struct {
         struct digest inputs, value;
         bool known;
-    } *derived; /* an op; memo of file operations */
-    VEC(uint32_t) view_local;  /* view -> index + 1 into locals */
-    VEC(uint32_t) view_node;   /* output view -> index + 1 into nodes */
-    uint32_t source_view; /* what the pipeline itself is made from */
+    } * derived;              /* an op; memo of file operations */
+    VEC(uint32_t) view_local; /* view -> index + 1 into locals */
+    VEC(uint32_t) view_node;  /* output view -> index + 1 into nodes */
+    uint32_t source_view;     /* what the pipeline itself is made from */
     size_t n_sources;
     struct digest source_digest;
     bool source_known;
 
-    VEC(struct run *) runs; /* alive */
-    struct map flights;     /* key -> flight */
+    VEC(struct run *) runs;       /* alive */
+    struct map flights;           /* key -> flight */
     VEC(struct instance *) ready; /* to be checked */
     VEC(struct instance *) queue; /* to be started, in order */
-    size_t n_running; /* flights that hold a job slot */
+    size_t n_running;             /* flights that hold a job slot */
     bool stop_starting, started, finished, closing, paused, pumping;
     int exit_code;
 
     enum round_state round;
     bool round_wanted, all_wanted, stale_wanted;
-    bool *affected;     /* nodes, while a round is under way */
-    bool *forced;       /* nodes to run whatever the cache says, in the next run */
-    ids stale;          /* views whose digests must be taken anew */
-    size_t n_batches;   /* out with workers */
-    uint32_t passes;    /* of this round over files that change while they are read */
-    uv_timer_t settle;  /* watching */
+    bool *affected;    /* nodes, while a round is under way */
+    bool *forced;      /* nodes to run whatever the cache says, in the next run */
+    ids stale;         /* views whose digests must be taken anew */
+    size_t n_batches;  /* out with workers */
+    uint32_t passes;   /* of this round over files that change while they are read */
+    uv_timer_t settle; /* watching */
     bool settle_open;
-    uint64_t n_settling;      /* events since things were last quiet */
-    uint64_t settling_since;  /* monotonic ns */
+    uint64_t n_settling;     /* events since things were last quiet */
+    uint64_t settling_since; /* monotonic ns */
     bool was_idle;
     struct watch_clock clock;
-    size_t n_jobs; /* worker requests and barriers alive */
+    size_t n_jobs;               /* worker requests and barriers alive */
     struct reloading *reloading; /* the graph to come, while what runs is being ended */
     void (*closed)(void *);
     void *closed_ctx;
@@ -188,16 +194,16 @@ void emit_run_started(struct engine *e, struct run *run);
 void emit_run_finished(struct engine *e, struct run *run);
 void emit_queued(struct engine *e, struct instance *in);
 void emit_started(struct engine *e, struct instance *in, int64_t pid);
-void emit_finished(struct engine *e, struct instance *in, const struct runner_exit *exit, bool tainted, uint64_t duration_ms,
-                   const char *error);
+void emit_finished(struct engine *e, struct instance *in, const struct runner_exit *exit,
+                   bool tainted, uint64_t duration_ms, const char *error);
 
 /* value.c: what ops are worth now */
 int session_open(struct engine *e, struct err *err) MUST_CHECK;
 void session_close(struct engine *e);
 /* The tree an op stands for. False when a local is broken (err) or an exec has no value yet. */
 bool value_of(struct engine *e, op_id op, struct digest *out, struct err *err);
-/* Takes a decoded result over as the node's value. whole: false is returned when the content of a directory output can't be had (evicted); else it stays
- * known by its digest alone. */
+/* Takes a decoded result over as the node's value. whole: false is returned when the content of a
+ * directory output can't be had (evicted); else it stays known by its digest alone. */
 bool value_set(struct engine *e, struct node *node, struct value *value, bool whole);
 void value_release(struct value *value);
 /* Asks the worktree for the local's digest; true when it changed. */
@@ -218,7 +224,8 @@ void reasons_of(struct engine *e, const struct instance *in, struct reasons *out
 void reasons_release(struct reasons *reasons);
 
 /* round.c */
-/* Begins a round if one is wanted and none is under way; else says, once, that nothing is left to do. */
+/* Begins a round if one is wanted and none is under way; else says, once, that nothing is left to
+ * do. */
 void round_next(struct engine *e);
 /* Names a step to be run again, changed or not. */
 void round_retry(struct engine *e, const char *step);
@@ -229,15 +236,19 @@ int watching_open(struct engine *e, struct err *err) MUST_CHECK;
 /* schedule.c */
 struct run *run_new(struct engine *e, const char *trigger, const bool *affected);
 void instance_check(struct engine *e, struct instance *in);
-void instance_finish(struct engine *e, struct instance *in, enum step_status status, const struct runner_exit *exit, bool tainted,
-                     uint64_t duration_ms, const char *error);
-/* Puts the instance (in state READY) on the list of those to be checked; nothing happens before schedule_pump(). */
+void instance_finish(struct engine *e, struct instance *in, enum step_status status,
+                     const struct runner_exit *exit, bool tainted, uint64_t duration_ms,
+                     const char *error);
+/* Puts the instance (in state READY) on the list of those to be checked; nothing happens before
+ * schedule_pump(). */
 void schedule_ready(struct engine *e, struct instance *in);
 /* Takes the instance off that list. */
 void forget_ready(struct engine *e, const struct instance *in);
-/* Checks what is ready, starts what may start, and says when nothing is left. Call it after anything that changes states. */
+/* Checks what is ready, starts what may start, and says when nothing is left. Call it after
+ * anything that changes states. */
 void schedule_pump(struct engine *e);
-/* Ends the instance as cancelled: at once, or when its command is gone. why: static, NULL for a person's order. */
+/* Ends the instance as cancelled: at once, or when its command is gone. why: static, NULL for a
+ * person's order. */
 void schedule_cancel(struct engine *e, struct instance *in, const char *why);
 bool schedule_busy(const struct engine *e);
 

@@ -1,5 +1,6 @@
 /*
- * reasons.c - why a step runs: its last recorded result against what it is now, by file, variable, command and upstream output.
+ * reasons.c - why a step runs: its last recorded result against what it is now, by file, variable,
+ * command and upstream output.
  */
 #include "engine/private.h"
 
@@ -25,7 +26,8 @@ static const char *keep(struct reasons *out, const char *text)
     return text ? arena_strdup(&out->arena, text) : NULL;
 }
 
-/* What to show of a file's state: its digest, a link's target, a directory as such; the executable bit where it is set. */
+/* What to show of a file's state: its digest, a link's target, a directory as such; the executable
+ * bit where it is set. */
 static const char *shown(struct reasons *out, const struct tree_entry *entry)
 {
     if (!entry)
@@ -41,8 +43,7 @@ static const char *shown(struct reasons *out, const struct tree_entry *entry)
 
 static const char *owner_of(const struct differ *d, const char *path)
 {
-    vec_each(uint32_t, dep, (ids *)&d->node->deps)
-    {
+    vec_each (uint32_t, dep, (ids *)&d->node->deps) {
         const struct op_exec *exec = d->e->nodes.v[*dep].exec;
         for (size_t i = 0; i < exec->n_outputs; i++) {
             if (path_is_below(path, exec->outputs[i]))
@@ -52,7 +53,8 @@ static const char *owner_of(const struct differ *d, const char *path)
     return NULL;
 }
 
-static bool on_change(void *ctx, const char *path, const struct tree_entry *old, const struct tree_entry *now)
+static bool on_change(void *ctx, const char *path, const struct tree_entry *old,
+                      const struct tree_entry *now)
 {
     struct differ *d = ctx;
     if (d->out->list.n >= d->max) {
@@ -93,7 +95,10 @@ static bool same_list(const char *const *a, size_t n_a, const char *const *b, si
 static const char *command_text(struct reasons *out, const struct action_command *command)
 {
     struct buf text = BUF_INIT;
-    size_t skip = command->n_argv == 3 && !strcmp(command->argv[0], "/bin/sh") && !strcmp(command->argv[1], "-ec") ? 2 : 0;
+    size_t skip = command->n_argv == 3 && !strcmp(command->argv[0], "/bin/sh") &&
+                          !strcmp(command->argv[1], "-ec")
+                      ? 2
+                      : 0;
     join(&text, command->argv + skip, command->n_argv - skip);
     const char *kept = keep(out, buf_str(&text));
     buf_release(&text);
@@ -110,8 +115,9 @@ static const char *list_text(struct reasons *out, const char *const *list, size_
 }
 
 /* Merges two sorted lists of pairs and reports each that differs. */
-static void diff_pairs(struct reasons *out, size_t max, enum reason_kind kind, const struct action_pair *old, size_t n_old,
-                       const struct action_pair *now, size_t n_now)
+static void diff_pairs(struct reasons *out, size_t max, enum reason_kind kind,
+                       const struct action_pair *old, size_t n_old, const struct action_pair *now,
+                       size_t n_now)
 {
     for (size_t i = 0, k = 0; i < n_old || k < n_now;) {
         int order = i == n_old ? 1 : k == n_now ? -1 : strcmp(old[i].name, now[k].name);
@@ -127,7 +133,8 @@ static void diff_pairs(struct reasons *out, size_t max, enum reason_kind kind, c
     }
 }
 
-static void diff_commands(struct reasons *out, size_t max, const struct history_record *last, const struct instance *in)
+static void diff_commands(struct reasons *out, size_t max, const struct history_record *last,
+                          const struct instance *in)
 {
     struct arena arena = ARENA_INIT;
     struct action_command old, now;
@@ -138,18 +145,24 @@ static void diff_commands(struct reasons *out, size_t max, const struct history_
     }
     if (!same_list(old.argv, old.n_argv, now.argv, now.n_argv))
         add(out, max,
-            (struct reason){.kind = REASON_COMMAND, .old = command_text(out, &old), .now = command_text(out, &now)});
+            (struct reason){.kind = REASON_COMMAND,
+                            .old = command_text(out, &old),
+                            .now = command_text(out, &now)});
     diff_pairs(out, max, REASON_ENV, old.env, old.n_env, now.env, now.n_env);
     if (strcmp(old.cwd, now.cwd))
         add(out, max,
-            (struct reason){.kind = REASON_SETTINGS, .subject = "cwd", .old = keep(out, old.cwd), .now = keep(out, now.cwd)});
+            (struct reason){.kind = REASON_SETTINGS,
+                            .subject = "cwd",
+                            .old = keep(out, old.cwd),
+                            .now = keep(out, now.cwd)});
     if (!same_list(old.outputs, old.n_outputs, now.outputs, now.n_outputs))
         add(out, max,
             (struct reason){.kind = REASON_SETTINGS,
                             .subject = "outputs",
                             .old = list_text(out, old.outputs, old.n_outputs),
                             .now = list_text(out, now.outputs, now.n_outputs)});
-    diff_pairs(out, max, REASON_SETTINGS, old.platform, old.n_platform, now.platform, now.n_platform);
+    diff_pairs(out, max, REASON_SETTINGS, old.platform, old.n_platform, now.platform,
+               now.n_platform);
     arena_release(&arena);
 }
 
@@ -157,7 +170,8 @@ void reasons_of(struct engine *e, const struct instance *in, struct reasons *out
 {
     const struct node *node = &e->nodes.v[in->node];
     size_t max = e->opt.max_reasons ? e->opt.max_reasons : 20;
-    const struct history_record *last = e->opt.history ? history_last(e->opt.history, node->exec->name) : NULL;
+    const struct history_record *last =
+        e->opt.history ? history_last(e->opt.history, node->exec->name) : NULL;
     if (in->forced)
         add(out, max, (struct reason){.kind = REASON_FORCED});
     if (!last) {
@@ -168,12 +182,16 @@ void reasons_of(struct engine *e, const struct instance *in, struct reasons *out
         diff_commands(out, max, last, in);
         if (strcmp(last->salt, ENGINE_SALT))
             add(out, max,
-                (struct reason){.kind = REASON_SETTINGS, .subject = "kiln", .old = keep(out, last->salt), .now = ENGINE_SALT});
+                (struct reason){.kind = REASON_SETTINGS,
+                                .subject = "kiln",
+                                .old = keep(out, last->salt),
+                                .now = ENGINE_SALT});
         if (!digest_eq(&last->input_root, &in->input_root)) {
             struct differ differ = {e, node, out, max};
             size_t before = out->all;
             if (history_load_tree(e->opt.history, &last->input_root, e->trees)) {
-                int rc = trees_compare(e->trees, &last->input_root, &in->input_root, on_change, &differ, NULL);
+                int rc = trees_compare(e->trees, &last->input_root, &in->input_root, on_change,
+                                       &differ, NULL);
                 (void)rc; /* what was found before an error still holds */
             }
             if (out->all == before) { /* the old tree is no longer known file by file */
@@ -181,7 +199,10 @@ void reasons_of(struct engine *e, const struct instance *in, struct reasons *out
                 digest_hex(&last->input_root, old);
                 digest_hex(&in->input_root, now);
                 add(out, max,
-                    (struct reason){.kind = REASON_FILE, .subject = ".", .old = keep(out, old), .now = keep(out, now)});
+                    (struct reason){.kind = REASON_FILE,
+                                    .subject = ".",
+                                    .old = keep(out, old),
+                                    .now = keep(out, now)});
             }
         }
     }

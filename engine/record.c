@@ -176,7 +176,7 @@ int record_new(struct records *records, struct record **out, struct err *err)
 {
     *out = NULL;
     run_ids ids = VEC_INIT;
-    char *dir;
+    char *dir = NULL;
     int code = record_ids(records->runs, &ids, err);
     if (code == 0)
         code = make_run(records->runs, ids.n ? vec_last(&ids) + 1 : 1, &dir, err);

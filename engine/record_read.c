@@ -68,6 +68,15 @@ static bool find_started(int fd, struct buf *buf, struct arena *arena, struct ev
     }
 }
 
+/* Where the line begins whose newline is the last of these bytes. */
+static size_t line_start(const char *data, size_t end)
+{
+    size_t at = end - 1;
+    while (at && data[at - 1] != '\n')
+        at--;
+    return at;
+}
+
 /* Looks for the run's end, which stands among the last lines. */
 static bool find_finished(int fd, struct buf *buf, struct arena *arena, struct event *event)
 {
@@ -81,8 +90,7 @@ static bool find_finished(int fd, struct buf *buf, struct arena *arena, struct e
     while (end && data[end - 1] != '\n')
         end--;
     while (end) {
-        const char *before = end > 1 ? memrchr(data, '\n', end - 1) : NULL;
-        size_t at = before ? (size_t)(before - data) + 1 : 0;
+        size_t at = line_start(data, end);
         if (line_is(data + at, end - 1 - at, EVENT_RUN_FINISHED) &&
             event_parse(data + at, end - 1 - at, arena, event, NULL) == 0)
             return true;

@@ -1,7 +1,8 @@
 /*
  * round.c - a round: barrier, digests brought up to date, the steps concerned found, a run begun.
  *
- * A round touches only what was marked: views that the worktree calls dirty, and those it could not finish last time.
+ * A round touches only what was marked: views that the worktree calls dirty, and those it could not
+ * finish last time.
  */
 #include "engine/private.h"
 
@@ -40,8 +41,7 @@ static void hashing_done(uv_work_t *work, int status)
 
 static void want_stale(struct engine *e, uint32_t view)
 {
-    vec_each(uint32_t, have, &e->stale)
-    {
+    vec_each (uint32_t, have, &e->stale) {
         if (*have == view)
             return;
     }
@@ -59,16 +59,17 @@ static bool outputs_lost(struct engine *e, const struct node *node)
     struct digest now;
     if (node_busy(node) || !node->value.known)
         return false;
-    return worktree_digest(e->worktree, node->out_view, &now, NULL, NULL) == WORKTREE_READY && !digest_eq(&now, &node->value.tree);
+    return worktree_digest(e->worktree, node->out_view, &now, NULL, NULL) == WORKTREE_READY &&
+           !digest_eq(&now, &node->value.tree);
 }
 
-/* Takes the new digests; views that still can't be told stay stale. True when the pipeline's own source changed. */
+/* Takes the new digests; views that still can't be told stay stale. True when the pipeline's own
+ * source changed. */
 static bool refresh(struct engine *e)
 {
     ids left = VEC_INIT;
     bool source_changed = false;
-    vec_each(uint32_t, view, &e->stale)
-    {
+    vec_each (uint32_t, view, &e->stale) {
         if (e->source_view == *view && e->n_sources) {
             struct digest now = {0};
             enum worktree_answer answer = worktree_digest(e->worktree, *view, &now, NULL, NULL);
@@ -83,7 +84,8 @@ static bool refresh(struct engine *e)
         if (local) {
             struct local *l = &e->locals.v[local - 1];
             if (local_refresh(e, l)) {
-                vec_each(uint32_t, node, &l->consumers) e->affected[*node] |= e->nodes.v[*node].selected;
+                vec_each (uint32_t, node, &l->consumers)
+                    e->affected[*node] |= e->nodes.v[*node].selected;
             }
             if (l->answer == WORKTREE_PENDING)
                 vec_push(&left, *view);
@@ -101,7 +103,8 @@ static void close_over_dependents(struct engine *e)
 {
     for (size_t i = 0; i < e->nodes.n; i++) { /* nodes are in topological order */
         struct node *node = &e->nodes.v[i];
-        vec_each(uint32_t, dep, &node->deps) e->affected[i] |= e->affected[*dep] && node->selected;
+        vec_each (uint32_t, dep, &node->deps)
+            e->affected[i] |= e->affected[*dep] && node->selected;
     }
 }
 
@@ -137,9 +140,11 @@ static void finish_round(struct engine *e)
     for (size_t i = 0; i < e->nodes.n; i++) {
         struct node *node = &e->nodes.v[i];
         const struct instance *last = node->current;
-        bool stale = last && last->state == DONE && last->status != STEP_PASSED && last->status != STEP_CACHED;
-        e->affected[i] = node->selected && (e->affected[i] || e->all_wanted || e->forced[i] || (node->recheck && !node->flight) ||
-                                            (e->stale_wanted && stale));
+        bool stale = last && last->state == DONE && last->status != STEP_PASSED &&
+                     last->status != STEP_CACHED;
+        e->affected[i] =
+            node->selected && (e->affected[i] || e->all_wanted || e->forced[i] ||
+                               (node->recheck && !node->flight) || (e->stale_wanted && stale));
     }
     close_over_dependents(e);
     bool any = false;
@@ -170,10 +175,10 @@ static void hash_on(struct engine *e)
     }
     if (e->n_batches)
         return;
-    /* What was marked while it was read is read again; a tree that never rests is taken up in the next round. */
+    /* What was marked while it was read is read again; a tree that never rests is taken up in the
+     * next round. */
     bool pending = false;
-    vec_each(uint32_t, view, &e->stale)
-    {
+    vec_each (uint32_t, view, &e->stale) {
         struct digest digest;
         pending |= worktree_digest(e->worktree, *view, &digest, NULL, NULL) == WORKTREE_PENDING;
     }
@@ -208,7 +213,8 @@ static void after_barrier(void *ctx, struct watch_clock clock)
         }
         for (size_t i = 0; i < e->locals.n; i++) {
             bool wanted = false;
-            vec_each(uint32_t, node, &e->locals.v[i].consumers) wanted |= e->nodes.v[*node].selected;
+            vec_each (uint32_t, node, &e->locals.v[i].consumers)
+                wanted |= e->nodes.v[*node].selected;
             if (wanted)
                 vec_push(&e->stale, e->locals.v[i].view);
         }

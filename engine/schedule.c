@@ -1,7 +1,8 @@
 /*
  * schedule.c - which step may go next: runs, instances and their states (see private.h).
  *
- * Ready means ready to be checked: only the check decides between a hit, a share of somebody else's flight and a flight of its own.
+ * Ready means ready to be checked: only the check decides between a hit, a share of somebody else's
+ * flight and a flight of its own.
  */
 #include "engine/private.h"
 
@@ -69,8 +70,7 @@ static void run_finish(struct engine *e, struct run *run)
     if (run->counts[STEP_FAILED] && e->exit_code < 1)
         e->exit_code = 1;
     record_free(run->record);
-    vec_each(struct instance *, in, &run->instances)
-    {
+    vec_each (struct instance *, in, &run->instances) {
         (*in)->run = NULL;
         if (e->nodes.v[(*in)->node].current != *in)
             instance_free(*in);
@@ -80,7 +80,8 @@ static void run_finish(struct engine *e, struct run *run)
     free(run);
     if (e->opt.history) {
         struct err err = ERR_INIT;
-        if (e->opt.mode != ENGINE_PLAN && history_flush(e->opt.history, &err) < 0 && !e->state_warned) {
+        if (e->opt.mode != ENGINE_PLAN && history_flush(e->opt.history, &err) < 0 &&
+            !e->state_warned) {
             e->state_warned = true;
             engine_notice(e, "warning", err_text(&err));
         }
@@ -88,8 +89,9 @@ static void run_finish(struct engine *e, struct run *run)
     }
 }
 
-void instance_finish(struct engine *e, struct instance *in, enum step_status status, const struct runner_exit *exit, bool tainted,
-                     uint64_t duration_ms, const char *error)
+void instance_finish(struct engine *e, struct instance *in, enum step_status status,
+                     const struct runner_exit *exit, bool tainted, uint64_t duration_ms,
+                     const char *error)
 {
     struct node *node = &e->nodes.v[in->node];
     forget(e, in);
@@ -102,8 +104,7 @@ void instance_finish(struct engine *e, struct instance *in, enum step_status sta
     if (status == STEP_FAILED && !e->opt.keep_going && e->opt.mode == ENGINE_RUN)
         e->stop_starting = true;
     if (node->current == in) {
-        vec_each(uint32_t, m, &node->dependents)
-        {
+        vec_each (uint32_t, m, &node->dependents) {
             struct instance *dependent = e->nodes.v[*m].current;
             if (dependent && dependent->state == WAITING && --dependent->blocked == 0)
                 schedule_ready(e, dependent);
@@ -119,7 +120,8 @@ struct run *run_new(struct engine *e, const char *trigger, const bool *affected)
     struct err err = ERR_INIT;
     run->trigger = trigger;
     run->start_ns = clock_monotonic_ns();
-    if (e->opt.records && e->opt.mode != ENGINE_PLAN && record_new(e->opt.records, &run->record, &err) < 0 && !e->state_warned) {
+    if (e->opt.records && e->opt.mode != ENGINE_PLAN &&
+        record_new(e->opt.records, &run->record, &err) < 0 && !e->state_warned) {
         e->state_warned = true;
         engine_notice(e, "warning", err_text(&err));
     }
@@ -127,7 +129,8 @@ struct run *run_new(struct engine *e, const char *trigger, const bool *affected)
     run->id = mem_strdup(run->record ? record_id(run->record) : "0");
     vec_push(&e->runs, run);
 
-    /* An older instance that has not begun has nothing to say any more; one that runs goes on until its successor knows its key. */
+    /* An older instance that has not begun has nothing to say any more; one that runs goes on until
+     * its successor knows its key. */
     VEC(struct instance *) superseded = VEC_INIT;
     for (size_t i = 0; i < e->nodes.n; i++) {
         struct node *node = &e->nodes.v[i];
@@ -145,19 +148,19 @@ struct run *run_new(struct engine *e, const char *trigger, const bool *affected)
         vec_push(&run->instances, in);
         if (old && !old->run)
             instance_free(old);
-        else if (old && (old->state == WAITING || old->state == READY || old->state == QUEUED || old->state == SHARING))
+        else if (old && (old->state == WAITING || old->state == READY || old->state == QUEUED ||
+                         old->state == SHARING))
             vec_push(&superseded, old);
     }
     run->pending = run->instances.n;
     if (e->opt.mode != ENGINE_PLAN)
         emit_run_started(e, run);
-    vec_each(struct instance *, old, &superseded)
-        instance_finish(e, *old, STEP_CANCELLED, NULL, false, 0, "its inputs changed before it began");
+    vec_each (struct instance *, old, &superseded)
+        instance_finish(e, *old, STEP_CANCELLED, NULL, false, 0,
+                        "its inputs changed before it began");
     vec_release(&superseded);
-    vec_each(struct instance *, in, &run->instances)
-    {
-        vec_each(uint32_t, dep, &e->nodes.v[(*in)->node].deps)
-        {
+    vec_each (struct instance *, in, &run->instances) {
+        vec_each (uint32_t, dep, &e->nodes.v[(*in)->node].deps) {
             const struct instance *upstream = e->nodes.v[*dep].current;
             (*in)->blocked += upstream && upstream->state != DONE;
         }
@@ -172,8 +175,7 @@ struct run *run_new(struct engine *e, const char *trigger, const bool *affected)
 /* An upstream step that did not pass, or NULL. */
 static const struct instance *upstream_trouble(const struct engine *e, const struct node *node)
 {
-    vec_each(uint32_t, dep, (ids *)&node->deps)
-    {
+    vec_each (uint32_t, dep, (ids *)&node->deps) {
         const struct instance *upstream = e->nodes.v[*dep].current;
         if (upstream && upstream->status != STEP_PASSED && upstream->status != STEP_CACHED)
             return upstream;
@@ -186,8 +188,10 @@ static bool look_up(struct engine *e, struct node *node, const struct instance *
     struct buf blob = BUF_INIT;
     enum cache_answer answer = CACHE_MISS;
     struct value value = {0};
-    bool hit = cache_get_action(e->opt.cache, &in->key, &blob, &answer, NULL) == 0 && answer == CACHE_HIT &&
-               action_result_decode(blob.data, blob.len, &value.arena, &value.result, NULL) == 0 && value.result.exit_code == 0;
+    bool hit = cache_get_action(e->opt.cache, &in->key, &blob, &answer, NULL) == 0 &&
+               answer == CACHE_HIT &&
+               action_result_decode(blob.data, blob.len, &value.arena, &value.result, NULL) == 0 &&
+               value.result.exit_code == 0;
     buf_release(&blob);
     if (hit) {
         value.key = in->key;
@@ -212,16 +216,18 @@ static void note_hit(struct engine *e, const struct node *node, const struct ins
     const struct action_result *result = &node->value.result;
     if (!e->opt.history || e->opt.mode == ENGINE_PLAN)
         return;
-    struct history_record record = {.step = node->exec->name,
-                                    .status = HISTORY_PASSED,
-                                    .key = in->key,
-                                    .input_root = in->input_root,
-                                    .command = in->command.data,
-                                    .n_command = in->command.len,
-                                    .salt = ENGINE_SALT,
-                                    .duration_ms = result->end_ns > result->start_ns ? (result->end_ns - result->start_ns) / 1000000 : 0,
-                                    .time_ns = clock_realtime_ns(),
-                                    .run = in->run->id};
+    struct history_record record = {
+        .step = node->exec->name,
+        .status = HISTORY_PASSED,
+        .key = in->key,
+        .input_root = in->input_root,
+        .command = in->command.data,
+        .n_command = in->command.len,
+        .salt = ENGINE_SALT,
+        .duration_ms =
+            result->end_ns > result->start_ns ? (result->end_ns - result->start_ns) / 1000000 : 0,
+        .time_ns = clock_realtime_ns(),
+        .run = in->run->id};
     struct err err = ERR_INIT;
     if (history_note(e->opt.history, &record, e->trees, &err) < 0 && !e->state_warned) {
         e->state_warned = true;
@@ -233,7 +239,8 @@ static void note_hit(struct engine *e, const struct node *node, const struct ins
 static void plan_emit(struct engine *e, struct instance *in, const char *error)
 {
     const struct node *node = &e->nodes.v[in->node];
-    const struct history_record *last = e->opt.history ? history_last(e->opt.history, node->exec->name) : NULL;
+    const struct history_record *last =
+        e->opt.history ? history_last(e->opt.history, node->exec->name) : NULL;
     char hex[DIGEST_HEX + 1];
     struct reasons reasons = {0};
     digest_hex(&in->key, hex);
@@ -254,13 +261,13 @@ static void plan_emit(struct engine *e, struct instance *in, const char *error)
     if (e->opt.plan)
         e->opt.plan(e->opt.ctx, &step);
     reasons_release(&reasons);
-    instance_finish(e, in, in->plan == PLAN_CACHED ? STEP_CACHED : STEP_PASSED, NULL, false, 0, error);
+    instance_finish(e, in, in->plan == PLAN_CACHED ? STEP_CACHED : STEP_PASSED, NULL, false, 0,
+                    error);
 }
 
 static bool plan_waits(const struct engine *e, const struct node *node)
 {
-    vec_each(uint32_t, dep, (ids *)&node->deps)
-    {
+    vec_each (uint32_t, dep, (ids *)&node->deps) {
         const struct instance *upstream = e->nodes.v[*dep].current;
         if (upstream && upstream->plan != PLAN_CACHED)
             return true;
@@ -268,18 +275,21 @@ static bool plan_waits(const struct engine *e, const struct node *node)
     return false;
 }
 
-/* True when the instance has to wait for another execution, which may be one that it has just told to end. */
+/* True when the instance has to wait for another execution, which may be one that it has just told
+ * to end. */
 static bool waits_for_flight(struct engine *e, struct node *node, struct instance *in)
 {
     if (node->restoring)
         return true; /* the end of the restoring makes it ready again */
     if (node->flight) {
-        if (digest_eq(&node->flight->key, &in->key) && !node->flight->cancelled && !in->forced && node->exec->cache) {
+        if (digest_eq(&node->flight->key, &in->key) && !node->flight->cancelled && !in->forced &&
+            node->exec->cache) {
             in->state = SHARING;
             in->flight = node->flight;
             vec_push(&node->flight->sharers, in);
         } else {
-            flight_cancel(node->flight, in->forced ? "it is started anew" : "its inputs changed while it ran");
+            flight_cancel(node->flight,
+                          in->forced ? "it is started anew" : "its inputs changed while it ran");
         }
         return true;
     }
@@ -328,7 +338,8 @@ void instance_check(struct engine *e, struct instance *in)
     if (waits_for_flight(e, node, in))
         return;
 
-    bool look = !in->forced && !e->opt.force && !e->opt.no_cache && node->exec->cache && !in->evicted;
+    bool look =
+        !in->forced && !e->opt.force && !e->opt.no_cache && node->exec->cache && !in->evicted;
     if (look && look_up(e, node, in)) {
         in->plan = PLAN_CACHED;
         if (planning) {
@@ -369,17 +380,17 @@ static bool skip_the_rest(struct engine *e)
     for (size_t r = e->runs.n; r-- > 0;) {
         struct run *run = e->runs.v[r];
         VEC(struct instance *) rest = VEC_INIT;
-        vec_each(struct instance *, in, &run->instances)
-        {
+        vec_each (struct instance *, in, &run->instances) {
             if ((*in)->state == WAITING || (*in)->state == QUEUED || (*in)->state == READY)
                 vec_push(&rest, *in);
         }
-        vec_each(struct instance *, in, &rest)
-        {
+        vec_each (struct instance *, in, &rest) {
             const struct instance *trouble = upstream_trouble(e, &e->nodes.v[(*in)->node]);
-            char *text = trouble && trouble->state == DONE && trouble->status == STEP_FAILED
-                             ? mem_printf("it needs %s, which failed", name_of(e, trouble))
-                             : mem_strdup("not started, because another step failed (--keep-going starts it)");
+            char *text =
+                trouble && trouble->state == DONE && trouble->status == STEP_FAILED
+                    ? mem_printf("it needs %s, which failed", name_of(e, trouble))
+                    : mem_strdup(
+                          "not started, because another step failed (--keep-going starts it)");
             instance_finish(e, *in, STEP_SKIPPED, NULL, false, 0, text);
             free(text);
             any = true;
@@ -400,7 +411,8 @@ static bool start_one(struct engine *e)
             continue;
         memmove(&e->queue.v[i], &e->queue.v[i + 1], (e->queue.n - i - 1) * sizeof(*e->queue.v));
         e->queue.n--;
-        if (in)
+        /* An equal key may have taken off since this one was checked. */
+        if (in && !waits_for_flight(e, &e->nodes.v[in->node], in))
             flight_start(e, in);
         return true;
     }
@@ -434,7 +446,8 @@ void schedule_pump(struct engine *e)
         more = more || e->ready.n > 0;
     }
     e->pumping = false;
-    if (e->started && !e->finished && e->runs.n == 0 && e->round == ROUND_IDLE && e->opt.mode != ENGINE_WATCH) {
+    if (e->started && !e->finished && e->runs.n == 0 && e->round == ROUND_IDLE &&
+        e->opt.mode != ENGINE_WATCH) {
         e->finished = true;
         e->opt.done(e->opt.ctx);
     } else if (e->opt.mode == ENGINE_WATCH) {

@@ -1,5 +1,6 @@
 /*
- * value.c - what the ops of a graph are worth: locals from the worktree, execs from their results, file operations from both.
+ * value.c - what the ops of a graph are worth: locals from the worktree, execs from their results,
+ * file operations from both.
  */
 #include "engine/private.h"
 
@@ -9,8 +10,7 @@
 
 static void add_id(ids *list, uint32_t id)
 {
-    vec_each(uint32_t, have, list)
-    {
+    vec_each (uint32_t, have, list) {
         if (*have == id)
             return;
     }
@@ -28,7 +28,8 @@ static int local_add(struct engine *e, op_id op, struct err *err)
     const struct op *o = &e->graph->ops[op];
     struct local local = {.op = op, .answer = WORKTREE_PENDING};
     size_t bad = SIZE_MAX;
-    int rc = worktree_view(e->worktree, WORKTREE_INPUTS, o->u.local.patterns, o->u.local.n, &local.view, &bad, err);
+    int rc = worktree_view(e->worktree, WORKTREE_INPUTS, o->u.local.patterns, o->u.local.n,
+                           &local.view, &bad, err);
     if (rc < 0) {
         if (bad < o->u.local.n && o->u.local.where)
             rc = err_wrap(err, "%s", o->u.local.where[bad]);
@@ -75,7 +76,8 @@ static int collect(struct engine *e, uint32_t node, uint32_t *seen, struct err *
     vec_release(&stack);
     for (size_t i = 0; i < n->exec->n_after; i++)
         add_id(&n->deps, e->node_of[n->exec->after[i]]);
-    vec_each(uint32_t, dep, &n->deps) vec_push(&e->nodes.v[*dep].dependents, node);
+    vec_each (uint32_t, dep, &n->deps)
+        vec_push(&e->nodes.v[*dep].dependents, node);
     return rc;
 }
 
@@ -86,7 +88,8 @@ static int outputs_view(struct engine *e, uint32_t node, struct err *err)
     if (!n->exec->n_outputs)
         return 0;
     size_t bad = SIZE_MAX;
-    int rc = worktree_view(e->worktree, WORKTREE_OUTPUTS, n->exec->outputs, n->exec->n_outputs, &n->out_view, &bad, err);
+    int rc = worktree_view(e->worktree, WORKTREE_OUTPUTS, n->exec->outputs, n->exec->n_outputs,
+                           &n->out_view, &bad, err);
     if (rc < 0)
         return err_wrap(err, "%s: outputs", n->exec->where);
     while (e->view_node.n <= n->out_view)
@@ -151,16 +154,14 @@ int session_open(struct engine *e, struct err *err)
 
 void session_close(struct engine *e)
 {
-    vec_each(struct node, node, &e->nodes)
-    {
+    vec_each (struct node, node, &e->nodes) {
         value_release(&node->value);
         vec_release(&node->deps);
         vec_release(&node->dependents);
         vec_release(&node->locals);
     }
     vec_release(&e->nodes);
-    vec_each(struct local, local, &e->locals)
-    {
+    vec_each (struct local, local, &e->locals) {
         vec_release(&local->consumers);
         err_release(&local->err);
     }
@@ -174,7 +175,8 @@ void session_close(struct engine *e)
     e->derived = NULL;
     if (e->worktree) {
         struct err err = ERR_INIT;
-        if (e->opt.mode != ENGINE_PLAN && worktree_save(e->worktree, &err) < 0 && !e->cache_warned) {
+        if (e->opt.mode != ENGINE_PLAN && worktree_save(e->worktree, &err) < 0 &&
+            !e->cache_warned) {
             e->cache_warned = true;
             engine_notice(e, "warning", err_text(&err));
         }
@@ -209,7 +211,8 @@ void value_release(struct value *value)
     *value = (struct value){0};
 }
 
-/* The Directory messages of a directory output: in the store already (it stands in the tree), or from its Tree blob. */
+/* The Directory messages of a directory output: in the store already (it stands in the tree), or
+ * from its Tree blob. */
 static bool open_directory(struct engine *e, const struct action_output *output)
 {
     size_t n;
@@ -218,8 +221,10 @@ static bool open_directory(struct engine *e, const struct action_output *output)
     struct buf blob = BUF_INIT;
     enum cache_answer answer = CACHE_MISS;
     struct digest root;
-    bool ok = cache_get(e->opt.cache, &output->digest, (size_t)1 << 30, &blob, &answer, NULL) == 0 && answer == CACHE_HIT &&
-              trees_decode_tree(e->trees, blob.data, blob.len, &root, NULL) == 0 && digest_eq(&root, &output->root);
+    bool ok =
+        cache_get(e->opt.cache, &output->digest, (size_t)1 << 30, &blob, &answer, NULL) == 0 &&
+        answer == CACHE_HIT && trees_decode_tree(e->trees, blob.data, blob.len, &root, NULL) == 0 &&
+        digest_eq(&root, &output->root);
     buf_release(&blob);
     return ok;
 }
@@ -229,8 +234,11 @@ bool value_set(struct engine *e, struct node *node, struct value *value, bool wh
     struct digest tree = trees_put(e->trees, NULL, 0);
     for (size_t i = 0; i < value->result.n_outputs; i++) {
         const struct action_output *output = &value->result.outputs[i];
-        struct tree_entry entry = {.name = "", .target = output->target, .executable = output->executable};
-        entry.kind = output->kind == OUTPUT_FILE ? TREE_FILE : output->kind == OUTPUT_DIR ? TREE_DIR : TREE_SYMLINK;
+        struct tree_entry entry = {
+            .name = "", .target = output->target, .executable = output->executable};
+        entry.kind = output->kind == OUTPUT_FILE  ? TREE_FILE
+                     : output->kind == OUTPUT_DIR ? TREE_DIR
+                                                  : TREE_SYMLINK;
         if (output->kind == OUTPUT_FILE)
             entry.digest = output->digest;
         if (output->kind == OUTPUT_DIR) {
@@ -256,7 +264,8 @@ static struct digest digest_of_inputs(const struct digest *values, size_t n)
     return digest_of(values, n * sizeof *values);
 }
 
-static int apply(struct engine *e, const struct op *op, const struct digest *in, struct digest *out, struct err *err)
+static int apply(struct engine *e, const struct op *op, const struct digest *in, struct digest *out,
+                 struct err *err)
 {
     struct trees *trees = e->trees;
     bool found;
@@ -267,7 +276,9 @@ static int apply(struct engine *e, const struct op *op, const struct digest *in,
     case OP_COPY:
         if (trees_copy(trees, &in[0], op->u.copy.from, &in[1], op->u.copy.to, &found, out, err) < 0)
             return err_wrap(err, "copying \"%s\"", op->u.copy.from);
-        return found ? 0 : err_set(err, ERR_CONFIG, "nothing stands at \"%s\" to be copied", op->u.copy.from);
+        return found ? 0
+                     : err_set(err, ERR_CONFIG, "nothing stands at \"%s\" to be copied",
+                               op->u.copy.from);
     case OP_MAKE: {
         struct tree_entry entry = {.kind = (enum tree_kind)op->u.make.kind,
                                    .executable = op->u.make.executable,
@@ -295,7 +306,8 @@ bool value_of(struct engine *e, op_id id, struct digest *out, struct err *err)
     if (op->kind == OP_LOCAL) {
         struct local *local = &e->locals.v[local_index(e, id)];
         if (local->answer != WORKTREE_READY) {
-            err_set(err, ERR_CONFIG, "%s", local->err.text ? local->err.text : "inputs keep changing while they are read");
+            err_set(err, ERR_CONFIG, "%s",
+                    local->err.text ? local->err.text : "inputs keep changing while they are read");
             return false;
         }
         *out = local->digest;

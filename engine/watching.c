@@ -1,8 +1,9 @@
 /*
- * watching.c - from inotify's events to the wish for a round: marks at once, work when things are quiet.
+ * watching.c - from inotify's events to the wish for a round: marks at once, work when things are
+ * quiet.
  *
- * Settling counts idle time, not events: a single save is taken up after a few milliseconds, a big burst (a checkout) when it has been quiet for longer
- * and git no longer holds its index lock.
+ * Settling counts idle time, not events: a single save is taken up after a few milliseconds, a big
+ * burst (a checkout) when it has been quiet for longer and git no longer holds its index lock.
  */
 #include "engine/private.h"
 
@@ -10,10 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#define QUIET_MS      3
-#define QUIET_BIG_MS  40
-#define BIG_BURST     50
-#define LONGEST_MS    10000 /* never keep somebody waiting longer than this, however busy the tree is */
+#define QUIET_MS     3
+#define QUIET_BIG_MS 40
+#define BIG_BURST    50
+#define LONGEST_MS \
+    10000 /* never keep somebody waiting longer than this, however busy the tree is */
 
 static void settled(uv_timer_t *timer);
 
@@ -49,7 +51,8 @@ static void something_happened(struct engine *e)
 {
     if (e->n_settling++ == 0)
         e->settling_since = clock_monotonic_ns();
-    if ((clock_monotonic_ns() - e->settling_since) / 1000000 < LONGEST_MS || !uv_is_active((uv_handle_t *)&e->settle))
+    if ((clock_monotonic_ns() - e->settling_since) / 1000000 < LONGEST_MS ||
+        !uv_is_active((uv_handle_t *)&e->settle))
         settle_again(e);
 }
 
@@ -93,7 +96,8 @@ static void on_root_gone(void *ctx)
 
 int watching_open(struct engine *e, struct err *err)
 {
-    static const struct watch_callbacks callbacks = {on_entry, on_rescan, on_degraded, on_root_gone};
+    static const struct watch_callbacks callbacks = {on_entry, on_rescan, on_degraded,
+                                                     on_root_gone};
     struct watch_options options = {.root = e->opt.root, .cookie_dir = e->opt.cookie_dir};
     if (!e->settle_open) {
         uv_timer_init(e->loop, &e->settle);

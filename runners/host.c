@@ -13,16 +13,13 @@
 #include "base/text.h"
 #include "base/vec.h"
 #include "runners/spool.h"
-#include "runners/warden.h"
+#include "runners/wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -66,11 +63,6 @@ struct host_exec {
     char *program, *folder; /* for the message when it could not be started */
 };
 
-struct outgoing {
-    struct warden_request request;
-    int fds[WARDEN_FDS]; /* owned; -1 when there are none */
-};
-
 struct host {
     struct runner base;
     uv_loop_t *loop;
@@ -80,7 +72,7 @@ struct host {
     pid_t warden; /* 0 once it has ended */
     struct host_exec *execs;
     uint64_t last_id;
-    VEC(struct outgoing) queue; /* what the socket had no room for */
+    VEC(struct wire_message) queue; /* what the socket had no room for */
     bool closing;
     void (*closed)(void *ctx);
     void *closed_ctx;
@@ -102,60 +94,26 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-/* --- sending
- * ---------------------------------------------------------------------------------------------------
- */
-
-static void close_outgoing(struct outgoing *out)
-{
-    for (int i = 0; i < WARDEN_FDS; i++)
-        close_fd(&out->fds[i]);
-}
-
-/* Returns 0, or errno. */
-static int send_now(const struct host *host, struct outgoing *out)
-{
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof out->fds)];
-    } control;
-    struct iovec iov = {&out->request, sizeof out->request};
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-    if (out->fds[0] >= 0) {
-        memset(&control, 0, sizeof control);
-        message.msg_control = control.bytes;
-        message.msg_controllen = sizeof control.bytes;
-        struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-        head->cmsg_level = SOL_SOCKET;
-        head->cmsg_type = SCM_RIGHTS;
-        head->cmsg_len = CMSG_LEN(sizeof out->fds);
-        memcpy(CMSG_DATA(head), out->fds, sizeof out->fds);
-    }
-    ssize_t n;
-    do
-        n = sendmsg(host->sock, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    while (n < 0 && errno == EINTR);
-    return n < 0 ? errno : 0;
-}
+/* --- sending --- */
 
 /* Sends, or keeps it for later; takes the descriptors. Failing for good means that the warden is
  * gone, and on_socket learns that too. */
-static void post(struct host *host, struct outgoing out)
+static void post(struct host *host, struct wire_message out)
 {
-    int errnum = host->queue.n ? EAGAIN : send_now(host, &out);
+    int errnum = host->queue.n ? EAGAIN : wire_send(host->sock, &out);
     if (errnum == EAGAIN) {
         vec_push(&host->queue, out);
         uv_poll_start(&host->poll, UV_READABLE | UV_WRITABLE, on_socket);
         return;
     }
-    close_outgoing(&out);
+    wire_drop(&out);
 }
 
 static void flush(struct host *host)
 {
     size_t n = 0;
-    while (n < host->queue.n && send_now(host, &host->queue.v[n]) != EAGAIN)
-        close_outgoing(&host->queue.v[n++]);
+    while (n < host->queue.n && wire_send(host->sock, &host->queue.v[n]) != EAGAIN)
+        wire_drop(&host->queue.v[n++]);
     if (n == 0)
         return;
     host->queue.n -= n;
@@ -166,14 +124,12 @@ static void flush(struct host *host)
 
 static void post_kind(struct host_exec *exec, enum warden_request_kind kind)
 {
-    struct outgoing out = {{.kind = kind, .id = exec->id}, {-1, -1, -1}};
+    struct wire_message out = {{.kind = kind, .id = exec->id}, {-1, -1, -1}};
     if (host_of(exec)->warden)
         post(host_of(exec), out);
 }
 
-/* --- ending
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- ending --- */
 
 static void on_grace_over(uv_timer_t *timer);
 
@@ -299,8 +255,7 @@ static void finish(struct host_exec *exec)
     exec->callbacks.exited(exec->ctx, &exec->exit);
 }
 
-/* --- what the warden says
- * -------------------------------------------------------------------------------------- */
+/* --- what the warden says --- */
 
 static void on_started(struct host_exec *exec, const struct warden_report *report)
 {
@@ -384,8 +339,8 @@ static void on_warden_gone(struct host *host)
         return;
     host->warden = 0;
     uv_poll_stop(&host->poll);
-    vec_each (struct outgoing, out, &host->queue)
-        close_outgoing(out);
+    vec_each (struct wire_message, out, &host->queue)
+        wire_drop(out);
     vec_clear(&host->queue);
     /* At most a moment: its descriptors are closed on its way out. */
     while (waitpid(warden, NULL, 0) < 0 && errno == EINTR)
@@ -426,63 +381,7 @@ static void on_socket(uv_poll_t *poll, int status, int events)
     }
 }
 
-/* --- starting
- * --------------------------------------------------------------------------------------------------
- */
-
-static size_t string_sizes(const char *const *strings, uint32_t *count)
-{
-    size_t size = 0;
-    *count = 0;
-    for (; strings && strings[*count]; ++*count)
-        size += strlen(strings[*count]) + 1;
-    return size;
-}
-
-static char *put_string(char *at, const char *string)
-{
-    size_t n = strlen(string) + 1;
-    memcpy(at, string, n);
-    return at + n;
-}
-
-/* Room for any name that the lookup can make. */
-static size_t scratch_size(const struct runner_request *request)
-{
-    const char *path = WARDEN_DEFAULT_PATH;
-    for (const char *const *var = request->envp; var && *var; var++)
-        if (strncmp(*var, "PATH=", 5) == 0) {
-            path = *var + 5;
-            break;
-        }
-    return strlen(path) + strlen(request->argv[0]) + 2;
-}
-
-/* Returns a memfd with the payload of the request, or -1 with errno. */
-static int make_payload(const struct runner_request *request, const char *folder, uint64_t *size)
-{
-    struct warden_payload head;
-    size_t argv_size = string_sizes(request->argv, &head.argc);
-    size_t envp_size = string_sizes(request->envp, &head.envc);
-    head.strings = sizeof head + ((size_t)head.argc + head.envc + 3) * sizeof(char *);
-    head.scratch = head.strings + strlen(folder) + 1 + argv_size + envp_size;
-    *size = head.scratch + scratch_size(request);
-    char *payload = mem_zalloc(*size, 1);
-    memcpy(payload, &head, sizeof head);
-    char *at = put_string(payload + head.strings, folder);
-    for (uint32_t i = 0; i < head.argc; i++)
-        at = put_string(at, request->argv[i]);
-    for (uint32_t i = 0; i < head.envc; i++)
-        at = put_string(at, request->envp[i]);
-    int fd = memfd_create("kiln-request", MFD_CLOEXEC);
-    if (fd >= 0 && file_write_all(fd, payload, *size) != 0) {
-        int errnum = errno;
-        close_fd(&fd);
-        errno = errnum;
-    }
-    free(payload);
-    return fd;
-}
+/* --- starting --- */
 
 /* Makes the pipe of a stream; only our end does not block, the step's own must. */
 static int open_stream(struct host *host, struct stream *stream, int *write_end, struct err *err)
@@ -541,17 +440,17 @@ static int host_start(struct runner *runner, const struct runner_request *reques
                        "start kiln again",
                        request->argv[0]);
     struct host_exec *exec = make_exec(host, request, callbacks, ctx);
-    struct outgoing out = {{.kind = WARDEN_START, .id = exec->id}, {-1, -1, -1}};
+    struct wire_message out = {{.kind = WARDEN_START, .id = exec->id}, {-1, -1, -1}};
     int status = 0;
     for (int i = 0; i < 2 && status == 0; i++)
         status = open_stream(host, &exec->streams[i], &out.fds[i + 1], err);
     if (status == 0) {
-        out.fds[0] = make_payload(request, exec->folder, &out.request.size);
+        out.fds[0] = wire_pack(request, exec->folder, &out.request.size);
         if (out.fds[0] < 0)
             status = err_sys(err, errno, "cannot hand over the command '%s'", request->argv[0]);
     }
     if (status != 0) {
-        close_outgoing(&out);
+        wire_drop(&out);
         close_handles(exec);
         return status;
     }
@@ -564,9 +463,7 @@ static int host_start(struct runner *runner, const struct runner_request *reques
     return 0;
 }
 
-/* --- the runner
- * ------------------------------------------------------------------------------------------------
- */
+/* --- the runner --- */
 
 static void on_host_closed(uv_handle_t *handle)
 {
@@ -616,49 +513,6 @@ static const struct runner_ops host_ops = {
     .close = host_close,
 };
 
-/* Moves a descriptor above the standard ones, which the warden needs for itself. */
-static int above_standard(int fd)
-{
-    if (fd < 0 || fd > 2)
-        return fd;
-    int high = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    close(fd);
-    return high;
-}
-
-/* Returns the warden's pid and kiln's end of the socket, or -1 with errno. */
-static pid_t fork_warden(int *sock)
-{
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-        return -1;
-    pair[1] = above_standard(pair[1]);
-    /* Tells the warden of our end even when somebody else holds our end of the socket. Before
-     * Linux 5.3 there is only the socket. */
-    int self = above_standard((int)syscall(SYS_pidfd_open, getpid(), 0));
-    struct warden *warden = warden_reserve();
-    pid_t pid = -1;
-    if (warden && pair[1] >= 0) {
-        sigset_t all, before;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
-        pid = fork();
-        if (pid == 0)
-            warden_run(warden, pair[1], self);
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
-    }
-    int errnum = errno;
-    if (warden)
-        warden_unreserve(warden);
-    close_fd(&pair[1]);
-    close_fd(&self);
-    if (pid < 0)
-        close_fd(&pair[0]);
-    *sock = pair[0];
-    errno = errnum;
-    return pid;
-}
-
 int runner_host_new(uv_loop_t *loop, struct runner **out, struct err *err)
 {
     *out = NULL;
@@ -674,7 +528,7 @@ int runner_host_new(uv_loop_t *loop, struct runner **out, struct err *err)
     host->null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
     if (host->null_fd < 0) {
         status = err_sys(err, errno, "opening /dev/null");
-    } else if ((host->warden = fork_warden(&host->sock)) < 0) {
+    } else if ((host->warden = wire_open(&host->sock)) < 0) {
         status = err_sys(err, errno, "cannot start kiln's helper process");
     } else {
         int uv = uv_poll_init(loop, &host->poll, host->sock);

@@ -2,9 +2,10 @@
  * runner.h - running one command somewhere: one interface, several back ends (host now; container
  * and remote later).
  *
- * A runner starts executions. An execution reports on the loop thread: started, output (already in
- * the spool file), exited - in this order, exited exactly once and last; after it, no process of
- * the execution is left and the handle is gone.
+ * A runner starts executions. An execution reports on the loop thread: started (left out when it
+ * could not be started), output (already in the spool file), exited - in this order, exited exactly
+ * once and last; after it, no process of the execution is left and the handle is gone. Nothing is
+ * reported from within runner_start(). Callbacks may call any function of the runner.
  *
  * Output: both streams go to the request's spool file as they come, in order of arrival; the output
  * callback says which stream the next bytes belong to. Nobody parses them.
@@ -27,49 +28,53 @@ struct runner;
 struct runner_exec;
 
 struct runner_request {
-    const char *const *
-        argv; /* NULL terminated; argv[0] is looked up in the request's PATH when it has no slash */
+    /* NULL terminated; argv[0] is looked up in the request's PATH when it has no slash. */
+    const char *const *argv;
     const char *const *envp; /* NULL terminated NAME=value: the whole environment */
     const char *root;        /* absolute path of the project's folder */
     const char *cwd;         /* relative to root, "" = root */
-    int spool_fd; /* written from spool_offset on; stays the caller's, open until exited */
+    /* Written from spool_offset on; stays the caller's, open until exited. Not with O_APPEND,
+     * unless spool_offset is its end. */
+    int spool_fd;
     uint64_t spool_offset;
-    uint64_t spool_limit; /* bytes of output kept; what is over is read and dropped, and said in
-                             runner_exit. 0 = no limit */
-    uint64_t timeout_ms;  /* 0 = none */
-    uint64_t grace_ms;    /* between TERM and KILL */
+    /* Bytes of output kept; what is over is read and dropped, and said in runner_exit. 0 = no
+     * limit. */
+    uint64_t spool_limit;
+    uint64_t timeout_ms; /* 0 = none; counts from runner_start() */
+    uint64_t grace_ms;   /* between TERM and KILL; 0 = KILL at once */
 };
 
 struct runner_exit {
-    int exit_code; /* -1 when ended by a signal; 126/127 as a shell has them when it could not be
-                      started (the reason is in the spool, on stderr) */
-    int signal;    /* 0, or the signal that ended it */
+    /* -1 when ended by a signal; 126/127 as a shell has them when it could not be started (the
+     * reason is in the spool, on stderr). */
+    int exit_code;
+    int signal; /* 0, or the signal that ended it */
     bool timed_out, cancelled;
     bool truncated;    /* output over spool_limit was dropped */
     int spool_errno;   /* writing the spool failed (disk full): the step was killed */
     uint64_t start_ns; /* CLOCK_REALTIME */
     uint64_t end_ns;
-    const char
-        *lost; /* not NULL: the runner itself failed (its helper died ...); words for a message */
+    /* Not NULL: the runner itself failed (its helper died ...), exit_code is -1; words for a
+     * message, gone after the callback. */
+    const char *lost;
 };
 
 struct runner_callbacks {
     void (*started)(void *ctx, pid_t pid);
-    void (*output)(void *ctx, int stream, uint64_t offset,
-                   uint64_t n); /* stream 1 or 2; offset in the spool */
+    /* stream 1 or 2; offset in the spool, where each piece follows the one before. */
+    void (*output)(void *ctx, int stream, uint64_t offset, uint64_t n);
     void (*exited)(void *ctx, const struct runner_exit *exit);
 };
 
 /* The table a back end fills in. */
 struct runner_ops {
-    const char *name; /* "host": what INTERFACES calls it, and part of every key */
-    bool in_tree; /* reads and writes the working tree itself: inputs can change under it, outputs
-                     lie in the project */
+    const char *name; /* "host", as kiln.json has it, and part of every key */
+    /* Reads and writes the working tree itself: inputs can change under it, outputs lie in the
+     * project. */
+    bool in_tree;
     int (*start)(struct runner *runner, const struct runner_request *request,
                  const struct runner_callbacks *callbacks, void *ctx, struct runner_exec **out,
                  struct err *err);
-    /* TERM now, KILL after the grace period, to all it started; exited follows with cancelled set.
-     */
     void (*cancel)(struct runner_exec *exec);
     void (*close)(struct runner *runner, void (*closed)(void *ctx), void *ctx);
 };
@@ -85,13 +90,21 @@ struct runner_exec {
 };
 
 /* The host back end: processes in their own session in the working tree itself. Everything they
- * start is gone when they end, also what escaped by setsid, and also when kiln is killed. */
+ * start is gone when they end, also what escaped by setsid, and also when kiln is killed. Forks its
+ * helper process, so it is best made early. Fails when the machine refuses (ERR_SYSTEM). */
 int runner_host_new(uv_loop_t *loop, struct runner **out, struct err *err) MUST_CHECK;
 
+/* Starts the request, which is copied; *out is valid until exited. Fails when argv is empty
+ * (ERR_USAGE) or the machine refuses (ERR_SYSTEM): then no callback comes. A program that cannot be
+ * run is no failure of this function: it exits with 126 or 127. */
 int runner_start(struct runner *runner, const struct runner_request *request,
                  const struct runner_callbacks *callbacks, void *ctx, struct runner_exec **out,
                  struct err *err) MUST_CHECK;
+/* TERM now and KILL after the grace period, to all it started; exited follows with cancelled set.
+ * Called again during the grace period (also a timeout's): KILL at once. */
 void runner_cancel(struct runner_exec *exec);
+/* Kills what still runs (their exited follow), then frees the runner and calls closed (may be NULL)
+ * from the loop. */
 void runner_close(struct runner *runner, void (*closed)(void *ctx), void *ctx);
 
 #endif

@@ -1,24 +1,16 @@
 /*
  * warden.c - the warden's loop: start, watch, and clean up behind what has ended. See warden.h, and
- * survey.h for what it knows.
+ * kin.h for what belongs to whom.
  *
  * Nothing here allocates, uses stdio or takes a lock: the process was forked from one that may have
  * had threads. Every table is part of one mapping made before the fork, of which only what is used
  * ever becomes real memory.
- *
- * Whose is it? A main process is the leader of its own session. What stays in that session is told
- * by it; what has left it is told, while its ancestors live, by them. Only an orphan - a child of
- * the warden that is no main process - in a session of its own needs more: a member of its session
- * that is known, an output that is an execution's pipe, or there being only one execution that is
- * old enough. What is still anybody's is killed when all executions have ended that were running
- * when it was first seen. So a process of a running execution is never killed for another one's
- * end.
  */
 #include "runners/warden.h"
 
 #include "base/text.h"
+#include "runners/kin.h"
 #include "runners/launch.h"
-#include "runners/survey.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,48 +28,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MAX_JOBS     4096
-#define MAX_CHILDREN 65536
 /* While something has yet to go away: how long to wait at most before looking again. */
 #define RECHECK_MS 20
 /* Passes over the children in one turn; a family that forks as fast as it dies must not keep the
  * socket waiting. */
 #define MAX_PASSES 64
 
-enum job_state { JOB_FREE = 0, JOB_RUNNING, JOB_ENDED };
-
-/* One execution. Ended: its main process is a zombie, kept as one so that its pid, group and
- * session stay its own until all is over. */
-struct job {
-    enum job_state state;
-    bool lenient; /* TERM has been sent: what is left has until KILL comes */
-    pid_t pid;
-    uint64_t id;
-    uint64_t born; /* 0 = not looked up yet */
-    uint64_t ended_ns;
-    struct survey_file streams[2];
-};
-
-/* An orphan: a child that is no main process. Sure to be the same process until we reap it. */
-struct stray {
-    pid_t pid;
-    uint64_t owner;  /* the job's id; 0 = can be anybody's ... */
-    uint64_t newest; /* ... that is not newer than this one */
-    bool killed;
-    bool immune; /* runs as somebody else: cannot be killed, so nobody waits for it */
-};
-
 struct warden {
     int sock, parent, signals;
     bool restless; /* settle again without waiting */
-    struct job jobs[MAX_JOBS];
-    size_t n_jobs;                     /* highest one in use + 1 */
-    struct stray strays[MAX_CHILDREN]; /* by pid */
-    size_t n_strays;
-    pid_t children[MAX_CHILDREN];
-    size_t n_children;
+    struct kin kin;
     char stack[LAUNCH_STACK] __attribute__((aligned(64)));
-    struct survey survey;
 };
 
 struct warden *warden_reserve(void)
@@ -92,216 +53,7 @@ void warden_unreserve(struct warden *warden)
     munmap(warden, sizeof *warden);
 }
 
-/* --- jobs and strays
- * ------------------------------------------------------------------------------------------- */
-
-static struct job *find_job(struct warden *w, uint64_t id)
-{
-    for (size_t i = 0; i < w->n_jobs; i++)
-        if (w->jobs[i].state != JOB_FREE && w->jobs[i].id == id)
-            return &w->jobs[i];
-    return NULL;
-}
-
-static struct job *job_of_main(struct warden *w, pid_t pid)
-{
-    for (size_t i = 0; i < w->n_jobs; i++)
-        if (w->jobs[i].state != JOB_FREE && w->jobs[i].pid == pid)
-            return &w->jobs[i];
-    return NULL;
-}
-
-static bool any_ended(const struct warden *w)
-{
-    for (size_t i = 0; i < w->n_jobs; i++)
-        if (w->jobs[i].state == JOB_ENDED)
-            return true;
-    return false;
-}
-
-/* Where the stray is, or belongs. */
-static size_t stray_place(const struct warden *w, pid_t pid)
-{
-    size_t low = 0, high = w->n_strays;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (w->strays[middle].pid < pid)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static struct stray *find_stray(struct warden *w, pid_t pid)
-{
-    size_t i = stray_place(w, pid);
-    return i < w->n_strays && w->strays[i].pid == pid ? &w->strays[i] : NULL;
-}
-
-static struct stray *add_stray(struct warden *w, pid_t pid)
-{
-    size_t i = stray_place(w, pid);
-    memmove(&w->strays[i + 1], &w->strays[i], (w->n_strays - i) * sizeof w->strays[0]);
-    w->n_strays++;
-    memset(&w->strays[i], 0, sizeof w->strays[i]);
-    w->strays[i].pid = pid;
-    return &w->strays[i];
-}
-
-static void drop_stray(struct warden *w, pid_t pid)
-{
-    struct stray *stray = find_stray(w, pid);
-    if (!stray)
-        return;
-    size_t i = (size_t)(stray - w->strays);
-    w->n_strays--;
-    memmove(&w->strays[i], &w->strays[i + 1], (w->n_strays - i) * sizeof w->strays[0]);
-}
-
-/* Must the job's processes be let be for now? */
-static bool holds(const struct job *job)
-{
-    return job->state == JOB_RUNNING || (job->state == JOB_ENDED && job->lenient);
-}
-
-/* What only one is left for, of those that it can belong to, goes with that one. */
-static void narrow(struct warden *w)
-{
-    for (size_t i = 0; i < w->n_strays; i++) {
-        struct stray *stray = &w->strays[i];
-        uint64_t only = 0;
-        size_t n = 0;
-        for (size_t k = 0; k < w->n_jobs && !stray->owner; k++)
-            if (holds(&w->jobs[k]) && w->jobs[k].id <= stray->newest) {
-                only = w->jobs[k].id;
-                n++;
-            }
-        if (n == 1)
-            stray->owner = only;
-    }
-}
-
-static bool condemned(struct warden *w, const struct stray *stray)
-{
-    if (stray->owner) {
-        const struct job *job = find_job(w, stray->owner);
-        return !job || !holds(job);
-    }
-    for (size_t i = 0; i < w->n_jobs; i++)
-        if (holds(&w->jobs[i]) && w->jobs[i].id <= stray->newest)
-            return false;
-    return true;
-}
-
-/* --- whose is it
- * -----------------------------------------------------------------------------------------------
- */
-
-static uint64_t owner_by_session(struct warden *w, const struct survey_process *process)
-{
-    const struct job *job = job_of_main(w, process->sid);
-    if (job)
-        return job->id;
-    for (size_t i = 0; i < w->survey.n; i++)
-        if (w->survey.v[i].sid == process->sid && w->survey.v[i].owner)
-            return w->survey.v[i].owner;
-    return 0;
-}
-
-static uint64_t owner_by_stream(struct warden *w, pid_t pid)
-{
-    for (int stream = 1; stream <= 2; stream++) {
-        struct survey_file file = survey_stream(pid, stream);
-        for (size_t i = 0; i < w->n_jobs; i++) {
-            const struct job *job = &w->jobs[i];
-            for (size_t k = 0; job->state != JOB_FREE && k < 2; k++)
-                if (file.inode == job->streams[k].inode && file.device == job->streams[k].device)
-                    return job->id;
-        }
-    }
-    return 0;
-}
-
-/* Can only be one that is not younger than it; the one, when there is only one, else 0 and *newest
- * the last of them. */
-static uint64_t owner_by_age(const struct warden *w, uint64_t born, uint64_t *newest)
-{
-    uint64_t only = 0;
-    size_t n = 0;
-    *newest = 0;
-    for (size_t i = 0; i < w->n_jobs; i++) {
-        const struct job *job = &w->jobs[i];
-        if (job->state == JOB_FREE || (born && job->born > born))
-            continue;
-        n++;
-        only = job->id;
-        if (job->id > *newest)
-            *newest = job->id;
-    }
-    return n == 1 ? only : 0;
-}
-
-/* Finds out who owns what, for the whole survey and for new children. */
-static void attribute(struct warden *w)
-{
-    struct survey *survey = &w->survey;
-    /* In this order: who is orphaned between the two is still below its parent in the first, and is
-     * in the second. */
-    survey_take(survey);
-    w->n_children = survey_children(survey, w->children, MAX_CHILDREN);
-    for (size_t i = 0; i < w->n_jobs; i++) {
-        struct job *job = &w->jobs[i];
-        struct survey_process *process =
-            job->state == JOB_FREE ? NULL : survey_find(survey, job->pid);
-        if (!process)
-            continue;
-        process->owner = job->id;
-        job->born = process->born;
-    }
-    narrow(w);
-    for (size_t i = 0; i < w->n_strays; i++) {
-        struct survey_process *process = survey_find(survey, w->strays[i].pid);
-        if (process)
-            process->owner = w->strays[i].owner;
-    }
-    survey_spread(survey);
-    /* Each stray that becomes known can make others known: by its descendants, by its session. */
-    for (bool again = true; again;) {
-        again = false;
-        for (size_t i = 0; i < w->n_children; i++) {
-            struct survey_process *process = survey_find(survey, w->children[i]);
-            if (!process || process->owner)
-                continue;
-            process->owner = owner_by_session(w, process);
-            if (!process->owner)
-                process->owner = owner_by_stream(w, process->pid);
-            again = again || process->owner;
-        }
-        if (again)
-            survey_spread(survey);
-    }
-    for (size_t i = 0; i < w->n_children; i++) {
-        pid_t pid = w->children[i];
-        if (job_of_main(w, pid))
-            continue;
-        struct survey_process *process = survey_find(survey, pid);
-        struct stray *stray = find_stray(w, pid);
-        bool is_new = !stray;
-        if (is_new && w->n_strays == MAX_CHILDREN)
-            break;
-        if (is_new)
-            stray = add_stray(w, pid);
-        if (process && process->owner)
-            stray->owner = process->owner;
-        else if (is_new)
-            stray->owner = owner_by_age(w, process ? process->born : 0, &stray->newest);
-    }
-}
-
-/* --- ending
- * ----------------------------------------------------------------------------------------------------
- */
+/* --- ending --- */
 
 static void report(struct warden *w, const struct warden_report *message)
 {
@@ -309,6 +61,14 @@ static void report(struct warden *w, const struct warden_report *message)
      */
     while (send(w->sock, message, sizeof *message, MSG_NOSIGNAL) < 0 && errno == EINTR)
         continue;
+}
+
+static bool any_ended(const struct warden *w)
+{
+    for (size_t i = 0; i < w->kin.n_jobs; i++)
+        if (w->kin.jobs[i].state == JOB_ENDED)
+            return true;
+    return false;
 }
 
 static bool is_zombie(pid_t pid)
@@ -330,8 +90,8 @@ static bool reap(pid_t pid)
 /* Main processes that have ended take their group with them. */
 static void notice_ended(struct warden *w)
 {
-    for (size_t i = 0; i < w->n_jobs; i++) {
-        struct job *job = &w->jobs[i];
+    for (size_t i = 0; i < w->kin.n_jobs; i++) {
+        struct job *job = &w->kin.jobs[i];
         if (job->state != JOB_RUNNING || !is_zombie(job->pid))
             continue;
         job->state = JOB_ENDED;
@@ -356,14 +116,14 @@ static bool reap_strays(struct warden *w, bool *unknown)
 {
     bool reaped = false;
     *unknown = false;
-    for (size_t i = 0; i < w->n_children; i++) {
-        pid_t pid = w->children[i];
-        if (job_of_main(w, pid))
+    for (size_t i = 0; i < w->kin.n_children; i++) {
+        pid_t pid = w->kin.children[i];
+        if (kin_job_of_main(&w->kin, pid))
             continue;
         if (reap(pid)) {
-            drop_stray(w, pid);
+            kin_drop_stray(&w->kin, pid);
             reaped = true;
-        } else if (!find_stray(w, pid)) {
+        } else if (!kin_find_stray(&w->kin, pid)) {
             *unknown = true;
         }
     }
@@ -372,20 +132,20 @@ static bool reap_strays(struct warden *w, bool *unknown)
 
 static void kill_condemned(struct warden *w)
 {
-    for (size_t i = 0; i < w->n_strays; i++)
-        if (!w->strays[i].killed && condemned(w, &w->strays[i]))
-            kill_stray(&w->strays[i]);
+    for (size_t i = 0; i < w->kin.n_strays; i++)
+        if (!w->kin.strays[i].killed && kin_condemned(&w->kin, &w->kin.strays[i]))
+            kill_stray(&w->kin.strays[i]);
 }
 
 static bool is_over(struct warden *w, const struct job *job)
 {
-    for (size_t i = 0; i < w->n_strays; i++) {
-        const struct stray *stray = &w->strays[i];
+    for (size_t i = 0; i < w->kin.n_strays; i++) {
+        const struct stray *stray = &w->kin.strays[i];
         if (stray->immune)
             continue;
         if (stray->owner == job->id)
             return false;
-        if (!stray->owner && stray->newest >= job->id && condemned(w, stray))
+        if (!stray->owner && stray->newest >= job->id && kin_condemned(&w->kin, stray))
             return false;
     }
     return true;
@@ -393,8 +153,8 @@ static bool is_over(struct warden *w, const struct job *job)
 
 static void report_over(struct warden *w)
 {
-    for (size_t i = 0; i < w->n_jobs; i++) {
-        struct job *job = &w->jobs[i];
+    for (size_t i = 0; i < w->kin.n_jobs; i++) {
+        struct job *job = &w->kin.jobs[i];
         if (job->state != JOB_ENDED || !is_over(w, job))
             continue;
         int status = 0;
@@ -410,8 +170,8 @@ static void report_over(struct warden *w)
         job->state = JOB_FREE;
         report(w, &message);
     }
-    while (w->n_jobs > 0 && w->jobs[w->n_jobs - 1].state == JOB_FREE)
-        w->n_jobs--;
+    while (w->kin.n_jobs > 0 && w->kin.jobs[w->kin.n_jobs - 1].state == JOB_FREE)
+        w->kin.n_jobs--;
 }
 
 /*
@@ -424,14 +184,14 @@ static void settle(struct warden *w)
     for (int pass = 0; pass < MAX_PASSES; pass++) {
         bool unknown;
         notice_ended(w);
-        w->n_children = survey_children(&w->survey, w->children, MAX_CHILDREN);
+        w->kin.n_children = survey_children(&w->kin.survey, w->kin.children, KIN_CHILDREN);
         if (reap_strays(w, &unknown))
             continue;
         if (unknown)
-            attribute(w);
-        narrow(w);
+            kin_attribute(&w->kin);
+        kin_narrow(&w->kin);
         kill_condemned(w);
-        if (w->n_children < MAX_CHILDREN)
+        if (w->kin.n_children < KIN_CHILDREN)
             report_over(w);
         w->restless = false;
         return;
@@ -442,14 +202,14 @@ static void settle(struct warden *w)
 /* kiln is gone, or wants no more: nothing below us may stay. */
 static void end_all(struct warden *w)
 {
-    for (size_t i = 0; i < w->n_jobs; i++)
-        if (w->jobs[i].state != JOB_FREE)
-            kill(-w->jobs[i].pid, SIGKILL);
+    for (size_t i = 0; i < w->kin.n_jobs; i++)
+        if (w->kin.jobs[i].state != JOB_FREE)
+            kill(-w->kin.jobs[i].pid, SIGKILL);
     for (;;) {
         bool reaped = false, waiting = false;
-        w->n_children = survey_children(&w->survey, w->children, MAX_CHILDREN);
-        for (size_t i = 0; i < w->n_children; i++) {
-            struct stray stray = {.pid = w->children[i]};
+        w->kin.n_children = survey_children(&w->kin.survey, w->kin.children, KIN_CHILDREN);
+        for (size_t i = 0; i < w->kin.n_children; i++) {
+            struct stray stray = {.pid = w->kin.children[i]};
             if (reap(stray.pid)) {
                 reaped = true;
                 continue;
@@ -468,23 +228,13 @@ static void end_all(struct warden *w)
     }
 }
 
-/* --- requests
- * --------------------------------------------------------------------------------------------------
- */
+/* --- requests --- */
 
 static void close_all(int fds[WARDEN_FDS])
 {
     for (int i = 0; i < WARDEN_FDS; i++)
         if (fds[i] >= 0)
             close(fds[i]);
-}
-
-static struct job *free_job(struct warden *w)
-{
-    for (size_t i = 0; i < w->n_jobs; i++)
-        if (w->jobs[i].state == JOB_FREE)
-            return &w->jobs[i];
-    return w->n_jobs < MAX_JOBS ? &w->jobs[w->n_jobs++] : NULL;
 }
 
 static struct survey_file file_of(int fd)
@@ -500,15 +250,15 @@ static void start(struct warden *w, const struct warden_request *request, int fd
     struct warden_report message = {
         .kind = WARDEN_FAILED, .id = request->id, .stage = WARDEN_STAGE_WARDEN};
     struct launch launch = {.out = fds[1], .err = fds[2]};
-    struct job *job = free_job(w);
+    struct job *job = kin_free_job(&w->kin);
     void *payload = MAP_FAILED;
     message.time_ns = clock_realtime_ns();
     if (fds[0] < 0 || fds[1] < 0 || fds[2] < 0) {
         message.errnum = EMFILE; /* the kernel drops descriptors that there is no room for */
     } else if (!job) {
         message.errnum = EAGAIN;
-    } else if ((payload = mmap(NULL, request->size, PROT_READ | PROT_WRITE, MAP_PRIVATE, fds[0],
-                               0)) == MAP_FAILED) {
+    } else if ((payload = mmap(NULL, request->size, PROT_READ | PROT_WRITE,
+                               MAP_SHARED | MAP_POPULATE, fds[0], 0)) == MAP_FAILED) {
         message.errnum = errno;
     } else if (launch_read(&launch, payload, request->size) != 0) {
         message.errnum = EBADMSG;
@@ -536,19 +286,19 @@ static void start(struct warden *w, const struct warden_request *request, int fd
 static void terminate(struct warden *w, struct job *job)
 {
     job->lenient = true;
-    attribute(w); /* before the first signal tears the family apart */
+    kin_attribute(&w->kin); /* before the first signal tears the family apart */
     kill(-job->pid, SIGTERM);
     kill(-job->pid, SIGCONT);
-    for (size_t i = 0; i < w->survey.n; i++) {
-        const struct survey_process *process = &w->survey.v[i];
+    for (size_t i = 0; i < w->kin.survey.n; i++) {
+        const struct survey_process *process = &w->kin.survey.v[i];
         pid_t group = process->pgid;
         if (process->owner != job->id || group <= 1 || group == job->pid || group == getpgrp())
             continue;
         kill(-group, SIGTERM);
         kill(-group, SIGCONT);
-        for (size_t k = i; k < w->survey.n; k++)
-            if (w->survey.v[k].pgid == group)
-                w->survey.v[k].owner = 0;
+        for (size_t k = i; k < w->kin.survey.n; k++)
+            if (w->kin.survey.v[k].pgid == group)
+                w->kin.survey.v[k].owner = 0;
     }
 }
 
@@ -581,7 +331,7 @@ static int serve(struct warden *w)
         return 1;
     }
     w->restless = true;
-    struct job *job = find_job(w, request.id);
+    struct job *job = kin_find_job(&w->kin, request.id);
     if (job && request.kind == WARDEN_TERM)
         terminate(w, job);
     if (job && request.kind == WARDEN_KILL) {
@@ -591,9 +341,7 @@ static int serve(struct warden *w)
     return 1;
 }
 
-/* --- the process
- * -----------------------------------------------------------------------------------------------
- */
+/* --- the process --- */
 
 static void close_range_or_each(unsigned from, unsigned to)
 {
@@ -646,7 +394,7 @@ _Noreturn void warden_run(struct warden *w, int sock, int parent)
     w->parent = parent;
     w->signals = set_up_signals();
     if (w->signals < 0 || chdir("/") != 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) != 0 ||
-        survey_init(&w->survey) != 0)
+        survey_init(&w->kin.survey) != 0)
         _exit(1);
     for (int served = 1; served >= 0;) {
         struct pollfd fds[] = {

@@ -10,21 +10,23 @@
  * ends are the same program). kiln sends struct warden_request, the warden answers with struct
  * warden_report; end of file means that the other one is gone or wants to part.
  *
- *     START  with three descriptors: the payload, the write ends of stdout and of stderr
- *            -> STARTED, later EXITED; or FAILED and nothing more
- *     TERM   TERM and CONT to everything of the execution; what is left after its main process has
- * ended is let be KILL   KILL to everything of it, at once
+ * - START, with three descriptors: the payload, the write ends of stdout and of stderr. Answered by
+ *   STARTED and later EXITED, or by FAILED and nothing more.
+ * - TERM: TERM and CONT to everything of the execution. What is left after its main process has
+ *   ended is let be until KILL comes.
+ * - KILL: KILL to everything of it, at once.
  *
  * TERM and KILL of an unknown id are ignored: it may just have ended. EXITED is sent when no
  * process of it is left.
  *
- * The payload is a memfd, so that two MiB of arguments need no large message. The warden maps it
- * privately and works inside that mapping, because it cannot allocate:
+ * The payload is a memfd, so that two MiB of arguments need no large message. kiln closes its own
+ * descriptor of it; the warden maps it and works inside that mapping, because it cannot allocate:
  *
- *     struct warden_payload
- *     pointers  argc + envc + 3 words, zero: one spare, argv and its NULL, envp and its NULL;
- * filled in by the warden strings   cwd, argv[0], ..., envp[0], ...; each with its NUL scratch room
- * for the longest PATH entry, a slash, argv[0] and a NUL
+ * - struct warden_payload
+ * - pointers: argc + envc + 3 words, zero: one spare, argv and its NULL, envp and its NULL; filled
+ *   in by the warden
+ * - strings: the folder to run in, argv[0], ..., envp[0], ...; each with its NUL
+ * - scratch: room for the longest PATH entry, a slash, argv[0] and a NUL
  */
 #ifndef KILN_RUNNERS_WARDEN_H
 #define KILN_RUNNERS_WARDEN_H

@@ -51,9 +51,13 @@ void tui_free(struct tui *tui);
 
 /* The guardian's process id, so that who ends stray children leaves it alone; 0 when there is none. */
 pid_t tui_guardian(const struct tui *tui);
-/* True when everything known is on the terminal: no frame owed, none being written, no log left to look through. */
+/* True when everything known is on the terminal: no frame owed, none being written, no log left to look through, no half a key. */
 bool tui_settled(const struct tui *tui);
 /* Bytes written to the terminal so far: a reader that has taken that many has seen it all. */
 uint64_t tui_written(const struct tui *tui);
+/* Bytes of input taken so far. */
+uint64_t tui_taken(const struct tui *tui);
+/* The size of the last frame. */
+void tui_size(const struct tui *tui, int *cols, int *rows);
 
 #endif

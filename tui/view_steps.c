@@ -12,14 +12,24 @@ struct columns {
 
 #define LEFT 4 /* marker, glyph and a blank after each */
 
+/* How long it takes as a rule, where that is not what the time column says; 0: nothing to add. */
+static uint64_t usual_ms(const struct model_step *step)
+{
+    if (step->state == STATE_CACHED)
+        return 0;
+    return step->state == STATE_PASSED ? step->last_ms : step->ran_ms;
+}
+
 static struct columns columns_of(const struct model *model, int width)
 {
     struct columns c = {.word = 10, .time = 8};
     int longest = 6;
+    bool usual = false;
     vec_each(struct model_step, step, &model->steps)
     {
         int n = (int)strlen(step->name) > 64 ? 64 : (int)strlen(step->name);
         longest = n > longest ? n : longest;
+        usual = usual || usual_ms(step) > 0;
     }
     int most = width >= 78 ? 28 : 20;
     c.name = longest + 1 < most ? longest + 1 : most;
@@ -30,7 +40,7 @@ static struct columns columns_of(const struct model *model, int width)
         return c;
     }
     rest -= c.name;
-    if (rest >= 30) {
+    if (usual && rest >= 30) {
         c.last = 11;
         rest -= c.last;
     }
@@ -58,16 +68,6 @@ static void time_text(const struct app *app, const struct model_step *step, stru
         break;
     default: break;
     }
-}
-
-/* How long it takes as a rule, where that is not what the column before says. */
-static void last_text(const struct model_step *step, struct buf *out)
-{
-    char text[16];
-    bool ran = step->state == STATE_PASSED;
-    uint64_t ms = ran ? step->last_ms : step->ran_ms;
-    if (ms > 0 && step->state != STATE_CACHED)
-        buf_addf(out, "was %s", text_duration(ms, text));
 }
 
 static enum role note_text(const struct app *app, const struct model_step *step, struct buf *out)
@@ -125,6 +125,7 @@ static void draw_step(struct app *app, struct area area, int y, size_t index,
     struct style name = look_style(step->state == STATE_FAILED ? ROLE_STRONG : ROLE_TEXT);
     struct style dim = look_style(ROLE_DIM);
     struct buf text = BUF_INIT;
+    char time[16];
     int x = LEFT;
 
     if (selected)
@@ -143,7 +144,8 @@ static void draw_step(struct app *app, struct area area, int y, size_t index,
     x += c->time;
     if (c->last > 0) {
         buf_reset(&text);
-        last_text(step, &text);
+        if (usual_ms(step) > 0)
+            buf_addf(&text, "was %s", text_duration(usual_ms(step), time));
         screen_fit(screen, area, x + 1, y, c->last - 2, dim, buf_str(&text), false);
         x += c->last;
     }

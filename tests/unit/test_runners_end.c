@@ -172,7 +172,7 @@ static void check_gone(struct rig *rig, int pids, const char *script)
     struct run *run = run_script(rig, script);
     assert_int_equal(run->exit.exit_code, 0);
     for (int i = 1; i <= pids; i++) {
-        char key[8];
+        char key[16];
         snprintf(key, sizeof key, "p%d", i);
         assert_false(is_alive(run_pid(run, key)));
     }

@@ -1,0 +1,210 @@
+/*
+ * Hashing, in portions that workers take away: a batch has its own descriptor of the root and its
+ * own strings.
+ */
+#include "cache/beneath.h"
+#include "cache/worktree_private.h"
+
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BATCH_FILES 128
+#define BATCH_BYTES ((uint64_t)8 << 20)
+#define MAX_TRIES   4
+#define MAX_MISSES  8
+
+struct item {
+    uint32_t node, serial;
+    const char *dir, *name;
+    /* The answer. */
+    int errnum; /* ENOENT: no regular file of that name any more; EBUSY: it changed whenever it was
+                   read */
+    struct stamp stamp;
+    int64_t recorded_ns;
+    struct digest digest;
+};
+
+struct worktree_batch {
+    struct arena arena;
+    int root_fd;
+    VEC(struct item) items;
+};
+
+static bool still_wanted(const struct node *node)
+{
+    return node->kind == NODE_FILE && (node->flags & N_QUEUED) && !(node->flags & N_DIGEST);
+}
+
+struct worktree_batch *worktree_next_batch(struct worktree *tree)
+{
+    struct worktree_batch *batch = NULL;
+    struct buf path = BUF_INIT;
+    uint32_t parent = WORKTREE_NONE;
+    const char *dir = NULL;
+    uint64_t bytes = 0;
+    while (tree->queue_at < tree->queue.n && bytes < BATCH_BYTES &&
+           (!batch || batch->items.n < BATCH_FILES)) {
+        uint32_t id = tree->queue.v[tree->queue_at++];
+        struct node *node = worktree_node(tree, id);
+        if (!still_wanted(node)) {
+            node->flags &= (uint16_t)~N_QUEUED;
+            continue;
+        }
+        if (!batch) {
+            batch = mem_zalloc(1, sizeof(*batch));
+            batch->root_fd = fcntl(tree->root_fd, F_DUPFD_CLOEXEC, 0);
+        }
+        if (node->parent != parent) {
+            parent = node->parent;
+            worktree_path(tree, parent, &path);
+            dir = arena_strndup(&batch->arena, buf_str(&path), path.len);
+        }
+        vec_push(&batch->items,
+                 (struct item){.node = id,
+                               .serial = node->serial,
+                               .dir = dir,
+                               .name = arena_strndup(&batch->arena, node->name, node->name_len)});
+        bytes += node->stamp.size;
+    }
+    if (tree->queue_at == tree->queue.n) {
+        vec_clear(&tree->queue);
+        tree->queue_at = 0;
+    }
+    buf_release(&path);
+    return batch;
+}
+
+static int hash_once(struct hasher *hasher, int dirfd, struct item *item)
+{
+    /* Before the open: a write that comes later must find a recorded time that is not clearly after
+     * it. */
+    item->recorded_ns = (int64_t)clock_realtime_ns();
+    int fd = openat(dirfd, item->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return errno == ELOOP || errno == ENOTDIR || errno == ENXIO ? ENOENT : errno;
+    struct stat before, after;
+    struct err err = ERR_INIT;
+    int errnum = 0;
+    if (fstat(fd, &before) != 0)
+        errnum = errno;
+    else if (!S_ISREG(before.st_mode))
+        errnum = ENOENT;
+    else if (digest_of_fd(hasher, fd, &item->digest, &err) != 0)
+        errnum = err.errnum ? err.errnum : EIO;
+    else if (fstat(fd, &after) != 0)
+        errnum = errno;
+    if (errnum == 0) {
+        struct stamp first = stamp_of(&before);
+        item->stamp = stamp_of(&after);
+        if (!stamp_eq(&first, &item->stamp) || item->digest.size != item->stamp.size)
+            errnum = EBUSY;
+    }
+    err_release(&err);
+    close(fd);
+    return errnum;
+}
+
+void worktree_batch_work(struct worktree_batch *batch)
+{
+    struct hasher *hasher = hasher_new();
+    const char *dir = NULL;
+    int dirfd = -1, dir_errnum = 0;
+    vec_each (struct item, item, &batch->items) {
+        if (item->dir != dir) {
+            if (dirfd >= 0)
+                close(dirfd);
+            struct err err = ERR_INIT;
+            dir_errnum = 0;
+            if (beneath_open(batch->root_fd, item->dir, false, &dirfd, &err) != 0) {
+                dir_errnum = err.kind == ERR_SYSTEM && err.errnum ? err.errnum : ENOENT;
+                dirfd = -1;
+            }
+            err_release(&err);
+            dir = item->dir;
+        }
+        item->errnum = dir_errnum ? dir_errnum : EBUSY;
+        for (int tries = 0; item->errnum == EBUSY && tries < MAX_TRIES; tries++)
+            item->errnum = hash_once(hasher, dirfd, item);
+    }
+    if (dirfd >= 0)
+        close(dirfd);
+    hasher_free(hasher);
+}
+
+/* The node's directory must be looked at again, all the way from the root: something on the way is
+ * not what it was. */
+static void doubt(struct worktree *tree, uint32_t id)
+{
+    worktree_unsettle(tree, worktree_node(tree, id)->parent);
+    for (uint32_t at = id; at != 0; at = worktree_node(tree, at)->parent) {
+        struct node *node = worktree_node(tree, at);
+        node->flags &= (uint16_t)~N_FRESH;
+        if (at == id)
+            node->flags |= N_MARKED;
+        struct dir *parent = worktree_node(tree, node->parent)->dir;
+        if (parent)
+            parent->must_read = true;
+    }
+}
+
+/* The content that was hashed is that of the stat. The device and inode of an open file differ from
+ * those of its name on some stacked filesystems, and say nothing that ctime does not. */
+static bool same_content(const struct stamp *seen, const struct stamp *hashed)
+{
+    return seen->size == hashed->size && seen->mtime_ns == hashed->mtime_ns &&
+           seen->ctime_ns == hashed->ctime_ns && seen->mode == hashed->mode;
+}
+
+static void take(struct worktree *tree, const struct item *item)
+{
+    struct node *node = worktree_node(tree, item->node);
+    if (node->kind == NODE_FREE || node->serial != item->serial)
+        return;
+    node->flags &= (uint16_t)~N_QUEUED;
+    if (node->kind != NODE_FILE)
+        return;
+    bool as_seen =
+        item->errnum == 0 && (node->flags & N_FRESH) && same_content(&node->stamp, &item->stamp);
+    node->misses = as_seen ? 0 : (uint8_t)(node->misses + 1);
+    if (node->misses > MAX_MISSES) {
+        node->misses = 0;
+        node->errnum = EBUSY;
+        return;
+    }
+    if (item->errnum == ENOENT) {
+        doubt(tree, item->node);
+        return;
+    }
+    if (item->errnum) {
+        node->errnum = item->errnum;
+        return;
+    }
+    tree->counts.hashed_files++;
+    tree->counts.hashed_bytes += item->digest.size;
+    tree->cache_stale = true;
+    node->recorded_ns = item->recorded_ns;
+    node->digest = item->digest;
+    node->flags |= N_STAT | N_DIGEST;
+    if (!as_seen) {
+        node->stamp = item->stamp;
+        doubt(tree, item->node); /* which of the two is newer, a stat tells */
+    }
+}
+
+void worktree_batch_done(struct worktree *tree, struct worktree_batch *batch)
+{
+    if (!batch)
+        return;
+    vec_each (struct item, item, &batch->items)
+        take(tree, item);
+    if (batch->root_fd >= 0)
+        close(batch->root_fd);
+    vec_release(&batch->items);
+    arena_release(&batch->arena);
+    free(batch);
+}

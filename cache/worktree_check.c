@@ -1,0 +1,293 @@
+/*
+ * The commit check: a copy of what was known about all that some views take, to be compared with
+ * the disk by a worker.
+ *
+ * Files and links are compared by stamp; those too young for that are hashed again. In directories,
+ * names that have come are collected; whether the views would take them is found out afterwards, by
+ * marking them and asking for the views' digests again.
+ */
+#include "cache/beneath.h"
+#include "cache/worktree_private.h"
+
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct check_dir {
+    const char *path;
+    uint32_t node, serial;
+    struct stamp stamp;
+    int64_t read_ns;
+    const char **names; /* all that were known, sorted */
+    size_t n_names;
+    size_t first, n; /* its entries */
+};
+
+struct check_entry {
+    const char *name;
+    const char *target; /* links */
+    struct stamp stamp;
+    int64_t recorded_ns;
+    struct digest digest;
+};
+
+struct new_name {
+    size_t dir;
+    const char *name;
+};
+
+struct check_view {
+    uint32_t view;
+    bool known;
+    struct digest digest;
+};
+
+struct worktree_check {
+    struct worktree *tree; /* for worktree_check_changed() alone */
+    struct arena arena;
+    int root_fd;
+    VEC(struct check_dir) dirs;
+    VEC(struct check_entry) entries;
+    VEC(struct new_name) names;
+    VEC(struct check_view) views;
+    const char *changed;
+};
+
+static void collect(struct worktree *tree, const struct scope *scope, uint32_t id,
+                    struct worktree_check *check)
+{
+    const struct node *node = worktree_node(tree, id);
+    const struct dir *dir = node->dir;
+    if (!dir)
+        return;
+    struct arena *arena = &check->arena;
+    struct check_dir copy = {
+        .path = arena_strndup(arena, buf_str(&tree->path), tree->path.len),
+        .node = id,
+        .serial = node->serial,
+        .stamp = dir->stamp,
+        .read_ns = dir->read_ns,
+        .names = arena_alloc(arena, dir->n_children * sizeof(*copy.names)),
+        .n_names = dir->n_children,
+        .first = check->entries.n,
+    };
+    VEC(struct scope) scopes = VEC_INIT;
+    VEC(uint32_t) below = VEC_INIT;
+    for (size_t i = 0; i < dir->n_children; i++) {
+        struct node *child = worktree_node(tree, dir->children[i]);
+        copy.names[i] = arena_strndup(arena, child->name, child->name_len);
+        struct scope sub;
+        size_t before = worktree_path_push(&tree->path, child->name, child->name_len);
+        enum pick pick = worktree_pick(tree, scope, child, buf_str(&tree->path), &sub);
+        buf_truncate(&tree->path, before);
+        if (pick == PICK_BELOW) {
+            vec_push(&scopes, sub);
+            vec_push(&below, dir->children[i]);
+        } else if (pick == PICK_ENTRY) {
+            struct check_entry entry = {
+                .name = copy.names[i],
+                .target = child->kind == NODE_LINK
+                              ? arena_strdup(arena, child->target ? child->target : "")
+                              : NULL,
+                .stamp = child->stamp,
+                .recorded_ns = child->recorded_ns,
+                .digest = child->digest,
+            };
+            vec_push(&check->entries, entry);
+            copy.n++;
+        }
+    }
+    vec_push(&check->dirs, copy);
+    for (size_t i = 0; i < below.n; i++) {
+        const struct node *child = worktree_node(tree, below.v[i]);
+        size_t before = worktree_path_push(&tree->path, child->name, child->name_len);
+        collect(tree, &scopes.v[i], below.v[i], check);
+        buf_truncate(&tree->path, before);
+    }
+    vec_release(&scopes);
+    vec_release(&below);
+}
+
+struct worktree_check *worktree_check_new(struct worktree *tree, const uint32_t *views, size_t n)
+{
+    struct worktree_check *check = mem_zalloc(1, sizeof(*check));
+    check->tree = tree;
+    check->root_fd = fcntl(tree->root_fd, F_DUPFD_CLOEXEC, 0);
+    for (size_t i = 0; i < n; i++) {
+        const struct view *view = &tree->views.v[views[i]];
+        struct check_view copy = {
+            .view = views[i], .known = view->has_digest, .digest = view->digest};
+        vec_push(&check->views, copy);
+        if (!view->has_digest) {
+            check->changed = "."; /* marked since, or never asked for */
+            continue;
+        }
+        struct scope scope = worktree_view_scope(tree, views[i]);
+        buf_reset(&tree->path);
+        collect(tree, &scope, 0, check);
+    }
+    return check;
+}
+
+static bool same_content(struct hasher *hasher, int dirfd, const struct check_entry *entry)
+{
+    int fd = openat(dirfd, entry->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return false;
+    struct digest digest;
+    bool same = digest_of_fd(hasher, fd, &digest, NULL) == 0 && digest_eq(&digest, &entry->digest);
+    close(fd);
+    return same;
+}
+
+static bool same_target(int dirfd, const struct check_entry *entry)
+{
+    char target[4096];
+    ssize_t n = readlinkat(dirfd, entry->name, target, sizeof(target));
+    return n >= 0 && (size_t)n == strlen(entry->target) &&
+           !memcmp(target, entry->target, (size_t)n);
+}
+
+static bool same_entry(struct hasher *hasher, int dirfd, const struct check_entry *entry)
+{
+    struct stat st;
+    if (fstatat(dirfd, entry->name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return false;
+    struct stamp stamp = stamp_of(&st);
+    if (!stamp_eq(&stamp, &entry->stamp))
+        return false;
+    if (entry->target)
+        return same_target(dirfd, entry);
+    return stamp_settled(&stamp, entry->recorded_ns) || same_content(hasher, dirfd, entry);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Collects names that were not known. Takes the descriptor over. */
+static bool list_new(struct worktree_check *check, size_t index, int fd)
+{
+    DIR *stream = fdopendir(fd);
+    if (!stream) {
+        close(fd);
+        return false;
+    }
+    const struct check_dir *dir = &check->dirs.v[index];
+    struct dirent *entry;
+    errno = 0;
+    while ((entry = readdir(stream))) {
+        const char *name = entry->d_name;
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+            continue;
+        if (!dir->n_names ||
+            !bsearch(&name, dir->names, dir->n_names, sizeof(*dir->names), by_name))
+            vec_push(&check->names, (struct new_name){index, arena_strdup(&check->arena, name)});
+        errno = 0;
+    }
+    bool complete = errno == 0;
+    closedir(stream);
+    return complete;
+}
+
+static void note_changed(struct worktree_check *check, const char *dir, const char *name)
+{
+    check->changed =
+        *dir ? arena_printf(&check->arena, "%s/%s", dir, name) : arena_strdup(&check->arena, name);
+}
+
+static void check_dir(struct worktree_check *check, size_t index, struct hasher *hasher)
+{
+    const struct check_dir *dir = &check->dirs.v[index];
+    struct stat st;
+    int fd;
+    if (beneath_open(check->root_fd, dir->path, false, &fd, NULL) != 0) {
+        check->changed = *dir->path ? dir->path : ".";
+        return;
+    }
+    for (size_t i = dir->first; i < dir->first + dir->n && !check->changed; i++)
+        if (!same_entry(hasher, fd, &check->entries.v[i]))
+            note_changed(check, dir->path, check->entries.v[i].name);
+    bool listed = fstat(fd, &st) == 0;
+    struct stamp stamp = listed ? stamp_of(&st) : (struct stamp){.dev = 0};
+    if (check->changed ||
+        (listed && stamp_eq(&stamp, &dir->stamp) && stamp_settled(&stamp, dir->read_ns)))
+        close(fd);
+    else if (!list_new(check, index, fd))
+        check->changed = *dir->path ? dir->path : ".";
+}
+
+void worktree_check_work(struct worktree_check *check)
+{
+    struct hasher *hasher = hasher_new();
+    for (size_t i = 0; i < check->dirs.n && !check->changed; i++)
+        check_dir(check, i, hasher);
+    hasher_free(hasher);
+}
+
+/* Of the new names, the one to tell: the first that ignore rules and outputs do not leave out. */
+static void tell_new(struct worktree_check *check)
+{
+    struct worktree *tree = check->tree;
+    const struct new_name *told = &check->names.v[0];
+    vec_each (struct new_name, name, &check->names) {
+        const struct check_dir *dir = &check->dirs.v[name->dir];
+        const struct node *node = worktree_node(tree, dir->node);
+        uint32_t child = node->serial == dir->serial && node->dir
+                             ? worktree_child(tree, node->dir, name->name, NULL)
+                             : WORKTREE_NONE;
+        if (child == WORKTREE_NONE || (worktree_node(tree, child)->flags & (N_IGNORED | N_OUTPUT)))
+            continue;
+        told = name;
+        break;
+    }
+    note_changed(check, check->dirs.v[told->dir].path, told->name);
+}
+
+const char *worktree_check_changed(struct worktree_check *check)
+{
+    if (check->changed || !check->names.n)
+        return check->changed;
+    struct worktree *tree = check->tree;
+    bool same = true;
+    vec_each (struct new_name, name, &check->names) {
+        const struct check_dir *dir = &check->dirs.v[name->dir];
+        const struct node *node = worktree_node(tree, dir->node);
+        if (node->kind == NODE_FREE || node->serial != dir->serial)
+            same = false;
+        else
+            worktree_mark(tree, dir->node, name->name, 0);
+    }
+    for (size_t i = 0; i < check->views.n && same; i++) {
+        const struct check_view *view = &check->views.v[i];
+        struct digest digest;
+        struct err err = ERR_INIT;
+        worktree_prepare(tree, &view->view, 1);
+        same = worktree_digest(tree, view->view, &digest, NULL, &err) == WORKTREE_READY &&
+               digest_eq(&digest, &view->digest);
+        err_release(&err);
+    }
+    if (!same)
+        tell_new(check);
+    vec_clear(&check->names);
+    return check->changed;
+}
+
+void worktree_check_free(struct worktree_check *check)
+{
+    if (!check)
+        return;
+    if (check->root_fd >= 0)
+        close(check->root_fd);
+    vec_release(&check->dirs);
+    vec_release(&check->entries);
+    vec_release(&check->names);
+    vec_release(&check->views);
+    arena_release(&check->arena);
+    free(check);
+}

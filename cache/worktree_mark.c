@@ -1,0 +1,255 @@
+/*
+ * Marks: from an entry that changed to the views it concerns. A mark climbs from the entry's
+ * directory to the root; in each directory the list of consumers says who looks at it, and in which
+ * flavour. What a flavour leaves out (ignored entries, outputs, .git) does not reach its views.
+ */
+#include "cache/worktree_private.h"
+
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_CHANGED 10000
+
+/* Whom the change of an entry concerns, as it climbs. */
+struct reach {
+    bool flavours[FLAVOURS];
+    bool hit; /* some view of inputs */
+};
+
+static void touch_view(struct worktree *tree, uint32_t id, uint64_t tick, struct reach *reach)
+{
+    struct view *view = &tree->views.v[id];
+    view->has_digest = false;
+    if (tick > view->tick)
+        view->tick = tick;
+    if (!view->dirty)
+        vec_push(&tree->dirty, id);
+    view->dirty = true;
+    reach->hit |= view->kind == WORKTREE_INPUTS;
+}
+
+static bool lists(const struct view *view, const char *path)
+{
+    return worktree_view_has(view, path) || worktree_view_reach(view, path) != GLOB_NONE;
+}
+
+/* Whether a view that selects in the entry's directory takes the entry. */
+static bool selects(const struct view *view, const struct consumer *consumer,
+                    const struct reach *reach, const char *path)
+{
+    if (!path)
+        return true;
+    if (reach->flavours[consumer->flavour])
+        return lists(view, path);
+    /* Ignored, but it or something below may be named outright. */
+    return consumer->flavour == PLAIN && reach->flavours[FORCED] &&
+           (worktree_view_names(view, path) || worktree_view_names_below(view, path));
+}
+
+/* path: the entry's; NULL when all entries of the directory are meant. */
+static void climb(struct worktree *tree, uint32_t id, const char *path, uint64_t tick,
+                  struct reach *reach)
+{
+    for (bool first = true;; first = false) {
+        const struct node *node = worktree_node(tree, id);
+        struct dir *dir = node->dir;
+        vec_each (struct consumer, consumer, &dir->consumers) {
+            if (consumer->whole) {
+                if (reach->flavours[consumer->flavour])
+                    touch_view(tree, consumer->view, tick, reach);
+                continue;
+            }
+            if (first) {
+                if (!selects(&tree->views.v[consumer->view], consumer, reach, path))
+                    continue;
+                touch_view(tree, consumer->view, tick, reach);
+            }
+            consumer->memo.ready = consumer->memo.composed = false;
+        }
+        for (int i = 0; i < FLAVOURS; i++)
+            if (reach->flavours[i])
+                dir->whole[i].ready = dir->whole[i].composed = false;
+        if (id == 0)
+            return;
+        if (node->flags & N_OUTPUT || strcmp(node->name, ".git") == 0)
+            reach->flavours[PLAIN] = reach->flavours[FORCED] = false;
+        if ((node->flags & N_IGNORED) && !(node->flags & N_TRACKED))
+            reach->flavours[PLAIN] = false;
+        id = node->parent;
+    }
+}
+
+/* All views that look at the directory or below, in whatever way ignore rules matter to. */
+static void touch_below(struct worktree *tree, struct dir *dir, uint64_t tick, struct reach *reach)
+{
+    vec_each (struct consumer, consumer, &dir->consumers) {
+        consumer->memo.ready = consumer->memo.composed = false;
+        if (consumer->flavour != ALL)
+            touch_view(tree, consumer->view, tick, reach);
+    }
+    dir->whole[PLAIN].ready = dir->whole[PLAIN].composed = false;
+    for (size_t i = 0; i < dir->n_children; i++) {
+        struct dir *sub = worktree_node(tree, dir->children[i])->dir;
+        if (sub)
+            touch_below(tree, sub, tick, reach);
+    }
+}
+
+/* Whether verdicts can be given in that directory now: it was reached through directories that have
+ * one. */
+static bool can_judge(const struct worktree *tree, uint32_t id)
+{
+    if (!tree->ignore)
+        return false;
+    for (;; id = worktree_node(tree, id)->parent) {
+        const struct node *node = worktree_node(tree, id);
+        if (!node->dir || !node->dir->has_print || !(node->flags & N_VERDICT))
+            return false;
+        if (id == 0)
+            return true;
+    }
+}
+
+/*
+ * Whether a plain view would leave the entry out. A known file has a verdict. One that is not known
+ * yet, and a directory that may have become something else, are looked at here: builds in the
+ * source tree make ignored files all the time, and these must not taint the step that makes them.
+ */
+static bool is_left_out(struct worktree *tree, uint32_t dir, const struct node *node,
+                        const char *path, const char *name)
+{
+    if (node && node->kind != NODE_DIR)
+        return (node->flags & N_VERDICT) && (node->flags & N_IGNORED);
+    if (node &&
+        !((node->flags & N_VERDICT) && (node->flags & N_IGNORED) && !(node->flags & N_TRACKED)))
+        return false;
+    if (!can_judge(tree, dir))
+        return false;
+    struct stat st;
+    bool there = fstatat(tree->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+    if (!there && errno != ENOENT)
+        return false;
+    if (there && node)
+        return S_ISDIR(st.st_mode) || (worktree_judge(tree, dir, path, name, false) & N_IGNORED);
+    if (there) {
+        unsigned verdict = worktree_judge(tree, dir, path, name, S_ISDIR(st.st_mode));
+        return (verdict & N_IGNORED) && !(verdict & N_TRACKED);
+    }
+    /* Gone again (or, known as ignored, gone at last): left out whatever it was, or it counts. */
+    return node ||
+           ((worktree_judge(tree, dir, path, name, false) & N_IGNORED) &&
+            (worktree_judge(tree, dir, path, name, true) & (N_IGNORED | N_TRACKED)) == N_IGNORED);
+}
+
+static void note_changed(struct worktree *tree, const char *path)
+{
+    if (tree->changed.count < MAX_CHANGED)
+        map_put_str(&tree->changed, path, NULL);
+}
+
+static void mark_all_of(struct worktree *tree, uint32_t id, uint64_t tick)
+{
+    struct dir *dir = worktree_node(tree, id)->dir;
+    struct reach reach = {{true, true, true}, false};
+    dir->must_read = true;
+    for (size_t i = 0; i < dir->n_children; i++)
+        worktree_node(tree, dir->children[i])->flags &= (uint16_t)~N_FRESH;
+    if (worktree_child(tree, dir, ".gitignore", NULL) != WORKTREE_NONE)
+        touch_below(tree, dir, tick, &reach);
+    climb(tree, id, NULL, tick, &reach);
+    if (reach.hit) {
+        worktree_path(tree, id, &tree->mark_path);
+        note_changed(tree, buf_str(&tree->mark_path));
+    }
+}
+
+void worktree_mark(struct worktree *tree, uint32_t id, const char *name, uint64_t tick)
+{
+    if (id >= tree->n_nodes || !worktree_node(tree, id)->dir)
+        return;
+    if (!name) {
+        mark_all_of(tree, id, tick);
+        return;
+    }
+    struct dir *dir = worktree_node(tree, id)->dir;
+    struct reach reach = {{true, true, true}, false};
+    worktree_path(tree, id, &tree->mark_path);
+    worktree_path_push(&tree->mark_path, name, strlen(name));
+    const char *path = buf_str(&tree->mark_path);
+    uint32_t child = worktree_child(tree, dir, name, NULL);
+    struct node *node = child == WORKTREE_NONE ? NULL : worktree_node(tree, child);
+    if (node) {
+        node->flags = (uint16_t)((node->flags & ~N_FRESH) | N_MARKED);
+        node->errnum = 0;
+        node->misses = 0;
+    } else {
+        dir->must_read = true;
+    }
+    if (strcmp(name, ".git") == 0 ||
+        (node ? node->flags & N_OUTPUT : worktree_at_output(tree, path)))
+        reach.flavours[PLAIN] = reach.flavours[FORCED] = false;
+    else if (is_left_out(tree, id, node, path, name))
+        reach.flavours[PLAIN] = false;
+    if (strcmp(name, ".gitignore") == 0)
+        touch_below(tree, dir, tick, &reach);
+    climb(tree, id, path, tick, &reach);
+    if (reach.hit)
+        note_changed(tree, path);
+}
+
+void worktree_mark_all(struct worktree *tree, uint64_t tick)
+{
+    struct reach reach = {.hit = false};
+    for (uint32_t id = 0; id < tree->n_nodes; id++) {
+        struct node *node = worktree_node(tree, id);
+        if (node->kind == NODE_FREE)
+            continue;
+        node->flags &= (uint16_t)~N_FRESH;
+        node->errnum = 0;
+        struct dir *dir = node->dir;
+        if (!dir)
+            continue;
+        dir->must_read = true;
+        for (int i = 0; i < FLAVOURS; i++)
+            dir->whole[i].ready = dir->whole[i].composed = false;
+        vec_each (struct consumer, c, &dir->consumers)
+            c->memo.ready = c->memo.composed = false;
+    }
+    for (uint32_t i = 0; i < tree->views.n; i++)
+        touch_view(tree, i, tick, &reach);
+}
+
+size_t worktree_take_dirty(struct worktree *tree, const uint32_t **views)
+{
+    vec_each (uint32_t, id, &tree->dirty)
+        tree->views.v[*id].dirty = false;
+    vec_clear(&tree->taken);
+    vec_each (uint32_t, taken, &tree->dirty)
+        vec_push(&tree->taken, *taken);
+    vec_clear(&tree->dirty);
+    *views = tree->taken.v;
+    return tree->taken.n;
+}
+
+uint64_t worktree_view_tick(const struct worktree *tree, uint32_t view)
+{
+    return tree->views.v[view].tick;
+}
+
+size_t worktree_take_changed(struct worktree *tree, char **paths, size_t max, size_t *n_paths)
+{
+    size_t all = tree->changed.count;
+    *n_paths = 0;
+    map_each (entry, &tree->changed) {
+        if (*n_paths == max)
+            break;
+        paths[(*n_paths)++] = mem_strndup(entry->key, entry->key_len);
+    }
+    map_release(&tree->changed);
+    tree->changed = (struct map)MAP_INIT;
+    return all;
+}

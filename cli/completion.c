@@ -1,0 +1,187 @@
+/*
+ * completion.c - kiln completion: shell scripts made from the table of commands and options.
+ *
+ * The scripts hold only words; names of steps are asked for when they are needed, from
+ * "kiln completion steps", which reads kiln.json and runs nothing.
+ */
+#include "cli/options.h"
+
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* In single quotes for any of the three shells: the table's texts have no quotes of that kind. */
+static void add_quoted(struct buf *out, const char *text)
+{
+    buf_addc(out, '\'');
+    for (; *text; text++) {
+        if (*text != '\'' && *text != '\\')
+            buf_addc(out, *text);
+    }
+    buf_addc(out, '\'');
+}
+
+static void add_option_words(struct buf *out, unsigned bit)
+{
+    for (size_t i = 0; i < OPT_N; i++) {
+        const struct option_spec *spec = &option_table[i];
+        if (!(spec->commands & bit))
+            continue;
+        buf_addf(out, " --%s%s", spec->name, spec->argument && !spec->optional ? "=" : "");
+        if (spec->letter)
+            buf_addf(out, " -%c", spec->letter);
+    }
+}
+
+static const struct choice *first_words(const struct command_spec *spec)
+{
+    return spec->subcommands ? spec->subcommands : spec->values;
+}
+
+/* -- bash, and zsh through its bashcompinit ---------------------------------------------------- */
+
+static void add_bash(struct buf *out)
+{
+    buf_adds(out, "_kiln() {\n"
+                  "    local current=${COMP_WORDS[COMP_CWORD]} command= word options words=\n"
+                  "    for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
+                  "        case $word in\n"
+                  "        -*) ;;\n"
+                  "        ");
+    for (size_t i = 0; i < n_commands; i++)
+        buf_addf(out, "%s%s", i ? "|" : "", command_table[i].name);
+    buf_adds(out, ") command=$word; break ;;\n"
+                  "        esac\n"
+                  "    done\n"
+                  "    case $command in\n");
+    for (size_t i = 0; i < n_commands; i++) {
+        const struct command_spec *spec = &command_table[i];
+        buf_addf(out, "    %s)\n        options='", spec->name);
+        add_option_words(out, spec->bit);
+        buf_adds(out, "'\n");
+        if (spec->takes_steps)
+            buf_adds(out, "        words=$(kiln completion steps 2>/dev/null)\n");
+        if (first_words(spec)) {
+            buf_adds(out, "        words='");
+            for (const struct choice *c = first_words(spec); c->name; c++)
+                buf_addf(out, " %s", c->name);
+            buf_adds(out, "'\n");
+        }
+        if (spec->bit == CMD_HELP) {
+            buf_adds(out, "        words='");
+            for (size_t k = 0; k < n_commands; k++)
+                buf_addf(out, " %s", command_table[k].name);
+            buf_adds(out, "'\n");
+        }
+        buf_adds(out, "        ;;\n");
+    }
+    buf_adds(out, "    *)\n        options='");
+    add_option_words(out, CMD_ALL);
+    buf_adds(out, "'\n        words='");
+    for (size_t i = 0; i < n_commands; i++)
+        buf_addf(out, " %s", command_table[i].name);
+    buf_adds(out, "'\n        ;;\n    esac\n"
+                  "    if [[ $current == -* ]]; then words=$options; fi\n"
+                  "    COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
+                  "    if [[ ${COMPREPLY[0]} == *= ]]; then compopt -o nospace 2>/dev/null; fi\n"
+                  "}\n"
+                  "complete -F _kiln kiln\n");
+}
+
+static void add_zsh(struct buf *out)
+{
+    buf_adds(out, "autoload -U +X bashcompinit && bashcompinit\n");
+    add_bash(out);
+}
+
+/* -- fish -------------------------------------------------------------------------------------- */
+
+static void add_fish_option(struct buf *out, const struct option_spec *spec)
+{
+    buf_adds(out, "complete -c kiln");
+    if (spec->commands != CMD_ALL) {
+        buf_adds(out, " -n '__fish_seen_subcommand_from");
+        for (size_t i = 0; i < n_commands; i++) {
+            if (spec->commands & command_table[i].bit)
+                buf_addf(out, " %s", command_table[i].name);
+        }
+        buf_adds(out, "'");
+    }
+    buf_addf(out, " -l %s", spec->name);
+    if (spec->letter)
+        buf_addf(out, " -s %c", spec->letter);
+    if (spec->argument && !spec->optional)
+        buf_adds(out, " -r");
+    if (spec->values) {
+        buf_adds(out, " -f -a '");
+        for (const struct choice *c = spec->values; c->name; c++)
+            buf_addf(out, "%s%s", c == spec->values ? "" : " ", c->name);
+        buf_adds(out, "'");
+    }
+    buf_adds(out, " -d ");
+    add_quoted(out, spec->help);
+    buf_addc(out, '\n');
+}
+
+static void add_fish(struct buf *out)
+{
+    buf_adds(out, "complete -c kiln -f\n");
+    for (size_t i = 0; i < n_commands; i++) {
+        const struct command_spec *spec = &command_table[i];
+        buf_addf(out, "complete -c kiln -n __fish_use_subcommand -a %s -d ", spec->name);
+        add_quoted(out, spec->summary);
+        buf_addc(out, '\n');
+        if (spec->takes_steps)
+            buf_addf(out,
+                     "complete -c kiln -n '__fish_seen_subcommand_from %s' -a "
+                     "'(kiln completion steps 2>/dev/null)'\n",
+                     spec->name);
+        for (const struct choice *c = first_words(spec); c && c->name; c++)
+            buf_addf(out, "complete -c kiln -n '__fish_seen_subcommand_from %s' -a %s\n",
+                     spec->name, c->name);
+    }
+    for (size_t i = 0; i < OPT_N; i++)
+        add_fish_option(out, &option_table[i]);
+}
+
+/* -- the command ------------------------------------------------------------------------------- */
+
+/* Names that a shell would take apart are left out. */
+static int add_steps(const struct options *options, struct buf *out)
+{
+    struct app app;
+    struct err err = ERR_INIT;
+    int code = EXIT_OK;
+    if (app_open(&app, options, APP_CONFIG, &err) < 0) {
+        complain(options, err_text(&err));
+        code = err.kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE;
+    }
+    for (size_t i = 0; app.config && i < app.config->n_steps; i++) {
+        const char *name = app.config->steps[i].name.text;
+        if (!strpbrk(name, " \t\n\"'$`\\*?[]{}()<>|&;!#~"))
+            buf_addf(out, "%s\n", name);
+    }
+    err_release(&err);
+    app_close(&app);
+    return code;
+}
+
+int command_completion(const struct options *options)
+{
+    struct buf out = BUF_INIT;
+    const char *what = options->args[0];
+    int code = EXIT_OK;
+    if (!strcmp(what, "bash"))
+        add_bash(&out);
+    else if (!strcmp(what, "zsh"))
+        add_zsh(&out);
+    else if (!strcmp(what, "fish"))
+        add_fish(&out);
+    else
+        code = add_steps(options, &out);
+    fwrite(buf_str(&out), 1, out.len, stdout);
+    buf_release(&out);
+    return output_end(options, code);
+}

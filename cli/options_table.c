@@ -1,0 +1,177 @@
+/*
+ * options_table.c - every command and option of kiln, in the order help lists them.
+ */
+#include "cli/options.h"
+
+#include <string.h>
+
+static const struct choice cache_subcommands[] = {
+    {"stats", "how much it holds"},
+    {"clear", "removes everything it holds"},
+    {NULL, NULL},
+};
+
+/* "steps" is for the scripts: the names of the pipeline's steps. */
+static const struct choice shells[] = {
+    {"bash", NULL}, {"zsh", NULL}, {"fish", NULL}, {"steps", NULL}, {NULL, NULL}};
+static const struct choice whens[] = {
+    {"auto", NULL}, {"always", NULL}, {"never", NULL}, {NULL, NULL}};
+
+const struct command_spec command_table[] = {
+    {
+        .name = "watch",
+        .bit = CMD_WATCH,
+        .arguments = "[STEP...]",
+        .summary = "run, and again whenever inputs change (plain \"kiln\" does this)",
+        .help = "Runs the steps, with all they need, and then waits: whenever inputs change, the "
+                "steps that read them run again, and no others. Without STEP, every step.\n\n"
+                "On a terminal this opens the full screen; press ? there for its keys. Elsewhere, "
+                "and where CI is set, it prints plain lines.",
+        .max_args = ARGS_ANY,
+        .takes_steps = true,
+    },
+    {
+        .name = "run",
+        .bit = CMD_RUN,
+        .arguments = "[STEP...]",
+        .summary = "run once what is not up to date",
+        .help = "Runs the steps, with all they need, once. A step whose inputs are as they were "
+                "when it passed does not run: its outputs come from the cache. Without STEP, every "
+                "step.\n\n"
+                "Exits with 0 when all passed or were cached, with 1 when a step failed.",
+        .max_args = ARGS_ANY,
+        .takes_steps = true,
+    },
+    {
+        .name = "plan",
+        .bit = CMD_PLAN,
+        .arguments = "[STEP...]",
+        .summary = "show what would run and why",
+        .help = "Shows for each step whether its result is cached, or what makes it run. Pending "
+                "steps wait for one that must run first. Runs and writes nothing.",
+        .max_args = ARGS_ANY,
+        .takes_steps = true,
+    },
+    {
+        .name = "explain",
+        .bit = CMD_EXPLAIN,
+        .arguments = "STEP",
+        .summary = "show what changed for a step since its last result",
+        .help = "Shows which files, variables, command or outputs of other steps differ from those "
+                "of the step's last result: what was and what is.",
+        .min_args = 1,
+        .max_args = 1,
+        .takes_steps = true,
+    },
+    {
+        .name = "logs",
+        .bit = CMD_LOGS,
+        .arguments = "[STEP]",
+        .summary = "print what a step wrote",
+        .help = "Prints the log of the step's newest execution as it was written. Without STEP, "
+                "lists the steps of the newest run and where their logs are.",
+        .max_args = 1,
+        .takes_steps = true,
+    },
+    {
+        .name = "runs",
+        .bit = CMD_RUNS,
+        .arguments = "",
+        .summary = "list the runs that are on record",
+        .help = "Lists the runs of this project, the newest first.",
+    },
+    {
+        .name = "cache",
+        .bit = CMD_CACHE,
+        .arguments = "stats|clear",
+        .summary = "look at the cache, or clear it",
+        .help = "The cache is the user's, shared by all projects. It lies in $KILN_CACHE_DIR, else "
+                "$XDG_CACHE_HOME/kiln, else ~/.cache/kiln.\n\n"
+                "Clearing asks first on a terminal; elsewhere it wants --yes.",
+        .min_args = 1,
+        .max_args = 1,
+        .subcommands = cache_subcommands,
+    },
+    {
+        .name = "schema",
+        .bit = CMD_SCHEMA,
+        .arguments = "",
+        .summary = "print the JSON Schema of kiln.json",
+        .help = "Prints the JSON Schema (draft 2020-12) of kiln.json, for editors to check and "
+                "complete with.",
+    },
+    {
+        .name = "completion",
+        .bit = CMD_COMPLETION,
+        .arguments = "bash|zsh|fish",
+        .summary = "print what teaches a shell to complete kiln's commands",
+        .help = "Prints a script for the shell. bash: source <(kiln completion bash). zsh: source "
+                "<(kiln completion zsh). fish: kiln completion fish | source.",
+        .min_args = 1,
+        .max_args = 1,
+        .values = shells,
+    },
+    {
+        .name = "version",
+        .bit = CMD_VERSION,
+        .arguments = "",
+        .summary = "print the version",
+        .help = "Prints kiln's version, as \"kiln --version\" does.",
+    },
+    {
+        .name = "help",
+        .bit = CMD_HELP,
+        .arguments = "[COMMAND]",
+        .summary = "tell about a command",
+        .help = "Tells what a command does and which options it has. Without COMMAND, lists them.",
+        .max_args = 1,
+    },
+};
+const size_t n_commands = sizeof command_table / sizeof *command_table;
+
+#define CMD_WORK (CMD_WATCH | CMD_RUN)
+
+const struct option_spec option_table[OPT_N] = {
+    [OPT_DIRECTORY] = {OPT_DIRECTORY, "directory", 'C', "DIR", false, CMD_ALL, NULL,
+                       "change to DIR first"},
+    [OPT_CONFIG] = {OPT_CONFIG, "config", 0, "FILE", false, CMD_ALL, NULL,
+                    "use this pipeline instead of the nearest kiln.json upwards"},
+    [OPT_COLOR] = {OPT_COLOR, "color", 0, "WHEN", false, CMD_ALL, whens,
+                   "auto, always or never; auto heeds NO_COLOR, CLICOLOR_FORCE and the terminal"},
+    [OPT_HELP] = {OPT_HELP, "help", 'h', NULL, false, CMD_ALL, NULL, "tell about the command"},
+    [OPT_VERSION] = {OPT_VERSION, "version", 0, NULL, false, CMD_ALL, NULL, "print the version"},
+    [OPT_JOBS] = {OPT_JOBS, "jobs", 'j', "N", false, CMD_WORK, NULL,
+                  "run up to N steps at a time; else what kiln.json says, or one a processor"},
+    [OPT_FORCE] = {OPT_FORCE, "force", 0, "STEP", true, CMD_WORK, NULL,
+                   "run even what is cached: every selected step, or just STEP (may be repeated)"},
+    [OPT_KEEP_GOING] = {OPT_KEEP_GOING, "keep-going", 'k', NULL, false, CMD_WORK, NULL,
+                        "after a failure, still start what does not depend on it"},
+    [OPT_DRY_RUN] = {OPT_DRY_RUN, "dry-run", 'n', NULL, false, CMD_RUN, NULL,
+                     "show what would run, as \"kiln plan\" does"},
+    [OPT_NO_CACHE] = {OPT_NO_CACHE, "no-cache", 0, NULL, false, CMD_WORK, NULL,
+                      "neither take results from the cache nor put them there"},
+    [OPT_REHASH] = {OPT_REHASH, "rehash", 0, NULL, false, CMD_WORK | CMD_PLAN | CMD_EXPLAIN, NULL,
+                    "read every input again instead of trusting unchanged time stamps"},
+    [OPT_PLAIN] = {OPT_PLAIN, "plain", 0, NULL, false, CMD_WORK, NULL,
+                   "print plain lines, one an event, also on a terminal"},
+    [OPT_JSON] = {OPT_JSON, "json", 0, NULL, false,
+                  CMD_WORK | CMD_PLAN | CMD_EXPLAIN | CMD_LOGS | CMD_RUNS | CMD_CACHE, NULL,
+                  "print JSON for programs, and nothing else"},
+    [OPT_TUI] = {OPT_TUI, "tui", 0, NULL, false, CMD_WORK, NULL, "open the full screen"},
+    [OPT_DOT] = {OPT_DOT, "dot", 0, NULL, false, CMD_PLAN, NULL,
+                 "print the graph for Graphviz instead"},
+    [OPT_MERMAID] = {OPT_MERMAID, "mermaid", 0, NULL, false, CMD_PLAN, NULL,
+                     "print the graph for Mermaid instead"},
+    [OPT_RUN] = {OPT_RUN, "run", 0, "ID", false, CMD_LOGS, NULL,
+                 "of that run, as \"kiln runs\" numbers them; else the newest"},
+    [OPT_YES] = {OPT_YES, "yes", 'y', NULL, false, CMD_CACHE, NULL, "clear without asking"},
+};
+
+const struct command_spec *command_find(const char *name)
+{
+    for (size_t i = 0; i < n_commands; i++) {
+        if (!strcmp(command_table[i].name, name))
+            return &command_table[i];
+    }
+    return NULL;
+}

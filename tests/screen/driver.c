@@ -1,0 +1,461 @@
+#include "tests/screen/driver.h"
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "base/vec.h"
+#include "tui/tui.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uv.h>
+
+#define EPOCH_NS UINT64_C(1700000000000000000)
+
+/* There with AddressSanitizer, NULL without. */
+extern int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
+
+struct spool {
+    char *step, *path;
+    int fd;
+    uint64_t size;
+};
+
+struct driver {
+    const struct driver_options *options;
+    uv_loop_t loop;
+    uv_poll_t script;
+    uv_signal_t term;
+    uv_timer_t pause;
+    struct tui *tui;
+    struct control control;
+    struct buf lines;
+    struct arena arena; /* of the pipeline being read */
+    const char *name;
+    bool watching;
+    VEC(struct event_step_info) steps;
+    VEC(struct reason) reasons;
+    VEC(struct spool) spools;
+    char dir[64];
+    uint64_t now_ns, seq;
+    bool syncing, paused, ended;
+    unsigned long typed;
+    int cols, rows, status;
+};
+
+static void reply(struct driver *driver, const char *text)
+{
+    size_t n = strlen(text);
+    if (driver->options->replies >= 0 && write(driver->options->replies, text, n) != (ssize_t)n)
+        driver->status = 3;
+}
+
+static void try_sync(struct driver *driver)
+{
+    int cols, rows;
+    if (!driver->syncing || !driver->tui || !tui_settled(driver->tui))
+        return;
+    tui_size(driver->tui, &cols, &rows);
+    if (tui_taken(driver->tui) != driver->typed || cols != driver->cols || rows != driver->rows)
+        return;
+    driver->syncing = false;
+    char text[40];
+    snprintf(text, sizeof text, "ok %llu\n", (unsigned long long)tui_written(driver->tui));
+    reply(driver, text);
+}
+
+static void frame_done(void *ctx)
+{
+    try_sync(ctx);
+}
+
+static uint64_t now_ns(void *ctx)
+{
+    const struct driver *driver = ctx;
+    return driver->options->keep ? clock_realtime_ns() : driver->now_ns;
+}
+
+static void finish(struct driver *driver, int status)
+{
+    if (driver->ended)
+        return;
+    driver->ended = true;
+    driver->status = status;
+    tui_free(driver->tui);
+    driver->tui = NULL;
+    uv_close((uv_handle_t *)&driver->script, NULL);
+    uv_close((uv_handle_t *)&driver->term, NULL);
+    uv_close((uv_handle_t *)&driver->pause, NULL);
+}
+
+static void on_command(void *ctx, const struct command *command)
+{
+    static const char *const names[] = {"retry", "run-stale", "cancel", "pause", "resume", "quit"};
+    struct driver *driver = ctx;
+    char text[300];
+    snprintf(text, sizeof text, "command %s %s\n", names[command->type],
+             command->step ? command->step : "-");
+    reply(driver, text);
+    if (command->type == COMMAND_QUIT)
+        finish(driver, 0);
+}
+
+static struct spool *spool_of(struct driver *driver, const char *step)
+{
+    vec_each(struct spool, spool, &driver->spools) if (strcmp(spool->step, step) == 0) return spool;
+    struct spool spool = {mem_strdup(step), mem_printf("%s/%s", driver->dir, step), -1, 0};
+    spool.fd = open(spool.path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    vec_push(&driver->spools, spool);
+    return &vec_last(&driver->spools);
+}
+
+static char *log_path(void *ctx, const char *step)
+{
+    struct driver *driver = ctx;
+    vec_each(struct spool, spool, &driver->spools) if (strcmp(spool->step, step) == 0) return mem_strdup(
+        spool->path);
+    return NULL;
+}
+
+static void emit(struct driver *driver, struct event *event)
+{
+    event->seq = ++driver->seq;
+    event->time_ns = now_ns(driver);
+    event->run = "run";
+    if (driver->tui)
+        tui_event(driver->tui, event);
+}
+
+/* The next word, blanks for its underscores; NULL for "-" or the end. */
+static char *word(char **rest)
+{
+    char *start = strsep(rest, " ");
+    if (!start || strcmp(start, "-") == 0)
+        return NULL;
+    for (char *p = start; *p; p++)
+        if (*p == '_')
+            *p = ' ';
+    return start;
+}
+
+static long number(char **rest)
+{
+    const char *text = word(rest);
+    return text ? strtol(text, NULL, 10) : 0;
+}
+
+static int index_of(const char *name, const char *const *names, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (name && strcmp(name, names[i]) == 0)
+            return i;
+    return 0;
+}
+
+static void unescape(const char *text, struct buf *out)
+{
+    for (; *text; text++) {
+        if (*text != '\\' || !text[1]) {
+            buf_addc(out, *text);
+            continue;
+        }
+        char digits[3] = {0};
+        switch (*++text) {
+        case 'n': buf_addc(out, '\n'); break;
+        case 'e': buf_addc(out, 0x1b); break;
+        case 'r': buf_addc(out, '\r'); break;
+        case 't': buf_addc(out, '\t'); break;
+        case 'x':
+            for (int i = 0; i < 2 && text[1]; i++)
+                digits[i] = *++text;
+            buf_addc(out, (char)strtol(digits, NULL, 16));
+            break;
+        default: buf_addc(out, *text); break;
+        }
+    }
+}
+
+static void add_log(struct driver *driver, const char *step, const char *bytes, size_t n)
+{
+    struct spool *spool = spool_of(driver, step);
+    if (pwrite(spool->fd, bytes, n, (off_t)spool->size) != (ssize_t)n)
+        driver->status = 3;
+    struct event event = {.type = EVENT_STEP_LOG, .step = step};
+    event.u.log.stream = 1;
+    event.u.log.offset = spool->size;
+    event.u.log.n = n;
+    event.u.log.log = spool->path;
+    spool->size += n;
+    emit(driver, &event);
+}
+
+static void do_step(struct driver *driver, char *rest)
+{
+    struct event_step_info info = {0};
+    info.name = arena_strdup(&driver->arena, word(&rest));
+    char *needs = word(&rest), *need;
+    const char *about = word(&rest);
+    const char **list = arena_zalloc(&driver->arena, 16, sizeof *list);
+    while (needs && (need = strsep(&needs, ",")) && info.n_needs < 16)
+        list[info.n_needs++] = arena_strdup(&driver->arena, need);
+    info.needs = list;
+    info.description = about ? arena_strdup(&driver->arena, about) : NULL;
+    info.command = arena_printf(&driver->arena, "make %s", info.name);
+    vec_push(&driver->steps, info);
+}
+
+static void do_end(struct driver *driver)
+{
+    struct event event = {.type = EVENT_PIPELINE_LOADED};
+    event.u.pipeline.name = driver->name;
+    event.u.pipeline.root = "/src/demo";
+    event.u.pipeline.steps = driver->steps.v;
+    event.u.pipeline.n_steps = driver->steps.n;
+    event.u.pipeline.watching = driver->watching;
+    emit(driver, &event);
+}
+
+static void do_run(struct driver *driver)
+{
+    const char **names = mem_zalloc(driver->steps.n, sizeof *names);
+    for (size_t i = 0; i < driver->steps.n; i++)
+        names[i] = driver->steps.v[i].name;
+    struct event event = {.type = EVENT_RUN_STARTED};
+    event.u.run_started.version = "0";
+    event.u.run_started.pipeline = driver->name;
+    event.u.run_started.trigger = "watch";
+    event.u.run_started.steps = names;
+    event.u.run_started.n_steps = driver->steps.n;
+    emit(driver, &event);
+    free(names);
+}
+
+static void do_reason(struct driver *driver, char *rest)
+{
+    static const char *const kinds[] = {"new",      "file",   "command", "env",
+                                        "upstream", "settings", "forced", "evicted",
+                                        "failed",   "tainted",  "uncacheable"};
+    struct reason reason = {.kind = (enum reason_kind)index_of(word(&rest), kinds, REASON_N)};
+    const char **const fields[] = {&reason.subject, &reason.step, &reason.old, &reason.now};
+    for (int i = 0; i < 4; i++) {
+        const char *text = word(&rest);
+        *fields[i] = text ? arena_strdup(&driver->arena, text) : NULL;
+    }
+    vec_push(&driver->reasons, reason);
+}
+
+static void do_started(struct driver *driver, char *rest)
+{
+    struct event event = {.type = EVENT_STEP_STARTED, .step = word(&rest)};
+    struct spool *spool = spool_of(driver, event.step);
+    if (ftruncate(spool->fd, 0) != 0)
+        driver->status = 3;
+    spool->size = 0;
+    event.u.started.attempt = (uint32_t)number(&rest);
+    event.u.started.key = "5c1d07aa0f3d0e57b62f0f3d0e57b62f0f3d0e57b62f0f3d0e57b62f0f3d0e57";
+    event.u.started.runner = "host";
+    event.u.started.reasons = driver->reasons.v;
+    event.u.started.n_reasons = event.u.started.all_reasons = driver->reasons.n;
+    event.u.started.log = spool->path;
+    emit(driver, &event);
+    vec_clear(&driver->reasons);
+}
+
+static void do_finished(struct driver *driver, char *rest)
+{
+    static const char *const statuses[] = {"passed", "cached", "failed", "skipped", "cancelled"};
+    struct event event = {.type = EVENT_STEP_FINISHED, .step = word(&rest)};
+    event.u.finished.status = (enum step_status)index_of(word(&rest), statuses, STEP_STATUS_N);
+    event.u.finished.duration_ms = (uint64_t)number(&rest);
+    event.u.finished.exit_code = (int)number(&rest);
+    event.u.finished.signal = (int)number(&rest);
+    event.u.finished.saved_ms = (uint64_t)number(&rest);
+    event.u.finished.error = rest;
+    event.u.finished.key = "5c1d07aa0f3d0e57b62f0f3d0e57b62f0f3d0e57b62f0f3d0e57b62f0f3d0e57";
+    event.u.finished.source = event.u.finished.status == STEP_CACHED ? "local" : NULL;
+    emit(driver, &event);
+}
+
+static void do_lines(struct driver *driver, char *rest)
+{
+    struct buf text = BUF_INIT;
+    const char *step = word(&rest);
+    long n = number(&rest);
+    for (long i = 1; i <= n; i++)
+        buf_addf(&text, "line %ld of %ld\n", i, n);
+    add_log(driver, step, buf_str(&text), text.len);
+    buf_release(&text);
+}
+
+static void on_readable(uv_poll_t *handle, int status, int events);
+
+static void on_pause(uv_timer_t *timer)
+{
+    struct driver *driver = timer->data;
+    driver->paused = false;
+    on_readable(&driver->script, 0, 0);
+}
+
+static void do_line(struct driver *driver, char *line)
+{
+    static const char *const statuses[] = {"passed", "failed", "cancelled"};
+    char *rest = line;
+    const char *verb = strsep(&rest, " ");
+    struct event event = {0};
+    if (strcmp(verb, "pipeline") == 0) {
+        vec_clear(&driver->steps);
+        driver->name = arena_strdup(&driver->arena, word(&rest));
+        driver->watching = rest && strcmp(rest, "watch") == 0;
+    } else if (strcmp(verb, "step") == 0) {
+        do_step(driver, rest);
+    } else if (strcmp(verb, "end") == 0) {
+        do_end(driver);
+    } else if (strcmp(verb, "now") == 0) {
+        driver->now_ns = EPOCH_NS + (uint64_t)number(&rest) * 1000000;
+    } else if (strcmp(verb, "run") == 0) {
+        do_run(driver);
+    } else if (strcmp(verb, "queued") == 0) {
+        event = (struct event){.type = EVENT_STEP_QUEUED, .step = word(&rest)};
+        emit(driver, &event);
+    } else if (strcmp(verb, "reason") == 0) {
+        do_reason(driver, rest);
+    } else if (strcmp(verb, "started") == 0) {
+        do_started(driver, rest);
+    } else if (strcmp(verb, "log") == 0) {
+        const char *step = word(&rest);
+        struct buf text = BUF_INIT;
+        unescape(rest ? rest : "", &text);
+        add_log(driver, step, buf_str(&text), text.len);
+        buf_release(&text);
+    } else if (strcmp(verb, "lines") == 0) {
+        do_lines(driver, rest);
+    } else if (strcmp(verb, "finished") == 0) {
+        do_finished(driver, rest);
+    } else if (strcmp(verb, "ended") == 0) {
+        event.type = EVENT_RUN_FINISHED;
+        event.u.run_finished.status =
+            (enum run_status)index_of(word(&rest), statuses, RUN_STATUS_N);
+        event.u.run_finished.duration_ms = (uint64_t)number(&rest);
+        emit(driver, &event);
+    } else if (strcmp(verb, "changed") == 0) {
+        event.type = EVENT_WATCH_CHANGED;
+        event.u.changed.count = (uint64_t)number(&rest);
+        emit(driver, &event);
+    } else if (strcmp(verb, "idle") == 0) {
+        event.type = EVENT_WATCH_IDLE;
+        emit(driver, &event);
+    } else if (strcmp(verb, "degraded") == 0) {
+        event.type = EVENT_WATCH_DEGRADED;
+        event.u.degraded.reason = rest;
+        emit(driver, &event);
+    } else if (strcmp(verb, "notice") == 0) {
+        struct buf text = BUF_INIT;
+        event.type = EVENT_NOTICE;
+        event.u.notice.level = word(&rest);
+        unescape(rest ? rest : "", &text);
+        event.u.notice.text = buf_str(&text);
+        emit(driver, &event);
+        buf_release(&text);
+    } else if (strcmp(verb, "sync") == 0) {
+        driver->typed = (unsigned long)number(&rest);
+        driver->cols = (int)number(&rest);
+        driver->rows = (int)number(&rest);
+        driver->syncing = true;
+        try_sync(driver);
+    } else if (strcmp(verb, "pause") == 0) {
+        driver->paused = true;
+        uv_timer_start(&driver->pause, on_pause, (uint64_t)number(&rest), 0);
+    } else if (strcmp(verb, "crash") == 0) {
+        raise(SIGSEGV);
+    }
+}
+
+static void on_readable(uv_poll_t *handle, int status, int events)
+{
+    struct driver *driver = handle->data;
+    char bytes[65536];
+    ssize_t n = 1;
+    if (status < 0 || (events & UV_READABLE)) {
+        n = read(driver->options->script, bytes, sizeof bytes);
+        if (n > 0)
+            buf_add(&driver->lines, bytes, (size_t)n);
+        else
+            uv_poll_stop(handle);
+    }
+    char *newline;
+    size_t done = 0;
+    while (!driver->ended && !driver->paused && driver->lines.len > done &&
+           (newline = memchr(driver->lines.data + done, '\n', driver->lines.len - done))) {
+        char *line = driver->lines.data + done;
+        *newline = '\0';
+        done = (size_t)(newline - driver->lines.data) + 1;
+        do_line(driver, line);
+    }
+    if (done > 0) {
+        memmove(driver->lines.data, driver->lines.data + done, driver->lines.len - done);
+        buf_truncate(&driver->lines, driver->lines.len - done);
+    }
+    if (n <= 0 && !driver->options->keep)
+        finish(driver, 0);
+}
+
+static void on_term(uv_signal_t *handle, int number)
+{
+    finish(handle->data, 128 + number);
+}
+
+int driver_run(const struct driver_options *options)
+{
+    struct driver driver = {.options = options, .now_ns = EPOCH_NS};
+    struct err err = ERR_INIT;
+    snprintf(driver.dir, sizeof driver.dir, "/tmp/kiln-screen-XXXXXX");
+    if (!mkdtemp(driver.dir) || uv_loop_init(&driver.loop) != 0)
+        return 3;
+    driver.control = (struct control){&driver, on_command, log_path};
+    uv_poll_init(&driver.loop, &driver.script, options->script);
+    uv_signal_init(&driver.loop, &driver.term);
+    uv_timer_init(&driver.loop, &driver.pause);
+    driver.script.data = driver.term.data = driver.pause.data = &driver;
+    uv_signal_start(&driver.term, on_term, SIGTERM);
+    struct tui_options tui = {.loop = &driver.loop,
+                              .control = &driver.control,
+                              .fd = options->terminal,
+                              .term = options->term,
+                              .project = "demo",
+                              .utf8 = options->utf8,
+                              .colour = options->colour,
+                              .now_ns = now_ns,
+                              .frame_done = frame_done,
+                              .ctx = &driver};
+    if (tui_new(&tui, &driver.tui, &err) != 0) {
+        fprintf(stderr, "driver: %s\n", err_text(&err));
+        err_release(&err);
+        return 3;
+    }
+    uv_poll_start(&driver.script, UV_READABLE, on_readable);
+    uv_run(&driver.loop, UV_RUN_DEFAULT);
+    if (uv_loop_close(&driver.loop) != 0)
+        driver.status = 98;
+    vec_each(struct spool, spool, &driver.spools)
+    {
+        unlink(spool->path);
+        close(spool->fd);
+        free(spool->step);
+        free(spool->path);
+    }
+    rmdir(driver.dir);
+    vec_release(&driver.spools);
+    vec_release(&driver.steps);
+    vec_release(&driver.reasons);
+    buf_release(&driver.lines);
+    arena_release(&driver.arena);
+    if (__lsan_do_recoverable_leak_check && __lsan_do_recoverable_leak_check() != 0)
+        driver.status = 99;
+    return driver.status;
+}

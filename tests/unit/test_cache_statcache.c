@@ -1,0 +1,182 @@
+#include "test_worktree.h"
+
+#include "cache/statcache.h"
+
+#include <time.h>
+
+#define SECOND INT64_C(1000000000)
+
+static void test_racy_rule(void **state)
+{
+    (void)state;
+    struct stamp stamp = {.mtime_ns = 100 * SECOND + 5, .ctime_ns = 100 * SECOND + 5};
+    assert_false(stamp_settled(&stamp, 100 * SECOND + 5));
+    assert_false(stamp_settled(&stamp, 100 * SECOND + 20000000));
+    assert_true(stamp_settled(&stamp, 100 * SECOND + 20000006));
+    assert_false(stamp_settled(&stamp, 99 * SECOND)); /* the clock was set back */
+    stamp.ctime_ns = 101 * SECOND;
+    assert_false(stamp_settled(&stamp, 101 * SECOND));
+    /* A filesystem that keeps whole seconds. */
+    stamp.mtime_ns = stamp.ctime_ns = 100 * SECOND;
+    assert_false(stamp_settled(&stamp, 102 * SECOND));
+    assert_true(stamp_settled(&stamp, 103 * SECOND));
+    stamp.mtime_ns = INT64_MAX;
+    assert_false(stamp_settled(&stamp, INT64_MAX));
+    assert_false(stamp_settled(&stamp, INT64_MIN));
+}
+
+static struct statcache_entry entry_of(const char *name, uint32_t flags, uint64_t number)
+{
+    struct statcache_entry entry = {
+        .name = name, .len = strlen(name), .flags = flags, .directory = number & 1};
+    if (flags & STATCACHE_DIGEST) {
+        entry.stamp = (struct stamp){number,           number + 1, number + 2, (int64_t)number + 3,
+                                     -(int64_t)number, 0100644};
+        entry.recorded_ns = (int64_t)number + 5;
+        entry.digest = digest_of(name, entry.len);
+        entry.digest.size = entry.stamp.size;
+    }
+    return entry;
+}
+
+static void write_sample(const char *path, const char *root)
+{
+    struct statcache_writer *writer = statcache_writer_new(root);
+    static const char *const dirs[] = {"src/lib", "", "src", "src/a\nb"};
+    for (size_t i = 0; i < 4; i++) {
+        struct statcache_dir dir = {
+            .path = dirs[i], .len = strlen(dirs[i]), .rules = i * 7, .index = i * 11};
+        statcache_writer_dir(writer, &dir);
+        for (uint64_t k = 0; k < i; k++) {
+            char name[16];
+            snprintf(name, sizeof(name), "file%d", (int)k);
+            struct statcache_entry entry =
+                entry_of(name, k ? STATCACHE_DIGEST | STATCACHE_VERDICT : STATCACHE_VERDICT, k);
+            statcache_writer_add(writer, &entry);
+        }
+    }
+    assert_int_equal(statcache_writer_save(writer, path, NULL), 0);
+    statcache_writer_free(writer);
+}
+
+static void test_round_trip(void **state)
+{
+    (void)state;
+    struct project project;
+    project_init(&project);
+    write_sample(project.stat_path, "/root");
+    struct statcache *cache = statcache_load(project.stat_path, "/root");
+    assert_int_equal(statcache_n_dirs(cache), 4);
+    struct statcache_dir dir;
+    assert_true(statcache_find(cache, "src/a\nb", 7, &dir));
+    assert_int_equal(dir.rules, 21);
+    assert_int_equal(dir.index, 33);
+    assert_int_equal(dir.n, 3);
+    for (uint32_t k = 0; k < 3; k++) {
+        struct statcache_entry entry, expected;
+        char name[16];
+        snprintf(name, sizeof(name), "file%d", (int)k);
+        expected = entry_of(name, k ? STATCACHE_DIGEST | STATCACHE_VERDICT : STATCACHE_VERDICT, k);
+        statcache_get(cache, dir.first + k, &entry);
+        assert_string_equal(entry.name, name);
+        assert_int_equal(entry.flags, expected.flags);
+        assert_int_equal(entry.directory, expected.directory);
+        assert_true(stamp_eq(&entry.stamp, &expected.stamp));
+        assert_true(digest_eq(&entry.digest, &expected.digest));
+        assert_true(entry.recorded_ns == expected.recorded_ns);
+    }
+    assert_true(statcache_find(cache, "", 0, &dir));
+    assert_true(statcache_find(cache, "src", 3, &dir));
+    assert_true(statcache_find(cache, "src/lib", 7, &dir));
+    assert_false(statcache_find(cache, "src/li", 6, &dir));
+    assert_false(statcache_find(cache, "zzz", 3, &dir));
+    statcache_free(cache);
+    /* Another root's, and one that is not there, are empty. */
+    cache = statcache_load(project.stat_path, "/rood");
+    assert_int_equal(statcache_n_dirs(cache), 0);
+    assert_false(statcache_find(cache, "", 0, &dir));
+    statcache_free(cache);
+    cache = statcache_load("/nonexistent/file", "/root");
+    assert_int_equal(statcache_n_dirs(cache), 0);
+    statcache_free(cache);
+    cache = statcache_load(NULL, "/root");
+    statcache_free(cache);
+    project_release(&project);
+}
+
+static void put(const char *path, const void *bytes, size_t n)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(file_write_all(fd, bytes, n), 0);
+    close(fd);
+}
+
+/* Cut at every byte, and every bit turned: always the empty cache, never another one. */
+static void test_damage(void **state)
+{
+    (void)state;
+    struct project project;
+    project_init(&project);
+    write_sample(project.stat_path, "/root");
+    struct buf file = BUF_INIT;
+    assert_int_equal(file_read(project.stat_path, 1 << 20, &file, NULL), 0);
+    for (size_t n = 0; n < file.len; n++) {
+        put(project.stat_path, file.data, n);
+        struct statcache *cache = statcache_load(project.stat_path, "/root");
+        assert_int_equal(statcache_n_dirs(cache), 0);
+        statcache_free(cache);
+    }
+    for (size_t bit = 0; bit < file.len * 8; bit++) {
+        file.data[bit / 8] = (char)(file.data[bit / 8] ^ (1 << bit % 8));
+        put(project.stat_path, file.data, file.len);
+        struct statcache *cache = statcache_load(project.stat_path, "/root");
+        assert_int_equal(statcache_n_dirs(cache), 0);
+        statcache_free(cache);
+        file.data[bit / 8] = (char)(file.data[bit / 8] ^ (1 << bit % 8));
+    }
+    buf_addc(&file, 'x');
+    put(project.stat_path, file.data, file.len);
+    struct statcache *cache = statcache_load(project.stat_path, "/root");
+    assert_int_equal(statcache_n_dirs(cache), 0);
+    statcache_free(cache);
+    buf_release(&file);
+    project_release(&project);
+}
+
+/* A directory or a FIFO in the place of the file. */
+static void test_strange_files(void **state)
+{
+    (void)state;
+    struct project project;
+    project_init(&project);
+    struct statcache *cache = statcache_load(project.root, "/root");
+    assert_int_equal(statcache_n_dirs(cache), 0);
+    statcache_free(cache);
+    char *fifo = project_path(&project, "fifo");
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    cache = statcache_load(fifo, "/root");
+    assert_int_equal(statcache_n_dirs(cache), 0);
+    statcache_free(cache);
+    struct statcache_writer *writer = statcache_writer_new("/root");
+    struct err err = ERR_INIT;
+    char *below = path_join(fifo, "stat");
+    assert_int_not_equal(statcache_writer_save(writer, below, &err), 0);
+    assert_true(*err_text(&err));
+    err_release(&err);
+    statcache_writer_free(writer);
+    free(below);
+    free(fifo);
+    project_release(&project);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_racy_rule),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_damage),
+        cmocka_unit_test(test_strange_files),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,266 @@
+/*
+ * Random operations on a project, marked as a watch would, against a working tree that sees it for
+ * the first time: every view must have the same digest in both; and a view that is not dirty must
+ * have the digest that it had.
+ */
+#include "test_worktree.h"
+
+#include "base/map.h"
+
+#define ROUNDS 40
+#define STEPS  40
+
+static uint32_t random_state;
+
+static uint32_t pick(uint32_t n)
+{
+    random_state = random_state * 1664525 + 1013904223;
+    return (random_state >> 8) % n;
+}
+
+static const char *const names[] = {"a",   "b",      "c.o", "d.c",    "out",
+                                    "gen", "keep.o", "e~",  ".x.swp", "Makefile"};
+static const char *const rules[] = {"*.o\n", "!keep.o\n", "gen/\n", "/a\n", "*.o\n!keep.o\n",
+                                    "b/\n",  "*\n!*.c\n", "",       "d.c\n"};
+#define N(array) (sizeof(array) / sizeof((array)[0]))
+
+/* The directories that the tree reported, by path, as a watch keeps them. */
+struct watch {
+    struct project project;
+    struct map ids; /* path -> id + 1 */
+};
+
+static void opened(void *ctx, uint32_t dir, const char *path)
+{
+    struct watch *watch = ctx;
+    assert_null(map_get_str(&watch->ids, path));
+    map_put_str(&watch->ids, path, (void *)((uintptr_t)dir + 1));
+}
+
+static void closed(void *ctx, uint32_t dir)
+{
+    struct watch *watch = ctx;
+    map_each (entry, &watch->ids) {
+        if ((uintptr_t)entry->value == (uintptr_t)dir + 1) {
+            map_del(&watch->ids, entry->key, entry->key_len);
+            return;
+        }
+    }
+    fail_msg("a directory was closed that was not open");
+}
+
+static void mark(struct watch *watch, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir = slash ? mem_strndup(path, (size_t)(slash - path)) : mem_strdup("");
+    uintptr_t id = (uintptr_t)map_get_str(&watch->ids, dir);
+    if (id) /* else nobody looks there */
+        worktree_mark(watch->project.tree, (uint32_t)(id - 1),
+                      pick(12) ? (slash ? slash + 1 : path) : NULL, ++watch->project.tick);
+    free(dir);
+}
+
+static char *random_path(void)
+{
+    struct buf path = BUF_INIT;
+    for (uint32_t i = 0, n = 1 + pick(3); i < n; i++)
+        buf_addf(&path, "%s%s", i ? "/" : "", names[pick(N(names))]);
+    return buf_detach(&path);
+}
+
+static void write_some(struct watch *watch, const char *path)
+{
+    char *full = project_path(&watch->project, path);
+    int fd = open(full, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+    if (fd >= 0) {
+        char text[2] = {(char)('0' + pick(10)), 0};
+        assert_int_equal(file_write_all(fd, text, 1), 0);
+        close(fd);
+        mark(watch, path);
+    }
+    free(full);
+}
+
+static void operate(struct watch *watch)
+{
+    char *path = random_path(), *full = project_path(&watch->project, path);
+    struct stat st;
+    switch (pick(12)) {
+    case 0:
+    case 1:
+    case 2: write_some(watch, path); break;
+    case 3:
+    case 4:
+    case 5:
+        if (mkdir(full, 0755) == 0)
+            mark(watch, path);
+        break;
+    case 6:
+        if (lstat(full, &st) == 0 && file_remove_tree(AT_FDCWD, full, NULL) == 0)
+            mark(watch, path);
+        break;
+    case 7:
+        if (lstat(full, &st) == 0 && S_ISREG(st.st_mode) && chmod(full, st.st_mode ^ 0100) == 0)
+            mark(watch, path);
+        break;
+    case 8:
+        if (symlink(pick(2) ? "a" : "nowhere/x", full) == 0)
+            mark(watch, path);
+        break;
+    case 9:
+    case 10: {
+        char *other = random_path(), *to = project_path(&watch->project, other);
+        if (rename(full, to) == 0) {
+            mark(watch, path);
+            mark(watch, other);
+        }
+        free(other);
+        free(to);
+        break;
+    }
+    default: {
+        const char *slash = strrchr(path, '/');
+        char *ignore = slash && pick(3) ? mem_printf("%.*s/.gitignore", (int)(slash - path), path)
+                                        : mem_strdup(".gitignore");
+        char *place = project_path(&watch->project, ignore);
+        if (pick(4) == 0) {
+            if (unlink(place) == 0)
+                mark(watch, ignore);
+        } else {
+            int fd = open(place, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+            if (fd >= 0) {
+                const char *text = rules[pick(N(rules))];
+                assert_int_equal(file_write_all(fd, text, strlen(text)), 0);
+                close(fd);
+                mark(watch, ignore);
+            }
+        }
+        free(place);
+        free(ignore);
+    }
+    }
+    free(full);
+    free(path);
+}
+
+static size_t add_views(struct worktree *tree, uint32_t *views)
+{
+    size_t n = 0;
+    views[n++] = INPUTS(tree, "**");
+    views[n++] = INPUTS(tree, "a");
+    views[n++] = INPUTS(tree, "a", "!a/b");
+    views[n++] = INPUTS(tree, "**/*.c");
+    views[n++] = INPUTS(tree, "a/**/*.o", "gen");
+    views[n++] = INPUTS(tree, "b/c.o", "Makefile");
+    views[n++] = INPUTS(tree, "**", "gen/a", "!b");
+    views[n++] = INPUTS(tree, "out");
+    views[n++] = OUTPUTS(tree, "out");
+    views[n++] = OUTPUTS(tree, "a/out", "gen/b");
+    return n;
+}
+#define MAX_VIEWS 10
+
+struct seen {
+    enum worktree_answer answer;
+    struct digest digest;
+};
+
+static struct seen look(struct worktree *tree, uint32_t view)
+{
+    struct seen seen = {.digest = {.size = 0}};
+    struct err err = ERR_INIT;
+    seen.answer = answer_of(tree, view, &seen.digest, NULL, &err);
+    if (seen.answer == WORKTREE_BROKEN)
+        seen.digest = (struct digest){.size = 0};
+    err_release(&err);
+    return seen;
+}
+
+static bool same(const struct seen *a, const struct seen *b)
+{
+    return a->answer == b->answer && digest_eq(&a->digest, &b->digest);
+}
+
+static void describe(struct watch *watch, struct worktree *tree, uint32_t view)
+{
+    struct seen seen = look(tree, view);
+    if (seen.answer != WORKTREE_READY)
+        return;
+    char *list = list_of_view(&watch->project, tree, view);
+    print_error("-----\n%s", list);
+    free(list);
+}
+
+static void compare(struct watch *watch, const uint32_t *views, size_t n, struct seen *last,
+                    int round, int step)
+{
+    const uint32_t *dirty;
+    bool is_dirty[MAX_VIEWS] = {false};
+    size_t n_dirty = worktree_take_dirty(watch->project.tree, &dirty);
+    for (size_t i = 0; i < n_dirty; i++)
+        is_dirty[dirty[i]] = true;
+    /* Every other time with what the last one knew. */
+    struct worktree *fresh =
+        project_open_other(&watch->project, step % 2 ? watch->project.stat_path : NULL);
+    uint32_t other[MAX_VIEWS];
+    add_views(fresh, other);
+    for (size_t i = 0; i < n; i++) {
+        struct seen expected = look(fresh, other[i]);
+        struct seen seen = last[i];
+        if (is_dirty[views[i]] || step == 0)
+            seen = look(watch->project.tree, views[i]);
+        if (!same(&seen, &expected)) {
+            print_error("round %d, step %d, view %d, dirty %d: %d, expected %d\n", round, step,
+                        (int)i, is_dirty[views[i]], seen.answer, expected.answer);
+            describe(watch, watch->project.tree, views[i]);
+            describe(watch, fresh, other[i]);
+        }
+        assert_true(same(&seen, &expected));
+        last[i] = seen;
+    }
+    if (step % 2)
+        assert_int_equal(worktree_save(fresh, NULL), 0);
+    worktree_free(fresh);
+}
+
+static void test_model(void **state)
+{
+    (void)state;
+    for (int round = 0; round < ROUNDS; round++) {
+        struct watch watch = {.ids = MAP_INIT};
+        project_init(&watch.project);
+        random_state = 4711u * (uint32_t)round + 99;
+        if (round % 2)
+            project_run(&watch.project, "git init -q .");
+        watch.project.outputs[watch.project.n_outputs++] = "out";
+        watch.project.outputs[watch.project.n_outputs++] = "a/out";
+        struct worktree_options options = {
+            .root = watch.project.root,
+            .outputs = watch.project.outputs,
+            .n_outputs = watch.project.n_outputs,
+            .trees = watch.project.trees,
+            .dir_opened = opened,
+            .dir_closed = closed,
+            .ctx = &watch,
+        };
+        assert_int_equal(worktree_new(&options, &watch.project.tree, NULL), 0);
+        uint32_t views[MAX_VIEWS];
+        struct seen last[MAX_VIEWS] = {{.answer = WORKTREE_PENDING}};
+        size_t n = add_views(watch.project.tree, views);
+        for (int step = 0; step < STEPS; step++) {
+            for (uint32_t i = 0, many = 1 + pick(step ? 6 : 30); i < many; i++)
+                operate(&watch);
+            if (pick(20) == 0)
+                worktree_mark_all(watch.project.tree, ++watch.project.tick);
+            compare(&watch, views, n, last, round, step);
+        }
+        project_release(&watch.project);
+        map_release(&watch.ids);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_model)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,254 @@
+#include "base/text.h"
+#include "tui/keymap.h"
+#include "tui/view.h"
+#include "tui/width.h"
+
+#include <string.h>
+
+/* The header's pieces in their order; each width has the fullest form that fits. */
+struct form {
+    bool words, run, changed, time;
+};
+
+static const struct form forms[] = {
+    {true, true, true, true},    {false, true, true, true},   {false, false, true, true},
+    {false, false, false, true}, {false, false, false, false},
+};
+
+static void put_counts(struct pen_row *row, const struct app *app, bool words)
+{
+    static const enum step_state order[] = {STATE_PASSED,  STATE_CACHED,  STATE_RUNNING,
+                                            STATE_FAILED,  STATE_WAITING, STATE_SKIPPED,
+                                            STATE_CANCELLED};
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+        size_t n = app->model.counts[order[i]];
+        if (order[i] == STATE_WAITING)
+            n += app->model.counts[STATE_QUEUED];
+        if (n == 0)
+            continue;
+        row_put(row, ROLE_TEXT, " ");
+        row_printf(row, look_role(order[i]), "%s%zu", look_glyph(order[i]), n);
+        if (words)
+            row_printf(row, order[i] == STATE_FAILED ? ROLE_STRONG : ROLE_TEXT, " %s ",
+                       look_word(order[i]));
+    }
+}
+
+static void put_run_time(struct pen_row *row, const struct app *app)
+{
+    const struct model *model = &app->model;
+    char text[16];
+    uint64_t ms = model_run_ms(model, app->now_ns);
+    if (model->run_state == RUN_ACTIVE) {
+        row_put(row, ROLE_TEXT, look_elapsed(ms, text));
+        return;
+    }
+    static const struct {
+        const char *word;
+        enum role role;
+    } ends[RUN_STATUS_N] = {
+        [RUN_PASSED] = {"passed", ROLE_GOOD},
+        [RUN_FAILED] = {"failed", ROLE_BAD},
+        [RUN_CANCELLED] = {"cancelled", ROLE_STOPPED},
+    };
+    row_put(row, ends[model->run_status].role, ends[model->run_status].word);
+    row_printf(row, ROLE_TEXT, " in %s", text_duration(ms, text));
+}
+
+static int put_header(struct app *app, struct area area, const struct form *form)
+{
+    const struct model *model = &app->model;
+    struct pen_row row = {&app->screen, area, 1, 0};
+    row_put(&row, ROLE_STRONG, model->name ? model->name : app->project);
+    if (form->changed && !model->settled && model->changed > 0)
+        row_printf(&row, ROLE_TEXT, "  %llu changed", (unsigned long long)model->changed);
+    if (model->runs > 0) {
+        row_put(&row, ROLE_RULE, " │");
+        if (form->run)
+            row_printf(&row, ROLE_DIM, " run %llu ", (unsigned long long)model->runs);
+        put_counts(&row, app, form->words);
+        if (form->time) {
+            row_put(&row, ROLE_RULE, form->words ? "│ " : " │ ");
+            put_run_time(&row, app);
+        }
+    }
+    return row.x;
+}
+
+static void draw_header(struct app *app, struct area area)
+{
+    const struct model *model = &app->model;
+    const char *mode = app->quitting ? "QUITTING" : model->paused ? "PAUSED" : "";
+    enum role role = ROLE_WARNING;
+    if (!*mode && model->watching) {
+        mode = model->degraded ? "WATCH degraded" : "WATCH";
+        role = model->degraded ? ROLE_WARNING : ROLE_FOCUS;
+    }
+    int taken = *mode ? (int)strlen(mode) + 3 : 0;
+    struct area left = {area.x, area.y, area.w - taken, 1};
+    if (left.w < 0)
+        left.w = 0;
+    struct area nowhere = {0, area.y, left.w > 0 ? 100000 : 0, 0};
+    size_t i = 0;
+    while (i + 1 < sizeof forms / sizeof *forms && put_header(app, nowhere, &forms[i]) >= left.w)
+        i++;
+    put_header(app, left, &forms[i]);
+    struct pen_row row = {&app->screen, area, area.w - taken + 2, 0};
+    row_put(&row, role, mode);
+}
+
+/* "─1 Steps ───────────── 3/40 ─" */
+static void draw_title(struct app *app, enum pane pane)
+{
+    struct area area = app->layout.panes[pane].title;
+    struct screen *screen = &app->screen;
+    bool focus = app->focus == pane;
+    struct style rule = look_style(ROLE_RULE);
+    struct buf left = BUF_INIT, right = BUF_INIT;
+    views[pane]->title(app, &left, &right);
+    screen_rule(screen, area, 0, 0, area.w, rule, "─");
+    struct pen_row row = {screen, area, 1, 0};
+    row_printf(&row, focus ? ROLE_FOCUS : ROLE_DIM, "%d", pane + 1);
+    row_printf(&row, focus ? ROLE_FOCUS : ROLE_TITLE, " %s ", buf_str(&left));
+    while (right.len > 0 && right.data[right.len - 1] == ' ')
+        buf_truncate(&right, right.len - 1);
+    int width = width_text(buf_str(&right), right.len);
+    if (width > 0 && row.x + width + 4 < area.w) {
+        row.x = area.w - width - 3;
+        bool follows = pane == PANE_LOG && app->log.follow;
+        row_printf(&row, follows ? ROLE_FOCUS : ROLE_TEXT, " %s ", buf_str(&right));
+    }
+    buf_release(&left);
+    buf_release(&right);
+}
+
+static void draw_divider(struct app *app)
+{
+    const struct layout *layout = &app->layout;
+    struct area all = screen_area(&app->screen);
+    struct area left = layout->panes[PANE_STEPS].title, body = layout->panes[PANE_STEPS].body;
+    if (layout->divider < 0)
+        return;
+    for (int y = body.y; y < body.y + body.h; y++)
+        screen_puts(&app->screen, all, layout->divider, y, look_style(ROLE_RULE), "│");
+    screen_puts(&app->screen, all, layout->divider, left.y, look_style(ROLE_RULE), "┬");
+    if (layout->panes[PANE_WHY].shown)
+        screen_puts(&app->screen, all, layout->divider, layout->panes[PANE_WHY].title.y,
+                    look_style(ROLE_RULE), "├");
+}
+
+static void draw_notice(struct app *app, struct area area)
+{
+    const char *text = app->model.notice;
+    enum role role = app->model.notice_level == NOTICE_ERROR     ? ROLE_BAD
+                     : app->model.notice_level == NOTICE_WARNING ? ROLE_WARNING
+                                                                 : ROLE_TEXT;
+    for (int y = 0; y < area.h && text && *text; y++) {
+        size_t n = strcspn(text, "\n");
+        if (y == 0)
+            screen_puts(&app->screen, area, 1, 0, look_style(role), "!");
+        screen_put(&app->screen, area, 3, y, look_style(y == 0 ? role : ROLE_TEXT), text, n);
+        text += n + (text[n] == '\n' ? 1 : 0);
+    }
+}
+
+static bool on_key_line(const struct app *app, const struct action *action)
+{
+    return action->label && (action->contexts & keymap_context(app)) &&
+           (!action->able || action->able(app));
+}
+
+static const char *shown_key(const struct action *action, char name[16])
+{
+    if (action->shown)
+        return action->shown;
+    return key_name(action->keys[0], name);
+}
+
+static const char *shown_label(const struct app *app, const struct action *action)
+{
+    return app->model.paused && strcmp(action->name, "pause") == 0 ? "resume" : action->label;
+}
+
+/* The highest rank that still fits; what goes first is what matters least. */
+static int rank_that_fits(const struct app *app, int width)
+{
+    char name[16];
+    for (int rank = 20; rank > 1; rank--) {
+        int taken = 1;
+        for (size_t i = 0; i < keymap_n; i++) {
+            const struct action *action = &keymap_actions[i];
+            if (on_key_line(app, action) && action->rank <= rank)
+                taken += (int)strlen(shown_key(action, name)) +
+                         (int)strlen(shown_label(app, action)) + 3;
+        }
+        if (taken - 2 <= width)
+            return rank;
+    }
+    return 1;
+}
+
+static void draw_key_line(struct app *app, struct area area)
+{
+    struct pen_row row = {&app->screen, area, 1, 0};
+    char name[16];
+    int rank = rank_that_fits(app, area.w);
+    for (size_t i = 0; i < keymap_n; i++) {
+        const struct action *action = &keymap_actions[i];
+        if (!on_key_line(app, action) || action->rank > rank)
+            continue;
+        row_put(&row, ROLE_KEY, shown_key(action, name));
+        row_printf(&row, ROLE_DIM, " %s  ", shown_label(app, action));
+    }
+}
+
+static void draw_prompt(struct app *app, struct area area)
+{
+    struct pen_row row = {&app->screen, area, 1, 0};
+    row_put(&row, ROLE_KEY, "/");
+    struct area field = {area.x + 2, area.y, area.w - 3, 1};
+    int width = width_text(buf_str(&app->typed), app->typed.len);
+    int start = width < field.w ? 0 : field.w - 1 - width;
+    screen_puts(&app->screen, field, start, 0, look_style(ROLE_TEXT), buf_str(&app->typed));
+    app->screen.cursor_x = field.x + start + width;
+    app->screen.cursor_y = area.y;
+}
+
+/* Too small for panes: how things are, in one line. */
+static void draw_status(struct app *app, struct area area)
+{
+    const struct model *model = &app->model;
+    struct pen_row row = {&app->screen, area, 0, 0};
+    put_counts(&row, app, false);
+    const struct model_step *step = app_selected(app);
+    vec_each(struct model_step, s, &model->steps)
+    {
+        if (s->state == STATE_FAILED) {
+            step = s;
+            break;
+        }
+    }
+    if (step)
+        row_printf(&row, ROLE_TEXT, "  %s %s", step->name, look_word(step->state));
+    else
+        row_put(&row, ROLE_TEXT, app->project);
+}
+
+void bars_draw(struct app *app)
+{
+    const struct layout *layout = &app->layout;
+    if (layout->kind == LAYOUT_STATUS) {
+        draw_status(app, layout->header);
+        return;
+    }
+    draw_header(app, layout->header);
+    for (int pane = 0; pane < PANE_N; pane++)
+        if (layout->panes[pane].shown)
+            draw_title(app, pane);
+    draw_divider(app);
+    draw_notice(app, layout->notice);
+    if (app->prompt)
+        draw_prompt(app, layout->footer);
+    else
+        draw_key_line(app, layout->footer);
+}

@@ -1,0 +1,264 @@
+#include "tui/tui.h"
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "tui/app.h"
+#include "tui/keys.h"
+#include "tui/term.h"
+
+#include <stdlib.h>
+
+/* Events give at most 30 frames a second; a key is answered sooner. */
+#define FRAME_MS     33
+#define KEY_FRAME_MS 8
+/* What follows ESC within this time belongs to it. */
+#define ESC_MS 40
+#define TICK_MS 1000
+
+struct tui {
+    struct app app;
+    struct term *term;
+    struct keys keys;
+    uv_loop_t *loop;
+    uint64_t (*now_ns)(void *ctx);
+    void (*frame_done)(void *ctx);
+    void *ctx;
+    bool dirty;      /* something to show has changed */
+    bool eager;      /* a key: its frame does not wait for the others' rate */
+    bool working;    /* there is more of a log to look through */
+    bool freed;
+    uint64_t drawn_at; /* loop time of the last frame */
+    uint64_t taken;    /* bytes of input */
+    uv_timer_t frame, tick, esc;
+    int open_handles;
+};
+
+bool tui_supported(int fd, const char *term)
+{
+    return term_supported(fd, term);
+}
+
+static void on_frame(uv_timer_t *timer);
+static void on_tick(uv_timer_t *timer);
+
+/* A frame is due gap after the last one, or at once. Repeated calls do not put it off. */
+static void schedule(struct tui *tui, uint64_t gap_ms)
+{
+    if (tui->freed || term_busy(tui->term))
+        return; /* the end of the frame being written schedules the next */
+    uint64_t now = uv_now(tui->loop), due = tui->drawn_at + gap_ms;
+    uint64_t wait = due > now ? due - now : 0;
+    if (uv_is_active((uv_handle_t *)&tui->frame) && uv_timer_get_due_in(&tui->frame) <= wait)
+        return;
+    uv_timer_start(&tui->frame, on_frame, wait, 0);
+}
+
+static void mark(struct tui *tui, uint64_t gap_ms)
+{
+    tui->dirty = true;
+    schedule(tui, gap_ms);
+}
+
+/* Elapsed times move once a second, and only while there is one on the screen. */
+static void set_tick(struct tui *tui)
+{
+    bool wanted = !tui->freed && (tui->app.model.counts[STATE_RUNNING] > 0 ||
+                                  tui->app.model.run_state == RUN_ACTIVE);
+    bool ticks = uv_is_active((uv_handle_t *)&tui->tick);
+    if (wanted && !ticks)
+        uv_timer_start(&tui->tick, on_tick, TICK_MS, TICK_MS);
+    else if (!wanted && ticks)
+        uv_timer_stop(&tui->tick);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    mark(timer->data, 0);
+}
+
+static void draw(struct tui *tui)
+{
+    struct app *app = &tui->app;
+    int cols, rows;
+    term_size(tui->term, &cols, &rows);
+    if (cols != app->screen.cols || rows != app->screen.rows)
+        screen_resize(&app->screen, cols, rows);
+    app_draw(app, tui->now_ns(tui->ctx));
+    tui->dirty = tui->eager = false;
+    tui->drawn_at = uv_now(tui->loop);
+    if (screen_diff(&app->screen, term_caps(tui->term), term_frame(tui->term)))
+        term_send(tui->term);
+    else if (tui->frame_done)
+        tui->frame_done(tui->ctx);
+}
+
+static void on_frame(uv_timer_t *timer)
+{
+    struct tui *tui = timer->data;
+    if (tui->freed || term_busy(tui->term))
+        return;
+    tui->working = app_work(&tui->app);
+    if (!tui->working || tui->eager || uv_now(tui->loop) >= tui->drawn_at + FRAME_MS)
+        draw(tui);
+    /* More to look through: soon, but after whatever else the loop has to do. */
+    if (tui->working && !uv_is_active((uv_handle_t *)timer))
+        uv_timer_start(timer, on_frame, 1, 0);
+}
+
+static void on_written(void *ctx)
+{
+    struct tui *tui = ctx;
+    if (tui->dirty || tui->working)
+        schedule(tui, FRAME_MS);
+    if (tui->frame_done && !tui->freed)
+        tui->frame_done(tui->ctx);
+}
+
+static void on_changed(void *ctx)
+{
+    struct tui *tui = ctx;
+    screen_forget(&tui->app.screen);
+    mark(tui, 0);
+}
+
+static void on_gone(void *ctx)
+{
+    struct tui *tui = ctx;
+    /* Nobody is there to see or to say anything: the same as quitting. */
+    app_send(&tui->app, COMMAND_QUIT, NULL);
+}
+
+static void on_key(void *ctx, uint32_t key)
+{
+    struct tui *tui = ctx;
+    if (!tui->freed)
+        app_key(&tui->app, key);
+}
+
+static void after_keys(struct tui *tui)
+{
+    if (tui->freed)
+        return;
+    if (tui->app.want_redraw)
+        screen_forget(&tui->app.screen);
+    tui->app.want_redraw = false;
+    if (tui->app.want_suspend) {
+        tui->app.want_suspend = false;
+        term_suspend(tui->term);
+    }
+    tui->eager = true;
+    mark(tui, KEY_FRAME_MS);
+}
+
+static void on_esc(uv_timer_t *timer)
+{
+    struct tui *tui = timer->data;
+    keys_timeout(&tui->keys, on_key, tui);
+    after_keys(tui);
+}
+
+static void on_input(void *ctx, const char *bytes, size_t n)
+{
+    struct tui *tui = ctx;
+    tui->taken += n;
+    keys_feed(&tui->keys, bytes, n, on_key, tui);
+    if (tui->freed)
+        return;
+    if (keys_pending(&tui->keys))
+        uv_timer_start(&tui->esc, on_esc, ESC_MS, 0);
+    else
+        uv_timer_stop(&tui->esc);
+    after_keys(tui);
+}
+
+static uint64_t wall_clock(void *ctx)
+{
+    (void)ctx;
+    return clock_realtime_ns();
+}
+
+static void open_timer(struct tui *tui, uv_timer_t *timer)
+{
+    uv_timer_init(tui->loop, timer);
+    timer->data = tui;
+    tui->open_handles++;
+}
+
+int tui_new(const struct tui_options *options, struct tui **out, struct err *err)
+{
+    struct tui *tui = mem_zalloc(1, sizeof *tui);
+    struct term_hooks hooks = {tui, on_input, on_changed, on_written, on_gone};
+    int code = term_new(options->loop, options->fd, options->term, options->colour, &hooks,
+                        &tui->term, err);
+    if (code != 0) {
+        free(tui);
+        return code;
+    }
+    app_init(&tui->app, options->control, options->project, options->utf8);
+    tui->loop = options->loop;
+    tui->now_ns = options->now_ns ? options->now_ns : wall_clock;
+    tui->frame_done = options->frame_done;
+    tui->ctx = options->ctx;
+    open_timer(tui, &tui->frame);
+    open_timer(tui, &tui->tick);
+    open_timer(tui, &tui->esc);
+    mark(tui, 0);
+    *out = tui;
+    return 0;
+}
+
+void tui_event(void *ctx, const struct event *event)
+{
+    struct tui *tui = ctx;
+    if (tui->freed)
+        return;
+    app_event(&tui->app, event);
+    set_tick(tui);
+    mark(tui, FRAME_MS);
+}
+
+static void timer_closed(uv_handle_t *handle)
+{
+    struct tui *tui = handle->data;
+    if (--tui->open_handles > 0)
+        return;
+    app_release(&tui->app);
+    free(tui);
+}
+
+void tui_free(struct tui *tui)
+{
+    if (!tui || tui->freed)
+        return;
+    tui->freed = true;
+    term_free(tui->term);
+    uv_close((uv_handle_t *)&tui->frame, timer_closed);
+    uv_close((uv_handle_t *)&tui->tick, timer_closed);
+    uv_close((uv_handle_t *)&tui->esc, timer_closed);
+}
+
+pid_t tui_guardian(const struct tui *tui)
+{
+    return term_guardian(tui->term);
+}
+
+bool tui_settled(const struct tui *tui)
+{
+    return !tui->dirty && !tui->working && !term_busy(tui->term) && !keys_pending(&tui->keys);
+}
+
+void tui_size(const struct tui *tui, int *cols, int *rows)
+{
+    *cols = tui->app.screen.cols;
+    *rows = tui->app.screen.rows;
+}
+
+uint64_t tui_taken(const struct tui *tui)
+{
+    return tui->taken;
+}
+
+uint64_t tui_written(const struct tui *tui)
+{
+    return term_written(tui->term);
+}

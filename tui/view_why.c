@@ -1,0 +1,250 @@
+#include "tui/view.h"
+
+#include "base/text.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+/* The rows that scroll: each begun with next(), drawn only where it is seen. */
+struct rows {
+    struct app *app;
+    struct pen_row row;
+    int top, count;
+};
+
+#define INDENT 12
+
+static struct pen_row *next(struct rows *rows)
+{
+    rows->row.x = 1;
+    rows->row.y = rows->count++ - rows->top;
+    return &rows->row;
+}
+
+/* A row with a dim word at its left. */
+static struct pen_row *labelled(struct rows *rows, const char *label)
+{
+    struct pen_row *row = next(rows);
+    row_put(row, ROLE_DIM, label);
+    row->x = INDENT;
+    return row;
+}
+
+static void put_shown(struct pen_row *row, enum role role, const char *text)
+{
+    struct buf shown = BUF_INIT;
+    buf_add_shown(&shown, text, strlen(text));
+    row_put(row, role, buf_str(&shown));
+    buf_release(&shown);
+}
+
+static void put_value(struct pen_row *row, enum role role, const char *value)
+{
+    struct buf text = BUF_INIT;
+    look_value(value, 200, &text);
+    row_put(row, role, buf_str(&text));
+    buf_release(&text);
+}
+
+/* "9f2c41a → c41d07b", "added c41d07b", "removed, was 9f2c41a" */
+static void put_change(struct pen_row *row, const struct reason *reason)
+{
+    if (!reason->old && !reason->now)
+        return;
+    row_put(row, ROLE_TEXT, "  ");
+    if (!reason->old) {
+        row_put(row, ROLE_DIM, "added ");
+        put_value(row, ROLE_NEW, reason->now);
+    } else if (!reason->now) {
+        row_put(row, ROLE_DIM, "removed, was ");
+        put_value(row, ROLE_OLD, reason->old);
+    } else {
+        put_value(row, ROLE_OLD, reason->old);
+        row_put(row, ROLE_DIM, " → ");
+        put_value(row, ROLE_NEW, reason->now);
+    }
+}
+
+/* Long values stand under each other, so that the eye finds what differs. */
+static void put_long_change(struct rows *rows, const struct reason *reason)
+{
+    size_t old = reason->old ? strlen(reason->old) : 0, now = reason->now ? strlen(reason->now) : 0;
+    struct buf text = BUF_INIT;
+    look_value(reason->old ? reason->old : "", 200, &text);
+    bool fits = (int)(old + now) < rows->row.area.w - rows->row.x - 8 || old == 64;
+    buf_release(&text);
+    if (fits || !reason->old || !reason->now) {
+        put_change(&rows->row, reason);
+        return;
+    }
+    struct pen_row *row = labelled(rows, "");
+    row_put(row, ROLE_OLD, "− ");
+    put_value(row, ROLE_OLD, reason->old);
+    row = labelled(rows, "");
+    row_put(row, ROLE_NEW, "+ ");
+    put_value(row, ROLE_NEW, reason->now);
+}
+
+static void put_reason(struct rows *rows, const struct reason *reason)
+{
+    static const char *const labels[REASON_N] = {
+        [REASON_NEW] = "new",           [REASON_FILE] = "file",
+        [REASON_COMMAND] = "command",   [REASON_ENV] = "env",
+        [REASON_UPSTREAM] = "upstream", [REASON_SETTINGS] = "settings",
+        [REASON_FORCED] = "forced",     [REASON_EVICTED] = "evicted",
+        [REASON_FAILED] = "failed",     [REASON_TAINTED] = "tainted",
+        [REASON_UNCACHEABLE] = "uncacheable",
+    };
+    static const char *const sentences[REASON_N] = {
+        [REASON_NEW] = "there is no earlier result to compare with",
+        [REASON_COMMAND] = "what it runs is another",
+        [REASON_FORCED] = "you asked for it",
+        [REASON_EVICTED] = "its result is no longer in the cache",
+        [REASON_FAILED] = "it failed with the same inputs last time",
+        [REASON_TAINTED] = "its inputs changed while it last ran",
+        [REASON_UNCACHEABLE] = "its results are never cached",
+    };
+    if ((unsigned)reason->kind >= REASON_N)
+        return;
+    struct pen_row *row = labelled(rows, labels[reason->kind]);
+    if (reason->kind == REASON_UPSTREAM && reason->step) {
+        put_shown(row, ROLE_STRONG, reason->step);
+        row_put(row, ROLE_DIM, reason->subject ? ": " : "");
+    }
+    if (reason->subject)
+        put_shown(row, ROLE_STRONG, reason->subject);
+    else if (sentences[reason->kind] && !(reason->kind == REASON_COMMAND && reason->old))
+        row_put(row, ROLE_TEXT, sentences[reason->kind]);
+    put_long_change(rows, reason);
+}
+
+static void put_reasons(struct rows *rows, const struct model_step *step)
+{
+    for (size_t i = 0; i < step->n_reasons; i++)
+        put_reason(rows, &step->reasons[i]);
+    if (step->all_reasons > step->n_reasons)
+        row_printf(labelled(rows, ""), ROLE_DIM, "and %zu more",
+                   step->all_reasons - step->n_reasons);
+}
+
+static void put_verdict(struct rows *rows, const struct model_step *step)
+{
+    struct app *app = rows->app;
+    char text[16];
+    struct buf failure = BUF_INIT;
+    struct pen_row *row = next(rows);
+    enum role role = look_role(step->state);
+    row_printf(row, role, "%s %s", look_glyph(step->state), look_word(step->state));
+    switch (step->state) {
+    case STATE_PASSED:
+        row_printf(row, ROLE_TEXT, " in %s", text_duration(step->duration_ms, text));
+        if (step->tainted)
+            row_put(row, ROLE_WARNING, "; inputs changed while it ran: not kept");
+        break;
+    case STATE_CACHED:
+        row_put(row, ROLE_TEXT, ": up to date, nothing it reads has changed");
+        if (step->saved_ms > 0)
+            row_printf(row, ROLE_DIM, "; saved %s", text_duration(step->saved_ms, text));
+        break;
+    case STATE_FAILED:
+        look_failure(step, &failure);
+        row_printf(row, ROLE_TEXT, " after %s", text_duration(step->duration_ms, text));
+        if (failure.len > 0)
+            row_printf(row, ROLE_STRONG, ": %s", failure.data);
+        if (step->attempt > 1)
+            row_printf(row, ROLE_DIM, ", attempt %u", step->attempt);
+        if (step->tainted)
+            row_put(row, ROLE_WARNING, "; inputs changed while it ran");
+        break;
+    case STATE_RUNNING:
+        row_printf(row, ROLE_TEXT, " for %s",
+                   look_elapsed(model_elapsed_ms(step, app->now_ns), text));
+        if (step->last_ms > 0)
+            row_printf(row, ROLE_DIM, "; took %s last time", text_duration(step->last_ms, text));
+        if (step->attempt > 1)
+            row_printf(row, ROLE_WARNING, ", attempt %u", step->attempt);
+        break;
+    default:
+        if (step->error)
+            put_shown(row, ROLE_TEXT, ": ");
+        look_failure(step, &failure);
+        row_put(row, ROLE_TEXT, buf_str(&failure));
+        break;
+    }
+    buf_release(&failure);
+}
+
+static void put_needs(struct rows *rows, const struct model_step *step)
+{
+    if (step->needs.n == 0)
+        return;
+    struct pen_row *row = labelled(rows, "needs");
+    vec_each(size_t, need, &step->needs)
+    {
+        const struct model_step *other = &rows->app->model.steps.v[*need];
+        row_put(row, look_role(other->state), look_glyph(other->state));
+        row_put(row, ROLE_TEXT, " ");
+        put_shown(row, ROLE_TEXT, other->name);
+        row_printf(row, ROLE_DIM, " %s  ", look_word(other->state));
+    }
+}
+
+static void draw(struct app *app, struct area area)
+{
+    const struct model_step *step = app_selected(app);
+    struct rows rows = {app, {&app->screen, area, 0, 0}, app->why_top, 0};
+    if (!step) {
+        app->why_rows = 0;
+        return;
+    }
+    put_verdict(&rows, step);
+    if (step->has_started && step->state != STATE_CACHED && step->state != STATE_IDLE)
+        put_reasons(&rows, step);
+    put_needs(&rows, step);
+    if (step->command)
+        put_shown(labelled(&rows, "runs"), ROLE_TEXT, step->command);
+    if (step->description)
+        put_shown(labelled(&rows, "about"), ROLE_TEXT, step->description);
+    if (step->key) {
+        struct pen_row *row = labelled(&rows, "key");
+        put_value(row, ROLE_DIM, step->key);
+        if (step->source)
+            row_printf(row, ROLE_DIM, ", from the %s cache", step->source);
+        else if (step->runner)
+            row_printf(row, ROLE_DIM, ", on %s", step->runner);
+    }
+    app->why_rows = rows.count;
+    int most = rows.count > area.h ? rows.count - area.h : 0;
+    if (app->why_top > most) {
+        /* The step has fewer rows than the one before, or the pane has grown. */
+        app->why_top = most;
+        for (int y = 0; y < area.h; y++)
+            screen_rule(&app->screen, area, 0, y, area.w, look_style(ROLE_TEXT), " ");
+        draw(app, area);
+    }
+}
+
+static void title(struct app *app, struct buf *left, struct buf *right)
+{
+    const struct model_step *step = app_selected(app);
+    buf_adds(left, "Why");
+    if (step)
+        buf_addf(left, ": %s", step->name);
+    int height = app->layout.panes[PANE_WHY].body.h;
+    if (app->why_rows > height && height > 0)
+        buf_addf(right, "%d/%d", app->why_top + height, app->why_rows);
+}
+
+static void move(struct app *app, enum motion motion, int amount)
+{
+    int height = app->layout.panes[PANE_WHY].body.h;
+    int most = app->why_rows > height ? app->why_rows - height : 0;
+    int to = app->why_top + motion_lines(motion, amount, height);
+    if (motion == MOVE_START || to < 0)
+        to = 0;
+    if (motion == MOVE_END || to > most)
+        to = most;
+    app->why_top = to;
+}
+
+const struct view view_why = {title, draw, move};
