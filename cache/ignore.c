@@ -26,6 +26,7 @@ struct source {
     char *base;         /* repository-relative directory its patterns are relative to */
     struct stamp stamp; /* zero: not there */
     int64_t read_ns;
+    bool presence;              /* that it is there, and of that type, is all that counts */
     struct ignore_rules *rules; /* NULL: not there, or no rules in it */
 };
 
@@ -36,9 +37,13 @@ struct ignore {
     char *prefix;         /* root relative to the top of the work tree, "" or ending in '/' */
     char *index_path;
     struct stamp index_stamp;
-    bool index_bad;
+    bool index_bad, index_stale;
     bool fold;
     bool root_ignored;
+    bool asleep;    /* all this was remembered: libgit2 was not asked, and rules hold nothing */
+    bool awake;     /* libgit2 is initialised */
+    bool memorable; /* watched is complete */
+    uint64_t told_rules, told_index; /* the fingerprints that the owner knows */
     VEC(struct source)
     sources; /* nearest first: .gitignore above the root, info/exclude, core.excludesFile */
     VEC(struct source) watched; /* no rules in them, but a change means starting over */
@@ -96,6 +101,15 @@ static void add_watched(struct ignore *ignore, char *path)
     vec_push(&ignore->watched, source);
 }
 
+/* A regular file counts by what is in it (".git" of a linked worktree), anything else by being
+ * there. */
+static void add_presence(struct ignore *ignore, char *path)
+{
+    add_watched(ignore, path);
+    struct source *source = &vec_last(&ignore->watched);
+    source->presence = !S_ISREG(source->stamp.mode);
+}
+
 static void release_source(struct source *source)
 {
     ignore_rules_free(source->rules);
@@ -113,9 +127,9 @@ static void close_repo(struct ignore *ignore)
     free(ignore->index_path);
     ignore->prefix = mem_strdup("");
     ignore->index_path = NULL;
-    ignore->index_bad = false;
+    ignore->index_bad = ignore->index_stale = false;
     ignore->index_stamp = (struct stamp){.dev = 0};
-    ignore->fold = ignore->root_ignored = false;
+    ignore->fold = ignore->root_ignored = ignore->asleep = ignore->memorable = false;
     vec_each (struct source, s, &ignore->sources)
         release_source(s);
     vec_each (struct source, w, &ignore->watched)
@@ -135,11 +149,13 @@ static char *item_path(git_repository *repo, git_repository_item_t item, const c
     return path;
 }
 
-static void read_config(struct ignore *ignore, char **excludes)
+/* False when the configuration includes files that libgit2 does not tell the names of. */
+static bool read_config(struct ignore *ignore, char **excludes)
 {
     git_config *config = NULL;
     git_buf path = {0};
     int fold = 0;
+    bool complete = false;
     *excludes = NULL;
     if (git_repository_config_snapshot(&config, ignore->repo) == 0) {
         if (git_config_get_bool(&fold, config, "core.ignorecase") == 0)
@@ -147,6 +163,11 @@ static void read_config(struct ignore *ignore, char **excludes)
         if (git_config_get_path(&path, config, "core.excludesfile") == 0 && path.ptr && *path.ptr)
             *excludes = path_join(git_repository_workdir(ignore->repo), path.ptr);
         git_buf_dispose(&path);
+        git_config_iterator *includes = NULL;
+        git_config_entry *entry;
+        complete = git_config_iterator_glob_new(&includes, config, "^include") == 0 &&
+                   git_config_next(&entry, includes) == GIT_ITEROVER;
+        git_config_iterator_free(includes);
     }
     git_config_free(config);
     const char *home = getenv("HOME"), *xdg = getenv("XDG_CONFIG_HOME");
@@ -154,6 +175,7 @@ static void read_config(struct ignore *ignore, char **excludes)
         *excludes = path_join(xdg, "git/ignore");
     else if (!*excludes && home && *home)
         *excludes = path_join(home, ".config/git/ignore");
+    return complete;
 }
 
 /* Whether the folder of the project is ignored: each directory from the top of the work tree down
@@ -213,12 +235,61 @@ static bool find_prefix(struct ignore *ignore)
     return found;
 }
 
+/* The ".git" of every directory from the project's up to top: one that comes is nearer, one that
+ * goes is none. */
+static void watch_upwards(struct ignore *ignore, const char *top)
+{
+    char *dir = realpath(ignore->root, NULL);
+    while (dir) {
+        add_presence(ignore, path_join(dir, ".git"));
+        char *slash = strrchr(dir, '/');
+        if (strcmp(dir, top) == 0 || slash == dir + strlen(dir) - 1)
+            break;
+        slash[slash == dir] = '\0';
+    }
+    free(dir);
+}
+
+static void watch_config(struct ignore *ignore)
+{
+    static const struct {
+        git_config_level_t level;
+        const char *name;
+    } files[] = {{GIT_CONFIG_LEVEL_SYSTEM, "gitconfig"},
+                 {GIT_CONFIG_LEVEL_XDG, "config"},
+                 {GIT_CONFIG_LEVEL_GLOBAL, ".gitconfig"}};
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        git_buf paths = {0};
+        if (git_libgit2_opts(GIT_OPT_GET_SEARCH_PATH, files[i].level, &paths) == 0 && paths.ptr) {
+            char *rest = paths.ptr, *dir;
+            while ((dir = strsep(&rest, ":")))
+                add_watched(ignore, path_join(dir, files[i].name));
+        }
+        git_buf_dispose(&paths);
+    }
+    char *own = item_path(ignore->repo, GIT_REPOSITORY_ITEM_CONFIG, "");
+    if (own)
+        add_watched(ignore, own);
+    char *worktree = item_path(ignore->repo, GIT_REPOSITORY_ITEM_GITDIR, "config.worktree");
+    if (worktree)
+        add_watched(ignore, worktree);
+    char *head = item_path(ignore->repo, GIT_REPOSITORY_ITEM_GITDIR, "HEAD");
+    if (head) {
+        add_watched(ignore, head);
+        vec_last(&ignore->watched).presence = true;
+    }
+}
+
 static void open_repo(struct ignore *ignore)
 {
     close_repo(ignore);
     if (git_repository_open_ext(&ignore->repo, ignore->root, 0, NULL) != 0) {
         ignore->repo = NULL;
-        add_watched(ignore, path_join(ignore->root, ".git"));
+        watch_upwards(ignore, "/");
+        /* What there is and can't be opened may be mended by files that nobody watches. */
+        ignore->memorable = true;
+        vec_each (struct source, git, &ignore->watched)
+            ignore->memorable &= !git->stamp.ino;
         return;
     }
     if (!find_prefix(ignore)) {
@@ -226,7 +297,11 @@ static void open_repo(struct ignore *ignore)
         return;
     }
     char *excludes;
-    read_config(ignore, &excludes);
+    char *top = realpath(git_repository_workdir(ignore->repo), NULL);
+    watch_upwards(ignore, top ? top : "/");
+    free(top);
+    watch_config(ignore);
+    bool complete = read_config(ignore, &excludes);
     ignore->fingerprint = ignore_mix(ignore->fingerprint, ignore->prefix, strlen(ignore->prefix));
     ignore->fingerprint = ignore_mix(ignore->fingerprint, &ignore->fold, sizeof(ignore->fold));
     add_above(ignore, git_repository_workdir(ignore->repo));
@@ -235,29 +310,211 @@ static void open_repo(struct ignore *ignore)
         add_rules(ignore, info, "", true);
     if (excludes)
         add_rules(ignore, excludes, "", true);
-    char *config = item_path(ignore->repo, GIT_REPOSITORY_ITEM_CONFIG, "");
-    if (config)
-        add_watched(ignore, config);
     ignore->index_path = item_path(ignore->repo, GIT_REPOSITORY_ITEM_INDEX, "");
     if (ignore->index_path)
         ignore->index_stamp = stamp_of_path(ignore->index_path);
     ignore->root_ignored = prefix_ignored(ignore);
+    ignore->memorable = complete && ignore->index_path && !ignore->root_ignored;
     if (ignore->root_ignored && ignore_tracked(ignore, "", true) == IGNORE_UNTRACKED)
         close_repo(ignore);
     ignore->fingerprint =
         ignore_mix(ignore->fingerprint, &ignore->root_ignored, sizeof(ignore->root_ignored));
 }
 
-struct ignore *ignore_new(const char *root)
+/* Asks libgit2, whatever was remembered. */
+static void wake(struct ignore *ignore)
+{
+    if (!ignore->awake) {
+        git_libgit2_init();
+        /* Who may run commands in a project may also read its ignore rules: the owner of the folder
+         * does not matter. */
+        git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
+    }
+    ignore->awake = true;
+    open_repo(ignore);
+}
+
+static bool source_changed(const struct source *source)
+{
+    struct stamp now = stamp_of_path(source->path);
+    if (source->presence)
+        return (now.mode & S_IFMT) != (source->stamp.mode & S_IFMT);
+    /* One that was young when it was read may have been written again within the same tick. */
+    return !stamp_eq(&now, &source->stamp) || (now.ino && !stamp_settled(&now, source->read_ns));
+}
+
+static bool any_changed(const struct ignore *ignore)
+{
+    vec_each (const struct source, s, &ignore->sources)
+        if (source_changed(s))
+            return true;
+    vec_each (const struct source, w, &ignore->watched)
+        if (source_changed(w))
+            return true;
+    return false;
+}
+
+/*
+ * What is remembered, in the order in which it is written: version, the variables that paths come
+ * from, the settings, and all files with their stamps. Strings have their length before them.
+ * Whoever keeps it guards it against damage; a cursor that runs out makes it worthless all the
+ * same.
+ */
+#define MEMORY_VERSION UINT32_C(1)
+
+struct cursor {
+    const char *at;
+    size_t left;
+    bool bad;
+};
+
+static void remember_string(struct buf *out, const char *s)
+{
+    uint32_t len = s ? (uint32_t)strlen(s) : 0;
+    buf_add(out, &len, sizeof(len));
+    buf_add(out, s ? s : "", len);
+}
+
+static void recall_bytes(struct cursor *cursor, void *to, size_t n)
+{
+    cursor->bad |= n > cursor->left;
+    if (cursor->bad) {
+        memset(to, 0, n);
+        return;
+    }
+    memcpy(to, cursor->at, n);
+    cursor->at += n;
+    cursor->left -= n;
+}
+
+static char *recall_string(struct cursor *cursor)
+{
+    uint32_t len;
+    recall_bytes(cursor, &len, sizeof(len));
+    cursor->bad |= len > cursor->left;
+    char *s = mem_strndup(cursor->bad ? "" : cursor->at, cursor->bad ? 0 : len);
+    if (!cursor->bad) {
+        cursor->at += len;
+        cursor->left -= len;
+    }
+    return s;
+}
+
+static void remember_source(struct buf *out, const struct source *source)
+{
+    remember_string(out, source->path);
+    remember_string(out, source->base);
+    uint8_t presence = source->presence;
+    buf_add(out, &presence, 1);
+    uint64_t parts[] = {source->stamp.dev,
+                        source->stamp.ino,
+                        source->stamp.size,
+                        (uint64_t)source->stamp.mtime_ns,
+                        (uint64_t)source->stamp.ctime_ns,
+                        source->stamp.mode,
+                        (uint64_t)source->read_ns};
+    buf_add(out, parts, sizeof(parts));
+}
+
+static struct source recall_source(struct cursor *cursor)
+{
+    struct source source = {.path = recall_string(cursor), .base = recall_string(cursor)};
+    uint8_t presence;
+    uint64_t parts[7];
+    recall_bytes(cursor, &presence, 1);
+    recall_bytes(cursor, parts, sizeof(parts));
+    source.presence = presence;
+    source.stamp = (struct stamp){.dev = parts[0],
+                                  .ino = parts[1],
+                                  .size = parts[2],
+                                  .mtime_ns = (int64_t)parts[3],
+                                  .ctime_ns = (int64_t)parts[4],
+                                  .mode = (uint32_t)parts[5]};
+    source.read_ns = (int64_t)parts[6];
+    return source;
+}
+
+bool ignore_remember(const struct ignore *ignore, struct buf *out)
+{
+    if (!ignore->memorable)
+        return false;
+    uint32_t version = MEMORY_VERSION, n_sources = (uint32_t)ignore->sources.n,
+             n_watched = (uint32_t)ignore->watched.n;
+    buf_add(out, &version, sizeof(version));
+    remember_string(out, getenv("HOME"));
+    remember_string(out, getenv("XDG_CONFIG_HOME"));
+    buf_add(out, &ignore->fingerprint, sizeof(ignore->fingerprint));
+    uint8_t flags = (uint8_t)(ignore->fold | (ignore->index_path != NULL) << 1);
+    buf_add(out, &flags, 1);
+    remember_string(out, ignore->prefix);
+    remember_string(out, ignore->index_path);
+    buf_add(out, &n_sources, sizeof(n_sources));
+    buf_add(out, &n_watched, sizeof(n_watched));
+    vec_each (const struct source, s, &ignore->sources)
+        remember_source(out, s);
+    vec_each (const struct source, w, &ignore->watched)
+        remember_source(out, w);
+    return true;
+}
+
+static bool recall_variable(struct cursor *cursor, const char *name)
+{
+    const char *now = getenv(name);
+    char *then = recall_string(cursor);
+    bool same = strcmp(then, now ? now : "") == 0;
+    free(then);
+    return same;
+}
+
+/* True when nothing has changed since it was remembered. */
+static bool recall_all(struct ignore *ignore, const void *memory, size_t n)
+{
+    struct cursor cursor = {memory, n, false};
+    uint32_t version, n_sources, n_watched;
+    uint8_t flags;
+    close_repo(ignore);
+    recall_bytes(&cursor, &version, sizeof(version));
+    if (version != MEMORY_VERSION || !recall_variable(&cursor, "HOME") ||
+        !recall_variable(&cursor, "XDG_CONFIG_HOME"))
+        return false;
+    recall_bytes(&cursor, &ignore->fingerprint, sizeof(ignore->fingerprint));
+    recall_bytes(&cursor, &flags, 1);
+    free(ignore->prefix);
+    ignore->prefix = recall_string(&cursor);
+    ignore->index_path = recall_string(&cursor);
+    recall_bytes(&cursor, &n_sources, sizeof(n_sources));
+    recall_bytes(&cursor, &n_watched, sizeof(n_watched));
+    for (uint32_t i = 0; i < n_sources && !cursor.bad; i++)
+        vec_push(&ignore->sources, recall_source(&cursor));
+    for (uint32_t i = 0; i < n_watched && !cursor.bad; i++)
+        vec_push(&ignore->watched, recall_source(&cursor));
+    if (cursor.bad || cursor.left || any_changed(ignore))
+        return false;
+    ignore->fold = flags & 1;
+    if (!(flags & 2)) {
+        free(ignore->index_path);
+        ignore->index_path = NULL;
+    } else {
+        ignore->index_stamp = stamp_of_path(ignore->index_path);
+    }
+    ignore->asleep = ignore->memorable = true;
+    return true;
+}
+
+struct ignore *ignore_new(const char *root, const void *memory, size_t n)
 {
     struct ignore *ignore = mem_zalloc(1, sizeof(*ignore));
     ignore->root = mem_strdup(root);
-    git_libgit2_init();
-    /* Who may run commands in a project may also read its ignore rules: the owner of the folder
-     * does not matter. */
-    git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
-    open_repo(ignore);
+    if (!recall_all(ignore, memory, n))
+        wake(ignore);
+    ignore->told_rules = ignore->fingerprint;
+    ignore->told_index = ignore_index_fingerprint(ignore);
     return ignore;
+}
+
+bool ignore_was_remembered(const struct ignore *ignore)
+{
+    return !ignore->awake;
 }
 
 void ignore_free(struct ignore *ignore)
@@ -270,41 +527,30 @@ void ignore_free(struct ignore *ignore)
     buf_release(&ignore->path);
     free(ignore->prefix);
     free(ignore->root);
+    if (ignore->awake)
+        git_libgit2_shutdown();
     free(ignore);
-    git_libgit2_shutdown();
-}
-
-static bool source_changed(const struct source *source)
-{
-    struct stamp now = stamp_of_path(source->path);
-    /* One that was young when it was read may have been written again within the same tick. */
-    return !stamp_eq(&now, &source->stamp) || (now.ino && !stamp_settled(&now, source->read_ns));
 }
 
 unsigned ignore_refresh(struct ignore *ignore)
 {
     unsigned news = IGNORE_SAME;
-    bool changed = false;
-    vec_each (struct source, s, &ignore->sources)
-        changed |= source_changed(s);
-    vec_each (struct source, w, &ignore->watched)
-        changed |= source_changed(w);
-    uint64_t rules = ignore->fingerprint, index = ignore_index_fingerprint(ignore);
-    if (changed) {
-        open_repo(ignore);
+    if (any_changed(ignore)) {
+        wake(ignore);
     } else if (ignore->index_path) {
         struct stamp now = stamp_of_path(ignore->index_path);
         if (!stamp_eq(&now, &ignore->index_stamp)) {
-            git_index_free(ignore->index);
-            ignore->index = NULL;
+            ignore->index_stale = true;
             ignore->index_bad = false;
             ignore->index_stamp = now;
         }
     }
-    if (rules != ignore->fingerprint)
+    if (ignore->told_rules != ignore->fingerprint)
         news |= IGNORE_NEW_RULES;
-    if (index != ignore_index_fingerprint(ignore))
+    if (ignore->told_index != ignore_index_fingerprint(ignore))
         news |= IGNORE_NEW_INDEX;
+    ignore->told_rules = ignore->fingerprint;
+    ignore->told_index = ignore_index_fingerprint(ignore);
     return news;
 }
 
@@ -331,8 +577,10 @@ bool ignore_root_ignored(const struct ignore *ignore)
     return ignore->root_ignored;
 }
 
-enum ignore_match ignore_outer(const struct ignore *ignore, const char *path, bool directory)
+enum ignore_match ignore_outer(struct ignore *ignore, const char *path, bool directory)
 {
+    if (ignore->asleep)
+        wake(ignore);
     if (!ignore->sources.n)
         return IGNORE_UNDECIDED;
     struct buf joined = BUF_INIT;
@@ -352,15 +600,27 @@ enum ignore_match ignore_outer(const struct ignore *ignore, const char *path, bo
     return match;
 }
 
-enum ignore_tracked ignore_tracked(struct ignore *ignore, const char *path, bool directory)
+/* The repository keeps one index object: it is read again in place. */
+static bool read_index(struct ignore *ignore)
 {
-    if (!ignore->repo || ignore->index_bad)
-        return IGNORE_UNTRACKED;
+    if (ignore->index_bad)
+        return false;
     if (!ignore->index && git_repository_index(&ignore->index, ignore->repo) != 0) {
         ignore->index = NULL;
         ignore->index_bad = true;
-        return IGNORE_UNTRACKED;
+    } else if (ignore->index_stale && git_index_read(ignore->index, true) != 0) {
+        ignore->index_bad = true;
     }
+    ignore->index_stale = false;
+    return !ignore->index_bad;
+}
+
+enum ignore_tracked ignore_tracked(struct ignore *ignore, const char *path, bool directory)
+{
+    if (ignore->asleep)
+        wake(ignore);
+    if (!ignore->repo || !read_index(ignore))
+        return IGNORE_UNTRACKED;
     buf_reset(&ignore->path);
     buf_adds(&ignore->path, ignore->prefix);
     buf_adds(&ignore->path, path);

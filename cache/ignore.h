@@ -13,6 +13,7 @@
 #ifndef KILN_CACHE_IGNORE_H
 #define KILN_CACHE_IGNORE_H
 
+#include "base/buf.h"
 #include "cache/ignore_rules.h"
 
 #include <stdbool.h>
@@ -21,8 +22,15 @@
 
 struct ignore;
 
-/* root: absolute path of the project's folder. Never fails. */
-struct ignore *ignore_new(const char *root);
+/* root: absolute path of the project's folder. memory: what ignore_remember() gave in an earlier
+ * process (n may be 0): when nothing it came from has changed since, libgit2 is not even
+ * initialised until something is asked that was not remembered. Never fails. */
+struct ignore *ignore_new(const char *root, const void *memory, size_t n);
+/* Adds what a later ignore_new() takes; false when it can't be remembered (files are involved that
+ * can't be watched). */
+bool ignore_remember(const struct ignore *ignore, struct buf *out);
+/* Whether the memory still held, and has sufficed so far. */
+bool ignore_was_remembered(const struct ignore *ignore);
 void ignore_free(struct ignore *ignore);
 
 enum ignore_news {
@@ -40,7 +48,7 @@ uint64_t ignore_index_fingerprint(const struct ignore *ignore);
 /* core.ignoreCase */
 bool ignore_folds_case(const struct ignore *ignore);
 /* The rules from outside, nearest first; path is relative to the project's root. */
-enum ignore_match ignore_outer(const struct ignore *ignore, const char *path, bool directory);
+enum ignore_match ignore_outer(struct ignore *ignore, const char *path, bool directory);
 /* Whether the project's own folder is ignored by its repository (and holds tracked files: else the
  * repository is not used). */
 bool ignore_root_ignored(const struct ignore *ignore);

@@ -45,6 +45,7 @@ struct header {
     uint32_t n_dirs, n_entries;
     uint32_t strings; /* bytes of them */
     uint32_t root_len;
+    uint32_t memory, memory_len; /* in the strings: see statcache_memory() */
 };
 
 struct dir_record {
@@ -65,7 +66,7 @@ struct entry_record {
 #define FLAG_DIRECTORY (UINT32_C(1) << 31)
 
 /* Both are written as they lie in memory. */
-_Static_assert(sizeof(struct header) == 40, "the header has padding");
+_Static_assert(sizeof(struct header) == 48, "the header has padding");
 _Static_assert(sizeof(struct dir_record) == 32, "the record has padding");
 _Static_assert(sizeof(struct entry_record) == 96, "the record has padding");
 
@@ -75,6 +76,8 @@ struct statcache {
     const struct entry_record *entries;
     const char *strings;
     uint32_t n_dirs, n_entries;
+    const char *memory;
+    size_t memory_len;
 };
 
 struct statcache_writer {
@@ -82,6 +85,7 @@ struct statcache_writer {
     VEC(struct entry_record) entries;
     struct buf strings;
     size_t root_len;
+    uint32_t memory, memory_len;
 };
 
 static int64_t ns_of(const struct timespec *t)
@@ -180,6 +184,8 @@ static bool parse(struct statcache *cache, const char *root)
     if (!string_fits(cache->strings, header.strings, 0, header.root_len) ||
         strcmp(cache->strings, root) != 0)
         return false;
+    if (header.memory > header.strings || header.memory_len > header.strings - header.memory)
+        return false;
     for (uint32_t i = 0; i < header.n_dirs; i++) {
         const struct dir_record *dir = &cache->dirs[i];
         if (!string_fits(cache->strings, header.strings, dir->path, dir->path_len) ||
@@ -191,6 +197,8 @@ static bool parse(struct statcache *cache, const char *root)
         if (!string_fits(cache->strings, header.strings, entry->name, entry->name_len))
             return false;
     }
+    cache->memory = cache->strings + header.memory;
+    cache->memory_len = header.memory_len;
     cache->n_dirs = header.n_dirs;
     cache->n_entries = header.n_entries;
     return true;
@@ -293,6 +301,12 @@ void statcache_get(const struct statcache *cache, uint32_t i, struct statcache_e
     memcpy(out->digest.hash, entry->hash, DIGEST_BYTES);
 }
 
+const void *statcache_memory(const struct statcache *cache, size_t *n)
+{
+    *n = cache->memory_len;
+    return cache->memory;
+}
+
 static uint32_t add_string(struct statcache_writer *writer, const char *s, size_t len)
 {
     /* Too much wraps round here and is found by its sum in statcache_writer_save(). */
@@ -318,6 +332,12 @@ void statcache_writer_free(struct statcache_writer *writer)
     vec_release(&writer->entries);
     buf_release(&writer->strings);
     free(writer);
+}
+
+void statcache_writer_memory(struct statcache_writer *writer, const void *bytes, size_t n)
+{
+    writer->memory = add_string(writer, bytes, n);
+    writer->memory_len = (uint32_t)n;
 }
 
 void statcache_writer_dir(struct statcache_writer *writer, const struct statcache_dir *dir)
@@ -378,6 +398,8 @@ int statcache_writer_save(struct statcache_writer *writer, const char *path, str
         .n_entries = (uint32_t)writer->entries.n,
         .strings = (uint32_t)writer->strings.len,
         .root_len = (uint32_t)writer->root_len,
+        .memory = writer->memory,
+        .memory_len = writer->memory_len,
     };
     struct buf file = BUF_INIT;
     buf_reserve(&file, bytes);

@@ -77,8 +77,13 @@ void statcache_get(const struct statcache *cache, uint32_t i, struct statcache_e
 /* Its name alone: the part that a join of two sorted lists compares. */
 const char *statcache_name(const struct statcache *cache, uint32_t i, size_t *len);
 
+/* Bytes kept beside it, for whoever decides about ignore rules. Guarded against damage as all else
+ * is. */
+const void *statcache_memory(const struct statcache *cache, size_t *n);
+
 struct statcache_writer *statcache_writer_new(const char *root);
 void statcache_writer_free(struct statcache_writer *writer);
+void statcache_writer_memory(struct statcache_writer *writer, const void *bytes, size_t n);
 /* Begins a directory (its first and n are not looked at); entries follow in the order of their
  * names' bytes. Each path at most once. */
 void statcache_writer_dir(struct statcache_writer *writer, const struct statcache_dir *dir);

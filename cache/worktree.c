@@ -257,6 +257,10 @@ int worktree_save(struct worktree *tree, struct err *err)
     if (!tree->stat_path || !tree->cache_stale)
         return 0;
     struct statcache_writer *writer = statcache_writer_new(tree->root);
+    struct buf memory = BUF_INIT;
+    if (tree->ignore && ignore_remember(tree->ignore, &memory))
+        statcache_writer_memory(writer, buf_str(&memory), memory.len);
+    buf_release(&memory);
     save_dirs(tree, writer);
     save_unvisited(tree, writer);
     int code = statcache_writer_save(writer, tree->stat_path, err);

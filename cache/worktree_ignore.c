@@ -107,10 +107,10 @@ static enum ignore_match match_rules(struct worktree *tree, uint32_t id, const c
     }
 }
 
-unsigned worktree_judge(struct worktree *tree, uint32_t id, const char *path, const char *name,
-                        bool directory)
+unsigned worktree_judge(struct worktree *tree, uint32_t id, const char *path, bool directory)
 {
     unsigned above = worktree_node(tree, id)->flags;
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     if (above & N_IGNORED) {
         if (!(above & N_TRACKED))
             return N_VERDICT | N_IGNORED;
@@ -150,8 +150,7 @@ void worktree_decide(struct worktree *tree, struct node *node, const char *path)
     const struct dir *dir = worktree_node(tree, node->parent)->dir;
     if (recall(tree, dir, node))
         return;
-    const char *name = path + strlen(path) - node->name_len;
-    node->flags |= (uint16_t)worktree_judge(tree, node->parent, path, name, node->kind == NODE_DIR);
+    node->flags |= (uint16_t)worktree_judge(tree, node->parent, path, node->kind == NODE_DIR);
     tree->cache_stale = true;
 }
 
@@ -276,9 +275,8 @@ static void new_index(struct worktree *tree)
         if (node->kind == NODE_FREE || !(node->flags & N_BY_INDEX))
             continue;
         worktree_path(tree, id, &path);
-        const char *name = buf_str(&path) + path.len - node->name_len;
         unsigned verdict =
-            worktree_judge(tree, node->parent, buf_str(&path), name, node->kind == NODE_DIR);
+            worktree_judge(tree, node->parent, buf_str(&path), node->kind == NODE_DIR);
         if (verdict == (node->flags & N_VERDICTS))
             continue;
         /* It concerns the views that took it, or that take it now. */
@@ -295,10 +293,14 @@ void worktree_ignore_sync(struct worktree *tree)
 {
     unsigned news = IGNORE_SAME;
     bool first = !tree->ignore;
-    if (first)
-        tree->ignore = ignore_new(tree->root);
-    else
+    if (first) {
+        size_t n;
+        const void *memory = statcache_memory(tree->cache, &n);
+        tree->ignore = ignore_new(tree->root, memory, n);
+        tree->cache_stale |= !ignore_was_remembered(tree->ignore);
+    } else {
         news = ignore_refresh(tree->ignore);
+    }
     tree->rules_print = ignore_rules_fingerprint(tree->ignore);
     tree->index_print = ignore_index_fingerprint(tree->ignore);
     if (first || (news & IGNORE_NEW_RULES))

@@ -14,6 +14,16 @@
 
 #define MAX_CHANGED 10000
 
+/* The entry that a mark names. */
+struct entry {
+    uint32_t dir;
+    const struct node *node; /* NULL: not known yet */
+    const char *path;
+    bool looked; /* the next two hold */
+    bool directory;
+    int errnum; /* ENOENT: it is gone */
+};
+
 /* Whom the change of an entry concerns, as it climbs. */
 struct reach {
     bool flavours[FLAVOURS];
@@ -32,26 +42,44 @@ static void touch_view(struct worktree *tree, uint32_t id, uint64_t tick, struct
     reach->hit |= view->kind == WORKTREE_INPUTS;
 }
 
-static bool lists(const struct view *view, const char *path)
+static void look(const struct worktree *tree, struct entry *entry)
 {
-    return worktree_view_has(view, path) || worktree_view_reach(view, path) != GLOB_NONE;
+    struct stat st;
+    if (entry->looked)
+        return;
+    entry->looked = true;
+    entry->errnum = fstatat(tree->root_fd, entry->path, &st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
+    entry->directory = entry->errnum == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Whether a view may take something below the entry. */
+static bool may_hold_some(const struct worktree *tree, const struct view *view, struct entry *entry)
+{
+    if (worktree_view_reach(view, entry->path) == GLOB_NONE)
+        return false;
+    if (entry->node && entry->node->kind == NODE_DIR)
+        return true;
+    look(tree, entry);
+    return entry->directory || (entry->errnum && entry->errnum != ENOENT);
 }
 
 /* Whether a view that selects in the entry's directory takes the entry. */
-static bool selects(const struct view *view, const struct consumer *consumer,
-                    const struct reach *reach, const char *path)
+static bool selects(const struct worktree *tree, const struct consumer *consumer,
+                    const struct reach *reach, struct entry *entry)
 {
-    if (!path)
+    const struct view *view = &tree->views.v[consumer->view];
+    if (!entry)
         return true;
     if (reach->flavours[consumer->flavour])
-        return lists(view, path);
+        return worktree_view_has(view, entry->path) ||
+               worktree_view_names_below(view, entry->path) || may_hold_some(tree, view, entry);
     /* Ignored, but it or something below may be named outright. */
     return consumer->flavour == PLAIN && reach->flavours[FORCED] &&
-           (worktree_view_names(view, path) || worktree_view_names_below(view, path));
+           (worktree_view_names(view, entry->path) || worktree_view_names_below(view, entry->path));
 }
 
-/* path: the entry's; NULL when all entries of the directory are meant. */
-static void climb(struct worktree *tree, uint32_t id, const char *path, uint64_t tick,
+/* entry: NULL when all entries of the directory are meant. */
+static void climb(struct worktree *tree, uint32_t id, struct entry *entry, uint64_t tick,
                   struct reach *reach)
 {
     for (bool first = true;; first = false) {
@@ -64,7 +92,7 @@ static void climb(struct worktree *tree, uint32_t id, const char *path, uint64_t
                 continue;
             }
             if (first) {
-                if (!selects(&tree->views.v[consumer->view], consumer, reach, path))
+                if (!selects(tree, consumer, reach, entry))
                     continue;
                 touch_view(tree, consumer->view, tick, reach);
             }
@@ -119,30 +147,26 @@ static bool can_judge(const struct worktree *tree, uint32_t id)
  * yet, and a directory that may have become something else, are looked at here: builds in the
  * source tree make ignored files all the time, and these must not taint the step that makes them.
  */
-static bool is_left_out(struct worktree *tree, uint32_t dir, const struct node *node,
-                        const char *path, const char *name)
+static bool is_left_out(struct worktree *tree, struct entry *entry)
 {
+    const struct node *node = entry->node;
+    unsigned known = node ? node->flags & N_VERDICTS : 0;
     if (node && node->kind != NODE_DIR)
-        return (node->flags & N_VERDICT) && (node->flags & N_IGNORED);
-    if (node &&
-        !((node->flags & N_VERDICT) && (node->flags & N_IGNORED) && !(node->flags & N_TRACKED)))
+        return known & N_IGNORED;
+    if (node && (!(known & N_IGNORED) || (known & N_TRACKED)))
         return false;
-    if (!can_judge(tree, dir))
+    if (!can_judge(tree, entry->dir))
         return false;
-    struct stat st;
-    bool there = fstatat(tree->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
-    if (!there && errno != ENOENT)
+    look(tree, entry);
+    if (entry->errnum && entry->errnum != ENOENT)
         return false;
-    if (there && node)
-        return S_ISDIR(st.st_mode) || (worktree_judge(tree, dir, path, name, false) & N_IGNORED);
-    if (there) {
-        unsigned verdict = worktree_judge(tree, dir, path, name, S_ISDIR(st.st_mode));
-        return (verdict & N_IGNORED) && !(verdict & N_TRACKED);
-    }
-    /* Gone again (or, known as ignored, gone at last): left out whatever it was, or it counts. */
-    return node ||
-           ((worktree_judge(tree, dir, path, name, false) & N_IGNORED) &&
-            (worktree_judge(tree, dir, path, name, true) & (N_IGNORED | N_TRACKED)) == N_IGNORED);
+    if (node) /* an ignored directory: what else may it be by now? */
+        return entry->directory || entry->errnum ||
+               (worktree_judge(tree, entry->dir, entry->path, false) & N_IGNORED);
+    /* Gone again: a directory would have left nothing, so it counts as the file that it was in all
+     * likelihood (vim's 4913). */
+    unsigned verdict = worktree_judge(tree, entry->dir, entry->path, entry->directory);
+    return (verdict & N_IGNORED) && !(verdict & N_TRACKED);
 }
 
 static void note_changed(struct worktree *tree, const char *path)
@@ -179,9 +203,9 @@ void worktree_mark(struct worktree *tree, uint32_t id, const char *name, uint64_
     struct reach reach = {{true, true, true}, false};
     worktree_path(tree, id, &tree->mark_path);
     worktree_path_push(&tree->mark_path, name, strlen(name));
-    const char *path = buf_str(&tree->mark_path);
     uint32_t child = worktree_child(tree, dir, name, NULL);
     struct node *node = child == WORKTREE_NONE ? NULL : worktree_node(tree, child);
+    struct entry entry = {.dir = id, .node = node, .path = buf_str(&tree->mark_path)};
     if (node) {
         node->flags = (uint16_t)((node->flags & ~N_FRESH) | N_MARKED);
         node->errnum = 0;
@@ -189,16 +213,16 @@ void worktree_mark(struct worktree *tree, uint32_t id, const char *name, uint64_
     } else {
         dir->must_read = true;
     }
-    if (strcmp(name, ".git") == 0 ||
-        (node ? node->flags & N_OUTPUT : worktree_at_output(tree, path)))
+    bool output = node ? node->flags & N_OUTPUT : worktree_at_output(tree, entry.path);
+    if (output || strcmp(name, ".git") == 0)
         reach.flavours[PLAIN] = reach.flavours[FORCED] = false;
-    else if (is_left_out(tree, id, node, path, name))
+    else if (strcmp(name, ".gitignore") == 0)
+        touch_below(tree, dir, tick, &reach); /* it counts even where it ignores itself */
+    else if (is_left_out(tree, &entry))
         reach.flavours[PLAIN] = false;
-    if (strcmp(name, ".gitignore") == 0)
-        touch_below(tree, dir, tick, &reach);
-    climb(tree, id, path, tick, &reach);
+    climb(tree, id, &entry, tick, &reach);
     if (reach.hit)
-        note_changed(tree, path);
+        note_changed(tree, entry.path);
 }
 
 void worktree_mark_all(struct worktree *tree, uint64_t tick)

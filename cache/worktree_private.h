@@ -215,8 +215,7 @@ void worktree_unsettle(struct worktree *tree, uint32_t dir);
 /* The node's verdict; path is the node's. */
 void worktree_decide(struct worktree *tree, struct node *node, const char *path);
 /* What the rules say about an entry that need not be a node: a set of N_VERDICTS. */
-unsigned worktree_judge(struct worktree *tree, uint32_t dir, const char *path, const char *name,
-                        bool directory);
+unsigned worktree_judge(struct worktree *tree, uint32_t dir, const char *path, bool directory);
 /* Finds out under which rules a directory's entries are decided; drops verdicts given under others.
  * Parents come first. */
 void worktree_rules_sync(struct worktree *tree, struct dir *dir, struct reader *reader);

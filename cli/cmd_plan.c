@@ -20,7 +20,7 @@ struct planning {
     struct buf edges;
     struct map *index; /* mermaid: name -> number + 1 */
     size_t n_steps, n_run, n_pending;
-    bool color;
+    bool color, finished;
     int exit_code;
 };
 
@@ -30,6 +30,7 @@ static void on_closed(void *ctx)
 {
     struct planning *p = ctx;
     p->engine = NULL;
+    p->finished = true;
 }
 
 static void on_done(void *ctx)
@@ -196,6 +197,7 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
     if (!graph) {
         complain(p->options, error);
         p->exit_code = exit_code;
+        p->finished = true;
         return;
     }
     p->graph = graph;
@@ -229,6 +231,8 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
         err_release(&err);
         if (p->engine)
             engine_close(p->engine, on_closed, p);
+        else
+            p->finished = true;
         return;
     }
     engine_start(p->engine);
@@ -277,7 +281,8 @@ int command_plan(const struct options *options)
     } else {
         head(&p);
         pipeline_load(&p.app, on_loaded, &p);
-        uv_run(&p.app.loop, UV_RUN_DEFAULT);
+        while (!p.finished) /* the runner stays on the loop until app_close() */
+            uv_run(&p.app.loop, UV_RUN_ONCE);
         if (p.n_steps) {
             tail(&p);
             fputs(buf_str(&p.out), stdout);

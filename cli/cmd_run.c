@@ -85,6 +85,7 @@ static void catch_signals(struct session *s)
         s->n_signals++;
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file-size limit is an error like a full disk */
 }
 
 static void on_tick(uv_timer_t *timer)

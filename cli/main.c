@@ -55,10 +55,7 @@ int main(int argc, char **argv)
         complain(&options, err_text(&err));
     else
         code = dispatch(&options);
-    if (fflush(stdout) != 0 && errno != EPIPE && code == EXIT_OK) {
-        complain(&options, "standard output could not be written");
-        code = EXIT_KILN;
-    }
+    code = output_end(&options, code);
     err_release(&err);
     options_release(&options);
     return code;

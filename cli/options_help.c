@@ -99,8 +99,11 @@ static void option_rows(struct help *help, unsigned bit, bool own)
 
 static void kiln_help(struct help *help)
 {
-    buf_adds(help->out, "kiln watches a working tree and re-runs the steps of a pipeline whose "
-                        "inputs changed.\n\n");
+    wrap(help,
+         "kiln watches a working tree and re-runs the steps of a pipeline whose inputs changed. "
+         "What a step made before comes from the cache.",
+         0, 0);
+    buf_addc(help->out, '\n');
     heading(help, "Usage");
     buf_adds(help->out, "  kiln [COMMAND] [OPTION...] [ARGUMENT...]\n\n");
     heading(help, "Commands");
@@ -114,11 +117,11 @@ static void kiln_help(struct help *help)
     option_rows(help, CMD_ALL, false);
     buf_addc(help->out, '\n');
     heading(help, "Exit");
-    row(help, "0", "every step passed or was cached", 8);
-    row(help, "1", "a step failed", 8);
-    row(help, "2", "the command line or kiln.json is wrong", 8);
-    row(help, "3", "kiln itself could not go on", 8);
-    row(help, "128+N", "signal N ended it", 8);
+    row(help, "0", "every step passed or was cached", 9);
+    row(help, "1", "a step failed", 9);
+    row(help, "2", "the command line or kiln.json is wrong", 9);
+    row(help, "3", "kiln itself could not go on", 9);
+    row(help, "128+N", "signal N ended it", 9);
     buf_adds(help->out, "\n\"kiln help COMMAND\" tells about one command and its options.\n");
 }
 

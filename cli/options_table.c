@@ -106,7 +106,8 @@ const struct command_spec command_table[] = {
         .arguments = "bash|zsh|fish",
         .summary = "print what teaches a shell to complete kiln's commands",
         .help = "Prints a script for the shell. bash: source <(kiln completion bash). zsh: source "
-                "<(kiln completion zsh). fish: kiln completion fish | source.",
+                "<(kiln completion zsh). fish: kiln completion fish | source.\n\n"
+                "\"kiln completion steps\" prints the names of the steps, one a line.",
         .min_args = 1,
         .max_args = 1,
         .values = shells,

@@ -8,7 +8,7 @@
  * In watch mode a run may begin while another one ends, so what failed is kept by run.
  */
 #include "cli/cli.h"
-#include "cli/view_private.h"
+#include "cli/plain_private.h"
 
 #include "base/map.h"
 #include "base/text.h"
@@ -316,7 +316,9 @@ static void rule(struct view_plain *view, const char *before, const char *name, 
     struct buf line = BUF_INIT;
     buf_addf(&line, "---- %s", before);
     add_name(&line, name);
-    buf_addf(&line, "%s ", after);
+    buf_adds(&line, after);
+    if (line.len + 1 < RULE_WIDTH)
+        buf_addc(&line, ' ');
     while (line.len < RULE_WIDTH)
         buf_addc(&line, '-');
     paint(view, STYLE_STRONG, line.data);
@@ -337,7 +339,7 @@ static void show_failure(struct view_plain *view, const struct failure *failure)
         add_lines(&view->text, known->command);
     }
     put_text(view);
-    if (!view_log(view->out, failure->log, view->color, &empty))
+    if (!plain_log(view->out, failure->log, view->color, &empty))
         buf_adds(&view->text, "(its log cannot be read)\n");
     else if (empty)
         buf_adds(&view->text, "(it wrote nothing)\n");

@@ -47,7 +47,7 @@ struct app {
     int why_top, why_rows;
     struct log_view log;
     bool help;
-    int help_top, help_rows;
+    int help_top, help_rows, help_height;
     bool prompt; /* the search pattern is being typed */
     struct buf typed;
     uint64_t prompt_top; /* where the log was when typing began */

@@ -39,7 +39,7 @@ static char *colour_string(bool found, const char *name, int colour, int colours
     if (colour >= colours)
         return mem_strdup("");
     if (!found)
-        return mem_printf("\x1b[%dm", (name[3] == 'f' ? 30 : 40) + colour);
+        return mem_printf("\x1b[%dm", (name[4] == 'f' ? 30 : 40) + colour);
     char *value = tigetstr(name);
     if (!value || value == (char *)-1)
         return mem_strdup("");

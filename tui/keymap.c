@@ -137,7 +137,7 @@ static bool has_log(const struct app *app)
 
 static bool can_back(const struct app *app)
 {
-    return app->help || app->zoom || app->focus != PANE_STEPS || !app->hands_off;
+    return app->zoom || app->focus != PANE_STEPS || !app->hands_off;
 }
 
 static bool can_retry(const struct app *app)
@@ -256,7 +256,7 @@ const struct action keymap_actions[] = {
     {"left", "Move", {KEY_LEFT}, IN_LOG, NULL, NULL, 0, "long lines: back left", has_log, left},
 
     {"open", "Panes", {KEY_ENTER}, IN_STEPS, "log", NULL, 3, "the step's log on the whole screen", has_step, open_log},
-    {"back", "Panes", {KEY_ESC}, IN_ALL, "back", NULL, 4, "back; in the steps: let the selection go with the work", can_back, back},
+    {"back", "Panes", {KEY_ESC}, IN_PANES, "back", NULL, 4, "back; in the steps: let the selection go with the work", can_back, back},
     {"next-pane", "Panes", {KEY_TAB}, IN_PANES, "pane", NULL, 9, "next pane", NULL, pane_next},
     {"previous-pane", "Panes", {KEY_BACK_TAB}, IN_PANES, NULL, NULL, 0, "previous pane", NULL, pane_previous},
     {"steps", "Panes", {'1'}, IN_PANES, NULL, NULL, 0, "steps", NULL, pane_steps},
@@ -276,11 +276,11 @@ const struct action keymap_actions[] = {
     {"cancel", "Run", {'x', KEY_F1 + 8}, IN_PANES, "cancel", NULL, 4, "cancel the step", can_cancel, cancel},
     {"pause", "Run", {'p'}, IN_PANES, "pause", NULL, 7, "pause watching, and go on", can_pause, pause_watch},
 
-    {"help", "Anywhere", {'?', KEY_F1}, IN_ALL, "help", NULL, 1, "this help", NULL, help},
+    {"help", "Anywhere", {'?', KEY_F1}, IN_PANES, "help", NULL, 1, "this help", NULL, help},
     {"redraw", "Anywhere", {KEY_CTRL('l')}, IN_ALL, NULL, NULL, 0, "draw the screen again", NULL, redraw},
     {"suspend", "Anywhere", {KEY_CTRL('z')}, IN_ALL, NULL, NULL, 0, "to the shell; fg comes back", NULL, suspend},
     {"quit", "Anywhere", {'q', KEY_F1 + 9, KEY_CTRL('c')}, IN_PANES, "quit", NULL, 1, "cancel what runs, and quit", NULL, quit},
-    {"close-help", "Anywhere", {'q', KEY_CTRL('c')}, IN_HELP, "close", NULL, 1, NULL, NULL, back},
+    {"close-help", "Anywhere", {KEY_ESC, 'q', '?', KEY_F1, KEY_CTRL('c')}, IN_HELP, "close", NULL, 1, NULL, NULL, back},
 };
 /* clang-format on */
 const size_t keymap_n = sizeof keymap_actions / sizeof *keymap_actions;

@@ -18,7 +18,7 @@ enum {
     IN_ALL = IN_PANES | IN_HELP,
 };
 
-#define ACTION_KEYS 4
+#define ACTION_KEYS 5
 
 struct action {
     const char *name;  /* as settings would call it */

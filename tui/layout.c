@@ -19,7 +19,7 @@ static struct area rows_of(struct area area, int from, int h)
 
 static void stack(struct layout *layout, struct area body, enum pane focus, size_t steps)
 {
-    int want = steps > 1000 ? 1000 : (int)steps;
+    int want = steps > 1000 ? 1000 : steps > 0 ? (int)steps : 4;
     int top = clamp(want + 1, 4, body.h >= 18 ? body.h * 9 / 20 : body.h / 2);
     int why = body.h >= 18 ? clamp(body.h / 4, 5, 7) : 0;
     put(layout, PANE_STEPS, rows_of(body, 0, top));

@@ -191,3 +191,22 @@ const char *logfile_line(struct logfile *log, uint64_t line, size_t *n)
     log->near_offset = offset;
     return line_at(log, offset, &bytes, n, &next) ? bytes : NULL;
 }
+
+const char *logfile_back(struct logfile *log, uint64_t *end, size_t *n)
+{
+    if (*end == 0)
+        return NULL;
+    uint64_t from = *end > LOGFILE_LINE_MAX ? *end - LOGFILE_LINE_MAX : 0;
+    size_t have;
+    const char *bytes = bytes_at(log, from, (size_t)(*end - from), &have);
+    size_t length = (size_t)(*end - from);
+    if (have < length)
+        return NULL; /* it has become shorter */
+    if (bytes[length - 1] == '\n')
+        length--;
+    const char *newline = memrchr(bytes, '\n', length);
+    const char *start = newline ? newline + 1 : bytes;
+    *n = (size_t)(bytes + length - start);
+    *end = from + (uint64_t)(start - bytes);
+    return start;
+}

@@ -30,5 +30,8 @@ uint64_t logfile_size(const struct logfile *log);
 uint64_t logfile_indexed(const struct logfile *log);
 /* The line (from 0) without its newline; *n is its length. Valid until the next call; NULL when there is no such line. */
 const char *logfile_line(struct logfile *log, uint64_t line, size_t *n);
+/* The line that ends at that byte (start with logfile_size()), found without the index; *end becomes where it starts. NULL at the start of the
+ * file. The same cuts of long lines are not promised. Valid until the next call. */
+const char *logfile_back(struct logfile *log, uint64_t *end, size_t *n);
 
 #endif

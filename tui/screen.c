@@ -170,7 +170,7 @@ static int right_edge(const struct screen *screen, struct area area)
 void screen_cell(struct screen *screen, struct area area, int x, int y, const struct cell *cell)
 {
     int edge = right_edge(screen, area);
-    if (!row_in(screen, area, y) || x < 0 || x >= edge)
+    if (!row_in(screen, area, y) || x < 0 || area.x + x < 0 || x >= edge)
         return;
     struct cell copy = *cell;
     if (x + copy.width > edge)
@@ -263,7 +263,8 @@ void screen_restyle(struct screen *screen, struct area area, int x, int y, int w
         return;
     struct cell *row = screen->back + (size_t)(area.y + y) * (size_t)screen->cols + area.x;
     for (int i = x < 0 ? 0 : x; i < x + w && i < edge; i++)
-        row[i].style = style;
+        if (area.x + i >= 0)
+            row[i].style = style;
 }
 
 /* Where the cursor is and which style is on, while a frame is written. */

@@ -29,7 +29,7 @@ void search_start(struct search *search, struct logfile *log, uint64_t from, boo
     search->state = lines > 0 ? SEARCH_RUNNING : SEARCH_MISSED;
     search->forward = forward;
     search->at = lines > 0 && from >= lines ? (forward ? 0 : lines - 1) : from;
-    search->left = lines;
+    search->seen = 0;
 }
 
 static char lower(char c)
@@ -76,30 +76,36 @@ static bool matches(struct search *search, const char *line, size_t n)
     return search_find(search->pattern, buf_str(&search->plain), search->plain.len) != NULL;
 }
 
-bool search_work(struct search *search, struct logfile *log, size_t budget)
+bool search_work(struct search *search, struct logfile *log, size_t budget, bool growing)
 {
     if (search->state != SEARCH_RUNNING)
         return false;
     uint64_t lines = log ? logfile_lines(log) : 0;
-    while (search->left > 0 && budget > 0) {
+    while (budget > 0) {
+        if (search->forward && search->at >= lines) {
+            if (growing)
+                return true;
+            search->at = 0;
+        }
         size_t n;
-        const char *line = search->at < lines ? logfile_line(log, search->at, &n) : NULL;
-        if (!line)
-            break; /* the log has been replaced meanwhile */
+        const char *line =
+            search->seen < lines ? logfile_line(log, search->at, &n) : NULL;
+        if (!line) {
+            /* All seen, or the log has been replaced meanwhile. */
+            search->state = SEARCH_MISSED;
+            return false;
+        }
         if (matches(search, line, n)) {
             search->state = SEARCH_FOUND;
             search->found = search->at;
             return false;
         }
         budget = budget > n + 1 ? budget - n - 1 : 0;
-        search->left--;
+        search->seen++;
         if (search->forward)
-            search->at = search->at + 1 < lines ? search->at + 1 : 0;
+            search->at++;
         else
             search->at = search->at > 0 ? search->at - 1 : lines - 1;
     }
-    if (budget == 0 && search->left > 0)
-        return true;
-    search->state = SEARCH_MISSED;
-    return false;
+    return true;
 }

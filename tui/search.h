@@ -24,7 +24,7 @@ struct search {
     uint64_t found; /* SEARCH_FOUND: the line */
     bool forward;
     uint64_t at;   /* the line to look at next */
-    uint64_t left; /* lines still to look at */
+    uint64_t seen; /* lines looked at */
     struct buf plain;
 };
 
@@ -32,8 +32,8 @@ struct search {
 void search_set(struct search *search, const char *pattern);
 /* Starts at that line (itself included) towards the end or the start. */
 void search_start(struct search *search, struct logfile *log, uint64_t from, bool forward);
-/* Looks at up to budget bytes; true while it goes on. */
-bool search_work(struct search *search, struct logfile *log, size_t budget);
+/* Looks at up to budget bytes; true while it goes on. growing: more lines of the log are about to be known, so its end is none yet. */
+bool search_work(struct search *search, struct logfile *log, size_t budget, bool growing);
 void search_release(struct search *search);
 
 /* The first place of the pattern in n bytes; NULL when it is not there. */

@@ -34,33 +34,50 @@ static int draw_rows(struct app *app, struct area area, int top)
     return count;
 }
 
+/* Where there is room, a box over the panes; else the whole body, without the noise at its sides. */
+static struct area frame(struct app *app, struct area screen)
+{
+    struct style rule = look_style(ROLE_RULE);
+    struct screen *s = &app->screen;
+    int h = screen.h - 2 < app->help_rows + 2 ? screen.h - 2 : app->help_rows + 2;
+    if (screen.w < WIDTH + 24) {
+        struct area body = {0, 1, screen.w, screen.h - 2};
+        for (int y = 0; y < body.h; y++)
+            screen_rule(s, body, 0, y, body.w, look_style(ROLE_TEXT), " ");
+        screen_rule(s, body, 0, 0, body.w, rule, "─");
+        screen_puts(s, body, 1, 0, look_style(ROLE_FOCUS), " Help ");
+        return (struct area){0, 2, body.w, body.h - 1};
+    }
+    int w = WIDTH + 4;
+    struct area box = {(screen.w - w) / 2, (screen.h - h) / 2, w, h};
+    for (int y = 0; y < h; y++) {
+        screen_rule(s, box, 0, y, w, rule, " ");
+        screen_puts(s, box, 0, y, rule, "│");
+        screen_puts(s, box, w - 1, y, rule, "│");
+    }
+    screen_rule(s, box, 1, 0, w - 2, rule, "─");
+    screen_rule(s, box, 1, h - 1, w - 2, rule, "─");
+    screen_puts(s, box, 0, 0, rule, "┌");
+    screen_puts(s, box, w - 1, 0, rule, "┐");
+    screen_puts(s, box, 0, h - 1, rule, "└");
+    screen_puts(s, box, w - 1, h - 1, rule, "┘");
+    screen_puts(s, box, 2, 0, look_style(ROLE_FOCUS), " Help ");
+    return (struct area){box.x + 2, box.y + 1, w - 4, h - 2};
+}
+
 static void draw(struct app *app, struct area screen)
 {
-    int w = screen.w < WIDTH + 4 ? screen.w : WIDTH + 4;
     struct area nothing = {0, 0, 0, 0};
     app->help_rows = draw_rows(app, nothing, 0);
-    int h = screen.h - 1 < app->help_rows + 2 ? screen.h - 1 : app->help_rows + 2;
-    struct area box = {(screen.w - w) / 2, (screen.h - 1 - h) / 2, w, h};
-    struct area inner = {box.x + 2, box.y + 1, w - 4, h - 2};
+    struct area inner = frame(app, screen);
+    app->help_height = inner.h;
     int most = app->help_rows > inner.h ? app->help_rows - inner.h : 0;
     if (app->help_top > most)
         app->help_top = most;
-    struct style rule = look_style(ROLE_RULE);
-    for (int y = 0; y < h; y++) {
-        screen_rule(&app->screen, box, 0, y, w, rule, " ");
-        screen_puts(&app->screen, box, 0, y, rule, "│");
-        screen_puts(&app->screen, box, w - 1, y, rule, "│");
-    }
-    screen_rule(&app->screen, box, 0, 0, w, rule, "─");
-    screen_rule(&app->screen, box, 0, h - 1, w, rule, "─");
-    screen_puts(&app->screen, box, 0, 0, rule, "┌");
-    screen_puts(&app->screen, box, w - 1, 0, rule, "┐");
-    screen_puts(&app->screen, box, 0, h - 1, rule, "└");
-    screen_puts(&app->screen, box, w - 1, h - 1, rule, "┘");
-    screen_puts(&app->screen, box, 2, 0, look_style(ROLE_FOCUS), " Help ");
     if (most > 0) {
-        struct pen_row row = {&app->screen, box, w - 14, 0};
-        row_printf(&row, ROLE_DIM, " %d/%d ", app->help_top + inner.h, app->help_rows);
+        struct area title = {inner.x, inner.y - 1, inner.w, 1};
+        struct pen_row row = {&app->screen, title, inner.w - 12, 0};
+        row_printf(&row, ROLE_TEXT, " %d/%d ", app->help_top + inner.h, app->help_rows);
     }
     draw_rows(app, inner, app->help_top);
 }
@@ -74,7 +91,7 @@ static void title(struct app *app, struct buf *left, struct buf *right)
 
 static void move(struct app *app, enum motion motion, int amount)
 {
-    int height = app->screen.rows - 3;
+    int height = app->help_height;
     int most = app->help_rows > height ? app->help_rows - height : 0;
     int to = app->help_top + motion_lines(motion, amount, height);
     if (motion == MOVE_START || to < 0)

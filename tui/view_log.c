@@ -147,32 +147,69 @@ static void draw_row(struct app *app, struct area area, int y, const struct line
     }
 }
 
+/* Draws the line from its row skip on, at y; returns where the next line goes. */
+static int draw_line(struct app *app, struct area area, int y, struct line *line, size_t skip,
+                     bool here)
+{
+    struct log_view *log = &app->log;
+    if (log->search.pattern)
+        mark_matches(log, line, here);
+    if (!log->wrap) {
+        draw_row(app, area, y, line, log->left);
+        if (line->cells.n > log->left + (size_t)area.w)
+            screen_puts(&app->screen, area, area.w - 1, y, look_style(ROLE_DIM), "…");
+        return y + 1;
+    }
+    size_t rows = rows_of_line(line, area.w);
+    for (size_t row = skip; row < rows && y < area.h; row++)
+        draw_row(app, area, y++, line, row * (size_t)area.w);
+    return y;
+}
+
+static size_t columns_wanted(const struct log_view *log, struct area area)
+{
+    return log->wrap ? COLUMNS_MAX : log->left + (size_t)area.w + 1;
+}
+
 static void draw_lines(struct app *app, struct area area)
 {
     struct log_view *log = &app->log;
     struct line line = {0};
     keep_in_range(app, &line);
-    size_t columns = log->wrap ? COLUMNS_MAX : log->left + (size_t)area.w + 1;
     size_t skip = log->wrap ? log->top_row : 0;
     int y = 0;
     for (uint64_t at = log->top; y < area.h; at++) {
-        if (!parse(log, &line, at, app->screen.utf8, columns))
+        if (!parse(log, &line, at, app->screen.utf8, columns_wanted(log, area)))
             break;
-        if (log->search.pattern)
-            mark_matches(log, &line, log->search.state == SEARCH_FOUND && log->search.found == at);
-        if (!log->wrap) {
-            draw_row(app, area, y, &line, log->left);
-            if (line.cells.n > log->left + (size_t)area.w)
-                screen_puts(&app->screen, area, area.w - 1, y, look_style(ROLE_DIM), "…");
-            y++;
-            continue;
-        }
-        size_t rows = rows_of_line(&line, area.w);
-        for (size_t row = skip; row < rows && y < area.h; row++)
-            draw_row(app, area, y++, &line, row * (size_t)area.w);
+        bool here = log->search.state == SEARCH_FOUND && log->search.found == at;
+        y = draw_line(app, area, y, &line, skip, here);
         skip = 0;
     }
     line_release(&line);
+}
+
+/* The end of a log whose index is far behind: it is what FOLLOW promises, whatever the lines' numbers. */
+static void draw_tail(struct app *app, struct area area)
+{
+    struct log_view *log = &app->log;
+    struct line line = {0};
+    uint64_t end = logfile_size(log->file);
+    size_t n;
+    const char *bytes;
+    int y = area.h;
+    while (y > 0 && (bytes = logfile_back(log->file, &end, &n))) {
+        line_parse(&line, bytes, n, columns_wanted(log, area), app->screen.utf8);
+        int rows = log->wrap ? (int)rows_of_line(&line, area.w) : 1;
+        draw_line(app, area, rows > y ? 0 : y - rows, &line, rows > y ? (size_t)(rows - y) : 0,
+                  false);
+        y -= rows;
+    }
+    line_release(&line);
+}
+
+static bool far_behind(const struct log_view *log)
+{
+    return logfile_indexed(log->file) + INDEX_BUDGET < logfile_size(log->file);
 }
 
 /* What to say where there is no output to show. */
@@ -220,7 +257,9 @@ static void draw(struct app *app, struct area area)
     struct log_view *log = &app->log;
     log->rows = area.h;
     log->cols = area.w > 0 ? area.w : 1;
-    if (log->file && logfile_lines(log->file) > 0)
+    if (log->file && log->follow && far_behind(log))
+        draw_tail(app, area);
+    else if (log->file && logfile_lines(log->file) > 0)
         draw_lines(app, area);
     else if (!log->more)
         draw_words(app, area);
@@ -242,10 +281,10 @@ static void title(struct app *app, struct buf *left, struct buf *right)
         buf_adds(right, "not found ");
     else if (log->search.state == SEARCH_RUNNING)
         buf_addf(right, "searching %u%% ",
-                 (unsigned)(100 - log->search.left * 100 / (lines ? lines : 1)));
-    uint64_t size = logfile_size(log->file), seen = logfile_indexed(log->file);
-    if (seen + INDEX_BUDGET < size)
-        buf_addf(right, "reading %u%% ", (unsigned)(seen * 100 / size));
+                 (unsigned)(log->search.seen * 100 / lines));
+    if (far_behind(log))
+        buf_addf(right, "reading %u%% ",
+                 (unsigned)(logfile_indexed(log->file) * 100 / logfile_size(log->file)));
     if (log->wrap)
         buf_adds(right, "WRAP ");
     if (log->follow)
@@ -303,17 +342,6 @@ void log_follow(struct app *app, bool on)
     app->log.follow = on;
 }
 
-void log_search(struct app *app, bool forward, bool from_here)
-{
-    struct log_view *log = &app->log;
-    struct search *search = &log->search;
-    uint64_t lines = log->file ? logfile_lines(log->file) : 0;
-    uint64_t from = log->top;
-    if (!from_here && search->state == SEARCH_FOUND)
-        from = forward ? search->found + 1 : search->found > 0 ? search->found - 1 : lines;
-    search_start(search, log->file, from, forward);
-}
-
 /* Brings the place found into view, a third from the top, unless it is there already. */
 static void show_found(struct log_view *log)
 {
@@ -327,6 +355,23 @@ static void show_found(struct log_view *log)
         log->top = found;
 }
 
+void log_search(struct app *app, bool forward, bool from_here)
+{
+    struct log_view *log = &app->log;
+    struct search *search = &log->search;
+    uint64_t lines = log->file ? logfile_lines(log->file) : 0;
+    uint64_t from = log->top;
+    /* Keys may come faster than answers: the next place is next to the one still looked for. */
+    if (!from_here && search->state == SEARCH_RUNNING) {
+        search_work(search, log->file, SEARCH_BUDGET, log->more);
+        if (search->state == SEARCH_FOUND)
+            show_found(log);
+    }
+    if (!from_here && search->state == SEARCH_FOUND)
+        from = forward ? search->found + 1 : search->found > 0 ? search->found - 1 : lines;
+    search_start(search, log->file, from, forward);
+}
+
 bool log_work(struct app *app)
 {
     struct log_view *log = &app->log;
@@ -334,7 +379,7 @@ bool log_work(struct app *app)
         return false;
     log->more = logfile_index(log->file, INDEX_BUDGET);
     bool was_running = log->search.state == SEARCH_RUNNING;
-    bool searching = search_work(&log->search, log->file, SEARCH_BUDGET);
+    bool searching = search_work(&log->search, log->file, SEARCH_BUDGET, log->more);
     if (was_running && log->search.state == SEARCH_FOUND)
         show_found(log);
     return log->more || searching;

@@ -2,6 +2,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "base/vec.h"
@@ -42,7 +43,6 @@ struct driver {
     VEC(struct event_step_info) steps;
     VEC(struct reason) reasons;
     VEC(struct spool) spools;
-    char dir[64];
     uint64_t now_ns, seq;
     bool syncing, paused, ended;
     unsigned long typed;
@@ -109,7 +109,7 @@ static void on_command(void *ctx, const struct command *command)
 static struct spool *spool_of(struct driver *driver, const char *step)
 {
     vec_each(struct spool, spool, &driver->spools) if (strcmp(spool->step, step) == 0) return spool;
-    struct spool spool = {mem_strdup(step), mem_printf("%s/%s", driver->dir, step), -1, 0};
+    struct spool spool = {mem_strdup(step), mem_printf("%s/%s", driver->options->dir, step), -1, 0};
     spool.fd = open(spool.path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     vec_push(&driver->spools, spool);
     return &vec_last(&driver->spools);
@@ -371,8 +371,10 @@ static void do_line(struct driver *driver, char *line)
     } else if (strcmp(verb, "pause") == 0) {
         driver->paused = true;
         uv_timer_start(&driver->pause, on_pause, (uint64_t)number(&rest), 0);
+    } else if (strcmp(verb, "echo") == 0) {
+        reply(driver, "echo\n");
     } else if (strcmp(verb, "crash") == 0) {
-        raise(SIGSEGV);
+        abort();
     }
 }
 
@@ -414,8 +416,7 @@ int driver_run(const struct driver_options *options)
 {
     struct driver driver = {.options = options, .now_ns = EPOCH_NS};
     struct err err = ERR_INIT;
-    snprintf(driver.dir, sizeof driver.dir, "/tmp/kiln-screen-XXXXXX");
-    if (!mkdtemp(driver.dir) || uv_loop_init(&driver.loop) != 0)
+    if (uv_loop_init(&driver.loop) != 0)
         return 3;
     driver.control = (struct control){&driver, on_command, log_path};
     uv_poll_init(&driver.loop, &driver.script, options->script);
@@ -444,12 +445,10 @@ int driver_run(const struct driver_options *options)
         driver.status = 98;
     vec_each(struct spool, spool, &driver.spools)
     {
-        unlink(spool->path);
         close(spool->fd);
         free(spool->step);
         free(spool->path);
     }
-    rmdir(driver.dir);
     vec_release(&driver.spools);
     vec_release(&driver.steps);
     vec_release(&driver.reasons);

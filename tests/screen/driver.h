@@ -16,7 +16,8 @@
  *     changed N | idle | degraded TEXT | notice LEVEL TEXT
  *     sync TYPED COLS ROWS          answered with "ok BYTES" once so much input was taken, that size drawn and all is written
  *     pause MS                      nothing for so long (to be looked at by people; tests never wait)
- *     crash                         a fault
+ *     echo                          answered with "echo"
+ *     crash                         abort(3)
  *
  * The process ends with its script, with COMMAND_QUIT, and at SIGTERM as kiln does: loop stopped, terminal given back.
  */
@@ -27,6 +28,7 @@
 
 struct driver_options {
     int script, replies, terminal; /* descriptors; replies: commands ("command retry build") and answers go there, -1: nowhere */
+    const char *dir; /* for the logs; the caller removes it */
     const char *term;
     bool utf8, colour;
     bool keep; /* goes on after the end of the script, until it is told to quit */

@@ -60,12 +60,37 @@ static void mark(struct watch *watch, const char *path)
     free(dir);
 }
 
-static char *random_path(void)
+/* A path through a link would change what stands elsewhere, and the mark would name the wrong
+ * place. */
+static bool is_direct(const struct watch *watch, const char *path)
+{
+    char *full = project_path(&watch->project, path);
+    char *slash = strrchr(full, '/');
+    *slash = '\0';
+    char *real = realpath(full, NULL), *root = realpath(watch->project.root, NULL);
+    bool direct = !real || strcmp(real + strlen(root), full + strlen(watch->project.root)) == 0;
+    free(root);
+    free(real);
+    free(full);
+    return direct;
+}
+
+static char *any_path(void)
 {
     struct buf path = BUF_INIT;
     for (uint32_t i = 0, n = 1 + pick(3); i < n; i++)
         buf_addf(&path, "%s%s", i ? "/" : "", names[pick(N(names))]);
     return buf_detach(&path);
+}
+
+static char *random_path(const struct watch *watch)
+{
+    char *path = any_path();
+    while (!is_direct(watch, path)) {
+        free(path);
+        path = any_path();
+    }
+    return path;
 }
 
 static void write_some(struct watch *watch, const char *path)
@@ -83,7 +108,7 @@ static void write_some(struct watch *watch, const char *path)
 
 static void operate(struct watch *watch)
 {
-    char *path = random_path(), *full = project_path(&watch->project, path);
+    char *path = random_path(watch), *full = project_path(&watch->project, path);
     struct stat st;
     switch (pick(12)) {
     case 0:
@@ -109,7 +134,7 @@ static void operate(struct watch *watch)
         break;
     case 9:
     case 10: {
-        char *other = random_path(), *to = project_path(&watch->project, other);
+        char *other = random_path(watch), *to = project_path(&watch->project, other);
         if (rename(full, to) == 0) {
             mark(watch, path);
             mark(watch, other);

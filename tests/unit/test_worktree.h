@@ -151,7 +151,8 @@ static inline void project_age(const struct project *project)
 }
 
 /* Runs a shell command in the project; fails the test when it fails. */
-static inline void project_run(const struct project *project, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static inline void project_run(const struct project *project,
+                                                                     const char *format, ...)
 {
     va_list args;
     va_start(args, format);

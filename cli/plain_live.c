@@ -1,8 +1,8 @@
 /*
- * view_live.c - the status line of a run on a terminal: "● build 3.2s  ● lint 0.8s   3/5 done,
- * 1 cached" (see view_private.h).
+ * plain_live.c - the status line of a run on a terminal: "● build 3.2s  ● lint 0.8s   3/5 done,
+ * 1 cached" (see plain_private.h).
  */
-#include "cli/view_private.h"
+#include "cli/plain_private.h"
 
 #include "base/text.h"
 

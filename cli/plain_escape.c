@@ -1,8 +1,8 @@
 /*
- * view_escape.c - takes escape sequences out of text (ECMA-48: CSI, OSC and other strings, charset
+ * plain_escape.c - takes escape sequences out of text (ECMA-48: CSI, OSC and other strings, charset
  * selections), so that a log can neither move the cursor nor change the terminal's state.
  */
-#include "cli/view_private.h"
+#include "cli/plain_private.h"
 
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /*
- * view_private.h - the parts of the plain view: escape sequences taken out of logs, and the live
- * line. Included by view_*.c and their tests.
+ * plain_private.h - the parts of the plain view: escape sequences taken out of logs, and the live
+ * line. Included by view_plain.c, plain_*.c and their tests.
  */
-#ifndef KILN_CLI_VIEW_PRIVATE_H
-#define KILN_CLI_VIEW_PRIVATE_H
+#ifndef KILN_CLI_PLAIN_PRIVATE_H
+#define KILN_CLI_PLAIN_PRIVATE_H
 
 #include "base/buf.h"
 #include "base/map.h"
@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* view_escape.c: a filter for what programs write to terminals, fed piece by piece. Start it as
+/* plain_escape.c: a filter for what programs write to terminals, fed piece by piece. Start it as
  * {.keep_color = ...}. */
 struct escape {
     bool keep_color; /* let colours and styles (CSI ... m) through; nothing else ever passes */
@@ -26,11 +26,11 @@ struct escape {
  * next piece; a newline always ends it and always passes. */
 void escape_filter(struct escape *escape, const char *bytes, size_t n, struct buf *out);
 
-/* view_log.c: prints a whole log file through the filter, in pieces, and ends it with a newline.
+/* plain_log.c: prints a whole log file through the filter, in pieces, and ends it with a newline.
  * False, and nothing printed, when it cannot be read; *empty tells that nothing was in it. */
-bool view_log(FILE *out, const char *path, bool color, bool *empty);
+bool plain_log(FILE *out, const char *path, bool color, bool *empty);
 
-/* view_live.c: one line with what is running and how far the run is. */
+/* plain_live.c: one line with what is running and how far the run is. */
 struct live_step {
     char *name;
     uint64_t start_ns; /* CLOCK_REALTIME */

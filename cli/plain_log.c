@@ -1,8 +1,8 @@
 /*
- * view_log.c - a whole log on a stream, whatever its length, in bounded memory (see
- * view_private.h).
+ * plain_log.c - a whole log on a stream, whatever its length, in bounded memory (see
+ * plain_private.h).
  */
-#include "cli/view_private.h"
+#include "cli/plain_private.h"
 
 #include "base/mem.h"
 
@@ -22,7 +22,7 @@ static ssize_t read_piece(int fd, char *to)
     return n;
 }
 
-bool view_log(FILE *out, const char *path, bool color, bool *empty)
+bool plain_log(FILE *out, const char *path, bool color, bool *empty)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)

@@ -1,0 +1,124 @@
+/*
+ * saves.c - saves a file again and again while something watches it, and measures how long it is
+ * from each save until the process that the watcher starts for it runs.
+ *
+ *     saves N PAUSE_MS FILE STAMP
+ *
+ * A save writes the file in place with content that it never had before; its time is taken before
+ * the file is opened. The watcher runs `stamp STAMP` (stamp.c). Between the arrival of a stamp and
+ * the next save lies a pause of PAUSE_MS to 1.5 times that, at random, as no person saves in step
+ * with a timer. The first save warms up and is not counted. Prints p50, p99, the shortest and the
+ * longest.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DEADLINE_MS 30000
+
+static uint64_t now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "saves: %s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+static void pause_ms(double ms)
+{
+    struct timespec t = {(time_t)(ms / 1000), (long)(ms * 1e6) % 1000000000};
+    nanosleep(&t, NULL);
+}
+
+static uint64_t save(const char *path, size_t k)
+{
+    char text[256];
+    int n = snprintf(text, sizeof text, "/* save %zu of process %ld at %llu */\n", k,
+                     (long)getpid(), (unsigned long long)now());
+    uint64_t begun = now();
+    int fd = open(path, O_WRONLY | O_TRUNC);
+
+    if (fd < 0 || write(fd, text, (size_t)n) != n || close(fd) < 0)
+        fail(path);
+    return begun;
+}
+
+/* The time in the stamp once it is newer than since. */
+static uint64_t stamp(int inotify, const char *path, uint64_t since)
+{
+    uint64_t given_up = now() + (uint64_t)DEADLINE_MS * 1000000;
+
+    for (;;) {
+        unsigned long long at = 0;
+        FILE *file = fopen(path, "r");
+        if (file) {
+            if (fscanf(file, "%llu", &at) != 1)
+                at = 0;
+            fclose(file);
+        }
+        if (at > since)
+            return at;
+        struct pollfd ready = {inotify, POLLIN, 0};
+        char events[4096];
+        if (now() > given_up || poll(&ready, 1, DEADLINE_MS) == 0) {
+            fprintf(stderr, "saves: nothing was started within %d s of a save\n",
+                    DEADLINE_MS / 1000);
+            exit(1);
+        }
+        if (read(inotify, events, sizeof events) < 0 && errno != EINTR)
+            fail("inotify");
+    }
+}
+
+static int compare(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+int main(int argc, char **argv)
+{
+    size_t n = argc == 5 ? strtoul(argv[1], NULL, 10) : 0;
+    double pause = argc == 5 ? strtod(argv[2], NULL) : 0;
+
+    if (!n) {
+        fprintf(stderr, "usage: saves N PAUSE_MS FILE STAMP\n");
+        return 2;
+    }
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof folder, "%s", argv[4]);
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        *slash = '\0';
+    uint64_t *ns = calloc(n, sizeof *ns);
+    int inotify = inotify_init1(IN_CLOEXEC);
+    if (!ns || inotify < 0 || inotify_add_watch(inotify, slash ? folder : ".", IN_MOVED_TO) < 0)
+        fail(folder);
+    srand((unsigned)now());
+    for (size_t k = 0; k <= n; k++) {
+        uint64_t begun = save(argv[3], k);
+        uint64_t started = stamp(inotify, argv[4], begun);
+        if (k > 0)
+            ns[k - 1] = started - begun;
+        pause_ms(pause * (1 + 0.5 * rand() / RAND_MAX));
+    }
+    qsort(ns, n, sizeof *ns, compare);
+    /* The nearest rank: of 30, p99 is the longest. */
+    printf("p50 %8.2f   p99 %8.2f   min %8.2f   max %8.2f ms   (n = %zu)\n",
+           (double)ns[(n * 50 + 99) / 100 - 1] / 1e6, (double)ns[(n * 99 + 99) / 100 - 1] / 1e6,
+           (double)ns[0] / 1e6, (double)ns[n - 1] / 1e6, n);
+    return 0;
+}

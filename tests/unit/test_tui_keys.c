@@ -1,0 +1,158 @@
+/* Bytes from a terminal, whole, in pieces, and as junk. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "tui/keys.h"
+
+#include <string.h>
+
+struct got {
+    uint32_t keys[64];
+    size_t n;
+};
+
+static void take(void *ctx, uint32_t key)
+{
+    struct got *got = ctx;
+    assert_true(got->n < 64);
+    got->keys[got->n++] = key;
+}
+
+static const struct {
+    const char *bytes;
+    uint32_t keys[8];
+} table[] = {
+    {"j", {'j'}},
+    {"jkG", {'j', 'k', 'G'}},
+    {"\r", {KEY_ENTER}},
+    {"\n", {KEY_ENTER}},
+    {"\t", {KEY_TAB}},
+    {"\b", {KEY_BACKSPACE}},
+    {"\x7f", {KEY_BACKSPACE}},
+    {"\x04\x15\x1a", {KEY_CTRL('d'), KEY_CTRL('u'), KEY_CTRL('z')}},
+    {"\x1b[A\x1b[B\x1bOC\x1bOD", {KEY_UP, KEY_DOWN, KEY_RIGHT, KEY_LEFT}},
+    {"\x1b[H\x1bOF\x1b[1~\x1b[4~", {KEY_HOME, KEY_END, KEY_HOME, KEY_END}},
+    {"\x1b[5~\x1b[6~\x1b[3~\x1b[Z", {KEY_PAGE_UP, KEY_PAGE_DOWN, KEY_DELETE, KEY_BACK_TAB}},
+    {"\x1bOP\x1b[[A\x1b[11~\x1b[21~\x1b[24~", {KEY_F1, KEY_F1, KEY_F1, KEY_F1 + 9, KEY_F12}},
+    {"\xc3\xa9\xe6\xbc\xa2\xf0\x9f\x98\x80", {0xe9, 0x6f22, 0x1f600}},
+    /* Unknown sequences, a mouse report, a cursor report, Alt and a letter: nothing, and what follows is whole. */
+    {"\x1b[1;5Aq", {'q'}},
+    {"\x1b[<0;33;12Mq", {'q'}},
+    {"\x1b[24;80Rq", {'q'}},
+    {"\x1bxq", {'q'}},
+    {"\x1b[200~q\x1b[201~", {'q'}},
+    /* Malformed UTF-8 is dropped without what follows it. */
+    {"\xffq\xc3q\xe2\x82q\x80q", {'q', 'q', 'q', 'q'}},
+    {"\xe2\x82\x1b[Aq", {KEY_UP, 'q'}},
+    /* ESC twice: the first was the key. */
+    {"\x1b\x1b[A", {KEY_ESC, KEY_UP}},
+    {"\x1b[0000000000000000000000000000000000000000000000000000~q", {'q'}},
+};
+
+static void check(const struct got *got, size_t row)
+{
+    size_t n = 0;
+    while (n < 8 && table[row].keys[n] != KEY_NONE)
+        n++;
+    assert_int_equal(got->n, n);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(got->keys[i], table[row].keys[i]);
+}
+
+static void test_table(void **state)
+{
+    (void)state;
+    for (size_t row = 0; row < sizeof table / sizeof *table; row++) {
+        const char *bytes = table[row].bytes;
+        size_t n = strlen(bytes);
+        struct keys keys = {0};
+        struct got got = {0};
+        keys_feed(&keys, bytes, n, take, &got);
+        check(&got, row);
+        /* The same, cut in two at every place, and byte by byte. */
+        for (size_t cut = 1; cut < n; cut++) {
+            got.n = 0;
+            keys_feed(&keys, bytes, cut, take, &got);
+            keys_feed(&keys, bytes + cut, n - cut, take, &got);
+            check(&got, row);
+        }
+        got.n = 0;
+        for (size_t i = 0; i < n; i++)
+            keys_feed(&keys, bytes + i, 1, take, &got);
+        check(&got, row);
+        assert_false(keys_pending(&keys));
+    }
+}
+
+static void test_escape_alone(void **state)
+{
+    (void)state;
+    struct keys keys = {0};
+    struct got got = {0};
+    keys_feed(&keys, "\x1b", 1, take, &got);
+    assert_int_equal(got.n, 0);
+    assert_true(keys_pending(&keys));
+    keys_timeout(&keys, take, &got);
+    assert_int_equal(got.n, 1);
+    assert_int_equal(got.keys[0], KEY_ESC);
+    assert_false(keys_pending(&keys));
+    /* Half a sequence is no key. */
+    keys_feed(&keys, "\x1b[1;", 4, take, &got);
+    assert_true(keys_pending(&keys));
+    keys_timeout(&keys, take, &got);
+    assert_int_equal(got.n, 1);
+    keys_feed(&keys, "q", 1, take, &got);
+    assert_int_equal(got.n, 2);
+}
+
+static void drop(void *ctx, uint32_t key)
+{
+    (void)ctx;
+    assert_true(key != KEY_NONE && key <= KEY_F12);
+}
+
+static void test_any_bytes(void **state)
+{
+    (void)state;
+    struct keys keys = {0};
+    uint32_t seed = 1;
+    for (int i = 0; i < 200000; i++) {
+        seed = seed * 1664525 + 1013904223;
+        char byte = (char)(seed >> 24);
+        if ((seed >> 20 & 7) == 0)
+            byte = '\x1b';
+        if ((seed >> 20 & 7) == 1)
+            byte = '[';
+        keys_feed(&keys, &byte, 1, drop, NULL);
+    }
+    keys_timeout(&keys, drop, NULL);
+    assert_false(keys_pending(&keys));
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t key;
+        const char *name;
+    } names[] = {{'j', "j"},          {KEY_CTRL('d'), "^D"}, {KEY_ENTER, "Enter"},
+                 {KEY_TAB, "Tab"},    {KEY_ESC, "Esc"},      {KEY_PAGE_DOWN, "PgDn"},
+                 {KEY_F1 + 9, "F10"}, {' ', "Space"},        {KEY_BACK_TAB, "S-Tab"}};
+    char out[16];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_string_equal(key_name(names[i].key, out), names[i].name);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_escape_alone),
+        cmocka_unit_test(test_any_bytes),
+        cmocka_unit_test(test_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
