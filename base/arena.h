@@ -1,8 +1,8 @@
 /*
  * arena.h - many small allocations that die together.
  *
- * Ownership: the struct is the caller's (ARENA_INIT); everything taken from it lives until arena_release(). Memory is
- * aligned for any type. Never fails. Not shared between threads.
+ * Ownership: the struct is the caller's (ARENA_INIT); everything taken from it lives until
+ * arena_release(). Memory is aligned for any type. Never fails. Not shared between threads.
  */
 #ifndef KILN_BASE_ARENA_H
 #define KILN_BASE_ARENA_H
@@ -15,9 +15,9 @@ struct arena {
     size_t bytes;              /* handed out in all */
 };
 
-#define ARENA_INIT                                                                                                     \
-    {                                                                                                                  \
-        NULL, 0                                                                                                        \
+#define ARENA_INIT \
+    {              \
+        NULL, 0    \
     }
 
 void *arena_alloc(struct arena *arena, size_t size) __attribute__((malloc));

@@ -1,8 +1,9 @@
 /*
- * buf.h - a growable byte buffer, NUL terminated behind its length so that it can be read as a string.
+ * buf.h - a growable byte buffer, NUL terminated behind its length so that it can be read as a
+ * string.
  *
- * Ownership: the struct is the caller's (BUF_INIT), its data is freed by buf_release() or handed over by buf_detach().
- * Adding never fails (out of memory aborts). Not shared between threads.
+ * Ownership: the struct is the caller's (BUF_INIT), its data is freed by buf_release() or handed
+ * over by buf_detach(). Adding never fails (out of memory aborts). Not shared between threads.
  */
 #ifndef KILN_BASE_BUF_H
 #define KILN_BASE_BUF_H
@@ -16,9 +17,9 @@ struct buf {
     size_t cap;
 };
 
-#define BUF_INIT                                                                                                       \
-    {                                                                                                                  \
-        NULL, 0, 0                                                                                                     \
+#define BUF_INIT   \
+    {              \
+        NULL, 0, 0 \
     }
 
 /* Makes room for extra more bytes (and the NUL); returns where they go: &data[len]. */
@@ -29,11 +30,13 @@ void buf_addc(struct buf *buf, char c);
 void buf_addf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_vaddf(struct buf *buf, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
-/* Adds n bytes as a JSON string with its quotes; control characters escaped, each malformed UTF-8 byte as U+FFFD. */
+/* Adds n bytes as a JSON string with its quotes; control characters escaped, each malformed UTF-8
+ * byte as U+FFFD. */
 void buf_add_json(struct buf *buf, const char *bytes, size_t n);
 /* The same for a NUL-terminated string; NULL gives null. */
 void buf_add_json_str(struct buf *buf, const char *string);
-/* Adds n bytes for showing to a person: printable UTF-8 as it is, everything else as \n, \t, \xNN. */
+/* Adds n bytes for showing to a person: printable UTF-8 as it is, everything else as \n, \t, \xNN.
+ */
 void buf_add_shown(struct buf *buf, const char *bytes, size_t n);
 /* Cuts to n bytes (n <= len). */
 void buf_truncate(struct buf *buf, size_t n);

@@ -1,7 +1,9 @@
 /*
- * digest.h - SHA-256 digests with the size of what they name, as REAPI has them (FIPS 180-4, through OpenSSL EVP).
+ * digest.h - SHA-256 digests with the size of what they name, as REAPI has them (FIPS 180-4,
+ * through OpenSSL EVP).
  *
- * struct digest is a plain value. A hasher belongs to one thread at a time. An OpenSSL without SHA-256 aborts.
+ * struct digest is a plain value. A hasher belongs to one thread at a time. An OpenSSL without
+ * SHA-256 aborts.
  */
 #ifndef KILN_BASE_DIGEST_H
 #define KILN_BASE_DIGEST_H
@@ -31,15 +33,16 @@ struct digest hasher_end(struct hasher *hasher);
 
 /* The digest of n bytes. */
 struct digest digest_of(const void *bytes, size_t n);
-/* Hashes the open file from its start to its end with pread; a read error fails with ERR_SYSTEM and the errno. */
+/* Hashes the open file from its start to its end with pread; a read error fails with ERR_SYSTEM and
+ * the errno. */
 int digest_of_fd(struct hasher *hasher, int fd, struct digest *out, struct err *err) MUST_CHECK;
 bool digest_eq(const struct digest *a, const struct digest *b);
 /* True for the all-zero value, which names nothing (not the digest of empty content). */
 bool digest_is_null(const struct digest *digest);
 /* Writes 64 lower-case hexadecimal characters and a NUL. */
 void digest_hex(const struct digest *digest, char hex[DIGEST_HEX + 1]);
-/* Reads a string of exactly 64 lower-case hexadecimal characters, nothing behind them; false (and out untouched) when it
- * is not that. The size is set to size. */
+/* Reads a string of exactly 64 lower-case hexadecimal characters, nothing behind them; false (and
+ * out untouched) when it is not that. The size is set to size. */
 bool digest_parse(const char *hex, uint64_t size, struct digest *out);
 /* Total order by hash then size, for sorting. */
 int digest_cmp(const struct digest *a, const struct digest *b);

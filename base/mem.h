@@ -1,8 +1,8 @@
 /*
  * mem.h - allocation that cannot fail.
  *
- * Out of memory aborts here, so no caller carries an error path for it. Everything returned is released with
- * free(3). Thread safe.
+ * Out of memory aborts here, so no caller carries an error path for it. Everything returned is
+ * released with free(3). Thread safe.
  */
 #ifndef KILN_BASE_MEM_H
 #define KILN_BASE_MEM_H

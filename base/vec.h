@@ -15,39 +15,39 @@
 
 #include <stddef.h>
 
-#define VEC(T)                                                                                                         \
-    struct {                                                                                                           \
-        T *v;                                                                                                          \
-        size_t n, cap;                                                                                                 \
+#define VEC(T)         \
+    struct {           \
+        T *v;          \
+        size_t n, cap; \
     }
-#define VEC_INIT                                                                                                       \
-    {                                                                                                                  \
-        NULL, 0, 0                                                                                                     \
+#define VEC_INIT   \
+    {              \
+        NULL, 0, 0 \
     }
 
-#define vec_reserve(vec, want)                                                                                         \
-    do {                                                                                                               \
-        size_t vec_want_ = (want);                                                                                     \
-        if (vec_want_ > (vec)->cap) {                                                                                  \
-            size_t vec_cap_ = (vec)->cap ? (vec)->cap * 2 : 8;                                                         \
-            (vec)->cap = vec_cap_ < vec_want_ ? vec_want_ : vec_cap_;                                                  \
-            (vec)->v = mem_realloc((vec)->v, (vec)->cap, sizeof(*(vec)->v));                                           \
-        }                                                                                                              \
+#define vec_reserve(vec, want)                                               \
+    do {                                                                     \
+        size_t vec_want_ = (want);                                           \
+        if (vec_want_ > (vec)->cap) {                                        \
+            size_t vec_cap_ = (vec)->cap ? (vec)->cap * 2 : 8;               \
+            (vec)->cap = vec_cap_ < vec_want_ ? vec_want_ : vec_cap_;        \
+            (vec)->v = mem_realloc((vec)->v, (vec)->cap, sizeof(*(vec)->v)); \
+        }                                                                    \
     } while (0)
-#define vec_push(vec, ...)                                                                                             \
-    do {                                                                                                               \
-        vec_reserve(vec, (vec)->n + 1);                                                                                \
-        (vec)->v[(vec)->n++] = (__VA_ARGS__);                                                                          \
+#define vec_push(vec, ...)                    \
+    do {                                      \
+        vec_reserve(vec, (vec)->n + 1);       \
+        (vec)->v[(vec)->n++] = (__VA_ARGS__); \
     } while (0)
 #define vec_pop(vec)           ((vec)->v[--(vec)->n])
 #define vec_last(vec)          ((vec)->v[(vec)->n - 1])
 #define vec_each(T, item, vec) for (T *item = (vec)->v; item && item < (vec)->v + (vec)->n; item++)
 #define vec_clear(vec)         ((void)((vec)->n = 0))
-#define vec_release(vec)                                                                                               \
-    do {                                                                                                               \
-        free((vec)->v);                                                                                                \
-        (vec)->v = NULL;                                                                                               \
-        (vec)->n = (vec)->cap = 0;                                                                                     \
+#define vec_release(vec)           \
+    do {                           \
+        free((vec)->v);            \
+        (vec)->v = NULL;           \
+        (vec)->n = (vec)->cap = 0; \
     } while (0)
 
 #include <stdlib.h>

@@ -20,7 +20,7 @@ bench_number() { # the value of option $1
 
 bench_begin() {
     "$bench_root/scripts/deps" bench
-    [[ -x $kiln ]] || "$bench_root/scripts/build-in" build -DCMAKE_BUILD_TYPE=Release
+    [[ -x $kiln ]] || "$bench_root/scripts/build-in" build -DCMAKE_BUILD_TYPE=Release -DKILN_WERROR=OFF
     work=$(mktemp -d "${TMPDIR:-/tmp}/kiln-bench.XXXXXX")
     bench_pids=()
     trap bench_end EXIT

@@ -2,54 +2,19 @@
  * libgit2 finds the repository, reads its configuration and its index; all else is a handful of
  * small files that are read whole and compared by stamp afterwards.
  */
-#include "cache/ignore.h"
+#include "cache/ignore_private.h"
 
-#include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "base/vec.h"
-#include "cache/statcache.h"
 
 #include <fcntl.h>
-#include <git2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define MAX_RULES_BYTES ((size_t)16 << 20)
 #define FIRST           UINT64_C(0xcbf29ce484222325)
-
-/* A file that decides something: by stamp, so that looking again is one stat. */
-struct source {
-    char *path;
-    char *base;         /* repository-relative directory its patterns are relative to */
-    struct stamp stamp; /* zero: not there */
-    int64_t read_ns;
-    bool presence;              /* that it is there, and of that type, is all that counts */
-    struct ignore_rules *rules; /* NULL: not there, or no rules in it */
-};
-
-struct ignore {
-    char *root;
-    git_repository *repo; /* NULL: there is none to speak of */
-    git_index *index;     /* NULL: not read yet */
-    char *prefix;         /* root relative to the top of the work tree, "" or ending in '/' */
-    char *index_path;
-    struct stamp index_stamp;
-    bool index_bad, index_stale;
-    bool fold;
-    bool root_ignored;
-    bool asleep;    /* all this was remembered: libgit2 was not asked, and rules hold nothing */
-    bool awake;     /* libgit2 is initialised */
-    bool memorable; /* watched is complete */
-    uint64_t told_rules, told_index; /* the fingerprints that the owner knows */
-    VEC(struct source)
-    sources; /* nearest first: .gitignore above the root, info/exclude, core.excludesFile */
-    VEC(struct source) watched; /* no rules in them, but a change means starting over */
-    uint64_t fingerprint;
-    struct buf path; /* scratch: repository-relative */
-};
 
 uint64_t ignore_mix(uint64_t fingerprint, const void *bytes, size_t n)
 {
@@ -60,7 +25,7 @@ uint64_t ignore_mix(uint64_t fingerprint, const void *bytes, size_t n)
     return fingerprint ^ fingerprint >> 32;
 }
 
-static struct stamp stamp_of_path(const char *path)
+struct stamp ignore_stamp(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 ? stamp_of(&st) : (struct stamp){.dev = 0};
@@ -72,7 +37,7 @@ static void read_source(struct ignore *ignore, struct source *source, bool rules
 {
     struct buf text = BUF_INIT;
     source->read_ns = (int64_t)clock_realtime_ns();
-    source->stamp = stamp_of_path(source->path);
+    source->stamp = ignore_stamp(source->path);
     int fd = open(source->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW));
     struct stat st;
     if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && rules &&
@@ -117,7 +82,7 @@ static void release_source(struct source *source)
     free(source->base);
 }
 
-static void close_repo(struct ignore *ignore)
+void ignore_close(struct ignore *ignore)
 {
     git_index_free(ignore->index);
     git_repository_free(ignore->repo);
@@ -163,11 +128,12 @@ static bool read_config(struct ignore *ignore, char **excludes)
         if (git_config_get_path(&path, config, "core.excludesfile") == 0 && path.ptr && *path.ptr)
             *excludes = path_join(git_repository_workdir(ignore->repo), path.ptr);
         git_buf_dispose(&path);
-        git_config_iterator *includes = NULL;
+        git_config_iterator *all = NULL;
         git_config_entry *entry;
-        complete = git_config_iterator_glob_new(&includes, config, "^include") == 0 &&
-                   git_config_next(&entry, includes) == GIT_ITEROVER;
-        git_config_iterator_free(includes);
+        complete = git_config_iterator_new(&all, config) == 0;
+        while (complete && git_config_next(&entry, all) == 0)
+            complete = strncmp(entry->name, "include", 7) != 0;
+        git_config_iterator_free(all);
     }
     git_config_free(config);
     const char *home = getenv("HOME"), *xdg = getenv("XDG_CONFIG_HOME");
@@ -282,7 +248,7 @@ static void watch_config(struct ignore *ignore)
 
 static void open_repo(struct ignore *ignore)
 {
-    close_repo(ignore);
+    ignore_close(ignore);
     if (git_repository_open_ext(&ignore->repo, ignore->root, 0, NULL) != 0) {
         ignore->repo = NULL;
         watch_upwards(ignore, "/");
@@ -293,7 +259,7 @@ static void open_repo(struct ignore *ignore)
         return;
     }
     if (!find_prefix(ignore)) {
-        close_repo(ignore);
+        ignore_close(ignore);
         return;
     }
     char *excludes;
@@ -312,11 +278,11 @@ static void open_repo(struct ignore *ignore)
         add_rules(ignore, excludes, "", true);
     ignore->index_path = item_path(ignore->repo, GIT_REPOSITORY_ITEM_INDEX, "");
     if (ignore->index_path)
-        ignore->index_stamp = stamp_of_path(ignore->index_path);
+        ignore->index_stamp = ignore_stamp(ignore->index_path);
     ignore->root_ignored = prefix_ignored(ignore);
     ignore->memorable = complete && ignore->index_path && !ignore->root_ignored;
     if (ignore->root_ignored && ignore_tracked(ignore, "", true) == IGNORE_UNTRACKED)
-        close_repo(ignore);
+        ignore_close(ignore);
     ignore->fingerprint =
         ignore_mix(ignore->fingerprint, &ignore->root_ignored, sizeof(ignore->root_ignored));
 }
@@ -336,14 +302,14 @@ static void wake(struct ignore *ignore)
 
 static bool source_changed(const struct source *source)
 {
-    struct stamp now = stamp_of_path(source->path);
+    struct stamp now = ignore_stamp(source->path);
     if (source->presence)
         return (now.mode & S_IFMT) != (source->stamp.mode & S_IFMT);
     /* One that was young when it was read may have been written again within the same tick. */
     return !stamp_eq(&now, &source->stamp) || (now.ino && !stamp_settled(&now, source->read_ns));
 }
 
-static bool any_changed(const struct ignore *ignore)
+bool ignore_any_changed(const struct ignore *ignore)
 {
     vec_each (const struct source, s, &ignore->sources)
         if (source_changed(s))
@@ -354,158 +320,11 @@ static bool any_changed(const struct ignore *ignore)
     return false;
 }
 
-/*
- * What is remembered, in the order in which it is written: version, the variables that paths come
- * from, the settings, and all files with their stamps. Strings have their length before them.
- * Whoever keeps it guards it against damage; a cursor that runs out makes it worthless all the
- * same.
- */
-#define MEMORY_VERSION UINT32_C(1)
-
-struct cursor {
-    const char *at;
-    size_t left;
-    bool bad;
-};
-
-static void remember_string(struct buf *out, const char *s)
-{
-    uint32_t len = s ? (uint32_t)strlen(s) : 0;
-    buf_add(out, &len, sizeof(len));
-    buf_add(out, s ? s : "", len);
-}
-
-static void recall_bytes(struct cursor *cursor, void *to, size_t n)
-{
-    cursor->bad |= n > cursor->left;
-    if (cursor->bad) {
-        memset(to, 0, n);
-        return;
-    }
-    memcpy(to, cursor->at, n);
-    cursor->at += n;
-    cursor->left -= n;
-}
-
-static char *recall_string(struct cursor *cursor)
-{
-    uint32_t len;
-    recall_bytes(cursor, &len, sizeof(len));
-    cursor->bad |= len > cursor->left;
-    char *s = mem_strndup(cursor->bad ? "" : cursor->at, cursor->bad ? 0 : len);
-    if (!cursor->bad) {
-        cursor->at += len;
-        cursor->left -= len;
-    }
-    return s;
-}
-
-static void remember_source(struct buf *out, const struct source *source)
-{
-    remember_string(out, source->path);
-    remember_string(out, source->base);
-    uint8_t presence = source->presence;
-    buf_add(out, &presence, 1);
-    uint64_t parts[] = {source->stamp.dev,
-                        source->stamp.ino,
-                        source->stamp.size,
-                        (uint64_t)source->stamp.mtime_ns,
-                        (uint64_t)source->stamp.ctime_ns,
-                        source->stamp.mode,
-                        (uint64_t)source->read_ns};
-    buf_add(out, parts, sizeof(parts));
-}
-
-static struct source recall_source(struct cursor *cursor)
-{
-    struct source source = {.path = recall_string(cursor), .base = recall_string(cursor)};
-    uint8_t presence;
-    uint64_t parts[7];
-    recall_bytes(cursor, &presence, 1);
-    recall_bytes(cursor, parts, sizeof(parts));
-    source.presence = presence;
-    source.stamp = (struct stamp){.dev = parts[0],
-                                  .ino = parts[1],
-                                  .size = parts[2],
-                                  .mtime_ns = (int64_t)parts[3],
-                                  .ctime_ns = (int64_t)parts[4],
-                                  .mode = (uint32_t)parts[5]};
-    source.read_ns = (int64_t)parts[6];
-    return source;
-}
-
-bool ignore_remember(const struct ignore *ignore, struct buf *out)
-{
-    if (!ignore->memorable)
-        return false;
-    uint32_t version = MEMORY_VERSION, n_sources = (uint32_t)ignore->sources.n,
-             n_watched = (uint32_t)ignore->watched.n;
-    buf_add(out, &version, sizeof(version));
-    remember_string(out, getenv("HOME"));
-    remember_string(out, getenv("XDG_CONFIG_HOME"));
-    buf_add(out, &ignore->fingerprint, sizeof(ignore->fingerprint));
-    uint8_t flags = (uint8_t)(ignore->fold | (ignore->index_path != NULL) << 1);
-    buf_add(out, &flags, 1);
-    remember_string(out, ignore->prefix);
-    remember_string(out, ignore->index_path);
-    buf_add(out, &n_sources, sizeof(n_sources));
-    buf_add(out, &n_watched, sizeof(n_watched));
-    vec_each (const struct source, s, &ignore->sources)
-        remember_source(out, s);
-    vec_each (const struct source, w, &ignore->watched)
-        remember_source(out, w);
-    return true;
-}
-
-static bool recall_variable(struct cursor *cursor, const char *name)
-{
-    const char *now = getenv(name);
-    char *then = recall_string(cursor);
-    bool same = strcmp(then, now ? now : "") == 0;
-    free(then);
-    return same;
-}
-
-/* True when nothing has changed since it was remembered. */
-static bool recall_all(struct ignore *ignore, const void *memory, size_t n)
-{
-    struct cursor cursor = {memory, n, false};
-    uint32_t version, n_sources, n_watched;
-    uint8_t flags;
-    close_repo(ignore);
-    recall_bytes(&cursor, &version, sizeof(version));
-    if (version != MEMORY_VERSION || !recall_variable(&cursor, "HOME") ||
-        !recall_variable(&cursor, "XDG_CONFIG_HOME"))
-        return false;
-    recall_bytes(&cursor, &ignore->fingerprint, sizeof(ignore->fingerprint));
-    recall_bytes(&cursor, &flags, 1);
-    free(ignore->prefix);
-    ignore->prefix = recall_string(&cursor);
-    ignore->index_path = recall_string(&cursor);
-    recall_bytes(&cursor, &n_sources, sizeof(n_sources));
-    recall_bytes(&cursor, &n_watched, sizeof(n_watched));
-    for (uint32_t i = 0; i < n_sources && !cursor.bad; i++)
-        vec_push(&ignore->sources, recall_source(&cursor));
-    for (uint32_t i = 0; i < n_watched && !cursor.bad; i++)
-        vec_push(&ignore->watched, recall_source(&cursor));
-    if (cursor.bad || cursor.left || any_changed(ignore))
-        return false;
-    ignore->fold = flags & 1;
-    if (!(flags & 2)) {
-        free(ignore->index_path);
-        ignore->index_path = NULL;
-    } else {
-        ignore->index_stamp = stamp_of_path(ignore->index_path);
-    }
-    ignore->asleep = ignore->memorable = true;
-    return true;
-}
-
 struct ignore *ignore_new(const char *root, const void *memory, size_t n)
 {
     struct ignore *ignore = mem_zalloc(1, sizeof(*ignore));
     ignore->root = mem_strdup(root);
-    if (!recall_all(ignore, memory, n))
+    if (!ignore_recall(ignore, memory, n))
         wake(ignore);
     ignore->told_rules = ignore->fingerprint;
     ignore->told_index = ignore_index_fingerprint(ignore);
@@ -521,7 +340,7 @@ void ignore_free(struct ignore *ignore)
 {
     if (!ignore)
         return;
-    close_repo(ignore);
+    ignore_close(ignore);
     vec_release(&ignore->sources);
     vec_release(&ignore->watched);
     buf_release(&ignore->path);
@@ -535,10 +354,10 @@ void ignore_free(struct ignore *ignore)
 unsigned ignore_refresh(struct ignore *ignore)
 {
     unsigned news = IGNORE_SAME;
-    if (any_changed(ignore)) {
+    if (ignore_any_changed(ignore)) {
         wake(ignore);
     } else if (ignore->index_path) {
-        struct stamp now = stamp_of_path(ignore->index_path);
+        struct stamp now = ignore_stamp(ignore->index_path);
         if (!stamp_eq(&now, &ignore->index_stamp)) {
             ignore->index_stale = true;
             ignore->index_bad = false;

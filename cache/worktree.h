@@ -1,23 +1,32 @@
 /*
- * worktree.h - the working tree as kiln knows it: a tree of stats and digests, and views (sets of inputs) over it.
+ * worktree.h - the working tree as kiln knows it: a tree of stats and digests, and views (sets of
+ * inputs) over it.
  *
- * A directory is read when a view first needs it, a file is hashed when a view first needs its digest; both are remembered until something is marked. A view's
- * digest is that of its tree as canonical REAPI Directory messages; digests of whole directories are memoised and dropped only on the path from a marked entry to the root.
+ * A directory is read when a view first needs it, a file is hashed when a view first needs its
+ * digest; both are remembered until something is marked. A view's digest is that of its tree as
+ * canonical REAPI Directory messages; digests of whole directories are memoised and dropped only on
+ * the path from a marked entry to the root.
  *
- * What a view takes of a directory is what `git ls-files -co --exclude-standard` would list (tracked, or not ignored; libgit2 decides: nested .gitignore,
- * info/exclude, core.excludesFile), except: any entry named .git; declared outputs of any step; FIFOs, sockets and devices; well-known editor droppings (vim swap
- * and 4913, emacs #x# and .#x, JetBrains ___jb_, x~ ...) unless tracked. A pattern that names a path outright takes it even if ignored. Symbolic links are entries, never followed.
- * Outside a git repository .gitignore files still count.
+ * What a view takes of a directory is what `git ls-files -co --exclude-standard` would list
+ * (tracked, or not ignored; libgit2 decides: nested .gitignore, info/exclude, core.excludesFile),
+ * except: any entry named .git; declared outputs of any step; FIFOs, sockets and devices;
+ * well-known editor droppings (vim swap and 4913, emacs #x# and .#x, JetBrains ___jb_, x~ ...)
+ * unless tracked. A pattern that names a path outright takes it even if ignored. Symbolic links are
+ * entries, never followed. Outside a git repository .gitignore files still count.
  *
- * The stat cache (dev, ino, size, mtime, ctime, mode -> digest, and the ignore verdicts) is loaded from and saved to one file; an entry whose mtime or ctime is not clearly
- * older than the moment it was recorded is hashed again (the racy rule).
+ * The stat cache (dev, ino, size, mtime, ctime, mode -> digest, and the ignore verdicts) is loaded
+ * from and saved to one file; an entry whose mtime or ctime is not clearly older than the moment it
+ * was recorded is hashed again (the racy rule).
  *
- * The patterns of .gitignore are matched by kiln itself (cache/ignore_rules.c), libgit2 tells the repository, its configuration and its index: libgit2 drops
- * negations that git honours. A repository that ignores the project's own folder and tracks nothing in it is not the project's. Submodules and nested
- * clones are walked like any directory (without their .git). Directories that hold nothing taken are left out of inputs, and kept in outputs.
+ * The patterns of .gitignore are matched by kiln itself (cache/ignore_rules.c), libgit2 tells the
+ * repository, its configuration and its index: libgit2 drops negations that git honours. A
+ * repository that ignores the project's own folder and tracks nothing in it is not the project's.
+ * Submodules and nested clones are walked like any directory (without their .git). Directories that
+ * hold nothing taken are left out of inputs, and kept in outputs.
  *
- * Ownership: opaque, worktree_free(). All of it belongs to the loop thread, but for what says "any thread": batches and checks are self-contained
- * and own what they need. Node ids are dense, and stable while the entry exists.
+ * Ownership: opaque, worktree_free(). All of it belongs to the loop thread, but for what says "any
+ * thread": batches and checks are self-contained and own what they need. Node ids are dense, and
+ * stable while the entry exists.
  */
 #ifndef KILN_CACHE_WORKTREE_H
 #define KILN_CACHE_WORKTREE_H
@@ -38,21 +47,25 @@ struct worktree_check;
 #define WORKTREE_NONE UINT32_MAX
 
 struct worktree_options {
-    const char *root;             /* absolute path of the project's folder */
-    const char *stat_path;        /* the stat cache's file, or NULL for none */
-    const char *scratch_path;     /* not used (a project without a repository needs no stand-in for one); may be NULL */
-    const char *const *outputs;   /* declared outputs of all steps, normalised, disjoint */
+    const char *root;           /* absolute path of the project's folder */
+    const char *stat_path;      /* the stat cache's file, or NULL for none */
+    const char *scratch_path;   /* not used (a project without a repository needs no stand-in for
+                                   one); may be NULL */
+    const char *const *outputs; /* declared outputs of all steps, normalised, disjoint */
     size_t n_outputs;
-    struct trees *trees;          /* where Directory messages go; outlives the worktree */
-    /* Called just before directory dir (path relative to root, "" = root) is read for the first time: the moment to put a watch on it, so that nothing is missed. May be NULL. */
+    struct trees *trees; /* where Directory messages go; outlives the worktree */
+    /* Called just before directory dir (path relative to root, "" = root) is read for the first
+     * time: the moment to put a watch on it, so that nothing is missed. May be NULL. */
     void (*dir_opened)(void *ctx, uint32_t dir, const char *path);
     /* Called when that directory is gone. May be NULL. */
     void (*dir_closed)(void *ctx, uint32_t dir);
     void *ctx;
 };
 
-/* Fails only when the root can't be opened. A missing, damaged or foreign stat cache is an empty one. */
-int worktree_new(const struct worktree_options *options, struct worktree **out, struct err *err) MUST_CHECK;
+/* Fails only when the root can't be opened. A missing, damaged or foreign stat cache is an empty
+ * one. */
+int worktree_new(const struct worktree_options *options, struct worktree **out,
+                 struct err *err) MUST_CHECK;
 /* Does not save. */
 void worktree_free(struct worktree *tree);
 /* Writes the stat cache if anything changed since it was loaded (atomic replace). */
@@ -60,18 +73,23 @@ int worktree_save(struct worktree *tree, struct err *err) MUST_CHECK;
 
 enum worktree_view_kind {
     WORKTREE_INPUTS,  /* patterns select; ignore rules and declared outputs are left out */
-    WORKTREE_OUTPUTS, /* patterns are literal output paths: everything at and below them, ignored or not; absent is fine */
+    WORKTREE_OUTPUTS, /* patterns are literal output paths: everything at and below them, ignored or
+                         not; absent is fine */
 };
 
-/* Adds a view; equal patterns of equal kind give the same id. *bad: index of a malformed pattern (ERR_CONFIG). Ids count from 0. */
-int worktree_view(struct worktree *tree, enum worktree_view_kind kind, const char *const *patterns, size_t n, uint32_t *view,
-                  size_t *bad, struct err *err) MUST_CHECK;
+/* Adds a view; equal patterns of equal kind give the same id. *bad: index of a malformed pattern
+ * (ERR_CONFIG). Ids count from 0. */
+int worktree_view(struct worktree *tree, enum worktree_view_kind kind, const char *const *patterns,
+                  size_t n, uint32_t *view, size_t *bad, struct err *err) MUST_CHECK;
 
-/* Brings stats up to date for the n views (reads directories, stats what is marked) and queues the files that must be hashed. */
+/* Brings stats up to date for the n views (reads directories, stats what is marked) and queues the
+ * files that must be hashed. */
 void worktree_prepare(struct worktree *tree, const uint32_t *views, size_t n);
-/* Takes the next portion of files to hash (about 8 MiB or 128 files), NULL when there is none left to give out. */
+/* Takes the next portion of files to hash (about 8 MiB or 128 files), NULL when there is none left
+ * to give out. */
 struct worktree_batch *worktree_next_batch(struct worktree *tree);
-/* Any thread: hashes them, each as open, fstat, hash, fstat; a file that changed while read is tried again a few times. */
+/* Any thread: hashes them, each as open, fstat, hash, fstat; a file that changed while read is
+ * tried again a few times. */
 void worktree_batch_work(struct worktree_batch *batch);
 /* Takes the digests over and frees the batch. */
 void worktree_batch_done(struct worktree *tree, struct worktree_batch *batch);
@@ -79,30 +97,40 @@ void worktree_batch_done(struct worktree *tree, struct worktree_batch *batch);
 enum worktree_answer {
     WORKTREE_READY,   /* *out holds */
     WORKTREE_PENDING, /* files still have to be hashed: prepare, batches, then ask again */
-    WORKTREE_BROKEN,  /* the view can't have a digest now; err says why (ERR_CONFIG), *bad which pattern (SIZE_MAX: none in particular) */
+    WORKTREE_BROKEN,  /* the view can't have a digest now; err says why (ERR_CONFIG), *bad which
+                         pattern (SIZE_MAX: none in particular) */
 };
-/* The view's digest. BROKEN: an input named outright (no wildcard) is missing, is a FIFO/socket/device, or is reached through a symbolic link; something can't be read
- * (EACCES, EIO ...); a name is not UTF-8; a file changes faster than it can be read. */
-enum worktree_answer worktree_digest(struct worktree *tree, uint32_t view, struct digest *out, size_t *bad, struct err *err);
+/* The view's digest. BROKEN: an input named outright (no wildcard) is missing, is a
+ * FIFO/socket/device, or is reached through a symbolic link; something can't be read (EACCES, EIO
+ * ...); a name is not UTF-8; a file changes faster than it can be read. */
+enum worktree_answer worktree_digest(struct worktree *tree, uint32_t view, struct digest *out,
+                                     size_t *bad, struct err *err);
 
-/* Watching. Something about entry name of directory dir changed (NULL: anything about dir and what it directly holds) at that tick. No I/O, no allocation in the ordinary case. (A name that is
- * not known yet, and an ignored directory, are stat'ed: what ignore rules leave out must not taint anybody.) */
+/* Watching. Something about entry name of directory dir changed (NULL: anything about dir and what
+ * it directly holds) at that tick. No I/O, no allocation in the ordinary case. (A name that is not
+ * known yet, and an ignored directory, are stat'ed: what ignore rules leave out must not taint
+ * anybody.) */
 void worktree_mark(struct worktree *tree, uint32_t dir, const char *name, uint64_t tick);
-/* Everything may have changed: all stats are taken anew at the next prepare (digests are kept by stat). */
+/* Everything may have changed: all stats are taken anew at the next prepare (digests are kept by
+ * stat). */
 void worktree_mark_all(struct worktree *tree, uint64_t tick);
-/* Views that may have changed since the last call; the array is the worktree's, valid until its next call. */
+/* Views that may have changed since the last call; the array is the worktree's, valid until its
+ * next call. */
 size_t worktree_take_dirty(struct worktree *tree, const uint32_t **views);
 /* Tick of the last mark that touched the view. */
 uint64_t worktree_view_tick(const struct worktree *tree, uint32_t view);
-/* Paths marked since the last call that some view takes or that are new, at most max of them, one string each into out (VEC-like, freed by the caller); returns how many there were in all. */
+/* Paths marked since the last call that some view takes or that are new, at most max of them, one
+ * string each into out (VEC-like, freed by the caller); returns how many there were in all. */
 size_t worktree_take_changed(struct worktree *tree, char **paths, size_t max, size_t *n_paths);
 
-/* A commit check: was any input of the views touched since its digest was taken? Self-contained copy of stats of files and directories. */
+/* A commit check: was any input of the views touched since its digest was taken? Self-contained
+ * copy of stats of files and directories. */
 struct worktree_check *worktree_check_new(struct worktree *tree, const uint32_t *views, size_t n);
 /* Any thread: stats everything again; entries too young to trust by stat are hashed. */
 void worktree_check_work(struct worktree_check *check);
-/* The first path that differs, relative to the root, or NULL when all is as it was. Lives as long as the check. Loop thread: names that have come are judged
- * here, by the ignore rules and the views' patterns (so it may read directories, as worktree_prepare()). */
+/* The first path that differs, relative to the root, or NULL when all is as it was. Lives as long
+ * as the check. Loop thread: names that have come are judged here, by the ignore rules and the
+ * views' patterns (so it may read directories, as worktree_prepare()). */
 const char *worktree_check_changed(struct worktree_check *check);
 void worktree_check_free(struct worktree_check *check);
 

@@ -206,15 +206,23 @@ static void commit_start(struct engine *e, struct flight *flight)
     commit_queue(e->loop, commit);
 }
 
+/* A command that could not be started is told like any other: it has a log that says why. */
+static void announce(struct flight *flight, pid_t pid)
+{
+    if (!flight->announced)
+        emit_started(flight->engine, flight->owner, pid);
+    flight->announced = true;
+}
+
 static void on_started(void *ctx, pid_t pid)
 {
-    struct flight *flight = ctx;
-    emit_started(flight->engine, flight->owner, pid);
+    announce(ctx, pid);
 }
 
 static void on_output(void *ctx, int stream, uint64_t offset, uint64_t n)
 {
     struct flight *flight = ctx;
+    announce(flight, 0);
     if (flight->chunks.n && vec_last(&flight->chunks).stream == stream)
         vec_last(&flight->chunks).bytes += n;
     else
@@ -236,6 +244,8 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
     struct node *node = &e->nodes.v[flight->node];
     flight->exec = NULL;
     flight->exit = *exit;
+    if (!flight->cancelled)
+        announce(flight, 0);
     if (exit->lost) {
         e->exit_code = 3;
         end_flight(e, flight, STEP_FAILED, false, exit->lost);
@@ -268,6 +278,7 @@ static int launch(struct engine *e, struct flight *flight, struct err *err)
     static const struct runner_callbacks callbacks = {on_started, on_output, on_exited};
     const struct op_exec *exec = e->nodes.v[flight->node].exec;
     char **envp = key_environment(e, exec);
+    flight->announced = false;
     struct runner_request request = {.argv = exec->argv,
                                      .envp = (const char *const *)envp,
                                      .root = e->opt.root,

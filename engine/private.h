@@ -56,6 +56,7 @@ struct local {
     struct digest digest; /* while answer is READY */
     uint64_t tick;        /* of the view when the digest was taken */
     struct err err;       /* while BROKEN */
+    bool placed;          /* err says where in the pipeline's text */
     ids consumers;        /* nodes that read it */
 };
 
@@ -118,6 +119,7 @@ struct flight {
     char *log;
     int spool; /* -1 once closed */
     uint64_t spooled;
+    bool announced; /* step.started was told for this attempt */
     VEC(struct action_chunk) chunks;
     uint64_t start_ns;   /* monotonic */
     VEC(uint64_t) ticks; /* of the node's locals, when their digests were taken */

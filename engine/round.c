@@ -114,6 +114,7 @@ static void emit_changed(struct engine *e)
     size_t n = 0;
     size_t all = worktree_take_changed(e->worktree, paths, 100, &n);
     if (all) {
+        e->was_idle = false;
         struct event event = {.type = EVENT_WATCH_CHANGED,
                               .u.changed = {.paths = (const char *const *)paths,
                                             .n_paths = n,

@@ -303,6 +303,19 @@ static bool waits_for_flight(struct engine *e, struct node *node, struct instanc
     return false;
 }
 
+/* A view that is broken by no pattern in particular is told with the step at least. */
+static void say_where(const struct engine *e, const struct node *node, struct err *err)
+{
+    vec_each(uint32_t, local, (ids *)&node->locals)
+    {
+        if (e->locals.v[*local].answer == WORKTREE_BROKEN) {
+            if (!e->locals.v[*local].placed)
+                err_wrap(err, "%s", node->exec->where);
+            return;
+        }
+    }
+}
+
 void instance_check(struct engine *e, struct instance *in)
 {
     struct node *node = &e->nodes.v[in->node];
@@ -324,6 +337,7 @@ void instance_check(struct engine *e, struct instance *in)
         return;
     }
     if (key_of(e, in, &err) < 0) {
+        say_where(e, node, &err);
         char *text = mem_printf("%s", err_text(&err));
         e->exit_code = e->opt.mode == ENGINE_WATCH ? e->exit_code : err.kind == ERR_SYSTEM ? 3 : 2;
         err_release(&err);

@@ -197,6 +197,7 @@ bool local_refresh(struct engine *e, struct local *local)
     enum worktree_answer answer = worktree_digest(e->worktree, local->view, &digest, &bad, &err);
     if (answer == WORKTREE_BROKEN && bad < op->u.local.n && op->u.local.where)
         err_wrap(&err, "%s", op->u.local.where[bad]);
+    local->placed = bad < op->u.local.n && op->u.local.where;
     bool changed = answer != local->answer || !digest_eq(&digest, &local->digest);
     local->answer = answer;
     local->digest = digest;

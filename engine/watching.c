@@ -43,7 +43,6 @@ static void settled(uv_timer_t *timer)
     }
     e->n_settling = 0;
     e->round_wanted = true;
-    e->was_idle = false;
     round_next(e);
 }
 

@@ -82,14 +82,14 @@ void app_event(struct app *app, const struct event *event)
         name = mem_strdup(app_selected(app)->name);
     model_fold(&app->model, event);
     if (event->type == EVENT_PIPELINE_LOADED) {
-        /* The selection stays with its step, wherever that is now; the open log is looked up anew. */
+        /* The selection stays with its step, wherever that is now; the open log is looked up anew.
+         */
         size_t at = model_find(&app->model, name);
         app->selected = at < app->model.steps.n ? at : 0;
         app->log.step = SIZE_MAX;
         free(name);
     }
-    if (app->hands_off &&
-        (event->type == EVENT_STEP_STARTED || event->type == EVENT_STEP_FINISHED))
+    if (app->hands_off && (event->type == EVENT_STEP_STARTED || event->type == EVENT_STEP_FINISHED))
         select_work(app);
 }
 

@@ -1,8 +1,9 @@
 /*
- * app.h - what the person at the terminal sees and has chosen: the model, the panes, the selection, the log that is open.
+ * app.h - what the person at the terminal sees and has chosen: the model, the panes, the selection,
+ * the log that is open.
  *
- * No terminal and no loop in it: keys come in through app_key(), a picture goes out through app_draw(), so that all of it can be tested
- * as plain functions.
+ * No terminal and no loop in it: keys come in through app_key(), a picture goes out through
+ * app_draw(), so that all of it can be tested as plain functions.
  *
  * Ownership: the struct is the caller's, app_init() to app_release(). Loop thread only.
  */
@@ -22,6 +23,8 @@ struct log_view {
     uint64_t starts; /* of that step when the log was opened */
     char *path;
     struct logfile *file; /* NULL: there is none (yet) */
+    bool cached;          /* it is the one of a cached result, with that key */
+    char *key;            /* or NULL */
     bool asked;           /* control has been asked for its path */
     bool more;            /* not all of it is indexed yet */
     bool follow, wrap;

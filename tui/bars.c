@@ -11,14 +11,14 @@ struct form {
 };
 
 static const struct form forms[] = {
-    {true, true, true, true},    {false, true, true, true},   {false, false, true, true},
+    {true, true, true, true},    {false, true, true, true},    {false, false, true, true},
     {false, false, false, true}, {false, false, false, false},
 };
 
 static void put_counts(struct pen_row *row, const struct app *app, bool words)
 {
-    static const enum step_state order[] = {STATE_PASSED,  STATE_CACHED,  STATE_RUNNING,
-                                            STATE_FAILED,  STATE_WAITING, STATE_SKIPPED,
+    static const enum step_state order[] = {STATE_PASSED,   STATE_CACHED,  STATE_RUNNING,
+                                            STATE_FAILED,   STATE_WAITING, STATE_SKIPPED,
                                             STATE_CANCELLED};
     for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
         size_t n = app->model.counts[order[i]];
@@ -221,8 +221,7 @@ static void draw_status(struct app *app, struct area area)
     struct pen_row row = {&app->screen, area, 0, 0};
     put_counts(&row, app, false);
     const struct model_step *step = app_selected(app);
-    vec_each(struct model_step, s, &model->steps)
-    {
+    vec_each (struct model_step, s, &model->steps) {
         if (s->state == STATE_FAILED) {
             step = s;
             break;

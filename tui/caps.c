@@ -25,7 +25,8 @@ static char *without_delays(const char *s)
     return out.data ? buf_detach(&out) : mem_strdup("");
 }
 
-/* The capability; fallback when terminfo knows nothing of the terminal, "" when the terminal lacks it. */
+/* The capability; fallback when terminfo knows nothing of the terminal, "" when the terminal lacks
+ * it. */
 static char *string(bool found, const char *name, const char *fallback)
 {
     if (!found)
@@ -47,12 +48,13 @@ static char *colour_string(bool found, const char *name, int colour, int colours
     return made ? without_delays(made) : mem_strdup("");
 }
 
-/* Private modes are passed over by terminals that read them as xterm does; others may print rubbish. */
+/* Private modes are passed over by terminals that read them as xterm does; others may print
+ * rubbish. */
 static bool reads_private_modes(const char *term)
 {
-    static const char *const known[] = {"xterm", "tmux", "alacritty", "foot", "kitty", "wezterm",
-                                        "ghostty", "contour", "vte", "gnome", "konsole", "st-",
-                                        "mintty", "iterm", "rio"};
+    static const char *const known[] = {"xterm",   "tmux",    "alacritty", "foot",  "kitty",
+                                        "wezterm", "ghostty", "contour",   "vte",   "gnome",
+                                        "konsole", "st-",     "mintty",    "iterm", "rio"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strncmp(term, known[i], strlen(known[i])) == 0)
             return true;
@@ -101,9 +103,9 @@ int caps_load(struct caps *caps, const char *term, int fd, bool colour)
 
 void caps_release(struct caps *caps)
 {
-    char *const all[] = {caps->enter,      caps->leave,    caps->hide,  caps->show,
-                         caps->clear,      caps->plain,    caps->bold,  caps->dim,
-                         caps->reverse,    caps->move,     caps->italic, caps->underline,
+    char *const all[] = {caps->enter,      caps->leave,    caps->hide,      caps->show,
+                         caps->clear,      caps->plain,    caps->bold,      caps->dim,
+                         caps->reverse,    caps->move,     caps->italic,    caps->underline,
                          caps->erase_line, caps->sync_end, caps->sync_begin};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
@@ -130,8 +132,7 @@ void caps_style(const struct caps *caps, struct buf *out, struct style from, str
 {
     if (from.fg == to.fg && from.bg == to.bg && from.attrs == to.attrs)
         return;
-    bool fewer = (from.attrs & ~to.attrs) != 0 ||
-                 (from.fg != to.fg && to.fg == COLOUR_DEFAULT) ||
+    bool fewer = (from.attrs & ~to.attrs) != 0 || (from.fg != to.fg && to.fg == COLOUR_DEFAULT) ||
                  (from.bg != to.bg && to.bg == COLOUR_DEFAULT);
     if (fewer) {
         buf_adds(out, caps->plain);

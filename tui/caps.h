@@ -1,8 +1,9 @@
 /*
  * caps.h - what a terminal understands, looked up once through terminfo and kept as plain strings.
  *
- * The one place that includes curses headers. An unknown $TERM is taken for an ANSI terminal. Ownership: the struct is the caller's,
- * caps_load() to caps_release(). Loop thread only (terminfo keeps state of its own).
+ * The one place that includes curses headers. An unknown $TERM is taken for an ANSI terminal.
+ * Ownership: the struct is the caller's, caps_load() to caps_release(). Loop thread only (terminfo
+ * keeps state of its own).
  */
 #ifndef KILN_TUI_CAPS_H
 #define KILN_TUI_CAPS_H
@@ -15,16 +16,16 @@
 #define CAPS_COLOURS 16
 
 struct caps {
-    char *enter, *leave;       /* alternate screen; "" where there is none */
-    char *hide, *show;         /* the cursor */
-    char *clear;               /* the whole screen, cursor home */
-    char *erase_line;          /* from the cursor to the end of the row */
-    char *plain;               /* all attributes off */
+    char *enter, *leave; /* alternate screen; "" where there is none */
+    char *hide, *show;   /* the cursor */
+    char *clear;         /* the whole screen, cursor home */
+    char *erase_line;    /* from the cursor to the end of the row */
+    char *plain;         /* all attributes off */
     char *bold, *dim, *reverse, *underline, *italic;
     char *fg[CAPS_COLOURS], *bg[CAPS_COLOURS]; /* "" beyond the terminal's colours */
     char *sync_begin, *sync_end;               /* synchronised output; "" where unknown */
-    char *move;    /* cursor addressing as terminfo has it; NULL: the ANSI sequence */
-    bool edge_ok;  /* the last cell of the last row can be written without scrolling */
+    char *move;   /* cursor addressing as terminfo has it; NULL: the ANSI sequence */
+    bool edge_ok; /* the last cell of the last row can be written without scrolling */
     int colours;
 };
 

@@ -81,12 +81,14 @@ static void on_fatal(int number, siginfo_t *info, void *context)
     for (size_t i = 0; guard && i < N_FATAL; i++)
         sigaction(fatal_signals[i], &guard->before[i], NULL);
     errno = saved;
-    /* A fault happens again on return, with its own context; one that was sent must be sent again. */
+    /* A fault happens again on return, with its own context; one that was sent must be sent again.
+     */
     if (info->si_code <= 0)
         raise(number);
 }
 
-/* True when nobody else has taken the terminal since: its foreground is kiln's group, the shell's, or gone. */
+/* True when nobody else has taken the terminal since: its foreground is kiln's group, the shell's,
+ * or gone. */
 static bool still_ours(const struct nets *nets)
 {
     pid_t foreground = tcgetpgrp(nets->fd);
@@ -100,8 +102,8 @@ static bool still_ours(const struct nets *nets)
 /* The whole life of the guardian. Only async-signal-safe calls: the parent may have had threads. */
 static _Noreturn void guardian(const struct nets *nets, int from)
 {
-    static const int ignored[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP, SIGTTOU, SIGTTIN,
-                                  SIGPIPE, SIGUSR1, SIGUSR2};
+    static const int ignored[] = {SIGINT,  SIGQUIT, SIGTERM, SIGHUP,  SIGTSTP,
+                                  SIGTTOU, SIGTTIN, SIGPIPE, SIGUSR1, SIGUSR2};
     for (size_t i = 0; i < N_FATAL; i++)
         signal(fatal_signals[i], SIG_DFL);
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
@@ -136,7 +138,8 @@ static int start_guardian(struct guard *guard, struct err *err)
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0)
         return err_sys(err, errno, "starting the terminal's guardian: pipe");
-    /* A signal between fork and the child's own settings must not run the parent's handlers there. */
+    /* A signal between fork and the child's own settings must not run the parent's handlers there.
+     */
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);

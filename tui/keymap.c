@@ -137,7 +137,7 @@ static bool has_log(const struct app *app)
 
 static bool can_back(const struct app *app)
 {
-    return app->zoom || app->focus != PANE_STEPS || !app->hands_off;
+    return app->zoom || !app->hands_off;
 }
 
 static bool can_retry(const struct app *app)
@@ -162,8 +162,9 @@ static void run_stale(struct app *app)
 
 static bool can_cancel(const struct app *app)
 {
-    return has_step(app) && (state_of(app) == STATE_RUNNING || state_of(app) == STATE_QUEUED ||
-                             state_of(app) == STATE_WAITING) &&
+    return has_step(app) &&
+           (state_of(app) == STATE_RUNNING || state_of(app) == STATE_QUEUED ||
+            state_of(app) == STATE_WAITING) &&
            app->model.run_state == RUN_ACTIVE;
 }
 
@@ -242,45 +243,82 @@ static void quit(struct app *app)
     app_send(app, COMMAND_QUIT, NULL);
 }
 
+/* name, group, keys, contexts,
+       label, shown keys, rank, help, able, run */
 /* clang-format off */
 const struct action keymap_actions[] = {
-    {"down", "Move", {'j', KEY_DOWN}, IN_ALL, "move", "j/k", 2, "down", NULL, down},
-    {"up", "Move", {'k', KEY_UP}, IN_ALL, NULL, NULL, 0, "up", NULL, up},
-    {"top", "Move", {'g', KEY_HOME}, IN_ALL, NULL, NULL, 0, "to the start", NULL, to_start},
-    {"bottom", "Move", {'G', KEY_END}, IN_ALL, NULL, NULL, 0, "to the end; in the log: follow it again", NULL, to_end},
-    {"half-page-down", "Move", {KEY_CTRL('d')}, IN_ALL, NULL, NULL, 0, "half a page down", NULL, half_down},
-    {"half-page-up", "Move", {KEY_CTRL('u')}, IN_ALL, NULL, NULL, 0, "half a page up", NULL, half_up},
-    {"page-down", "Move", {KEY_PAGE_DOWN, ' '}, IN_ALL, NULL, NULL, 0, "a page down", NULL, page_down},
-    {"page-up", "Move", {KEY_PAGE_UP}, IN_ALL, NULL, NULL, 0, "a page up", NULL, page_up},
-    {"right", "Move", {KEY_RIGHT}, IN_LOG, NULL, NULL, 0, "long lines: further right", has_log, right},
-    {"left", "Move", {KEY_LEFT}, IN_LOG, NULL, NULL, 0, "long lines: back left", has_log, left},
+    {"down", "Move", {'j', KEY_DOWN}, IN_ALL,
+     "move", "j/k", 2, "down", NULL, down},
+    {"up", "Move", {'k', KEY_UP}, IN_ALL,
+     NULL, NULL, 0, "up", NULL, up},
+    {"top", "Move", {'g', KEY_HOME}, IN_ALL,
+     NULL, NULL, 0, "to the start", NULL, to_start},
+    {"bottom", "Move", {'G', KEY_END}, IN_ALL,
+     NULL, NULL, 0, "to the end; in the log: follow it again", NULL, to_end},
+    {"half-page-down", "Move", {KEY_CTRL('d')}, IN_ALL,
+     NULL, NULL, 0, "half a page down", NULL, half_down},
+    {"half-page-up", "Move", {KEY_CTRL('u')}, IN_ALL,
+     NULL, NULL, 0, "half a page up", NULL, half_up},
+    {"page-down", "Move", {KEY_PAGE_DOWN, ' '}, IN_ALL,
+     NULL, NULL, 0, "a page down", NULL, page_down},
+    {"page-up", "Move", {KEY_PAGE_UP}, IN_ALL,
+     NULL, NULL, 0, "a page up", NULL, page_up},
+    {"right", "Move", {KEY_RIGHT}, IN_LOG,
+     NULL, NULL, 0, "long lines: further right", has_log, right},
+    {"left", "Move", {KEY_LEFT}, IN_LOG,
+     NULL, NULL, 0, "long lines: back left", has_log, left},
 
-    {"open", "Panes", {KEY_ENTER}, IN_STEPS, "log", NULL, 3, "the step's log on the whole screen", has_step, open_log},
-    {"back", "Panes", {KEY_ESC}, IN_PANES, "back", NULL, 4, "back; in the steps: let the selection go with the work", can_back, back},
-    {"next-pane", "Panes", {KEY_TAB}, IN_PANES, "pane", NULL, 9, "next pane", NULL, pane_next},
-    {"previous-pane", "Panes", {KEY_BACK_TAB}, IN_PANES, NULL, NULL, 0, "previous pane", NULL, pane_previous},
-    {"steps", "Panes", {'1'}, IN_PANES, NULL, NULL, 0, "steps", NULL, pane_steps},
-    {"log", "Panes", {'2'}, IN_PANES, NULL, NULL, 0, "log", NULL, pane_log},
-    {"why", "Panes", {'3', 'w'}, IN_PANES, NULL, NULL, 0, "why the step ran, or did not", NULL, pane_why},
-    {"zoom", "Panes", {'+'}, IN_PANES, "zoom", NULL, 10, "this pane on the whole screen, and back", NULL, zoom},
+    {"open", "Panes", {KEY_ENTER}, IN_STEPS,
+     "log", NULL, 3, "the step's log on the whole screen", has_step, open_log},
+    {"back", "Panes", {KEY_ESC}, IN_LOG | IN_WHY,
+     "back", NULL, 4, "back", NULL, back},
+    {"with-the-work", "Panes", {KEY_ESC}, IN_STEPS,
+     NULL, NULL, 0, "let the selection go with the work again", can_back, back},
+    {"next-pane", "Panes", {KEY_TAB}, IN_PANES,
+     "pane", NULL, 9, "next pane", NULL, pane_next},
+    {"previous-pane", "Panes", {KEY_BACK_TAB}, IN_PANES,
+     NULL, NULL, 0, "previous pane", NULL, pane_previous},
+    {"steps", "Panes", {'1'}, IN_PANES,
+     NULL, NULL, 0, "steps", NULL, pane_steps},
+    {"log", "Panes", {'2'}, IN_PANES,
+     NULL, NULL, 0, "log", NULL, pane_log},
+    {"why", "Panes", {'3', 'w'}, IN_PANES,
+     NULL, NULL, 0, "why the step ran, or did not", NULL, pane_why},
+    {"zoom", "Panes", {'+'}, IN_PANES,
+     "zoom", NULL, 10, "this pane on the whole screen, and back", NULL, zoom},
 
-    {"follow", "Log", {'F'}, IN_PANES, NULL, NULL, 0, "follow what is being written", NULL, follow},
-    {"follow", "Log", {KEY_NONE}, IN_LOG, "follow", "F", 5, NULL, has_log, follow},
-    {"wrap", "Log", {'W'}, IN_LOG, "wrap", NULL, 9, "wrap long lines", NULL, wrap},
-    {"search", "Log", {'/', KEY_F1 + 2}, IN_PANES, "search", NULL, 6, "search; a capital in the pattern makes case matter", has_log, search},
-    {"search-next", "Log", {'n'}, IN_LOG, "next", "n/N", 6, "next place", has_pattern, search_next},
-    {"search-previous", "Log", {'N'}, IN_LOG, NULL, NULL, 0, "previous place", has_pattern, search_previous},
+    {"follow", "Log", {'F'}, IN_PANES,
+     NULL, NULL, 0, "follow what is being written", NULL, follow},
+    {"follow", "Log", {KEY_NONE}, IN_LOG,
+     "follow", "F", 5, NULL, has_log, follow},
+    {"wrap", "Log", {'W'}, IN_LOG,
+     "wrap", NULL, 9, "wrap long lines", NULL, wrap},
+    {"search", "Log", {'/', KEY_F1 + 2}, IN_PANES,
+     "search", NULL, 6, "search; a capital in the pattern makes case matter", has_log, search},
+    {"search-next", "Log", {'n'}, IN_LOG,
+     "next", "n/N", 6, "next place", has_pattern, search_next},
+    {"search-previous", "Log", {'N'}, IN_LOG,
+     NULL, NULL, 0, "previous place", has_pattern, search_previous},
 
-    {"retry", "Run", {'r'}, IN_PANES, "retry", NULL, 5, "run the step again, and what depends on it", can_retry, retry},
-    {"run-stale", "Run", {'R'}, IN_PANES, "all stale", NULL, 12, "run every step whose result is not current", can_run, run_stale},
-    {"cancel", "Run", {'x', KEY_F1 + 8}, IN_PANES, "cancel", NULL, 4, "cancel the step", can_cancel, cancel},
-    {"pause", "Run", {'p'}, IN_PANES, "pause", NULL, 7, "pause watching, and go on", can_pause, pause_watch},
+    {"retry", "Run", {'r'}, IN_PANES,
+     "retry", NULL, 5, "run the step again, and what depends on it", can_retry, retry},
+    {"run-stale", "Run", {'R'}, IN_PANES,
+     "all stale", NULL, 12, "run every step whose result is not current", can_run, run_stale},
+    {"cancel", "Run", {'x', KEY_F1 + 8}, IN_PANES,
+     "cancel", NULL, 4, "cancel the step", can_cancel, cancel},
+    {"pause", "Run", {'p'}, IN_PANES,
+     "pause", NULL, 7, "pause watching, and go on", can_pause, pause_watch},
 
-    {"help", "Anywhere", {'?', KEY_F1}, IN_PANES, "help", NULL, 1, "this help", NULL, help},
-    {"redraw", "Anywhere", {KEY_CTRL('l')}, IN_ALL, NULL, NULL, 0, "draw the screen again", NULL, redraw},
-    {"suspend", "Anywhere", {KEY_CTRL('z')}, IN_ALL, NULL, NULL, 0, "to the shell; fg comes back", NULL, suspend},
-    {"quit", "Anywhere", {'q', KEY_F1 + 9, KEY_CTRL('c')}, IN_PANES, "quit", NULL, 1, "cancel what runs, and quit", NULL, quit},
-    {"close-help", "Anywhere", {KEY_ESC, 'q', '?', KEY_F1, KEY_CTRL('c')}, IN_HELP, "close", NULL, 1, NULL, NULL, back},
+    {"help", "Anywhere", {'?', KEY_F1}, IN_PANES,
+     "help", NULL, 1, "this help", NULL, help},
+    {"redraw", "Anywhere", {KEY_CTRL('l')}, IN_ALL,
+     NULL, NULL, 0, "draw the screen again", NULL, redraw},
+    {"suspend", "Anywhere", {KEY_CTRL('z')}, IN_ALL,
+     NULL, NULL, 0, "to the shell; fg comes back", NULL, suspend},
+    {"quit", "Anywhere", {'q', KEY_F1 + 9, KEY_CTRL('c')}, IN_PANES,
+     "quit", NULL, 1, "cancel what runs, and quit", NULL, quit},
+    {"close-help", "Anywhere", {KEY_ESC, 'q', '?', KEY_F1, KEY_CTRL('c')}, IN_HELP,
+     "close", NULL, 1, NULL, NULL, back},
 };
 /* clang-format on */
 const size_t keymap_n = sizeof keymap_actions / sizeof *keymap_actions;

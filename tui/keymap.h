@@ -1,7 +1,8 @@
 /*
  * keymap.h - the one table of what can be done: it drives the keys, the key line and the help.
  *
- * An action names itself, its keys, where it holds, its words and its function; nothing about a key is said anywhere else.
+ * An action names itself, its keys, where it holds, its words and its function; nothing about a key
+ * is said anywhere else.
  */
 #ifndef KILN_TUI_KEYMAP_H
 #define KILN_TUI_KEYMAP_H

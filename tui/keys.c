@@ -9,18 +9,18 @@ static const struct {
     const char *sequence; /* without its ESC */
     uint32_t key;
 } known[] = {
-    {"[A", KEY_UP},          {"[B", KEY_DOWN},       {"[C", KEY_RIGHT},      {"[D", KEY_LEFT},
-    {"OA", KEY_UP},          {"OB", KEY_DOWN},       {"OC", KEY_RIGHT},      {"OD", KEY_LEFT},
-    {"[H", KEY_HOME},        {"[F", KEY_END},        {"OH", KEY_HOME},       {"OF", KEY_END},
-    {"[1~", KEY_HOME},       {"[4~", KEY_END},       {"[7~", KEY_HOME},      {"[8~", KEY_END},
-    {"[2~", KEY_INSERT},     {"[3~", KEY_DELETE},    {"[5~", KEY_PAGE_UP},   {"[6~", KEY_PAGE_DOWN},
-    {"[Z", KEY_BACK_TAB},    {"OM", KEY_ENTER},      {"OP", KEY_F1},         {"OQ", KEY_F1 + 1},
-    {"OR", KEY_F1 + 2},      {"OS", KEY_F1 + 3},     {"[P", KEY_F1},         {"[Q", KEY_F1 + 1},
-    {"[R", KEY_F1 + 2},      {"[S", KEY_F1 + 3},     {"[[A", KEY_F1},        {"[[B", KEY_F1 + 1},
-    {"[[C", KEY_F1 + 2},     {"[[D", KEY_F1 + 3},    {"[[E", KEY_F1 + 4},    {"[11~", KEY_F1},
-    {"[12~", KEY_F1 + 1},    {"[13~", KEY_F1 + 2},   {"[14~", KEY_F1 + 3},   {"[15~", KEY_F1 + 4},
-    {"[17~", KEY_F1 + 5},    {"[18~", KEY_F1 + 6},   {"[19~", KEY_F1 + 7},   {"[20~", KEY_F1 + 8},
-    {"[21~", KEY_F1 + 9},    {"[23~", KEY_F1 + 10},  {"[24~", KEY_F1 + 11},
+    {"[A", KEY_UP},       {"[B", KEY_DOWN},      {"[C", KEY_RIGHT},     {"[D", KEY_LEFT},
+    {"OA", KEY_UP},       {"OB", KEY_DOWN},      {"OC", KEY_RIGHT},     {"OD", KEY_LEFT},
+    {"[H", KEY_HOME},     {"[F", KEY_END},       {"OH", KEY_HOME},      {"OF", KEY_END},
+    {"[1~", KEY_HOME},    {"[4~", KEY_END},      {"[7~", KEY_HOME},     {"[8~", KEY_END},
+    {"[2~", KEY_INSERT},  {"[3~", KEY_DELETE},   {"[5~", KEY_PAGE_UP},  {"[6~", KEY_PAGE_DOWN},
+    {"[Z", KEY_BACK_TAB}, {"OM", KEY_ENTER},     {"OP", KEY_F1},        {"OQ", KEY_F1 + 1},
+    {"OR", KEY_F1 + 2},   {"OS", KEY_F1 + 3},    {"[P", KEY_F1},        {"[Q", KEY_F1 + 1},
+    {"[R", KEY_F1 + 2},   {"[S", KEY_F1 + 3},    {"[[A", KEY_F1},       {"[[B", KEY_F1 + 1},
+    {"[[C", KEY_F1 + 2},  {"[[D", KEY_F1 + 3},   {"[[E", KEY_F1 + 4},   {"[11~", KEY_F1},
+    {"[12~", KEY_F1 + 1}, {"[13~", KEY_F1 + 2},  {"[14~", KEY_F1 + 3},  {"[15~", KEY_F1 + 4},
+    {"[17~", KEY_F1 + 5}, {"[18~", KEY_F1 + 6},  {"[19~", KEY_F1 + 7},  {"[20~", KEY_F1 + 8},
+    {"[21~", KEY_F1 + 9}, {"[23~", KEY_F1 + 10}, {"[24~", KEY_F1 + 11},
 };
 
 /* Whether the held bytes are whole, need more, or never will be anything. */
@@ -120,7 +120,7 @@ void keys_timeout(struct keys *keys, key_cb *cb, void *ctx)
 
 char *key_name(uint32_t key, char out[16])
 {
-    static const char *const names[] = {"Up",   "Down", "Left", "Right",  "Home",  "End",
+    static const char *const names[] = {"Up",   "Down", "Left", "Right",  "Home", "End",
                                         "PgUp", "PgDn", "Ins",  "Delete", "S-Tab"};
     if (key >= KEY_F1 && key <= KEY_F12)
         snprintf(out, 16, "F%u", (unsigned)(key - KEY_F1 + 1));

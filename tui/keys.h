@@ -1,9 +1,10 @@
 /*
  * keys.h - what a terminal sends, as keys.
  *
- * A machine fed with bytes as they come, in any pieces: UTF-8, control characters, CSI and SS3 sequences. Whatever it does not know
- * gives no key. ESC alone is only known to be alone once nothing has followed for a moment: keys_pending() asks for a timer,
- * keys_timeout() says the moment has passed.
+ * A machine fed with bytes as they come, in any pieces: UTF-8, control characters, CSI and SS3
+ * sequences. Whatever it does not know gives no key. ESC alone is only known to be alone once
+ * nothing has followed for a moment: keys_pending() asks for a timer, keys_timeout() says the
+ * moment has passed.
  *
  * Ownership: the struct is the caller's, zeroed to start. Loop thread only.
  */

@@ -1,8 +1,9 @@
 /*
  * layout.h - where things go on a screen of a given size. Pure.
  *
- * 160x30 and more: steps with more columns beside log over why. 100x20: the same, narrower. 60x12: steps over log over why. Less: one pane
- * at a time. Below 30x6: one line that says how things are. A zoomed pane has the whole body.
+ * 160x30 and more: steps with more columns beside log over why. 100x20: the same, narrower. 60x12:
+ * steps over log over why. Less: one pane at a time. Below 30x6: one line that says how things are.
+ * A zoomed pane has the whole body.
  */
 #ifndef KILN_TUI_LAYOUT_H
 #define KILN_TUI_LAYOUT_H

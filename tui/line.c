@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-/* The length of the escape sequence at the start of n > 0 bytes (bytes[0] is ESC). One cut off by the end of the line takes all. */
+/* The length of the escape sequence at the start of n > 0 bytes (bytes[0] is ESC). One cut off by
+ * the end of the line takes all. */
 static size_t escape_length(const char *bytes, size_t n)
 {
     if (n < 2)
@@ -127,7 +128,8 @@ static void sgr(struct style *style, const char *bytes, size_t n)
     apply_sgr(style, params, count);
 }
 
-/* Leaves out what a carriage return has written over: all before the last one that something follows. */
+/* Leaves out what a carriage return has written over: all before the last one that something
+ * follows. */
 static size_t last_segment(const char *bytes, size_t *n)
 {
     while (*n > 0 && bytes[*n - 1] == '\r')

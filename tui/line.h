@@ -1,11 +1,13 @@
 /*
  * line.h - one line of output as cells: what a terminal would show of it in the end.
  *
- * Colours and attributes (SGR) are kept, all other escape sequences dropped; a carriage return starts the line anew, so that a progress
- * bar shows its last state; tabs go to columns of eight; control characters, malformed UTF-8 and unpaired halves become one replacement
- * glyph each. Work and memory are bounded by the bytes given. Any bytes are fine.
+ * Colours and attributes (SGR) are kept, all other escape sequences dropped; a carriage return
+ * starts the line anew, so that a progress bar shows its last state; tabs go to columns of eight;
+ * control characters, malformed UTF-8 and unpaired halves become one replacement glyph each. Work
+ * and memory are bounded by the bytes given. Any bytes are fine.
  *
- * Ownership: the struct is the caller's, zeroed to start, kept from line to line, line_release() in the end.
+ * Ownership: the struct is the caller's, zeroed to start, kept from line to line, line_release() in
+ * the end.
  */
 #ifndef KILN_TUI_LINE_H
 #define KILN_TUI_LINE_H
@@ -14,12 +16,15 @@
 #include "tui/screen.h"
 
 struct line {
-    VEC(struct cell) cells; /* one for each column: the right half of a wide one is there, with width 0 */
+    VEC(struct cell)
+    cells; /* one for each column: the right half of a wide one is there, with width 0 */
 };
 
-/* Replaces what the line holds with those n bytes (no newline in them). At most max_columns are kept. */
+/* Replaces what the line holds with those n bytes (no newline in them). At most max_columns are
+ * kept. */
 void line_parse(struct line *line, const char *bytes, size_t n, size_t max_columns, bool utf8);
-/* The bytes as plain text: escapes dropped, the rest as line_parse() would show it; added to out. */
+/* The bytes as plain text: escapes dropped, the rest as line_parse() would show it; added to out.
+ */
 void line_plain(const char *bytes, size_t n, struct buf *out);
 void line_release(struct line *line);
 

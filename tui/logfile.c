@@ -64,7 +64,8 @@ void logfile_free(struct logfile *log)
     free(log);
 }
 
-/* The bytes from offset on, as many as the window gives, at least want unless the file ends before. */
+/* The bytes from offset on, as many as the window gives, at least want unless the file ends before.
+ */
 static const char *bytes_at(struct logfile *log, uint64_t offset, size_t want, size_t *n)
 {
     uint64_t window_end = log->window_start + log->window_n;
@@ -154,7 +155,8 @@ uint64_t logfile_indexed(const struct logfile *log)
     return log->indexed;
 }
 
-/* The bytes of the line that starts at offset and where the next one starts; false at the end of the file. */
+/* The bytes of the line that starts at offset and where the next one starts; false at the end of
+ * the file. */
 static bool line_at(struct logfile *log, uint64_t offset, const char **bytes, size_t *n,
                     uint64_t *next)
 {

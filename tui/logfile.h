@@ -1,9 +1,10 @@
 /*
  * logfile.h - a log on disk, by lines: only what is asked for is read.
  *
- * The file may be growing; logfile_index() looks at a bounded piece of what is new. The index holds the offset of every k-th line; k
- * doubles when the index is full, so memory stays bounded however long the log. A line ends at a newline, or after
- * LOGFILE_LINE_MAX bytes without one. A file that has become shorter is read anew.
+ * The file may be growing; logfile_index() looks at a bounded piece of what is new. The index holds
+ * the offset of every k-th line; k doubles when the index is full, so memory stays bounded however
+ * long the log. A line ends at a newline, or after LOGFILE_LINE_MAX bytes without one. A file that
+ * has become shorter is read anew.
  *
  * Ownership: opaque, logfile_open() to logfile_free(). Loop thread only.
  */
@@ -28,10 +29,12 @@ uint64_t logfile_lines(const struct logfile *log);
 /* Bytes in the file and looked at, when last looked. */
 uint64_t logfile_size(const struct logfile *log);
 uint64_t logfile_indexed(const struct logfile *log);
-/* The line (from 0) without its newline; *n is its length. Valid until the next call; NULL when there is no such line. */
+/* The line (from 0) without its newline; *n is its length. Valid until the next call; NULL when
+ * there is no such line. */
 const char *logfile_line(struct logfile *log, uint64_t line, size_t *n);
-/* The line that ends at that byte (start with logfile_size()), found without the index; *end becomes where it starts. NULL at the start of the
- * file. The same cuts of long lines are not promised. Valid until the next call. */
+/* The line that ends at that byte (start with logfile_size()), found without the index; *end
+ * becomes where it starts. NULL at the start of the file. The same cuts of long lines are not
+ * promised. Valid until the next call. */
 const char *logfile_back(struct logfile *log, uint64_t *end, size_t *n);
 
 #endif

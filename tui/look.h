@@ -13,10 +13,10 @@ enum role {
     ROLE_TEXT,
     ROLE_DIM,
     ROLE_STRONG,
-    ROLE_RULE,      /* lines between panes */
-    ROLE_TITLE,     /* of a pane */
-    ROLE_FOCUS,     /* of the pane that takes the keys */
-    ROLE_SELECTED,  /* the row that the keys act on */
+    ROLE_RULE,          /* lines between panes */
+    ROLE_TITLE,         /* of a pane */
+    ROLE_FOCUS,         /* of the pane that takes the keys */
+    ROLE_SELECTED,      /* the row that the keys act on */
     ROLE_SELECTED_AWAY, /* the same while another pane takes the keys */
     ROLE_KEY,
     ROLE_GOOD,
@@ -38,11 +38,13 @@ const char *look_glyph(enum step_state state);
 const char *look_word(enum step_state state);
 enum role look_role(enum step_state state);
 
-/* Whole seconds for something that still runs ("7s", "1:07"), so that nothing flickers. Returns out. */
+/* Whole seconds for something that still runs ("7s", "1:07"), so that nothing flickers. Returns
+ * out. */
 char *look_elapsed(uint64_t ms, char out[16]);
 /* Digests cut to 7 characters, everything else as it is, at most max bytes; added to out. */
 void look_value(const char *value, size_t max, struct buf *out);
-/* "exit 1", "killed by SIGSEGV", "timed out", or why it could not run; "" for what went well. Added to out. */
+/* "exit 1", "killed by SIGSEGV", "timed out", or why it could not run; "" for what went well. Added
+ * to out. */
 void look_failure(const struct model_step *step, struct buf *out);
 /* Why it ran, in a few words: "src/a.c changed +2". Added to out. */
 void look_reason(const struct model_step *step, struct buf *out);

@@ -49,7 +49,8 @@ void model_init(struct model *model)
 
 void model_release(struct model *model)
 {
-    vec_each(struct model_step, step, &model->steps) step_release(step);
+    vec_each (struct model_step, step, &model->steps)
+        step_release(step);
     vec_release(&model->steps);
     map_release(&model->index);
     free(model->name);
@@ -132,7 +133,8 @@ static void fold_pipeline(struct model *model, const struct event *event)
                 vec_push(&step->needs, need);
         }
     }
-    vec_each(struct model_step, step, &old.steps) step_release(step);
+    vec_each (struct model_step, step, &old.steps)
+        step_release(step);
     vec_release(&old.steps);
     map_release(&old.index);
     model->latest = model->steps.n;
@@ -216,8 +218,8 @@ static void fold_log(struct model *model, const struct event *event)
 static void fold_finished(struct model *model, const struct event *event)
 {
     static const enum step_state states[STEP_STATUS_N] = {
-        [STEP_PASSED] = STATE_PASSED,   [STEP_CACHED] = STATE_CACHED,
-        [STEP_FAILED] = STATE_FAILED,   [STEP_SKIPPED] = STATE_SKIPPED,
+        [STEP_PASSED] = STATE_PASSED,       [STEP_CACHED] = STATE_CACHED,
+        [STEP_FAILED] = STATE_FAILED,       [STEP_SKIPPED] = STATE_SKIPPED,
         [STEP_CANCELLED] = STATE_CANCELLED,
     };
     struct model_step *step = step_of(model, event->step);
@@ -276,9 +278,7 @@ void model_fold(struct model *model, const struct event *event)
         model->settled = false;
         model->changed += event->u.changed.count;
         break;
-    case EVENT_WATCH_IDLE:
-        model->settled = true;
-        break;
+    case EVENT_WATCH_IDLE: model->settled = true; break;
     case EVENT_WATCH_DEGRADED: replace(&model->degraded, event->u.degraded.reason); break;
     case EVENT_NOTICE: fold_notice(model, event); break;
     case EVENT_N: break;
@@ -302,8 +302,7 @@ uint64_t model_run_ms(const struct model *model, uint64_t now_ns)
 
 size_t model_blocker(const struct model *model, const struct model_step *step)
 {
-    vec_each(size_t, need, &step->needs)
-    {
+    vec_each (size_t, need, &step->needs) {
         enum step_state state = model->steps.v[*need].state;
         if (state != STATE_PASSED && state != STATE_CACHED)
             return *need;

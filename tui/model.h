@@ -1,10 +1,11 @@
 /*
  * model.h - what the event stream adds up to: steps, the run, the watch. No terminal in it.
  *
- * model_fold() takes one event after the other; the same events give the same model, so a recorded run can be shown again. Everything
- * kept is a copy.
+ * model_fold() takes one event after the other; the same events give the same model, so a recorded
+ * run can be shown again. Everything kept is a copy.
  *
- * Ownership: the struct is the caller's, model_init() to model_release(); pointers into it die at the next fold.
+ * Ownership: the struct is the caller's, model_init() to model_release(); pointers into it die at
+ * the next fold.
  */
 #ifndef KILN_TUI_MODEL_H
 #define KILN_TUI_MODEL_H
@@ -39,8 +40,8 @@ struct model_step {
     int64_t pid;
     uint64_t started_ns;  /* the event's time */
     uint64_t duration_ms; /* of the result */
-    uint64_t last_ms;     /* how long it took when it last really ran before this time; 0: not known */
-    uint64_t ran_ms;      /* how long it took when it last really ran */
+    uint64_t last_ms; /* how long it took when it last really ran before this time; 0: not known */
+    uint64_t ran_ms;  /* how long it took when it last really ran */
     uint64_t saved_ms;
     char *key, *source, *error, *runner; /* or NULL */
     int exit_code, signal;

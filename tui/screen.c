@@ -13,11 +13,11 @@ static const struct {
     uint32_t scalar;
     char ascii;
 } ascii_glyphs[] = {
-    {0x2500, '-'}, {0x2501, '='}, {0x2502, '|'}, {0x250c, '+'}, {0x2510, '+'}, {0x2514, '+'},
-    {0x2518, '+'}, {0x251c, '+'}, {0x2524, '+'}, {0x252c, '+'}, {0x2534, '+'}, {0x253c, '+'},
-    {0x2713, '+'}, {0x2714, '+'}, {0x2717, 'x'}, {0x2718, 'x'}, {0x2261, '='}, {0x25cf, '*'},
-    {0x25cb, 'o'}, {0x2013, '-'}, {0x2014, '-'}, {0x2298, '/'}, {0x2026, '~'}, {0x2192, '>'},
-    {0x2190, '<'}, {0x2191, '^'}, {0x2193, 'v'}, {0x258c, '>'}, {0x00b7, '.'}, {0x2022, '*'},
+    {0x2500, '-'},  {0x2501, '='},  {0x2502, '|'}, {0x250c, '+'}, {0x2510, '+'}, {0x2514, '+'},
+    {0x2518, '+'},  {0x251c, '+'},  {0x2524, '+'}, {0x252c, '+'}, {0x2534, '+'}, {0x253c, '+'},
+    {0x2713, '+'},  {0x2714, '+'},  {0x2717, 'x'}, {0x2718, 'x'}, {0x2261, '='}, {0x25cf, '*'},
+    {0x25cb, 'o'},  {0x2013, '-'},  {0x2014, '-'}, {0x2298, '/'}, {0x2026, '~'}, {0x2192, '>'},
+    {0x2190, '<'},  {0x2191, '^'},  {0x2193, 'v'}, {0x258c, '>'}, {0x00b7, '.'}, {0x2022, '*'},
     {0x2018, '\''}, {0x2019, '\''}, {0x201c, '"'}, {0x201d, '"'}, {0x00a0, ' '}, {0x2212, '-'},
 };
 
@@ -49,7 +49,8 @@ static bool cell_eq(const struct cell *a, const struct cell *b)
            memcmp(a->text, b->text, a->len) == 0;
 }
 
-/* Joiners and variation selectors make some terminals merge cells and others not; without them all agree. */
+/* Joiners and variation selectors make some terminals merge cells and others not; without them all
+ * agree. */
 static bool changes_width(uint32_t scalar)
 {
     return scalar == 0x200b || scalar == 0x200c || scalar == 0x200d || scalar == 0x2060 ||
@@ -97,8 +98,8 @@ size_t cell_take(struct cell *cell, const char *text, size_t n, bool utf8)
 
 void screen_init(struct screen *screen, bool utf8)
 {
-    *screen = (struct screen){
-        .utf8 = utf8, .cursor_x = -1, .cursor_y = -1, .shown_x = -1, .shown_y = -1};
+    *screen =
+        (struct screen){.utf8 = utf8, .cursor_x = -1, .cursor_y = -1, .shown_x = -1, .shown_y = -1};
     screen_resize(screen, 1, 1);
 }
 
@@ -327,7 +328,8 @@ static void diff_row(const struct screen *screen, struct pen *pen, int y)
         }
         buf_add(pen->out, back[x].text, back[x].len);
         pen->x += back[x].width;
-        /* Terminals disagree about some widths, and about where the cursor is behind the last column: never rely on either. */
+        /* Terminals disagree about some widths, and about where the cursor is behind the last
+         * column: never rely on either. */
         bool sure = back[x].len == 1 || (back[x].width == 1 && back[x].len == 3 &&
                                          (unsigned char)back[x].text[0] < 0xe3);
         if (!sure || pen->x >= screen->cols)

@@ -1,9 +1,11 @@
 /*
- * screen.h - a grid of cells: views draw into it, the difference to what the terminal shows becomes bytes.
+ * screen.h - a grid of cells: views draw into it, the difference to what the terminal shows becomes
+ * bytes.
  *
- * A cell is a cluster (a character with what combines with it), its width and its style; a wide one owns the cell to its right, which
- * has width 0. Nothing but printable clusters ever gets into a cell: control characters, malformed UTF-8 and bidirectional controls become
- * a replacement glyph, so no drawn text can move the cursor. Without UTF-8 every glyph has an ASCII one in its place.
+ * A cell is a cluster (a character with what combines with it), its width and its style; a wide one
+ * owns the cell to its right, which has width 0. Nothing but printable clusters ever gets into a
+ * cell: control characters, malformed UTF-8 and bidirectional controls become a replacement glyph,
+ * so no drawn text can move the cursor. Without UTF-8 every glyph has an ASCII one in its place.
  *
  * Ownership: the struct is the caller's, screen_init() to screen_release(). Loop thread only.
  */
@@ -68,14 +70,16 @@ void screen_clear(struct screen *screen);
 /* The area that covers all of it. */
 struct area screen_area(const struct screen *screen);
 
-/* Draws n bytes at column x, row y of the area, cut at its edge (a wide character that does not fit becomes a blank). Returns the column
- * after the last cell drawn, in the area's coordinates. Columns left of 0 are skipped. */
+/* Draws n bytes at column x, row y of the area, cut at its edge (a wide character that does not fit
+ * becomes a blank). Returns the column after the last cell drawn, in the area's coordinates.
+ * Columns left of 0 are skipped. */
 int screen_put(struct screen *screen, struct area area, int x, int y, struct style style,
                const char *text, size_t n);
 /* The same for a string. */
 int screen_puts(struct screen *screen, struct area area, int x, int y, struct style style,
                 const char *text);
-/* Draws the string into exactly w columns: padded with blanks, or cut with an ellipsis (at the front when keep_end). */
+/* Draws the string into exactly w columns: padded with blanks, or cut with an ellipsis (at the
+ * front when keep_end). */
 void screen_fit(struct screen *screen, struct area area, int x, int y, int w, struct style style,
                 const char *text, bool keep_end);
 /* The same, against the right edge of the w columns. */
@@ -90,11 +94,12 @@ void screen_rule(struct screen *screen, struct area area, int x, int y, int w, s
 void screen_restyle(struct screen *screen, struct area area, int x, int y, int w,
                     struct style style);
 
-/* Takes the cluster at the start of n > 0 bytes into the cell (not its style); returns the bytes taken. */
+/* Takes the cluster at the start of n > 0 bytes into the cell (not its style); returns the bytes
+ * taken. */
 size_t cell_take(struct cell *cell, const char *text, size_t n, bool utf8);
 
-/* Adds the bytes that make the terminal show what was drawn, nothing when it does already; what was drawn then counts as shown.
- * Returns whether anything was added. */
+/* Adds the bytes that make the terminal show what was drawn, nothing when it does already; what was
+ * drawn then counts as shown. Returns whether anything was added. */
 bool screen_diff(struct screen *screen, const struct caps *caps, struct buf *out);
 
 #endif

@@ -88,8 +88,7 @@ bool search_work(struct search *search, struct logfile *log, size_t budget, bool
             search->at = 0;
         }
         size_t n;
-        const char *line =
-            search->seen < lines ? logfile_line(log, search->at, &n) : NULL;
+        const char *line = search->seen < lines ? logfile_line(log, search->at, &n) : NULL;
         if (!line) {
             /* All seen, or the log has been replaced meanwhile. */
             search->state = SEARCH_MISSED;

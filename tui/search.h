@@ -1,10 +1,12 @@
 /*
- * search.h - looking for text in a log, a bounded piece at a time, so that keys stay quick however long the log is.
+ * search.h - looking for text in a log, a bounded piece at a time, so that keys stay quick however
+ * long the log is.
  *
- * Plain text; small letters find both cases, a pattern with a capital only its own. The search goes round the end of the log. Lines are
- * matched as they are shown, without their escape sequences.
+ * Plain text; small letters find both cases, a pattern with a capital only its own. The search goes
+ * round the end of the log. Lines are matched as they are shown, without their escape sequences.
  *
- * Ownership: the struct is the caller's, zeroed to start, search_release() in the end. Loop thread only.
+ * Ownership: the struct is the caller's, zeroed to start, search_release() in the end. Loop thread
+ * only.
  */
 #ifndef KILN_TUI_SEARCH_H
 #define KILN_TUI_SEARCH_H
@@ -32,7 +34,8 @@ struct search {
 void search_set(struct search *search, const char *pattern);
 /* Starts at that line (itself included) towards the end or the start. */
 void search_start(struct search *search, struct logfile *log, uint64_t from, bool forward);
-/* Looks at up to budget bytes; true while it goes on. growing: more lines of the log are about to be known, so its end is none yet. */
+/* Looks at up to budget bytes; true while it goes on. growing: more lines of the log are about to
+ * be known, so its end is none yet. */
 bool search_work(struct search *search, struct logfile *log, size_t budget, bool growing);
 void search_release(struct search *search);
 

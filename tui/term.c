@@ -23,9 +23,9 @@ struct term {
     struct guard *guard;
     int fd;
     struct termios sane, raw;
-    bool held;  /* taken over */
-    bool gone;  /* hung up */
-    bool freed; /* no hooks any more */
+    bool held;    /* taken over */
+    bool gone;    /* hung up */
+    bool freed;   /* no hooks any more */
     bool resumed; /* by term_suspend(); the signal that tells so comes later */
     struct buf out;
     size_t sent; /* of out */
@@ -38,8 +38,7 @@ struct term {
 
 bool term_supported(int fd, const char *name)
 {
-    if (!isatty(fd) || !name || !*name || strcmp(name, "dumb") == 0 ||
-        strcmp(name, "unknown") == 0)
+    if (!isatty(fd) || !name || !*name || strcmp(name, "dumb") == 0 || strcmp(name, "unknown") == 0)
         return false;
     struct caps caps;
     if (caps_load(&caps, name, fd, false) != 0)
@@ -77,7 +76,8 @@ static void set_modes_at_end(struct term *term, const struct termios *modes)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* A few bytes that must get there, though a terminal that has stopped reading must not hold us for ever. */
+/* A few bytes that must get there, though a terminal that has stopped reading must not hold us for
+ * ever. */
 static void write_patiently(struct term *term, const char *bytes, size_t n)
 {
     while (n > 0) {
@@ -208,7 +208,8 @@ static void on_tstp(uv_signal_t *handle, int number)
     term_suspend(handle->data);
 }
 
-/* After a stop that could not be seen coming the shell has changed the modes and written over the screen. */
+/* After a stop that could not be seen coming the shell has changed the modes and written over the
+ * screen. */
 static void on_cont(uv_signal_t *handle, int number)
 {
     (void)number;
@@ -233,7 +234,8 @@ void term_suspend(struct term *term)
     if (term->freed || term->gone)
         return;
     give_back(term);
-    /* With nobody listening the signal has its default effect again: the whole job stops, what started kiln too. */
+    /* With nobody listening the signal has its default effect again: the whole job stops, what
+     * started kiln too. */
     uv_signal_stop(&term->tstp);
     kill(0, SIGTSTP);
     uv_signal_start(&term->tstp, on_tstp, SIGTSTP);
@@ -242,7 +244,8 @@ void term_suspend(struct term *term)
     term->hooks.changed(term->hooks.ctx);
 }
 
-/* A description of our own of the same terminal. Where that is not allowed (after su), the shared one, blocking as it is. */
+/* A description of our own of the same terminal. Where that is not allowed (after su), the shared
+ * one, blocking as it is. */
 static int reopen(int fd)
 {
     char path[64];

@@ -1,8 +1,10 @@
 /*
- * term.h - the terminal as a device: taken over and given back, read and written without ever blocking, its size and its signals.
+ * term.h - the terminal as a device: taken over and given back, read and written without ever
+ * blocking, its size and its signals.
  *
- * The descriptor is a description of our own (the terminal is opened again), so that non-blocking mode never leaks to the shell. One
- * frame is written at a time: while term_busy() none may be begun. SIGWINCH, SIGTSTP and SIGCONT are handled here.
+ * The descriptor is a description of our own (the terminal is opened again), so that non-blocking
+ * mode never leaks to the shell. One frame is written at a time: while term_busy() none may be
+ * begun. SIGWINCH, SIGTSTP and SIGCONT are handled here.
  *
  * Ownership: opaque, term_new() to term_free(). Loop thread only.
  */
@@ -33,10 +35,12 @@ struct term_hooks {
 };
 
 bool term_supported(int fd, const char *name);
-/* Opens the terminal behind fd again, starts the guard and takes the terminal over. Fails with ERR_SYSTEM, the terminal as it was. */
+/* Opens the terminal behind fd again, starts the guard and takes the terminal over. Fails with
+ * ERR_SYSTEM, the terminal as it was. */
 int term_new(uv_loop_t *loop, int fd, const char *name, bool colour, const struct term_hooks *hooks,
              struct term **out, struct err *err) MUST_CHECK;
-/* Gives the terminal back before it returns; the memory goes with the closing callbacks. No hook is called any more. */
+/* Gives the terminal back before it returns; the memory goes with the closing callbacks. No hook is
+ * called any more. */
 void term_free(struct term *term);
 
 void term_size(const struct term *term, int *cols, int *rows);
@@ -46,7 +50,8 @@ bool term_busy(const struct term *term);
 /* The empty buffer for a frame, and its sending off (an empty one is none). Only while not busy. */
 struct buf *term_frame(struct term *term);
 void term_send(struct term *term);
-/* Gives the terminal back, stops the whole job as ^Z does, and takes it over again when it goes on. */
+/* Gives the terminal back, stops the whole job as ^Z does, and takes it over again when it goes on.
+ */
 void term_suspend(struct term *term);
 uint64_t term_written(const struct term *term);
 pid_t term_guardian(const struct term *term);

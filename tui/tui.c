@@ -12,7 +12,7 @@
 #define FRAME_MS     33
 #define KEY_FRAME_MS 8
 /* What follows ESC within this time belongs to it. */
-#define ESC_MS 40
+#define ESC_MS  40
 #define TICK_MS 1000
 
 struct tui {
@@ -23,9 +23,9 @@ struct tui {
     uint64_t (*now_ns)(void *ctx);
     void (*frame_done)(void *ctx);
     void *ctx;
-    bool dirty;      /* something to show has changed */
-    bool eager;      /* a key: its frame does not wait for the others' rate */
-    bool working;    /* there is more of a log to look through */
+    bool dirty;   /* something to show has changed */
+    bool eager;   /* a key: its frame does not wait for the others' rate */
+    bool working; /* there is more of a log to look through */
     bool freed;
     uint64_t drawn_at; /* loop time of the last frame */
     uint64_t taken;    /* bytes of input */

@@ -1,14 +1,17 @@
 /*
  * tui.h - the terminal: what the event stream says, in panes, and keys that send commands back.
  *
- * A tui folds events into its own model and draws that; it knows nothing of the engine but event.h and command.h. Frames are
- * built in memory and written without blocking, at most 30 a second for events and at once for a key; a terminal that does not read
- * loses frames and never delays an event. With nothing running there is no timer and no wake-up.
+ * A tui folds events into its own model and draws that; it knows nothing of the engine but event.h
+ * and command.h. Frames are built in memory and written without blocking, at most 30 a second for
+ * events and at once for a key; a terminal that does not read loses frames and never delays an
+ * event. With nothing running there is no timer and no wake-up.
  *
- * The terminal is put back by tui_free(), by the handlers of fatal signals, and, when kiln is killed, by a small guardian process.
- * SIGINT, SIGTERM and SIGHUP are the caller's: stop, then tui_free().
+ * The terminal is put back by tui_free(), by the handlers of fatal signals, and, when kiln is
+ * killed, by a small guardian process. SIGINT, SIGTERM and SIGHUP are the caller's: stop, then
+ * tui_free().
  *
- * Ownership: opaque, tui_new() to tui_free(). Loop thread only. One tui a process (a process has one controlling terminal).
+ * Ownership: opaque, tui_new() to tui_free(). Loop thread only. One tui a process (a process has
+ * one controlling terminal).
  */
 #ifndef KILN_TUI_TUI_H
 #define KILN_TUI_TUI_H
@@ -27,11 +30,11 @@ struct tui;
 struct tui_options {
     uv_loop_t *loop;
     const struct control *control; /* outlives the tui */
-    int fd;                        /* the terminal, usually standard output; reopened, never changed or closed */
-    const char *term;              /* $TERM */
-    const char *project;           /* shown until the pipeline says its name; may be NULL */
-    bool utf8;                     /* the locale's character set is UTF-8 */
-    bool colour;                   /* NO_COLOR and its kin are the caller's to look at */
+    int fd;           /* the terminal, usually standard output; reopened, never changed or closed */
+    const char *term; /* $TERM */
+    const char *project; /* shown until the pipeline says its name; may be NULL */
+    bool utf8;           /* the locale's character set is UTF-8 */
+    bool colour;         /* NO_COLOR and its kin are the caller's to look at */
     /* The wall clock that events carry, for elapsed times; NULL: CLOCK_REALTIME. */
     uint64_t (*now_ns)(void *ctx);
     /* Called when all bytes of a frame have been written; NULL: nobody asks. */
@@ -41,17 +44,20 @@ struct tui_options {
 
 /* True when fd is a terminal and one of that name can show panes (it can address its cursor). */
 bool tui_supported(int fd, const char *term);
-/* Takes over the terminal. Fails with ERR_SYSTEM, the terminal untouched. Call it before threads and big allocations where
- * possible: it forks the guardian. */
+/* Takes over the terminal. Fails with ERR_SYSTEM, the terminal untouched. Call it before threads
+ * and big allocations where possible: it forks the guardian. */
 int tui_new(const struct tui_options *options, struct tui **out, struct err *err) MUST_CHECK;
 /* Folds one event; never blocks. An event_cb with the tui as ctx. */
 void tui_event(void *tui, const struct event *event);
-/* Restores the terminal before it returns. The memory goes once the loop has run the closing callbacks. NULL is fine. */
+/* Restores the terminal before it returns. The memory goes once the loop has run the closing
+ * callbacks. NULL is fine. */
 void tui_free(struct tui *tui);
 
-/* The guardian's process id, so that who ends stray children leaves it alone; 0 when there is none. */
+/* The guardian's process id, so that who ends stray children leaves it alone; 0 when there is none.
+ */
 pid_t tui_guardian(const struct tui *tui);
-/* True when everything known is on the terminal: no frame owed, none being written, no log left to look through, no half a key. */
+/* True when everything known is on the terminal: no frame owed, none being written, no log left to
+ * look through, no half a key. */
 bool tui_settled(const struct tui *tui);
 /* Bytes written to the terminal so far: a reader that has taken that many has seen it all. */
 uint64_t tui_written(const struct tui *tui);

@@ -1,7 +1,8 @@
 /*
  * view.h - a view is data and a table of functions.
  *
- * Views read the app and draw into an area of its screen; the only state they change is their own place in it (what is scrolled to).
+ * Views read the app and draw into an area of its screen; the only state they change is their own
+ * place in it (what is scrolled to).
  */
 #ifndef KILN_TUI_VIEW_H
 #define KILN_TUI_VIEW_H
@@ -23,7 +24,8 @@ extern const struct view *const views[PANE_N];
 /* header, key line, notices, titles: what is around the panes */
 void bars_draw(struct app *app);
 
-/* view_log.c: opens the log of the selected step where that has changed; a bounded piece of looking through it. */
+/* view_log.c: opens the log of the selected step where that has changed; a bounded piece of looking
+ * through it. */
 void log_sync(struct app *app);
 bool log_work(struct app *app);
 void log_follow(struct app *app, bool on);
@@ -31,7 +33,8 @@ void log_follow(struct app *app, bool on);
 void log_search(struct app *app, bool forward, bool from_here);
 void log_release(struct log_view *log);
 
-/* A row of text that is built piece by piece from left to right; draws nothing outside of its area. */
+/* A row of text that is built piece by piece from left to right; draws nothing outside of its area.
+ */
 struct pen_row {
     struct screen *screen;
     struct area area;

@@ -6,7 +6,8 @@
 #define KEYS_WIDTH 16
 #define WIDTH      72
 
-/* Every row of the help, headings and blanks among them, drawn where it is seen; returns their number. */
+/* Every row of the help, headings and blanks among them, drawn where it is seen; returns their
+ * number. */
 static int draw_rows(struct app *app, struct area area, int top)
 {
     const char *group = "";
@@ -34,7 +35,8 @@ static int draw_rows(struct app *app, struct area area, int top)
     return count;
 }
 
-/* Where there is room, a box over the panes; else the whole body, without the noise at its sides. */
+/* Where there is room, a box over the panes; else the whole body, without the noise at its sides.
+ */
 static struct area frame(struct app *app, struct area screen)
 {
     struct style rule = look_style(ROLE_RULE);

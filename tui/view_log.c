@@ -18,7 +18,8 @@ void log_release(struct log_view *log)
     logfile_free(log->file);
     log->file = NULL;
     free(log->path);
-    log->path = NULL;
+    free(log->key);
+    log->path = log->key = NULL;
     search_release(&log->search);
 }
 
@@ -26,7 +27,7 @@ static void open_anew(struct app *app, const struct model_step *step)
 {
     struct log_view *log = &app->log;
     char *pattern = log->search.pattern ? mem_strdup(log->search.pattern) : NULL;
-    bool other = log->step != app->selected;
+    bool same = log->step == app->selected && step && log->starts == step->starts;
     log_release(log);
     /* The same pattern serves for the next step's log. */
     search_set(&log->search, pattern);
@@ -34,29 +35,54 @@ static void open_anew(struct app *app, const struct model_step *step)
     log->step = app->selected;
     log->starts = step ? step->starts : 0;
     log->asked = log->more = false;
+    log->cached = step && step->state == STATE_CACHED;
+    log->key = log->cached && step->key ? mem_strdup(step->key) : NULL;
+    if (same)
+        return;
     log->top = log->top_row = log->left = 0;
-    if (other || !step || step->state == STATE_RUNNING)
-        log->follow = true;
+    log->follow = true;
+}
+
+static bool same_key(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/* Whether the log that is open is no longer the one to show. */
+static bool outdated(const struct app *app, const struct model_step *step)
+{
+    const struct log_view *log = &app->log;
+    if (log->step != app->selected || (step && log->starts != step->starts))
+        return true;
+    return step && step->state == STATE_CACHED && !(log->cached && same_key(log->key, step->key));
+}
+
+/* The spool that the step's own run has written: not that of a run before a cached result. */
+static bool has_spool(const struct model_step *step)
+{
+    return step->log && step->has_started &&
+           (step->state == STATE_RUNNING || step->state == STATE_PASSED ||
+            step->state == STATE_FAILED || step->state == STATE_CANCELLED);
 }
 
 void log_sync(struct app *app)
 {
     struct log_view *log = &app->log;
     struct model_step *step = app_selected(app);
-    if (log->step != app->selected || (step && log->starts != step->starts))
+    if (outdated(app, step))
         open_anew(app, step);
     if (!step || log->file)
         return;
-    bool done = step->state >= STATE_PASSED;
-    if (step->log && (step->state == STATE_RUNNING || step->state == STATE_FAILED ||
-                      step->state == STATE_PASSED || step->state == STATE_CANCELLED)) {
+    bool kept =
+        step->state == STATE_PASSED || step->state == STATE_CACHED || step->state == STATE_FAILED;
+    if (has_spool(step)) {
         if (!log->path || strcmp(log->path, step->log) != 0) {
             free(log->path);
             log->path = mem_strdup(step->log);
         }
         log->file = logfile_open(log->path);
     }
-    if (!log->file && done && !log->asked && app->control->log_path) {
+    if (!log->file && kept && !log->asked && app->control->log_path) {
         log->asked = true;
         free(log->path);
         log->path = app->control->log_path(app->control->ctx, step->name);
@@ -188,7 +214,8 @@ static void draw_lines(struct app *app, struct area area)
     line_release(&line);
 }
 
-/* The end of a log whose index is far behind: it is what FOLLOW promises, whatever the lines' numbers. */
+/* The end of a log whose index is far behind: it is what FOLLOW promises, whatever the lines'
+ * numbers. */
 static void draw_tail(struct app *app, struct area area)
 {
     struct log_view *log = &app->log;
@@ -274,14 +301,15 @@ static void title(struct app *app, struct buf *left, struct buf *right)
         buf_addf(left, ": %s", step->name);
     if (step && step->attempt > 1)
         buf_addf(left, ", attempt %u", step->attempt);
+    if (step && log->file && (step->state == STATE_WAITING || step->state == STATE_QUEUED))
+        buf_adds(left, ", last time");
     uint64_t lines = log->file ? logfile_lines(log->file) : 0;
     if (lines == 0)
         return;
     if (log->search.state == SEARCH_MISSED)
         buf_adds(right, "not found ");
     else if (log->search.state == SEARCH_RUNNING)
-        buf_addf(right, "searching %u%% ",
-                 (unsigned)(log->search.seen * 100 / lines));
+        buf_addf(right, "searching %u%% ", (unsigned)(log->search.seen * 100 / lines));
     if (far_behind(log))
         buf_addf(right, "reading %u%% ",
                  (unsigned)(logfile_indexed(log->file) * 100 / logfile_size(log->file)));

@@ -25,8 +25,7 @@ static struct columns columns_of(const struct model *model, int width)
     struct columns c = {.word = 10, .time = 8};
     int longest = 6;
     bool usual = false;
-    vec_each(struct model_step, step, &model->steps)
-    {
+    vec_each (struct model_step, step, &model->steps) {
         int n = (int)strlen(step->name) > 64 ? 64 : (int)strlen(step->name);
         longest = n > longest ? n : longest;
         usual = usual || usual_ms(step) > 0;
@@ -45,7 +44,7 @@ static struct columns columns_of(const struct model *model, int width)
         rest -= c.last;
     }
     c.note = rest;
-    if (rest >= 44) {
+    if (rest >= 52) {
         c.note = 24;
         c.about = rest - 24;
     }
@@ -219,7 +218,8 @@ static void move(struct app *app, enum motion motion, int amount)
     if (n == 0 || motion == MOVE_COLUMNS)
         return;
     app->hands_off = false;
-    long to = (long)app->selected + motion_lines(motion, amount, app->layout.panes[PANE_STEPS].body.h);
+    long to =
+        (long)app->selected + motion_lines(motion, amount, app->layout.panes[PANE_STEPS].body.h);
     if (motion == MOVE_START || to < 0)
         to = 0;
     if (motion == MOVE_END || to >= (long)n)

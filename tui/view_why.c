@@ -88,11 +88,16 @@ static void put_long_change(struct rows *rows, const struct reason *reason)
 static void put_reason(struct rows *rows, const struct reason *reason)
 {
     static const char *const labels[REASON_N] = {
-        [REASON_NEW] = "new",           [REASON_FILE] = "file",
-        [REASON_COMMAND] = "command",   [REASON_ENV] = "env",
-        [REASON_UPSTREAM] = "upstream", [REASON_SETTINGS] = "settings",
-        [REASON_FORCED] = "forced",     [REASON_EVICTED] = "evicted",
-        [REASON_FAILED] = "failed",     [REASON_TAINTED] = "tainted",
+        [REASON_NEW] = "new",
+        [REASON_FILE] = "file",
+        [REASON_COMMAND] = "command",
+        [REASON_ENV] = "env",
+        [REASON_UPSTREAM] = "upstream",
+        [REASON_SETTINGS] = "settings",
+        [REASON_FORCED] = "forced",
+        [REASON_EVICTED] = "evicted",
+        [REASON_FAILED] = "failed",
+        [REASON_TAINTED] = "tainted",
         [REASON_UNCACHEABLE] = "uncacheable",
     };
     static const char *const sentences[REASON_N] = {
@@ -179,8 +184,7 @@ static void put_needs(struct rows *rows, const struct model_step *step)
     if (step->needs.n == 0)
         return;
     struct pen_row *row = labelled(rows, "needs");
-    vec_each(size_t, need, &step->needs)
-    {
+    vec_each (size_t, need, &step->needs) {
         const struct model_step *other = &rows->app->model.steps.v[*need];
         row_put(row, look_role(other->state), look_glyph(other->state));
         row_put(row, ROLE_TEXT, " ");

@@ -1,4 +1,5 @@
-/* The ranges are the Unicode Character Database's: Mn, Me and the zero width characters; East Asian Width W and F. */
+/* The ranges are the Unicode Character Database's: Mn, Me and the zero width characters; East Asian
+ * Width W and F. */
 #include "tui/width.h"
 
 #include "base/text.h"
@@ -126,7 +127,8 @@ int width_of(uint32_t scalar)
         return -1;
     if (scalar < 0x300)
         return scalar == 0xad ? -1 : 1;
-    /* Marks, overrides and isolates of bidirectional text would move what a terminal that knows them shows. */
+    /* Marks, overrides and isolates of bidirectional text would move what a terminal that knows
+     * them shows. */
     if (scalar == 0x200e || scalar == 0x200f || (scalar >= 0x2028 && scalar <= 0x202e) ||
         (scalar >= 0x2061 && scalar <= 0x206f) || (scalar >= 0xfff9 && scalar <= 0xfffb) ||
         (scalar >= 0xe0000 && scalar <= 0xe007f))

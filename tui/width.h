@@ -9,10 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* 0 for what combines with the character before it, 2 for wide ones, -1 for control characters and what must not be sent to a
- * terminal (bidirectional overrides, unassigned separators), else 1. */
+/* 0 for what combines with the character before it, 2 for wide ones, -1 for control characters and
+ * what must not be sent to a terminal (bidirectional overrides, unassigned separators), else 1. */
 int width_of(uint32_t scalar);
-/* Columns of n bytes of UTF-8 as the screen would show them: malformed bytes and controls count 1. */
+/* Columns of n bytes of UTF-8 as the screen would show them: malformed bytes and controls count 1.
+ */
 int width_text(const char *text, size_t n);
 
 #endif

@@ -108,7 +108,9 @@ static void on_command(void *ctx, const struct command *command)
 
 static struct spool *spool_of(struct driver *driver, const char *step)
 {
-    vec_each(struct spool, spool, &driver->spools) if (strcmp(spool->step, step) == 0) return spool;
+    vec_each (struct spool, spool, &driver->spools)
+        if (strcmp(spool->step, step) == 0)
+            return spool;
     struct spool spool = {mem_strdup(step), mem_printf("%s/%s", driver->options->dir, step), -1, 0};
     spool.fd = open(spool.path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     vec_push(&driver->spools, spool);
@@ -118,8 +120,9 @@ static struct spool *spool_of(struct driver *driver, const char *step)
 static char *log_path(void *ctx, const char *step)
 {
     struct driver *driver = ctx;
-    vec_each(struct spool, spool, &driver->spools) if (strcmp(spool->step, step) == 0) return mem_strdup(
-        spool->path);
+    vec_each (struct spool, spool, &driver->spools)
+        if (strcmp(spool->step, step) == 0)
+            return mem_strdup(spool->path);
     return NULL;
 }
 
@@ -238,8 +241,8 @@ static void do_run(struct driver *driver)
 
 static void do_reason(struct driver *driver, char *rest)
 {
-    static const char *const kinds[] = {"new",      "file",   "command", "env",
-                                        "upstream", "settings", "forced", "evicted",
+    static const char *const kinds[] = {"new",      "file",     "command",    "env",
+                                        "upstream", "settings", "forced",     "evicted",
                                         "failed",   "tainted",  "uncacheable"};
     struct reason reason = {.kind = (enum reason_kind)index_of(word(&rest), kinds, REASON_N)};
     const char **const fields[] = {&reason.subject, &reason.step, &reason.old, &reason.now};
@@ -418,6 +421,8 @@ int driver_run(const struct driver_options *options)
     struct err err = ERR_INIT;
     if (uv_loop_init(&driver.loop) != 0)
         return 3;
+    /* What a hang-up does to the tui is to be seen, so its signal must not end all. */
+    signal(SIGHUP, SIG_IGN);
     driver.control = (struct control){&driver, on_command, log_path};
     uv_poll_init(&driver.loop, &driver.script, options->script);
     uv_signal_init(&driver.loop, &driver.term);
@@ -443,8 +448,7 @@ int driver_run(const struct driver_options *options)
     uv_run(&driver.loop, UV_RUN_DEFAULT);
     if (uv_loop_close(&driver.loop) != 0)
         driver.status = 98;
-    vec_each(struct spool, spool, &driver.spools)
-    {
+    vec_each (struct spool, spool, &driver.spools) {
         close(spool->fd);
         free(spool->step);
         free(spool->path);

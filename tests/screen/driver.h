@@ -14,12 +14,12 @@
  *     finished STEP STATUS MS EXIT SIGNAL SAVED_MS [ERROR]
  *     ended STATUS MS
  *     changed N | idle | degraded TEXT | notice LEVEL TEXT
- *     sync TYPED COLS ROWS          answered with "ok BYTES" once so much input was taken, that size drawn and all is written
- *     pause MS                      nothing for so long (to be looked at by people; tests never wait)
- *     echo                          answered with "echo"
- *     crash                         abort(3)
+ *     sync TYPED COLS ROWS          answered with "ok BYTES" once so much input was taken, that
+ * size drawn and all is written pause MS                      nothing for so long (to be looked at
+ * by people; tests never wait) echo                          answered with "echo" crash abort(3)
  *
- * The process ends with its script, with COMMAND_QUIT, and at SIGTERM as kiln does: loop stopped, terminal given back.
+ * The process ends with its script, with COMMAND_QUIT, and at SIGTERM as kiln does: loop stopped,
+ * terminal given back.
  */
 #ifndef KILN_TESTS_SCREEN_DRIVER_H
 #define KILN_TESTS_SCREEN_DRIVER_H
@@ -27,8 +27,9 @@
 #include <stdbool.h>
 
 struct driver_options {
-    int script, replies, terminal; /* descriptors; replies: commands ("command retry build") and answers go there, -1: nowhere */
-    const char *dir; /* for the logs; the caller removes it */
+    int script, replies, terminal; /* descriptors; replies: commands ("command retry build") and
+                                      answers go there, -1: nowhere */
+    const char *dir;               /* for the logs; the caller removes it */
     const char *term;
     bool utf8, colour;
     bool keep; /* goes on after the end of the script, until it is told to quit */

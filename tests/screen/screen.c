@@ -71,8 +71,8 @@ static bool read_terminal(struct pty *pty)
     return true;
 }
 
-/* The shell's part: one job in the foreground; "S" when it stops, "X" and its status when it ends; "c" continues it, the end of the pipe ends
- * all. */
+/* The shell's part: one job in the foreground; "S" when it stops, "X" and its status when it ends;
+ * "c" continues it, the end of the pipe ends all. */
 static _Noreturn void be_shell(const struct driver_options *driver, int told, int say)
 {
     signal(SIGTTOU, SIG_IGN);
@@ -180,7 +180,8 @@ void pty_end(struct pty *pty)
 {
     close(pty->script);
     /* Whoever still writes must not wait for a reader. */
-    close(pty->master);
+    if (pty->master >= 0)
+        close(pty->master);
     close(pty->shell_tell);
     int status;
     kill(pty->job, SIGCONT);
@@ -222,8 +223,7 @@ void pty_type(struct pty *pty, const char *keys)
 /* The next line of the driver's, if one is there whole. */
 static bool take_reply(struct pty *pty)
 {
-    char *newline =
-        pty->pending.len > 0 ? memchr(pty->pending.data, '\n', pty->pending.len) : NULL;
+    char *newline = pty->pending.len > 0 ? memchr(pty->pending.data, '\n', pty->pending.len) : NULL;
     if (!newline)
         return false;
     size_t n = (size_t)(newline - pty->pending.data);
@@ -256,7 +256,7 @@ static const char *next_reply(struct pty *pty, bool read_too)
 
 const char *pty_reply(struct pty *pty)
 {
-    return next_reply(pty, true);
+    return next_reply(pty, pty->master >= 0);
 }
 
 void pty_sync(struct pty *pty)
@@ -314,7 +314,8 @@ const char *pty_row(struct pty *pty, int row)
     return buf_str(&pty->row);
 }
 
-/* One character a cell: a colour's letter, large when bold; '#' reversed, '*' bold, '_' underlined. */
+/* One character a cell: a colour's letter, large when bold; '#' reversed, '*' bold, '_' underlined.
+ */
 static void styles_of(struct pty *pty, int row, struct buf *out)
 {
     size_t start = out->len, end = out->len;
@@ -380,8 +381,9 @@ void pty_golden(struct pty *pty, const char *name)
     } else if (file_read(path, 1 << 20, &want, &err) != 0) {
         give_up(pty, err_text(&err));
     } else if (want.len != seen.len || memcmp(want.data, seen.data, seen.len) != 0) {
-        fprintf(stderr, "%s differs (KILN_UPDATE_GOLDEN=1 rewrites it); it has:\n%s\nand now:\n%s\n",
-                path, buf_str(&want), buf_str(&seen));
+        fprintf(stderr,
+                "%s differs (KILN_UPDATE_GOLDEN=1 rewrites it); it has:\n%s\nand now:\n%s\n", path,
+                buf_str(&want), buf_str(&seen));
         give_up(pty, name);
     }
     err_release(&err);
@@ -401,7 +403,7 @@ static int wait_shell(struct pty *pty, char wanted)
     int status = 0;
     for (;;) {
         int fds[] = {pty->shell_say, pty->master};
-        int ready = wait_for(fds, 2);
+        int ready = wait_for(fds, pty->master >= 0 ? 2 : 1);
         if (ready < 0)
             give_up(pty, "the shell sees nothing happen");
         if (ready == 0)
@@ -428,6 +430,12 @@ void pty_continue(struct pty *pty)
 int pty_wait_ended(struct pty *pty)
 {
     return wait_shell(pty, 'X');
+}
+
+void pty_hang_up(struct pty *pty)
+{
+    close(pty->master);
+    pty->master = -1;
 }
 
 void pty_wait_left(struct pty *pty)

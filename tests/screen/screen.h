@@ -1,11 +1,14 @@
 /*
- * screen.h - a terminal for tests: a pty, a shell's part in job control, the driver as the job, libvterm as the eyes.
+ * screen.h - a terminal for tests: a pty, a shell's part in job control, the driver as the job,
+ * libvterm as the eyes.
  *
  *     struct pty *pty = pty_start(&(struct pty_options){80, 24, "xterm-256color", true, true});
- *     pty_say(pty, "run");  pty_type(pty, "j");  pty_sync(pty);  pty_golden(pty, "name");  pty_end(pty);
+ *     pty_say(pty, "run");  pty_type(pty, "j");  pty_sync(pty);  pty_golden(pty, "name");
+ * pty_end(pty);
  *
- * Nothing waits for time to pass: pty_sync() asks the driver, which answers once all that was said and typed is on its way, with the
- * number of bytes it has written; then so many are read. Everything that waits gives up after DEADLINE_MS and fails the test.
+ * Nothing waits for time to pass: pty_sync() asks the driver, which answers once all that was said
+ * and typed is on its way, with the number of bytes it has written; then so many are read.
+ * Everything that waits gives up after DEADLINE_MS and fails the test.
  */
 #ifndef KILN_TESTS_SCREEN_SCREEN_H
 #define KILN_TESTS_SCREEN_SCREEN_H
@@ -31,7 +34,8 @@ void pty_say(struct pty *pty, const char *format, ...) __attribute__((format(pri
 void pty_type(struct pty *pty, const char *keys);
 void pty_sync(struct pty *pty);
 void pty_resize(struct pty *pty, int cols, int rows);
-/* Asks for a sync without reading the terminal; returns once the driver has dealt with what was said before. */
+/* Asks for a sync without reading the terminal; returns once the driver has dealt with what was
+ * said before. */
 void pty_said(struct pty *pty);
 
 /* The row as UTF-8, trailing blanks cut; valid until the next call. */
@@ -39,7 +43,8 @@ const char *pty_row(struct pty *pty, int row);
 bool pty_shows(struct pty *pty, const char *text);
 bool pty_alternate(const struct pty *pty);
 bool pty_cursor_shown(const struct pty *pty);
-/* Compares text, styles and cursor with tests/screen/golden/NAME.txt; writes it when KILN_UPDATE_GOLDEN is set. */
+/* Compares text, styles and cursor with tests/screen/golden/NAME.txt; writes it when
+ * KILN_UPDATE_GOLDEN is set. */
 void pty_golden(struct pty *pty, const char *name);
 
 /* Reads the next line that the driver has sent ("command retry build"). */
@@ -52,6 +57,9 @@ void pty_wait_stopped(struct pty *pty);
 void pty_continue(struct pty *pty);
 /* Waits until the shell has seen the driver end; returns its status as of waitpid(2). */
 int pty_wait_ended(struct pty *pty);
+/* Closes the terminal's other end, as a closed window does. Only pty_reply(), pty_wait_ended() and
+ * pty_end() make sense after it. */
+void pty_hang_up(struct pty *pty);
 /* Reads the terminal until the alternate screen has been left. */
 void pty_wait_left(struct pty *pty);
 /* True when the terminal's modes are what they were before the driver started; waits for that. */

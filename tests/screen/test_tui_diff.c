@@ -1,8 +1,10 @@
-/* The bytes between two frames, read by a terminal, give the second frame: for random frames, cell by cell. */
+/* The bytes between two frames, read by a terminal, give the second frame: for random frames, cell
+ * by cell. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "base/text.h"
@@ -23,17 +25,24 @@ static uint32_t rnd(uint32_t n)
 
 static void draw_something(struct screen *screen)
 {
-    static const char *const texts[] = {"plain",  "漢字漢字", "e\xcc\x81" "a\xcc\x88",
-                                        "  ",     "─│├", "✓ ≡ ✗ ● ○", "x",
-                                        "日本 a", "a long piece of text that is cut somewhere"};
+    static const char *const texts[] = {"plain",
+                                        "漢字漢字",
+                                        ("e\xcc\x81"
+                                         "a\xcc\x88"),
+                                        "  ",
+                                        "─│├",
+                                        "✓ ≡ ✗ ● ○",
+                                        "x",
+                                        "日本 a",
+                                        "a long piece of text that is cut somewhere"};
     struct area all = screen_area(screen);
     if (rnd(4) == 0)
         screen_clear(screen);
     for (uint32_t i = rnd(30); i > 0; i--) {
         struct style style = {(int8_t)(rnd(18)) - 2 < 0 ? COLOUR_DEFAULT : (int8_t)rnd(16),
                               rnd(4) ? COLOUR_DEFAULT : (int8_t)rnd(16), 0};
-        static const uint8_t attrs[] = {0, 0, 0, ATTR_BOLD, ATTR_REVERSE, ATTR_UNDERLINE,
-                                        ATTR_BOLD | ATTR_REVERSE};
+        static const uint8_t attrs[] = {
+            0, 0, 0, ATTR_BOLD, ATTR_REVERSE, ATTR_UNDERLINE, ATTR_BOLD | ATTR_REVERSE};
         style.attrs = attrs[rnd(7)];
         int x = (int)rnd((uint32_t)all.w) - 3, y = (int)rnd((uint32_t)all.h);
         const char *text = texts[rnd(9)];
@@ -56,8 +65,7 @@ static void same_colour(const VTermColor *colour, int want, bool is_default, int
         assert_int_equal(colour->indexed.idx, want >= colours ? want & 7 : want);
 }
 
-static void same_cell(VTermScreen *terminal, const struct screen *screen, int x, int y,
-                      int colours)
+static void same_cell(VTermScreen *terminal, const struct screen *screen, int x, int y, int colours)
 {
     const struct cell *cell = &screen->back[(size_t)y * (size_t)screen->cols + (size_t)x];
     VTermScreenCell got;

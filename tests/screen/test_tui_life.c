@@ -1,8 +1,9 @@
 /* Stops, ends and stalls: the terminal is sane after each, and nobody waits for it. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "screen.h"
@@ -153,8 +154,10 @@ static void test_stalled_and_terminated(void **state)
 static void test_hangup(void **state)
 {
     (void)state;
-    /* The terminal's other end goes: the driver is told to quit, and its leaks are looked for. */
     struct pty *pty = start();
+    pty_hang_up(pty);
+    assert_string_equal(pty_reply(pty), "command quit -");
+    assert_int_equal(pty_wait_ended(pty), 0);
     pty_end(pty);
 }
 

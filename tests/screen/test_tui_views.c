@@ -1,8 +1,9 @@
 /* What the panes show, at the sizes people have: saved screens compared cell by cell. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "screen.h"
@@ -172,6 +173,30 @@ static void test_log(void **state)
     pty_end(pty);
 }
 
+static void test_log_of_cached(void **state)
+{
+    (void)state;
+    struct pty *pty = start(80, 24);
+    say_pipeline(pty);
+    pty_say(pty, "run");
+    pty_say(pty, "started build 1");
+    pty_say(pty, "log build it is broken\\n");
+    pty_say(pty, "finished build failed 100 1 0 0");
+    pty_say(pty, "ended failed 100");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "it is broken"));
+    /* The edit is taken back: the result is an older one, and so must its log be. */
+    pty_say(pty, "run");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "Log: build, last time"));
+    pty_say(pty, "finished build cached 1 0 0 900");
+    assert_string_equal(pty_reply(pty), "log of build");
+    pty_say(pty, "ended passed 10");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "up to date"));
+    pty_end(pty);
+}
+
 static void test_notice_pause_quit(void **state)
 {
     (void)state;
@@ -207,7 +232,8 @@ static void test_resize(void **state)
     struct pty *pty = start(200, 60);
     say_busy_run(pty);
     pty_sync(pty);
-    static const int sizes[][2] = {{1, 1}, {20, 5}, {400, 120}, {30, 6}, {59, 12}, {60, 11}, {120, 40}};
+    static const int sizes[][2] = {{1, 1},   {20, 5},  {400, 120}, {30, 6},
+                                   {59, 12}, {60, 11}, {120, 40}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         pty_resize(pty, sizes[i][0], sizes[i][1]);
         pty_sync(pty);
@@ -256,10 +282,15 @@ static void test_junk_keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),         cmocka_unit_test(test_start_and_empty),
-        cmocka_unit_test(test_after_a_run),   cmocka_unit_test(test_help),
-        cmocka_unit_test(test_log),           cmocka_unit_test(test_notice_pause_quit),
-        cmocka_unit_test(test_resize),        cmocka_unit_test(test_poor_terminals),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_start_and_empty),
+        cmocka_unit_test(test_after_a_run),
+        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_log),
+        cmocka_unit_test(test_log_of_cached),
+        cmocka_unit_test(test_notice_pause_quit),
+        cmocka_unit_test(test_resize),
+        cmocka_unit_test(test_poor_terminals),
         cmocka_unit_test(test_junk_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 #include "test_worktree.h"
 
+#include "cache/ignore.h"
 #include "cache/ignore_rules.h"
 
 static void expect(const char *rules, const char *path, bool directory, enum ignore_match expected)
@@ -345,12 +346,85 @@ static void test_news_from_git(void **state)
     project_release(&project);
 }
 
+static bool remembers(const struct project *project, const struct buf *memory)
+{
+    struct ignore *ignore = ignore_new(project->root, memory->data, memory->len);
+    bool remembered = ignore_was_remembered(ignore);
+    ignore_free(ignore);
+    return remembered;
+}
+
+/* What decides is remembered from one process to the next, until any of it changes. */
+static void test_memory(void **state)
+{
+    (void)state;
+    static const char *const changes[] = {
+        "echo '*.x' >>../../.git/info/exclude",
+        "git config core.ignoreCase true",
+        "git config --global core.ignoreCase true",
+        "echo x >../.gitignore",
+        "git init -q .",
+        "mkdir -p $HOME/.config/git && echo y >$HOME/.config/git/ignore",
+        "mkdir -p $HOME/.config/git && touch $HOME/.config/git/config",
+        "rm -rf ../../.git"};
+    for (size_t i = 0; i < N(changes); i++) {
+        struct project project;
+        project_init(&project);
+        project_run(
+            &project,
+            "mkdir -p ../r/sub/project && cd .. && git init -q r && echo '*.o' >r/.gitignore");
+        free(project.root);
+        project.root = path_join(project.base, "r/sub/project");
+        project_age(&project);
+        struct buf memory = BUF_INIT;
+        struct ignore *ignore = ignore_new(project.root, NULL, 0);
+        assert_false(ignore_was_remembered(ignore));
+        assert_true(ignore_remember(ignore, &memory));
+        uint64_t print = ignore_rules_fingerprint(ignore);
+        ignore_free(ignore);
+        ignore = ignore_new(project.root, memory.data, memory.len);
+        assert_true(ignore_was_remembered(ignore));
+        assert_true(ignore_rules_fingerprint(ignore) == print);
+        assert_int_equal(ignore_refresh(ignore), IGNORE_SAME);
+        assert_int_equal(ignore_outer(ignore, "a.o", false), IGNORE_YES);
+        assert_false(ignore_was_remembered(ignore));
+        assert_true(ignore_rules_fingerprint(ignore) == print);
+        ignore_free(ignore);
+        for (size_t n = 0; i == 0 && n < memory.len; n += 1 + n / 8) {
+            struct buf part = {memory.data, n, n};
+            assert_false(remembers(&project, &part));
+        }
+        assert_true(remembers(&project, &memory));
+        project_run(&project, "%s", changes[i]);
+        if (remembers(&project, &memory))
+            fail_msg("unseen: %s", changes[i]);
+        buf_release(&memory);
+        project_release(&project);
+    }
+}
+
+/* Files that a configuration includes are not known by name. */
+static void test_no_memory_of_includes(void **state)
+{
+    (void)state;
+    struct project project;
+    project_init(&project);
+    project_run(&project, "git init -q . && git config include.path ../../more");
+    struct ignore *ignore = ignore_new(project.root, NULL, 0);
+    struct buf memory = BUF_INIT;
+    assert_false(ignore_remember(ignore, &memory));
+    ignore_free(ignore);
+    buf_release(&memory);
+    project_release(&project);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rules),           cmocka_unit_test(test_case_folds),
         cmocka_unit_test(test_many_stars_end),  cmocka_unit_test(test_no_repository),
         cmocka_unit_test(test_linked_worktree), cmocka_unit_test(test_ignored_project),
+        cmocka_unit_test(test_memory),          cmocka_unit_test(test_no_memory_of_includes),
         cmocka_unit_test(test_news_from_git),   cmocka_unit_test(test_as_git_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,75 +19,6 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Ids of directories in the order in which the hook told them. */
-struct told {
-    char *path[64];
-    uint32_t id[64];
-    size_t n;
-};
-static void tell_opened(void *ctx, uint32_t dir, const char *path)
-{
-    struct told *told = ctx;
-    assert_true(told->n < 64);
-    told->path[told->n] = mem_strdup(path);
-    told->id[told->n++] = dir;
-}
-
-static void tell_closed(void *ctx, uint32_t dir)
-{
-    struct told *told = ctx;
-    for (size_t i = 0; i < told->n; i++) {
-        if (told->id[i] != dir)
-            continue;
-        free(told->path[i]);
-        told->n--;
-        told->path[i] = told->path[told->n];
-        told->id[i] = told->id[told->n];
-        return;
-    }
-    fail_msg("closed what was not open");
-}
-
-static void open_told(struct project *project, struct told *told)
-{
-    struct worktree_options options = {
-        .root = project->root,
-        .stat_path = project->stat_path,
-        .outputs = project->outputs,
-        .n_outputs = project->n_outputs,
-        .trees = project->trees,
-        .dir_opened = tell_opened,
-        .dir_closed = tell_closed,
-        .ctx = told,
-    };
-    assert_int_equal(worktree_new(&options, &project->tree, NULL), 0);
-}
-
-static uint32_t told_id(const struct told *told, const char *path)
-{
-    for (size_t i = 0; i < told->n; i++)
-        if (strcmp(told->path[i], path) == 0)
-            return told->id[i];
-    return WORKTREE_NONE;
-}
-
-static void release_told(struct told *told)
-{
-    for (size_t i = 0; i < told->n; i++)
-        free(told->path[i]);
-}
-
-/* Which of the views are dirty, as a set of bits. */
-static unsigned take_dirty(struct worktree *tree)
-{
-    const uint32_t *views;
-    unsigned set = 0;
-    size_t n = worktree_take_dirty(tree, &views);
-    for (size_t i = 0; i < n; i++)
-        set |= 1u << views[i];
-    return set;
-}
-
 static void test_digest_by_hand(void **state)
 {
     struct project *project = *state;
@@ -240,6 +171,7 @@ static void test_broken(void **state)
     if (geteuid() == 0)
         return; /* nothing is unreadable for root */
     project_run(project, "chmod 0 secret secret2");
+    worktree_mark_all(tree, 1);
     expect_broken(project, INPUTS(tree, "secret"), SIZE_MAX, "Permission");
     expect_broken(project, INPUTS(tree, "secret2"), SIZE_MAX, "Permission");
     project_run(project, "chmod 700 secret secret2");
@@ -278,142 +210,6 @@ static void test_names_of_all_kinds(void **state)
     assert_true(strlen(list) > 8000);
     assert_non_null(strstr(list, "ddd/f\n"));
     free(list);
-}
-
-/* Which views a mark concerns. */
-static void test_marks(void **state)
-{
-    struct project *project = *state;
-    struct told told = {.n = 0};
-    project_write(project, ".gitignore", "*.o\nobj/\n");
-    project_write(project, "src/a.c", "1");
-    project_write(project, "src/a.o", "1");
-    project_write(project, "src/sub/b.c", "1");
-    project_write(project, "doc/x.md", "1");
-    project_write(project, "obj/y", "1");
-    project_write(project, "out/app", "1");
-    project->outputs[project->n_outputs++] = "out";
-    open_told(project, &told);
-    struct worktree *tree = project->tree;
-    enum { ALL_OF = 1, SRC = 2, C = 4, DOC = 8, OUT = 16, OBJ = 32, NAMED = 64 };
-    uint32_t views[] = {INPUTS(tree, "**"),       INPUTS(tree, "src"),  INPUTS(tree, "**/*.c"),
-                        INPUTS(tree, "doc/*.md"), OUTPUTS(tree, "out"), INPUTS(tree, "obj"),
-                        INPUTS(tree, "src/a.o")};
-    for (size_t i = 0; i < 7; i++)
-        digest_of_view(tree, views[i]);
-    assert_int_equal(take_dirty(tree), 0);
-    uint32_t root = told_id(&told, ""), src = told_id(&told, "src"),
-             sub = told_id(&told, "src/sub"), doc = told_id(&told, "doc"),
-             out = told_id(&told, "out"), obj = told_id(&told, "obj");
-    static const struct {
-        int dir;
-        const char *name;
-        unsigned expected;
-    } cases[] = {
-        {1, "a.c", ALL_OF | SRC | C},
-        {2, "b.c", ALL_OF | SRC | C},
-        {2, "new.txt", ALL_OF | SRC},
-        {2, "new.c", ALL_OF | SRC | C},
-        {1, "a.o", NAMED},
-        {1, "new.o", 0},
-        {1, "a.c~", 0},
-        {1, ".a.c.swp", 0},
-        {3, "x.md", ALL_OF | DOC},
-        {3, "y.md", ALL_OF | DOC},
-        {3, "y.txt", ALL_OF},
-        {4, "app", OUT},
-        {4, "new", OUT},
-        {5, "y", OBJ},
-        {5, "z.o", OBJ},
-        {0, "out", OUT},
-        {0, "obj", OBJ},
-        {0, ".git", 0},
-        {0, "README", ALL_OF},
-        {1, NULL, ALL_OF | SRC | C | NAMED},
-        {0, ".gitignore", ALL_OF | SRC | C | DOC | OBJ | NAMED},
-    };
-    uint32_t ids[] = {root, src, sub, doc, out, obj};
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        uint64_t tick = 100 + i;
-        worktree_mark(tree, ids[cases[i].dir], cases[i].name, tick);
-        unsigned dirty = take_dirty(tree);
-        if (dirty != cases[i].expected)
-            print_error("mark %d %s\n", cases[i].dir, cases[i].name ? cases[i].name : "(all)");
-        assert_int_equal(dirty, cases[i].expected);
-        for (uint32_t view = 0; view < 7; view++)
-            assert_int_equal(worktree_view_tick(tree, views[view]) == tick,
-                             (cases[i].expected >> view) & 1);
-        /* Nothing really changed: all is as it was, and clean again. */
-        for (size_t view = 0; view < 7; view++)
-            digest_of_view(tree, views[view]);
-        assert_int_equal(take_dirty(tree), 0);
-        ids[0] = told_id(&told, ""), ids[1] = told_id(&told, "src"),
-        ids[2] = told_id(&told, "src/sub");
-        ids[3] = told_id(&told, "doc"), ids[4] = told_id(&told, "out"),
-        ids[5] = told_id(&told, "obj");
-    }
-    char *paths[4];
-    size_t n;
-    worktree_take_changed(tree, paths, 4, &n);
-    while (n)
-        free(paths[--n]);
-    worktree_mark(tree, src, "a.c", 200);
-    worktree_mark(tree, src, "a.c", 201);
-    worktree_mark(tree, src, "a.o~", 202);
-    worktree_mark(tree, sub, "fresh", 203);
-    assert_int_equal(worktree_take_changed(tree, paths, 1, &n), 2);
-    assert_int_equal(n, 1);
-    assert_string_equal(paths[0], "src/a.c");
-    free(paths[0]);
-    assert_int_equal(worktree_take_changed(tree, paths, 4, &n), 0);
-    worktree_mark(tree, 12345, "x", 1);
-    worktree_mark_all(tree, 300);
-    assert_int_equal(take_dirty(tree), 127);
-    worktree_free(tree);
-    project->tree = NULL;
-    release_told(&told);
-}
-
-/* Directories come, go, are replaced, and are moved away and back. */
-static void test_hooks(void **state)
-{
-    struct project *project = *state;
-    struct told told = {.n = 0};
-    project_write(project, "a/b/c", "1");
-    open_told(project, &told);
-    uint32_t all = INPUTS(project->tree, "**");
-    assert_lists(project, all, "a/\na/b/\na/b/c\n");
-    assert_int_equal(told.n, 3);
-    uint32_t root = told_id(&told, "");
-    project_run(project, "mv a x");
-    worktree_mark(project->tree, root, "a", 1);
-    worktree_mark(project->tree, root, "x", 1);
-    assert_lists(project, all, "x/\nx/b/\nx/b/c\n");
-    assert_int_equal(told.n, 3);
-    assert_int_equal(told_id(&told, "a"), WORKTREE_NONE);
-    assert_int_not_equal(told_id(&told, "x/b"), WORKTREE_NONE);
-    /* What happened in it while it was elsewhere was seen by nobody. */
-    project_run(project, "mv x y && echo 2 >y/b/d && mv y x");
-    worktree_mark(project->tree, root, "x", 2);
-    assert_lists(project, all, "x/\nx/b/\nx/b/c\nx/b/d\n");
-    assert_int_equal(told.n, 3);
-    /* Another directory of that name, then a file, a link, nothing. */
-    project_run(project, "mkdir -p z/q && touch z/q/r && mv x old && mv z x && rm -r old");
-    worktree_mark(project->tree, root, "x", 3);
-    assert_lists(project, all, "x/\nx/q/\nx/q/r\n");
-    project_run(project, "rm -r x && touch x");
-    worktree_mark(project->tree, root, "x", 4);
-    assert_lists(project, all, "x\n");
-    assert_int_equal(told.n, 1);
-    project_run(project, "rm x && ln -s . x");
-    worktree_mark(project->tree, root, "x", 5);
-    assert_lists(project, all, "x@.\n");
-    project_run(project, "rm x");
-    worktree_mark(project->tree, root, NULL, 6);
-    assert_lists(project, all, "");
-    worktree_free(project->tree);
-    project->tree = NULL;
-    release_told(&told);
 }
 
 /* Same size, and mtime put back: ctime tells, or the racy rule hashes again. */
@@ -480,67 +276,6 @@ static void test_stat_cache(void **state)
     assert_lists(project, INPUTS(project->tree, "**"), ".gitignore\nsrc/\nsrc/a.c\nsrc/a.o\n");
 }
 
-static const char *check_of(struct worktree *tree, uint32_t view, struct worktree_check **check)
-{
-    *check = worktree_check_new(tree, &view, 1);
-    worktree_check_work(*check);
-    return worktree_check_changed(*check);
-}
-
-static void test_check(void **state)
-{
-    struct project *project = *state;
-    static const struct {
-        const char *command, *expected; /* NULL: nothing that counts */
-    } cases[] = {
-        {"true", NULL},
-        {"echo 2 >src/a.c", "src/a.c"},
-        {"rm src/a.c", "src/a.c"},
-        {"chmod +x src/a.c", "src/a.c"},
-        {"touch src/new.c", "src/new.c"},
-        {"touch src/new.o", NULL},
-        {"touch src/sub/x~ out/other lib/x", NULL},
-        {"mkdir src/cache && touch src/cache/x && echo '*' >src/cache/.gitignore", NULL},
-        {"mkdir src/empty", NULL},
-        {"mkdir -p src/n/m && touch src/n/m/x", "src/n"},
-        {"rm src/link && ln -s b src/link", "src/link"},
-        {"rm -r src/sub", "src/sub"},
-        {"mv src/sub src/gone && mkdir src/sub", "src/sub/b.c"},
-        {"rm -r src", "src"},
-        {"ln -s a.c src/other", "src/other"},
-    };
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        project_remove(project, "");
-        project_mkdir(project, "");
-        project_write(project, ".gitignore", "*.o\n");
-        project_write(project, "src/a.c", "1");
-        project_write(project, "src/sub/b.c", "1");
-        project_write(project, "lib/c", "1");
-        project_write(project, "src/out/app", "1");
-        project_run(project, "ln -s a src/link && mkdir out");
-        project->outputs[0] = "out";
-        project->outputs[1] = "src/out";
-        project->n_outputs = 2;
-        project_open(project);
-        uint32_t view = INPUTS(project->tree, "src");
-        digest_of_view(project->tree, view);
-        struct worktree_check *check = worktree_check_new(project->tree, &view, 1);
-        project_run(project, "%s", cases[i].command);
-        worktree_check_work(check);
-        const char *changed = worktree_check_changed(check);
-        const char *expected = cases[i].expected;
-        if (!changed != !expected || (changed && strncmp(changed, expected, strlen(expected)) != 0))
-            fail_msg("%s: \"%s\", expected \"%s\"", cases[i].command, changed ? changed : "-",
-                     expected ? expected : "-");
-        worktree_check_free(check);
-    }
-    struct worktree_check *check;
-    project_open(project);
-    assert_non_null(
-        check_of(project->tree, INPUTS(project->tree, "**"), &check)); /* never asked for */
-    worktree_check_free(check);
-}
-
 /* A file that goes, or is written, between its stat and its hashing. */
 static void test_changes_before_hashing(void **state)
 {
@@ -597,18 +332,9 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_digest_by_hand),
-        TEST(test_views_are_shared),
-        TEST(test_what_is_left_out),
-        TEST(test_broken),
-        TEST(test_names_of_all_kinds),
-        TEST(test_marks),
-        TEST(test_hooks),
-        TEST(test_racy_edits),
-        TEST(test_stat_cache),
-        TEST(test_check),
-        TEST(test_changes_before_hashing),
-        TEST(test_root_is_gone),
+        TEST(test_digest_by_hand), TEST(test_views_are_shared),       TEST(test_what_is_left_out),
+        TEST(test_broken),         TEST(test_names_of_all_kinds),     TEST(test_racy_edits),
+        TEST(test_stat_cache),     TEST(test_changes_before_hashing), TEST(test_root_is_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,9 @@
 /* Layout, keys and selection as plain functions; the table of actions is sound. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "tui/app.h"
@@ -222,9 +223,12 @@ static void test_many_steps(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layout),    cmocka_unit_test(test_actions),
-        cmocka_unit_test(test_selection), cmocka_unit_test(test_panes),
-        cmocka_unit_test(test_any_keys_any_size), cmocka_unit_test(test_many_steps),
+        cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_actions),
+        cmocka_unit_test(test_selection),
+        cmocka_unit_test(test_panes),
+        cmocka_unit_test(test_any_keys_any_size),
+        cmocka_unit_test(test_many_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

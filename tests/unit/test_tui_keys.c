@@ -1,8 +1,9 @@
 /* Bytes from a terminal, whole, in pieces, and as junk. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "tui/keys.h"
@@ -38,7 +39,8 @@ static const struct {
     {"\x1b[5~\x1b[6~\x1b[3~\x1b[Z", {KEY_PAGE_UP, KEY_PAGE_DOWN, KEY_DELETE, KEY_BACK_TAB}},
     {"\x1bOP\x1b[[A\x1b[11~\x1b[21~\x1b[24~", {KEY_F1, KEY_F1, KEY_F1, KEY_F1 + 9, KEY_F12}},
     {"\xc3\xa9\xe6\xbc\xa2\xf0\x9f\x98\x80", {0xe9, 0x6f22, 0x1f600}},
-    /* Unknown sequences, a mouse report, a cursor report, Alt and a letter: nothing, and what follows is whole. */
+    /* Unknown sequences, a mouse report, a cursor report, Alt and a letter: nothing, and what
+       follows is whole. */
     {"\x1b[1;5Aq", {'q'}},
     {"\x1b[<0;33;12Mq", {'q'}},
     {"\x1b[24;80Rq", {'q'}},

@@ -1,8 +1,9 @@
 /* Lines of a log: found in the file, taken apart for showing, searched. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "base/mem.h"
@@ -158,7 +159,8 @@ static void shown(const char *bytes, const char *want)
     struct line line = {0};
     struct buf text = BUF_INIT;
     line_parse(&line, bytes, strlen(bytes), 1000, true);
-    vec_each(struct cell, cell, &line.cells) buf_add(&text, cell->text, cell->len);
+    vec_each (struct cell, cell, &line.cells)
+        buf_add(&text, cell->text, cell->len);
     assert_string_equal(buf_str(&text), want);
     buf_release(&text);
     line_release(&line);
@@ -228,7 +230,8 @@ static void test_any_bytes(void **state)
         char bytes[200];
         for (size_t i = 0; i < sizeof bytes; i++) {
             seed = seed * 1664525 + 1013904223;
-            bytes[i] = seed & 0x10000 ? spice[(seed >> 20) % (sizeof spice - 1)] : (char)(seed >> 24);
+            bytes[i] =
+                seed & 0x10000 ? spice[(seed >> 20) % (sizeof spice - 1)] : (char)(seed >> 24);
         }
         line_parse(&line, bytes, sizeof bytes, seed % 120, (seed & 1) != 0);
         assert_true(line.cells.n <= 200);
@@ -246,7 +249,11 @@ static void test_search(void **state)
     int fd = fresh();
     FILE *out = fdopen(fd, "w");
     for (int i = 0; i < 20000; i++)
-        fprintf(out, i == 7000 ? "an \x1b[31mEr\x1b[0mror\n" : i == 15000 ? "old\rError!\n" : "line %d\n", i);
+        fprintf(out,
+                i == 7000    ? "an \x1b[31mEr\x1b[0mror\n"
+                : i == 15000 ? "old\rError!\n"
+                             : "line %d\n",
+                i);
     fflush(out);
     struct logfile *log = logfile_open(path);
     while (logfile_index(log, 1 << 20))

@@ -1,8 +1,9 @@
 /* The model as the fold of synthetic events. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "tui/look.h"
