@@ -150,10 +150,12 @@ static void on_reloaded(void *ctx, struct graph *graph, const char *const *sourc
     struct session *s = ctx;
     struct err err = ERR_INIT;
     (void)exit_code;
+    if (s->finished) {
+        graph_free(graph);
+        return;
+    }
     if (!graph) {
         engine_notice(s->engine, "error", error);
-    } else if (s->finished) {
-        graph_free(graph);
     } else if (engine_load(s->engine, graph, s->options->args, s->options->n_args, sources,
                            n_sources, &err) < 0) {
         engine_notice(s->engine, "error", err_text(&err));

@@ -80,9 +80,8 @@ static int capture(struct commit *commit, struct cache *cache, struct err *err)
     return rc;
 }
 
-static void commit_work(uv_work_t *work)
+static void capture_all(struct commit *commit)
 {
-    struct commit *commit = work->data;
     struct action_result *result = &commit->value.result;
     const struct flight *flight = commit->flight;
     result->exit_code = flight->exit.exit_code;
@@ -100,6 +99,14 @@ static void commit_work(uv_work_t *work)
     }
     if (commit->rc == 0 && commit->store && put_logs(commit, &commit->stored) < 0)
         commit->store = false;
+    commit->value.lost_logs = commit->stored.kind != ERR_NONE;
+}
+
+static void commit_work(uv_work_t *work)
+{
+    struct commit *commit = work->data;
+    if (commit->capture)
+        capture_all(commit);
     if (commit->check)
         worktree_check_work(commit->check);
 }
@@ -119,7 +126,6 @@ void commit_queue(uv_loop_t *loop, struct commit *commit)
 
 void commit_free(struct commit *commit)
 {
-    worktree_check_free(commit->check);
     value_release(&commit->value);
     err_release(&commit->err);
     err_release(&commit->stored);

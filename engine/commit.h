@@ -18,8 +18,9 @@ struct commit {
     struct cache *cache;
     const char *root;
     const struct op_exec *exec;
-    bool store;                   /* the result may go into the cache */
-    struct worktree_check *check; /* or NULL */
+    bool store;   /* the result may go into the cache */
+    bool capture; /* take outputs and logs: the first of two jobs, or the only one */
+    struct worktree_check *check; /* the flight's: look at the inputs; NULL: don't */
     struct value value;           /* what it gave; its arena holds the strings */
     int rc;
     struct err err;    /* rc < 0 */

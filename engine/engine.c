@@ -73,11 +73,10 @@ static int select_steps(struct engine *e, const char *const *steps, size_t n, st
     }
     for (size_t i = 0; i < e->nodes.n && n == 0; i++)
         e->nodes.v[i].selected = true;
-    for (size_t i = 0; i < e->opt.n_force_steps; i++) {
+    for (size_t i = 0; i < e->opt.n_force_steps && !e->started; i++) {
         if (find_step(e, e->opt.force_steps[i], &node, err) < 0)
             return -(int)err->kind;
-        if (!e->started)
-            e->forced[node] = true;
+        e->forced[node] = true;
     }
     return 0;
 }
@@ -117,8 +116,11 @@ static void close_graph(struct engine *e)
     free(e->forced);
     e->affected = e->forced = NULL;
     vec_release(&e->stale);
+    vec_release(&e->held);
     vec_clear(&e->ready);
     vec_clear(&e->queue);
+    e->queue_head = 0;
+    e->n_recheck = 0;
     e->round = ROUND_IDLE;
     e->source_view = UINT32_MAX;
     e->n_sources = 0;
@@ -203,6 +205,7 @@ static void reload_opened(struct engine *e)
                    (const char *const *)next->sources, next->n_sources, &err) < 0) {
         engine_notice(e, "error", err_text(&err));
         err_release(&err);
+        e->started = false; /* nothing to go on with: the person ends it */
     }
     free_list(next->steps, next->n_steps);
     free_list(next->sources, next->n_sources);
@@ -242,6 +245,15 @@ int engine_load(struct engine *e, struct graph *graph, const char *const *steps,
     if (!e->graph && !e->reloading) {
         e->graph = graph;
         return open_graph(e, steps, n, sources, n_sources, err);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (graph_find(graph, steps[i]) == OP_NONE) {
+            int rc = err_set(err, ERR_USAGE,
+                             "the new pipeline has no step \"%s\" to watch; the last one goes on",
+                             steps[i]);
+            graph_free(graph);
+            return rc;
+        }
     }
     bool under_way = e->reloading != NULL;
     if (under_way) { /* a still newer one */
@@ -326,6 +338,16 @@ void engine_kill(struct engine *e)
 
 /* Orders. */
 
+/* The command that runs, be it for an older run, and what was to follow it. */
+static void cancel_step(struct engine *e, struct node *node)
+{
+    struct instance *in = node->current;
+    if (node->flight)
+        flight_cancel(node->flight, NULL);
+    if (in && in->run && !(node->flight && node->flight->owner == in))
+        schedule_cancel(e, in, NULL);
+}
+
 static void on_command(void *ctx, const struct command *command)
 {
     struct engine *e = ctx;
@@ -344,9 +366,8 @@ static void on_command(void *ctx, const struct command *command)
     case COMMAND_CANCEL:
         if (!command->step)
             cancel_all(e, NULL);
-        else if (op != OP_NONE && e->nodes.v[e->node_of[op]].current &&
-                 e->nodes.v[e->node_of[op]].current->run)
-            schedule_cancel(e, e->nodes.v[e->node_of[op]].current, NULL);
+        if (op != OP_NONE)
+            cancel_step(e, &e->nodes.v[e->node_of[op]]);
         schedule_pump(e);
         break;
     case COMMAND_PAUSE: e->paused = true; break;
@@ -482,8 +503,14 @@ int engine_stdout(struct engine *e, const char *step, size_t max, struct buf *ou
     const struct value *value = op == OP_NONE ? NULL : &e->nodes.v[e->node_of[op]].value;
     if (!value || !value->known)
         return err_set(err, ERR_CORRUPT, "step \"%s\" has no result", step);
+    if (value->lost_logs)
+        return err_set(err, ERR_SYSTEM,
+                       "what \"%s\" wrote could not be kept: the cache can't be written", step);
     if (digest_is_null(&value->result.stdout_digest))
         return 0;
+    if (value->result.stdout_digest.size > max)
+        return err_set(err, ERR_CONFIG, "\"%s\" wrote %" PRIu64 " bytes; at most %zu are read",
+                       step, value->result.stdout_digest.size, max);
     if (cache_get(e->opt.cache, &value->result.stdout_digest, max, out, &answer, err) < 0)
         return -(int)err->kind;
     return answer == CACHE_HIT

@@ -24,10 +24,18 @@ static void end_flight(struct engine *e, struct flight *flight, enum step_status
         duration_ms = (flight->exit.end_ns - flight->exit.start_ns) / 1000000;
     node->flight = NULL;
     e->n_running--;
-    map_del(&e->flights, flight->key.hash, sizeof flight->key.hash);
+    void **place = map_get(&e->flights, flight->key.hash, sizeof flight->key.hash);
+    if (place && *place == flight)
+        map_del(&e->flights, flight->key.hash, sizeof flight->key.hash);
+    /* A failure of the command itself is everybody's who shared it; anything else they find out. */
+    bool all_failed = status == STEP_FAILED && flight->exit.end_ns && !error;
+    VEC(struct instance *) shared = VEC_INIT;
     vec_each (struct instance *, in, &flight->sharers) {
         (*in)->flight = NULL;
-        schedule_ready(e, *in);
+        if (all_failed)
+            vec_push(&shared, *in);
+        else
+            schedule_ready(e, *in);
     }
     /* A successor of the same step was waiting for the place to be free. */
     struct instance *next = node->current;
@@ -36,9 +44,20 @@ static void end_flight(struct engine *e, struct flight *flight, enum step_status
         schedule_ready(e, next);
     }
     const struct runner_exit *exit = flight->exit.end_ns ? &flight->exit : NULL;
+    bool recorded = flight->owner->run->record != NULL;
+    char *same = mem_printf("the equal step %s failed", node->exec->name);
     instance_finish(e, flight->owner, status, exit, tainted, duration_ms, error);
+    vec_each (struct instance *, in, &shared)
+        instance_finish(e, *in, STEP_FAILED, exit, false, duration_ms,
+                        (*in)->node == flight->node ? NULL : same);
+    free(same);
+    vec_release(&shared);
     if (flight->spool >= 0)
         close(flight->spool);
+    if (!recorded && flight->log)
+        unlink(flight->log);
+    worktree_check_free(flight->check);
+    vec_release(&flight->dep_ticks);
     vec_release(&flight->sharers);
     vec_release(&flight->chunks);
     vec_release(&flight->ticks);
@@ -78,27 +97,71 @@ static void end_tainted(struct engine *e, struct commit *commit)
     struct flight *flight = commit->flight;
     struct node *node = &e->nodes.v[flight->node];
     const char *path = commit->check ? worktree_check_changed(commit->check) : NULL;
-    bool again = e->opt.mode == ENGINE_WATCH && ++node->upsets < ENGINE_MAX_UPSETS;
-    node->recheck = again;
-    char *error = mem_printf("%s%s changed while it ran: the result is not kept%s",
-                             path ? "input " : "an input", path ? path : "",
-                             again ? "; it runs again"
-                             : e->opt.mode == ENGINE_WATCH
-                                 ? "; if the step writes it itself, declare it as an output"
-                                 : "");
+    bool watching = e->opt.mode == ENGINE_WATCH;
+    bool again = watching && ++node->taints < ENGINE_MAX_TAINTS;
+    struct buf error = BUF_INIT;
+    if (path)
+        buf_addf(&error, "input %s changed while it ran", *path ? path : ".");
+    else if (commit->rc < 0)
+        buf_adds(&error, err_text(&commit->err));
+    else
+        buf_adds(&error, flight->disturbed ? flight->disturbed : "an input changed while it ran");
+    buf_adds(&error, ": the result is not kept");
+    if (again) {
+        buf_adds(&error, "; it runs again");
+    } else if (watching) {
+        buf_adds(&error, "; if the step writes it itself, declare it as an output");
+        node->taints = node->cancels = 0;
+        node->deaf_until = e->clock.tick;
+        struct instance *next = node->current;
+        if (next != flight->owner && next->state == READY) /* parked behind this one */
+            instance_finish(e, next, STEP_CANCELLED, NULL, true, 0, buf_str(&error));
+    }
+    if (again && node->current == flight->owner && !node->recheck) {
+        node->recheck = true;
+        e->n_recheck++;
+    }
     note(e, flight, HISTORY_TAINTED);
     commit_free(commit);
-    end_flight(e, flight, STEP_PASSED, true, error);
-    free(error);
+    end_flight(e, flight, node->value.known ? STEP_PASSED : STEP_FAILED, true, buf_str(&error));
+    buf_release(&error);
 }
 
-static bool touched(struct engine *e, const struct flight *flight)
+void flight_disturb_dependents(struct engine *e, const struct node *node)
+{
+    if (!node->exec->n_outputs)
+        return;
+    vec_each (uint32_t, dep, (ids *)&node->dependents) {
+        if (e->nodes.v[*dep].flight)
+            e->nodes.v[*dep].flight->disturbed =
+                "an output that it needs was made anew while it ran";
+    }
+}
+
+/* Whether an event says that one of its inputs may have been touched. */
+static bool inputs_touched(struct engine *e, const struct flight *flight)
 {
     const struct node *node = &e->nodes.v[flight->node];
     for (size_t i = 0; i < node->locals.n; i++) {
         if (worktree_view_tick(e->worktree, e->locals.v[node->locals.v[i]].view) !=
             flight->ticks.v[i])
             return true;
+    }
+    return false;
+}
+
+static bool disturbed(struct engine *e, struct flight *flight)
+{
+    const struct node *node = &e->nodes.v[flight->node];
+    if (flight->disturbed)
+        return true;
+    for (size_t i = 0; i < node->deps.n; i++) {
+        const struct node *dep = &e->nodes.v[node->deps.v[i]];
+        if (dep->out_view != WORKTREE_NONE &&
+            worktree_view_tick(e->worktree, dep->out_view) != flight->dep_ticks.v[i]) {
+            flight->disturbed = "an output that it needs was touched while it ran";
+            return true;
+        }
     }
     return false;
 }
@@ -118,7 +181,7 @@ static void commit_finish(struct engine *e, struct commit *commit)
         char *error = mem_strdup(err_text(&commit->err));
         note(e, flight, HISTORY_FAILED);
         commit_free(commit);
-        node->upsets = 0;
+        node->taints = node->cancels = 0;
         end_flight(e, flight, STEP_FAILED, false, error);
         free(error);
         return;
@@ -141,12 +204,12 @@ static void commit_finish(struct engine *e, struct commit *commit)
                    "its outputs could not be read back from the cache");
         return;
     }
-    if (commit->rc < 0 || touched(e, flight) ||
+    if (commit->rc < 0 || disturbed(e, flight) ||
         (commit->check && worktree_check_changed(commit->check))) {
         end_tainted(e, commit);
         return;
     }
-    node->upsets = 0;
+    node->taints = node->cancels = 0;
     if (commit->store && commit->stored.kind == ERR_NONE) {
         struct buf blob = BUF_INIT;
         struct err err = ERR_INIT;
@@ -164,11 +227,27 @@ static void commit_finish(struct engine *e, struct commit *commit)
     end_flight(e, flight, STEP_PASSED, false, NULL);
 }
 
+static void checked_cb(struct commit *commit)
+{
+    struct engine *e = commit->engine;
+    commit_finish(e, commit);
+    engine_job_done(e);
+}
+
 static void barrier_cb(void *ctx, struct watch_clock clock)
 {
     struct commit *commit = ctx;
     struct engine *e = commit->engine;
     e->clock = clock;
+    /* An event may be about nothing that counts; the stats tell. Without one there is nothing to
+     * look at. */
+    if (inputs_touched(e, commit->flight)) {
+        commit->capture = false;
+        commit->check = commit->flight->check;
+        commit->done = checked_cb;
+        commit_queue(e->loop, commit);
+        return;
+    }
     commit_finish(e, commit);
     engine_job_done(e);
 }
@@ -189,9 +268,6 @@ static void commit_cb(struct commit *commit)
 static void commit_start(struct engine *e, struct flight *flight)
 {
     struct node *node = &e->nodes.v[flight->node];
-    ids views = VEC_INIT;
-    for (size_t i = 0; i < node->locals.n; i++)
-        vec_push(&views, e->locals.v[node->locals.v[i]].view);
     struct commit *commit = mem_zalloc(1, sizeof *commit);
     commit->engine = e;
     commit->flight = flight;
@@ -199,11 +275,40 @@ static void commit_start(struct engine *e, struct flight *flight)
     commit->root = e->opt.root;
     commit->exec = node->exec;
     commit->store = node->exec->cache && !e->opt.no_cache;
-    commit->check = views.n ? worktree_check_new(e->worktree, views.v, views.n) : NULL;
+    commit->capture = true;
+    commit->check =
+        e->watch ? NULL : flight->check; /* watching, events tell whether it is needed */
     commit->done = commit_cb;
-    vec_release(&views);
     e->n_jobs++;
     commit_queue(e->loop, commit);
+}
+
+/* Notes what the inputs are as the command begins; they must still be what its key says. */
+static void note_inputs(struct engine *e, struct flight *flight)
+{
+    const struct node *node = &e->nodes.v[flight->node];
+    ids views = VEC_INIT;
+    vec_each (uint32_t, local, (ids *)&node->locals) {
+        vec_push(&views, e->locals.v[*local].view);
+        vec_push(&flight->ticks, e->locals.v[*local].tick);
+    }
+    vec_each (uint32_t, dep, (ids *)&node->deps) {
+        uint32_t view = e->nodes.v[*dep].out_view;
+        vec_push(&flight->dep_ticks,
+                 view == WORKTREE_NONE ? 0 : worktree_view_tick(e->worktree, view));
+    }
+    if (views.n) {
+        worktree_prepare(e->worktree, views.v, views.n);
+        flight->check = worktree_check_new(e->worktree, views.v, views.n);
+    }
+    vec_release(&views);
+    vec_each (uint32_t, index, (ids *)&node->locals) {
+        const struct local *local = &e->locals.v[*index];
+        struct digest now;
+        if (worktree_digest(e->worktree, local->view, &now, NULL, NULL) != WORKTREE_READY ||
+            !digest_eq(&now, &local->digest))
+            flight->disturbed = "an input changed before it ran";
+    }
 }
 
 /* A command that could not be started is told like any other: it has a log that says why. */
@@ -250,7 +355,7 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
         e->exit_code = 3;
         end_flight(e, flight, STEP_FAILED, false, exit->lost);
     } else if (flight->cancelled || exit->cancelled) {
-        node->upsets += flight->cancel_why != NULL;
+        node->cancels += flight->cancel_why != NULL;
         end_flight(e, flight, STEP_CANCELLED, flight->cancel_why != NULL, flight->cancel_why);
     } else if (exit->spool_errno) {
         char *text = mem_printf("its output could not be written to %s: %s", flight->log,
@@ -258,7 +363,7 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
         e->exit_code = 3;
         end_flight(e, flight, STEP_FAILED, false, text);
         free(text);
-    } else if (exit->exit_code == 0) {
+    } else if (exit->exit_code == 0 && !exit->timed_out) {
         commit_start(e, flight);
     } else if (flight->owner->attempt <= node->exec->retries && !e->stop_starting) {
         struct err err = ERR_INIT;
@@ -268,7 +373,7 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
         err_release(&err);
     } else {
         note(e, flight, HISTORY_FAILED);
-        node->upsets = 0;
+        node->taints = node->cancels = 0;
         end_flight(e, flight, STEP_FAILED, false, NULL);
     }
 }
@@ -313,8 +418,8 @@ void flight_start(struct engine *e, struct instance *in)
     flight->key = in->key;
     flight->spool = -1;
     flight->start_ns = clock_monotonic_ns();
-    vec_each (uint32_t, local, &node->locals)
-        vec_push(&flight->ticks, e->locals.v[*local].tick);
+    note_inputs(e, flight);
+    flight_disturb_dependents(e, node);
     in->state = RUNNING;
     in->flight = flight;
     node->flight = flight;
@@ -322,8 +427,7 @@ void flight_start(struct engine *e, struct instance *in)
     e->n_running++;
     map_put(&e->flights, flight->key.hash, sizeof flight->key.hash, flight, NULL);
     if (spool_open(e, in, &flight->log, &flight->spool, &err) < 0 || launch(e, flight, &err) < 0) {
-        if (!e->exit_code)
-            e->exit_code = 3;
+        e->exit_code = 3;
         end_flight(e, flight, STEP_FAILED, false, err_text(&err));
     }
     err_release(&err);
@@ -361,13 +465,11 @@ static void restore_work(uv_work_t *work)
     r->rc = outputs_restore(r->cache, r->root, r->outputs, r->n, &r->answer, &r->err);
 }
 
-static void restore_done(uv_work_t *work, int status)
+static void restore_finish(struct restore *r)
 {
-    struct restore *r = work->data;
     struct engine *e = r->engine;
     struct instance *in = r->in;
     struct node *node = &e->nodes.v[in->node];
-    (void)status;
     node->restoring = false;
     struct instance *next = node->current;
     if (next != in && next && next->state == READY) {
@@ -376,8 +478,7 @@ static void restore_done(uv_work_t *work, int status)
     }
     if (r->rc < 0) {
         char *text = mem_printf("its outputs could not be restored: %s", err_text(&r->err));
-        if (!e->exit_code)
-            e->exit_code = 3;
+        e->exit_code = 3;
         instance_finish(e, in, STEP_FAILED, NULL, false, 0, text);
         free(text);
     } else {
@@ -394,6 +495,25 @@ static void restore_done(uv_work_t *work, int status)
     engine_job_done(e);
 }
 
+static void restore_barrier(void *ctx, struct watch_clock clock)
+{
+    struct restore *r = ctx;
+    r->engine->clock = clock;
+    restore_finish(r);
+}
+
+static void restore_done(uv_work_t *work, int status)
+{
+    struct restore *r = work->data;
+    (void)status;
+    /* Watching, the events of the restoring itself come first: to those who need the outputs a
+     * later one is somebody else's. */
+    if (r->engine->watch && !r->engine->closing)
+        watch_barrier(r->engine->watch, restore_barrier, r);
+    else
+        restore_finish(r);
+}
+
 void restore_start(struct engine *e, struct instance *in)
 {
     struct node *node = &e->nodes.v[in->node];
@@ -405,6 +525,7 @@ void restore_start(struct engine *e, struct instance *in)
     r->root = e->opt.root;
     r->outputs = node->value.result.outputs;
     r->n = node->value.result.n_outputs;
+    flight_disturb_dependents(e, node);
     in->state = RESTORING;
     node->restoring = true;
     e->n_jobs++;

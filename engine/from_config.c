@@ -2,6 +2,7 @@
 #include "engine/from_config.h"
 
 #include "base/file.h"
+#include "base/map.h"
 #include "base/vec.h"
 
 #include <stdlib.h>
@@ -12,6 +13,7 @@ struct builder {
     struct graph *graph;
     op_id *execs; /* a config step's exec */
     struct arena arena;
+    struct map owners; /* output -> index of its step + 1 */
 };
 
 static const char *where(struct builder *b, const struct config_step *step, struct config_pos pos)
@@ -24,15 +26,23 @@ static const char *where(struct builder *b, const struct config_step *step, stru
 }
 
 /* Whose output the path is, or lies in; -1 for nobody's. */
-static int64_t owner_of(const struct config *config, const char *path)
+static int64_t owner_of(const struct builder *b, const char *path)
 {
-    for (size_t i = 0; i < config->n_steps; i++) {
-        for (size_t k = 0; k < config->steps[i].n_outputs; k++) {
-            if (path_is_below(path, config->steps[i].outputs[k].text))
-                return (int64_t)i;
-        }
+    for (size_t n = strlen(path); n; n--) {
+        void **place = path[n] == '\0' || path[n] == '/' ? map_get(&b->owners, path, n) : NULL;
+        if (place)
+            return (int64_t)(uintptr_t)*place - 1;
     }
     return -1;
+}
+
+static void note_owners(struct builder *b)
+{
+    for (size_t i = 0; i < b->config->n_steps; i++) {
+        for (size_t k = 0; k < b->config->steps[i].n_outputs; k++)
+            map_put_str(&b->owners, b->config->steps[i].outputs[k].text,
+                        (void *)(uintptr_t)(i + 1));
+    }
 }
 
 static bool needs(const struct config_step *step, uint32_t other)
@@ -53,7 +63,7 @@ static int check_inputs(struct builder *b, const struct config_step *step, struc
         if (input->text[0] == '!' || glob_is_wild(input->text))
             continue;
         char *path = path_normalize(input->text);
-        int64_t owner = path && *path ? owner_of(b->config, path) : -1;
+        int64_t owner = path && *path ? owner_of(b, path) : -1;
         free(path);
         if (owner < 0 || needs(step, (uint32_t)owner))
             continue;
@@ -174,12 +184,14 @@ int graph_from_config(const struct config *config, struct graph **out, struct er
 {
     struct builder b = {.config = config, .graph = graph_new(config->name), .arena = ARENA_INIT};
     int rc = 0;
+    note_owners(&b);
     b.execs = arena_zalloc(&b.arena, config->n_steps + 1, sizeof *b.execs);
     if (config->generate)
         add_generator(&b);
     for (size_t i = 0; i < config->n_steps && rc == 0; i++)
         rc = add_step(&b, config->order[i], err);
     arena_release(&b.arena);
+    map_release(&b.owners);
     if (rc < 0) {
         graph_free(b.graph);
         return rc;

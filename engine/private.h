@@ -30,8 +30,10 @@
               */
 #define ENGINE_GRACE_MS    5000
 #define ENGINE_SPOOL_LIMIT ((uint64_t)1 << 30)
-#define ENGINE_MAX_UPSETS \
-    3 /* how often a step may be disturbed in a row before kiln stops trying again */
+#define ENGINE_MAX_CANCELS 3 /* edits in a row that restart a running step; then it is let finish \
+                              */
+#define ENGINE_MAX_TAINTS \
+    5 /* disturbed results in a row before a step is taken to disturb itself */
 
 struct run;
 struct flight;
@@ -45,6 +47,7 @@ struct value {
     struct digest key, input_root;
     struct digest tree; /* its outputs as a tree */
     struct action_result result;
+    bool lost_logs; /* the cache could not take them */
 };
 
 typedef VEC(uint32_t) ids;
@@ -72,10 +75,11 @@ struct node {
     struct flight *flight;    /* the execution of this step that is still alive; one at a time, it
                                  writes in the tree */
     bool outputs_current;     /* in place, as far as the last round saw */
-    uint32_t
-        upsets; /* times in a row that a result was tainted or an execution cancelled by an edit */
-    bool recheck;   /* its last result was disturbed: look again in the next round */
-    bool restoring; /* a worker is putting its outputs into place */
+    uint32_t cancels; /* times in a row that it was cancelled by an edit: then it is let finish */
+    uint32_t taints;  /* times in a row that its result was disturbed: then it is left alone ... */
+    uint64_t deaf_until; /* ... until an input changes after this tick */
+    bool recheck;        /* its last result was disturbed: look again in the next round */
+    bool restoring;      /* a worker is putting its outputs into place */
 };
 
 enum instance_state { WAITING, READY, RESTORING, QUEUED, SHARING, RUNNING, DONE };
@@ -120,6 +124,10 @@ struct flight {
     int spool; /* -1 once closed */
     uint64_t spooled;
     bool announced; /* step.started was told for this attempt */
+    /* What it reads was written while it ran, or is no longer what its key says: static words. */
+    const char *disturbed;
+    struct worktree_check *check; /* the inputs as they were when it began; NULL: it has none */
+    VEC(uint64_t) dep_ticks;      /* of the outputs of what it needs */
     VEC(struct action_chunk) chunks;
     uint64_t start_ns;   /* monotonic */
     VEC(uint64_t) ticks; /* of the node's locals, when their digests were taken */
@@ -163,8 +171,9 @@ struct engine {
     VEC(struct run *) runs;       /* alive */
     struct map flights;           /* key -> flight */
     VEC(struct instance *) ready; /* to be checked */
-    VEC(struct instance *) queue; /* to be started, in order */
-    size_t n_running;             /* flights that hold a job slot */
+    VEC(struct instance *) queue; /* to be started, in order, from queue_head on */
+    size_t queue_head;
+    size_t n_running; /* flights that hold a job slot */
     bool stop_starting, started, finished, closing, paused, pumping;
     int exit_code;
 
@@ -172,6 +181,8 @@ struct engine {
     bool round_wanted, all_wanted, stale_wanted;
     bool *affected;    /* nodes, while a round is under way */
     bool *forced;      /* nodes to run whatever the cache says, in the next run */
+    ids held;          /* views of outputs touched while something ran */
+    size_t n_recheck;  /* nodes with recheck set */
     ids stale;         /* views whose digests must be taken anew */
     size_t n_batches;  /* out with workers */
     uint32_t passes;   /* of this round over files that change while they are read */
@@ -255,6 +266,8 @@ void schedule_cancel(struct engine *e, struct instance *in, const char *why);
 bool schedule_busy(const struct engine *e);
 
 /* flight.c */
+/* Tells executions of what needs this node that its outputs are being written under them. */
+void flight_disturb_dependents(struct engine *e, const struct node *node);
 void flight_start(struct engine *e, struct instance *in);
 void flight_cancel(struct flight *flight, const char *why);
 void restore_start(struct engine *e, struct instance *in);

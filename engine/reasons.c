@@ -172,7 +172,7 @@ void reasons_of(struct engine *e, const struct instance *in, struct reasons *out
     size_t max = e->opt.max_reasons ? e->opt.max_reasons : 20;
     const struct history_record *last =
         e->opt.history ? history_last(e->opt.history, node->exec->name) : NULL;
-    if (in->forced)
+    if (in->forced || e->opt.force || e->opt.no_cache)
         add(out, max, (struct reason){.kind = REASON_FORCED});
     if (!last) {
         add(out, max, (struct reason){.kind = REASON_NEW});

@@ -48,6 +48,41 @@ static void want_stale(struct engine *e, uint32_t view)
     vec_push(&e->stale, view);
 }
 
+/* Outputs touched while something runs are mostly being written by it; they are looked at once all
+ * is done. */
+static void hold_or_want(struct engine *e, uint32_t view)
+{
+    if (view < e->view_node.n && e->view_node.v[view] && schedule_busy(e)) {
+        vec_each (uint32_t, have, &e->held) {
+            if (*have == view)
+                return;
+        }
+        vec_push(&e->held, view);
+    } else {
+        want_stale(e, view);
+    }
+}
+
+static void take_dirty(struct engine *e)
+{
+    const uint32_t *dirty;
+    size_t n = worktree_take_dirty(e->worktree, &dirty);
+    for (size_t i = 0; i < n; i++)
+        hold_or_want(e, dirty[i]);
+}
+
+/* What is found out on the way (other ignore rules, files now tracked) may concern further views.
+ */
+static void prepare(struct engine *e)
+{
+    size_t known;
+    do {
+        known = e->stale.n;
+        worktree_prepare(e->worktree, e->stale.v, e->stale.n);
+        take_dirty(e);
+    } while (e->stale.n > known);
+}
+
 static bool node_busy(const struct node *node)
 {
     return node->flight || node->restoring || (node->current && node->current->state != DONE);
@@ -84,8 +119,10 @@ static bool refresh(struct engine *e)
         if (local) {
             struct local *l = &e->locals.v[local - 1];
             if (local_refresh(e, l)) {
-                vec_each (uint32_t, node, &l->consumers)
-                    e->affected[*node] |= e->nodes.v[*node].selected;
+                vec_each (uint32_t, index, &l->consumers) {
+                    const struct node *node = &e->nodes.v[*index];
+                    e->affected[*index] |= node->selected && l->tick > node->deaf_until;
+                }
             }
             if (l->answer == WORKTREE_PENDING)
                 vec_push(&left, *view);
@@ -151,7 +188,7 @@ static void finish_round(struct engine *e)
     bool any = false;
     for (size_t i = 0; i < e->nodes.n; i++)
         any |= e->affected[i];
-    if (any || e->all_wanted) {
+    if (any) {
         e->was_idle = false;
         struct run *run = run_new(e, e->all_wanted ? e->opt.trigger : "watch", e->affected);
         (void)run;
@@ -184,7 +221,7 @@ static void hash_on(struct engine *e)
         pending |= worktree_digest(e->worktree, *view, &digest, NULL, NULL) == WORKTREE_PENDING;
     }
     if (pending && ++e->passes < MAX_PASSES) {
-        worktree_prepare(e->worktree, e->stale.v, e->stale.n);
+        prepare(e);
         hash_on(e);
         return;
     }
@@ -199,10 +236,7 @@ static void after_barrier(void *ctx, struct watch_clock clock)
         engine_job_done(e);
         return;
     }
-    const uint32_t *dirty;
-    size_t n = worktree_take_dirty(e->worktree, &dirty);
-    for (size_t i = 0; i < n; i++)
-        want_stale(e, dirty[i]);
+    take_dirty(e);
     if (e->all_wanted) {
         vec_clear(&e->stale);
         for (size_t i = 0; i < e->nodes.n; i++) {
@@ -224,7 +258,7 @@ static void after_barrier(void *ctx, struct watch_clock clock)
     }
     e->round = ROUND_HASHING;
     e->passes = 0;
-    worktree_prepare(e->worktree, e->stale.v, e->stale.n);
+    prepare(e);
     hash_on(e);
     if (e->watch)
         engine_job_done(e);
@@ -234,8 +268,14 @@ void round_next(struct engine *e)
 {
     if (e->round != ROUND_IDLE || e->drained || !e->started)
         return;
-    for (size_t i = 0; i < e->nodes.n; i++)
-        e->round_wanted |= e->nodes.v[i].recheck && !e->nodes.v[i].flight;
+    if (e->held.n &&
+        !schedule_busy(e)) { /* now that nothing writes: are the outputs what they were? */
+        vec_each (uint32_t, view, &e->held)
+            want_stale(e, *view);
+        vec_clear(&e->held);
+        e->round_wanted = true;
+    }
+    e->round_wanted |= e->n_recheck > 0;
     if (e->round_wanted && !e->paused) {
         e->round_wanted = false;
         e->round = ROUND_BARRIER;
@@ -261,7 +301,8 @@ void round_retry(struct engine *e, const char *step)
         return;
     uint32_t node = e->node_of[op];
     e->forced[node] = e->nodes.v[node].selected;
-    e->nodes.v[node].upsets = 0;
+    e->nodes.v[node].taints = e->nodes.v[node].cancels = 0;
+    e->nodes.v[node].deaf_until = 0;
     e->round_wanted = true;
     round_next(e);
 }

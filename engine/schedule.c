@@ -42,8 +42,9 @@ void forget_ready(struct engine *e, const struct instance *in)
 /* Takes the instance off every list that it may be on. */
 static void forget(struct engine *e, const struct instance *in)
 {
-    forget_ready(e, in);
-    for (size_t i = 0; i < e->queue.n; i++) {
+    if (in->state == READY)
+        forget_ready(e, in);
+    for (size_t i = e->queue_head; i < e->queue.n && in->state == QUEUED; i++) {
         if (e->queue.v[i] == in)
             e->queue.v[i] = NULL;
     }
@@ -67,8 +68,10 @@ static void run_finish(struct engine *e, struct run *run)
     }
     if (e->opt.mode != ENGINE_PLAN)
         emit_run_finished(e, run);
-    if (run->counts[STEP_FAILED] && e->exit_code < 1)
-        e->exit_code = 1;
+    bool bad =
+        run->counts[STEP_FAILED] || (e->opt.mode == ENGINE_RUN && run->counts[STEP_CANCELLED]);
+    if (e->exit_code < 2) /* watching, the last run counts */
+        e->exit_code = bad ? 1 : 0;
     record_free(run->record);
     vec_each (struct instance *, in, &run->instances) {
         (*in)->run = NULL;
@@ -143,6 +146,8 @@ struct run *run_new(struct engine *e, const char *trigger, const bool *affected)
         in->state = WAITING;
         in->attempt = 1;
         in->tainted_before = node->recheck;
+        in->forced = e->forced[i];
+        e->n_recheck -= node->recheck;
         node->current = in;
         node->recheck = false;
         vec_push(&run->instances, in);
@@ -287,7 +292,7 @@ static bool waits_for_flight(struct engine *e, struct node *node, struct instanc
             in->state = SHARING;
             in->flight = node->flight;
             vec_push(&node->flight->sharers, in);
-        } else {
+        } else if (in->forced || node->cancels < ENGINE_MAX_CANCELS) {
             flight_cancel(node->flight,
                           in->forced ? "it is started anew" : "its inputs changed while it ran");
         }
@@ -306,8 +311,7 @@ static bool waits_for_flight(struct engine *e, struct node *node, struct instanc
 /* A view that is broken by no pattern in particular is told with the step at least. */
 static void say_where(const struct engine *e, const struct node *node, struct err *err)
 {
-    vec_each(uint32_t, local, (ids *)&node->locals)
-    {
+    vec_each (uint32_t, local, (ids *)&node->locals) {
         if (e->locals.v[*local].answer == WORKTREE_BROKEN) {
             if (!e->locals.v[*local].placed)
                 err_wrap(err, "%s", node->exec->where);
@@ -339,7 +343,9 @@ void instance_check(struct engine *e, struct instance *in)
     if (key_of(e, in, &err) < 0) {
         say_where(e, node, &err);
         char *text = mem_printf("%s", err_text(&err));
-        e->exit_code = e->opt.mode == ENGINE_WATCH ? e->exit_code : err.kind == ERR_SYSTEM ? 3 : 2;
+        int code = err.kind == ERR_SYSTEM ? 3 : 2;
+        if (e->opt.mode != ENGINE_WATCH && e->exit_code < code)
+            e->exit_code = code;
         err_release(&err);
         in->plan = PLAN_RUN;
         if (planning)
@@ -359,7 +365,7 @@ void instance_check(struct engine *e, struct instance *in)
         if (planning) {
             plan_emit(e, in, NULL);
         } else if (in->restored || outputs_in_place(e, node)) {
-            node->upsets = 0;
+            node->taints = node->cancels = 0;
             note_hit(e, node, in);
             instance_finish(e, in, STEP_CACHED, NULL, false, 0, NULL);
         } else {
@@ -419,12 +425,15 @@ static bool start_one(struct engine *e)
 {
     if (e->n_running >= e->jobs)
         return false;
-    for (size_t i = 0; i < e->queue.n; i++) {
+    for (size_t i = e->queue_head; i < e->queue.n; i++) {
         struct instance *in = e->queue.v[i];
         if (in && (e->nodes.v[in->node].flight || e->nodes.v[in->node].restoring))
             continue;
-        memmove(&e->queue.v[i], &e->queue.v[i + 1], (e->queue.n - i - 1) * sizeof(*e->queue.v));
-        e->queue.n--;
+        e->queue.v[i] = NULL;
+        while (e->queue_head < e->queue.n && !e->queue.v[e->queue_head])
+            e->queue_head++;
+        if (e->queue_head == e->queue.n)
+            e->queue_head = e->queue.n = 0;
         /* An equal key may have taken off since this one was checked. */
         if (in && !waits_for_flight(e, &e->nodes.v[in->node], in))
             flight_start(e, in);
@@ -460,6 +469,10 @@ void schedule_pump(struct engine *e)
         more = more || e->ready.n > 0;
     }
     e->pumping = false;
+    if (e->drained) {
+        engine_check_drained(e);
+        return;
+    }
     if (e->started && !e->finished && e->runs.n == 0 && e->round == ROUND_IDLE &&
         e->opt.mode != ENGINE_WATCH) {
         e->finished = true;

@@ -316,8 +316,12 @@ bool value_of(struct engine *e, op_id id, struct digest *out, struct err *err)
     }
     if (op->kind == OP_EXEC) {
         const struct node *node = &e->nodes.v[e->node_of[id]];
+        if (!node->value.known) {
+            err_set(err, ERR_CONFIG, "step \"%s\" has no result to go on from", node->exec->name);
+            return false;
+        }
         *out = node->value.tree;
-        return node->value.known;
+        return true;
     }
     struct digest *values = mem_alloc((op->n_inputs + 1) * sizeof *values);
     bool ok = true;

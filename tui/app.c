@@ -61,18 +61,25 @@ void app_send(struct app *app, enum command_type type, const char *step)
     app->control->send(app->control->ctx, &command);
 }
 
-/* The step that matters most now: the first failed one, else the one that started last. */
+/* The step that matters most now: the first failed one, else the one that started last, or another
+ * while that one has ended and others go on. */
 static void select_work(struct app *app)
 {
     const struct model *model = &app->model;
-    for (size_t i = 0; model->counts[STATE_FAILED] > 0 && i < model->steps.n; i++) {
-        if (model->steps.v[i].state == STATE_FAILED) {
+    enum step_state wanted = model->counts[STATE_FAILED] > 0 ? STATE_FAILED : STATE_RUNNING;
+    size_t latest = model->latest;
+    if (latest < model->steps.n &&
+        (model->steps.v[latest].state == wanted || model->counts[wanted] == 0) &&
+        wanted != STATE_FAILED) {
+        app_select(app, latest);
+        return;
+    }
+    for (size_t i = 0; i < model->steps.n; i++) {
+        if (model->steps.v[i].state == wanted) {
             app_select(app, i);
             return;
         }
     }
-    if (model->latest < model->steps.n)
-        app_select(app, model->latest);
 }
 
 void app_event(struct app *app, const struct event *event)

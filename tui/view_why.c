@@ -38,6 +38,23 @@ static void put_shown(struct pen_row *row, enum role role, const char *text)
     buf_release(&shown);
 }
 
+/* The text, on as many rows as it takes. */
+static void put_wrapped(struct rows *rows, enum role role, const char *text)
+{
+    struct pen_row *row = &rows->row;
+    struct buf shown = BUF_INIT;
+    buf_add_shown(&shown, text, strlen(text));
+    const char *bytes = buf_str(&shown);
+    for (size_t left = shown.len, taken; left > 0; left -= taken, bytes += taken) {
+        struct cell cell;
+        taken = cell_take(&cell, bytes, left, rows->app->screen.utf8);
+        if (row->x + cell.width > row->area.w && row->area.w > INDENT + 1)
+            row = labelled(rows, "");
+        row->x = screen_put(row->screen, row->area, row->x, row->y, look_style(role), bytes, taken);
+    }
+    buf_release(&shown);
+}
+
 static void put_value(struct pen_row *row, enum role role, const char *value)
 {
     struct buf text = BUF_INIT;
@@ -205,10 +222,14 @@ static void draw(struct app *app, struct area area)
     if (step->has_started && step->state != STATE_CACHED && step->state != STATE_IDLE)
         put_reasons(&rows, step);
     put_needs(&rows, step);
-    if (step->command)
-        put_shown(labelled(&rows, "runs"), ROLE_TEXT, step->command);
-    if (step->description)
-        put_shown(labelled(&rows, "about"), ROLE_TEXT, step->description);
+    if (step->command) {
+        labelled(&rows, "runs");
+        put_wrapped(&rows, ROLE_TEXT, step->command);
+    }
+    if (step->description) {
+        labelled(&rows, "about");
+        put_wrapped(&rows, ROLE_TEXT, step->description);
+    }
     if (step->key) {
         struct pen_row *row = labelled(&rows, "key");
         put_value(row, ROLE_DIM, step->key);

@@ -172,6 +172,8 @@ watch_start() {
     "$KILN" watch --json "$@" > "$T/watch.out" 2> "$T/watch.err" < /dev/null &
     WATCH_PID=$!
     IDLE=0
+    MARK=0
+    SYNC=0
     watch_idle
 }
 
@@ -187,6 +189,7 @@ watch_idle() {
         n == from { print }
         /"type":"watch.idle"/ { n++ }' "$T/watch.out" > "$T/round"
     IDLE=$((IDLE + 1))
+    MARK=$(awk -v n="$IDLE" '/"type":"watch.idle"/ && ++seen == n { print NR; exit }' "$T/watch.out")
 }
 
 # watch_stop [SIGNAL]: ends it; its exit code is in $RC.
@@ -199,6 +202,65 @@ watch_stop() {
         fail "kiln watch: a sanitizer spoke"
     fi
     WATCH_PID=
+}
+
+# put FILE TEXT: saves the file in one go, so that nobody sees it half-written.
+put() {
+    printf '%s\n' "$2" > "$T/put"
+    mv "$T/put" "$1"
+}
+
+# since FILTER: jq, raw, on the events since the last watch_idle or watch_settle ($T/watch.out grows meanwhile).
+since() {
+    tail -n +$((MARK + 1)) "$T/watch.out" | jq -r "$1" 2> /dev/null || :
+}
+
+# wait_event FILTER: until an event since then passes jq's select(FILTER).
+wait_event() {
+    wait_for saw_event "$1"
+    [ -n "$(since "select($1) | .type")" ] || fail "kiln watch ended by itself"
+}
+
+saw_event() {
+    [ -n "$(since "select($1) | .type")" ] || gone "$WATCH_PID"
+}
+
+# wait_started STEP
+wait_started() {
+    wait_event ".type == \"step.started\" and .step == \"$1\""
+}
+
+# A step that watch_settle needs in the pipeline: nothing else reads its input.
+SYNC_STEP='"sync": {"run": "cat .sync", "inputs": [".sync"]}'
+
+# watch_settle: has the step "sync" run, so that all that was done before has been taken up for certain; waits
+# until nothing is left to do. The events since the last time are then in $T/round. For what must cause nothing.
+watch_settle() {
+    SYNC=$((SYNC + 1))
+    echo "sync $BASHPID $SYNC" > "$P/.sync"
+    wait_for settled_or_dead "sync $BASHPID $SYNC"
+    if gone "$WATCH_PID"; then fail "kiln watch ended by itself"; fi
+    tail -n +$((MARK + 1)) "$T/watch.out" > "$T/round"
+    MARK=$((MARK + $(wc -l < "$T/round")))
+    IDLE=$(grep -c '"type":"watch.idle"' "$T/watch.out" || :)
+}
+
+settled_or_dead() {
+    gone "$WATCH_PID" || {
+        tail -n +$((MARK + 1)) "$T/watch.out" | grep -q "\"type\":\"step.log\".*$1" &&
+            tail -n 1 "$T/watch.out" | grep -q '"type":"watch.idle"'
+    }
+}
+
+# others [FILE]: as "ran", without the step "sync".
+others() {
+    ran "${1:-$T/round}" | tr ' ' '\n' | grep -vx sync | paste -sd " " || :
+}
+
+# rounds [FILE]: how many runs had another step than "sync".
+rounds() {
+    events 'select(.type == "run.started") | .steps | map(select(. != "sync")) | select(length > 0) | "run"' \
+        "${1:-$T/round}" | wc -l
 }
 
 # -- running the tests -----------------------------------------------------------------------------

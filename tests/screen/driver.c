@@ -120,6 +120,9 @@ static struct spool *spool_of(struct driver *driver, const char *step)
 static char *log_path(void *ctx, const char *step)
 {
     struct driver *driver = ctx;
+    char text[300];
+    snprintf(text, sizeof text, "log of %s\n", step);
+    reply(driver, text);
     vec_each (struct spool, spool, &driver->spools)
         if (strcmp(spool->step, step) == 0)
             return mem_strdup(spool->path);

@@ -254,9 +254,13 @@ static const char *next_reply(struct pty *pty, bool read_too)
     return buf_str(&pty->line);
 }
 
-const char *pty_reply(struct pty *pty)
+const char *pty_reply(struct pty *pty, const char *kind)
 {
-    return next_reply(pty, pty->master >= 0);
+    const char *line;
+    do
+        line = next_reply(pty, pty->master >= 0);
+    while (strncmp(line, kind, strlen(kind)) != 0);
+    return line;
 }
 
 void pty_sync(struct pty *pty)

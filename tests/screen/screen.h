@@ -47,8 +47,9 @@ bool pty_cursor_shown(const struct pty *pty);
  * KILN_UPDATE_GOLDEN is set. */
 void pty_golden(struct pty *pty, const char *name);
 
-/* Reads the next line that the driver has sent ("command retry build"). */
-const char *pty_reply(struct pty *pty);
+/* The next line of that kind that the driver has sent: "command" ("command retry build"), "log"
+ * ("log of build": it was asked for that log). Others are passed over. */
+const char *pty_reply(struct pty *pty, const char *kind);
 
 void pty_signal(struct pty *pty, int number);
 /* Waits until the shell has seen the driver stop; the shell has the terminal then. */

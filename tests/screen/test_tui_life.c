@@ -156,7 +156,7 @@ static void test_hangup(void **state)
     (void)state;
     struct pty *pty = start();
     pty_hang_up(pty);
-    assert_string_equal(pty_reply(pty), "command quit -");
+    assert_string_equal(pty_reply(pty, "command"), "command quit -");
     assert_int_equal(pty_wait_ended(pty), 0);
     pty_end(pty);
 }

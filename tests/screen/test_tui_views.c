@@ -190,7 +190,7 @@ static void test_log_of_cached(void **state)
     pty_sync(pty);
     assert_true(pty_shows(pty, "Log: build, last time"));
     pty_say(pty, "finished build cached 1 0 0 900");
-    assert_string_equal(pty_reply(pty), "log of build");
+    assert_string_equal(pty_reply(pty, "log"), "log of build");
     pty_say(pty, "ended passed 10");
     pty_sync(pty);
     assert_true(pty_shows(pty, "up to date"));
@@ -205,21 +205,21 @@ static void test_notice_pause_quit(void **state)
     pty_say(pty, "notice error kiln.json:12:7: unknown key \"comand\"\\nDid you mean \"command\"? "
                  "The last good pipeline stays.");
     pty_type(pty, "p");
-    assert_string_equal(pty_reply(pty), "command pause -");
+    assert_string_equal(pty_reply(pty, "command"), "command pause -");
     pty_sync(pty);
     pty_golden(pty, "notice-80x24");
     pty_type(pty, "pr");
-    assert_string_equal(pty_reply(pty), "command resume -");
-    assert_string_equal(pty_reply(pty), "command retry unit");
+    assert_string_equal(pty_reply(pty, "command"), "command resume -");
+    assert_string_equal(pty_reply(pty, "command"), "command retry unit");
     pty_type(pty, "kx");
-    assert_string_equal(pty_reply(pty), "command cancel lint");
+    assert_string_equal(pty_reply(pty, "command"), "command cancel lint");
     say_pipeline(pty);
     pty_sync(pty);
     assert_false(pty_shows(pty, "comand"));
     pty_type(pty, "R");
-    assert_string_equal(pty_reply(pty), "command run-stale -");
+    assert_string_equal(pty_reply(pty, "command"), "command run-stale -");
     pty_type(pty, "q");
-    assert_string_equal(pty_reply(pty), "command quit -");
+    assert_string_equal(pty_reply(pty, "command"), "command quit -");
     assert_int_equal(pty_wait_ended(pty), 0);
     pty_wait_left(pty);
     assert_true(pty_sane(pty));
@@ -274,7 +274,7 @@ static void test_junk_keys(void **state)
     pty_type(pty, "\033[999;999R\033[<0;10;10M\033]0;x\a\xff\xfe\xc3\033[200~\033[201~");
     pty_type(pty, "\033[1;5A\033Oz\033[[Z\001\002\003");
     /* ^C at the end: the one key among them. */
-    assert_string_equal(pty_reply(pty), "command quit -");
+    assert_string_equal(pty_reply(pty, "command"), "command quit -");
     assert_int_equal(pty_wait_ended(pty), 0);
     pty_end(pty);
 }

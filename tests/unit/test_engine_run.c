@@ -409,6 +409,54 @@ static void retries_are_made(void **state)
     assert_file(r, "../ran", "try\ntry\ntry\n");
 }
 
+static void a_timeout_fails_whatever_the_exit_code(void **state)
+{
+    struct rig *r = *state;
+    struct graph *g = graph_new("test");
+    const char *argv[] = {"/bin/sh", "-ec", "trap 'exit 0' TERM; sleep 100 & wait"};
+    struct op_exec exec = {.name = "s",
+                           .shown = "",
+                           .where = "",
+                           .argv = argv,
+                           .n_argv = 3,
+                           .cwd = "",
+                           .input = OP_NONE,
+                           .runner = "host",
+                           .timeout_ms = 200,
+                           .cache = true};
+    graph_exec(g, &exec);
+    run(r, g);
+    assert_status(r, "s", STEP_FAILED);
+    assert_int_equal(r->code, 1);
+}
+
+static void force_runs_what_is_cached(void **state)
+{
+    struct rig *r = *state;
+    const char *b = "b";
+    put(r, "src.txt", "code\n");
+    run(r, two_steps());
+    run_with(r, two_steps(), (struct engine_options){.force_steps = &b, .n_force_steps = 1});
+    assert_reasons(r, "b:forced:;");
+    assert_status(r, "a", STEP_CACHED);
+    run_with(r, two_steps(), (struct engine_options){.force = true});
+    assert_reasons(r, "a:forced:;b:forced:;");
+}
+
+/* Two steps fail together where they are one execution. */
+static void a_shared_failure_is_not_repeated(void **state)
+{
+    struct rig *r = *state;
+    struct graph *g = graph_new("test");
+    step(g, "one", "echo x >>../ran; sleep 0.2; exit 4", OP_NONE, NULL, OP_NONE);
+    step(g, "two", "echo x >>../ran; sleep 0.2; exit 4", OP_NONE, NULL, OP_NONE);
+    run_with(r, g, (struct engine_options){.keep_going = true});
+    assert_status(r, "one", STEP_FAILED);
+    assert_status(r, "two", STEP_FAILED);
+    assert_error(r, "two", "the equal step one failed");
+    assert_file(r, "../ran", "x\n");
+}
+
 static void reasons_name_commands_and_variables(void **state)
 {
     struct rig *r = *state;
@@ -509,6 +557,9 @@ int main(void)
         TEST(a_missing_input_is_said),
         TEST(a_changed_input_taints),
         TEST(retries_are_made),
+        TEST(a_timeout_fails_whatever_the_exit_code),
+        TEST(force_runs_what_is_cached),
+        TEST(a_shared_failure_is_not_repeated),
         TEST(reasons_name_commands_and_variables),
         TEST(a_cleared_cache_is_a_reason),
         TEST(a_long_chain_does_not_recurse),

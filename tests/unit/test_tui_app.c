@@ -46,6 +46,13 @@ static void step_event(struct app *app, enum event_type type, const char *step)
     app_event(app, &event);
 }
 
+static void pass(struct app *app, const char *step)
+{
+    struct event event = {.type = EVENT_STEP_FINISHED, .step = step};
+    event.u.finished.status = STEP_PASSED;
+    app_event(app, &event);
+}
+
 static void test_layout(void **state)
 {
     (void)state;
@@ -110,6 +117,10 @@ static void test_selection(void **state)
     app_draw(&app, 1);
     /* Until a key moves it the selection goes with the work, and stays with what failed first. */
     step_event(&app, EVENT_STEP_STARTED, "step7");
+    assert_int_equal(app.selected, 7);
+    step_event(&app, EVENT_STEP_STARTED, "step5");
+    assert_int_equal(app.selected, 5);
+    pass(&app, "step5");
     assert_int_equal(app.selected, 7);
     step_event(&app, EVENT_STEP_FINISHED, "step7");
     step_event(&app, EVENT_STEP_STARTED, "step9");
