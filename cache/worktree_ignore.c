@@ -285,6 +285,18 @@ static void new_index(struct worktree *tree)
         node->flags |= (uint16_t)verdict;
         worktree_mark(tree, node->parent, node->name, 0);
     }
+    /* Names that came while they were ignored are not known at all yet: what is tracked now may be
+     * among them. */
+    bool unread = false;
+    for (uint32_t id = 0; id < tree->n_nodes; id++) {
+        const struct node *node = worktree_node(tree, id);
+        if (node->kind == NODE_FREE || !node->dir || !node->dir->must_read || !node->dir->was_read)
+            continue;
+        worktree_unsettle(tree, id);
+        unread = true;
+    }
+    if (unread)
+        dirty_inputs(tree);
     tree->cache_stale = true;
     buf_release(&path);
 }

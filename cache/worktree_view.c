@@ -20,12 +20,6 @@ struct below {
 
 /* --- what is taken --- */
 
-static bool under(const char *path, const char *prefix)
-{
-    size_t n = strlen(prefix);
-    return !n || (strncmp(path, prefix, n) == 0 && (path[n] == '/' || !path[n]));
-}
-
 bool worktree_view_names(const struct view *view, const char *path)
 {
     for (size_t i = 0; i < view->n_literals; i++)
@@ -37,7 +31,7 @@ bool worktree_view_names(const struct view *view, const char *path)
 bool worktree_view_names_below(const struct view *view, const char *dir)
 {
     for (size_t i = 0; i < view->n_literals; i++)
-        if (under(view->literals[i], dir) && strcmp(view->literals[i], dir) != 0)
+        if (path_is_below(view->literals[i], dir) && strcmp(view->literals[i], dir) != 0)
             return true;
     return false;
 }
@@ -47,7 +41,7 @@ enum glob_reach worktree_view_reach(const struct view *view, const char *dir)
     if (view->set)
         return glob_set_reach(view->set, dir);
     for (size_t i = 0; i < view->n_literals; i++)
-        if (under(dir, view->literals[i]))
+        if (path_is_below(dir, view->literals[i]))
             return GLOB_WHOLE;
     return worktree_view_names_below(view, dir) ? GLOB_SOME : GLOB_NONE;
 }
@@ -61,7 +55,7 @@ bool worktree_view_has(const struct view *view, const char *path)
 bool worktree_at_output(const struct worktree *tree, const char *path)
 {
     for (size_t i = 0; i < tree->n_outputs; i++)
-        if (under(path, tree->outputs[i]))
+        if (path_is_below(path, tree->outputs[i]))
             return true;
     return false;
 }
@@ -388,7 +382,7 @@ static enum worktree_answer compose(struct worktree *tree, const struct scope *s
 static bool above_output(const struct worktree *tree, const char *path)
 {
     for (size_t i = 0; i < tree->n_outputs; i++)
-        if (under(tree->outputs[i], path))
+        if (path_is_below(tree->outputs[i], path))
             return true;
     return false;
 }

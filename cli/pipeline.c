@@ -64,6 +64,8 @@ static void on_event(void *ctx, const struct event *event)
         buf_addf(&l->error, "%s: the generator of the pipeline failed", l->app->config->shown);
         if (event->u.finished.exit_code >= 0)
             buf_addf(&l->error, " with exit code %d", event->u.finished.exit_code);
+        else if (event->u.finished.signal)
+            buf_addf(&l->error, ": %s", strsignal(event->u.finished.signal));
         if (event->u.finished.error)
             buf_addf(&l->error, ": %s", event->u.finished.error);
         if (l->log.len && file_read(buf_str(&l->log), MAX_PIPELINE, &text, NULL) == 0 && text.len) {

@@ -153,8 +153,8 @@ static void diff_commands(struct reasons *out, size_t max, const struct history_
         add(out, max,
             (struct reason){.kind = REASON_SETTINGS,
                             .subject = "cwd",
-                            .old = keep(out, old.cwd),
-                            .now = keep(out, now.cwd)});
+                            .old = keep(out, *old.cwd ? old.cwd : "."),
+                            .now = keep(out, *now.cwd ? now.cwd : ".")});
     if (!same_list(old.outputs, old.n_outputs, now.outputs, now.n_outputs))
         add(out, max,
             (struct reason){.kind = REASON_SETTINGS,

@@ -556,6 +556,10 @@ S
     [ ! -s "$T/out" ] || fail "something was written to standard output"
     echo 'head -c 20000000 /dev/zero' > ci/gen.sh
     kiln 2 run
+    assert_err '"generate" wrote 20000000 bytes'
+    echo 'kill -KILL $$' > ci/gen.sh
+    kiln 2 run
+    assert_err 'generator of the pipeline failed: Killed'
     echo ':' > ci/gen.sh
     kiln 2 run
     echo 'echo "{\"version\": 1, \"generate\": {\"run\": \"x\"}}"' > ci/gen.sh
