@@ -6,8 +6,10 @@
 #include "base/vec.h"
 #include "engine/from_config.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MAX_PIPELINE ((size_t)16 << 20)
 #define LOG_TAIL     2000
@@ -17,7 +19,9 @@ struct loading {
     pipeline_cb *cb;
     void *ctx;
     struct engine *engine;
-    struct buf log; /* the end of what the generator said */
+    struct buf log;     /* where the generator's output goes */
+    struct buf printed; /* what it printed, when it ran */
+    bool ran;
     struct buf error;
     struct config *config; /* what the generator made */
     int exit_code;
@@ -41,6 +45,7 @@ static void answer(struct loading *l, struct graph *graph)
     vec_release(&sources);
     config_free(l->config);
     buf_release(&l->log);
+    buf_release(&l->printed);
     buf_release(&l->error);
     free(l);
 }
@@ -52,13 +57,36 @@ static void fail(struct loading *l, struct err *err)
     err_release(err);
 }
 
+/* Takes what came on standard output over from the log: a cache that can't be written must not keep
+ * a pipeline from being made. */
+static void take_output(struct loading *l, const struct event *event)
+{
+    size_t left = MAX_PIPELINE + 1 - l->printed.len;
+    size_t n = event->u.log.n < left ? (size_t)event->u.log.n : left;
+    int fd = open(event->u.log.log, O_RDONLY | O_CLOEXEC);
+    char *to = buf_reserve(&l->printed, n);
+    for (size_t done = 0; fd >= 0 && done < n;) {
+        ssize_t got = pread(fd, to + done, n - done, (off_t)(event->u.log.offset + done));
+        if (got <= 0)
+            break;
+        done += (size_t)got;
+        l->printed.len += (size_t)got;
+    }
+    *buf_reserve(&l->printed, 1) = '\0';
+    if (fd >= 0)
+        close(fd);
+}
+
 static void on_event(void *ctx, const struct event *event)
 {
     struct loading *l = ctx;
     struct buf text = BUF_INIT;
     if (event->type == EVENT_STEP_STARTED && event->u.started.log) {
+        l->ran = true;
         buf_reset(&l->log);
         buf_adds(&l->log, event->u.started.log);
+    } else if (event->type == EVENT_STEP_LOG && event->u.log.stream == 1 && event->u.log.log) {
+        take_output(l, event);
     } else if (event->type == EVENT_STEP_FINISHED && event->u.finished.status != STEP_PASSED &&
                event->u.finished.status != STEP_CACHED) {
         buf_addf(&l->error, "%s: the generator of the pipeline failed", l->app->config->shown);
@@ -91,13 +119,20 @@ static void generator_done(void *ctx)
     struct loading *l = ctx;
     struct buf text = BUF_INIT;
     struct err err = ERR_INIT;
-    if (!l->error.len) {
-        if (engine_stdout(l->engine, GENERATE_STEP, MAX_PIPELINE, &text, &err) < 0 ||
-            config_parse(buf_str(&text), text.len, l->app->config->path, l->app->root, true,
-                         &l->config, &err) < 0)
-            fail(l, &err);
+    int rc = 0;
+    if (l->error.len) {
+        l->exit_code = engine_exit_code(l->engine) == EXIT_KILN ? EXIT_KILN : EXIT_USAGE;
     } else {
-        l->exit_code = EXIT_USAGE;
+        if (!l->ran)
+            rc = engine_stdout(l->engine, GENERATE_STEP, MAX_PIPELINE, &text, &err);
+        else if (l->printed.len > MAX_PIPELINE)
+            rc = err_set(&err, ERR_CONFIG,
+                         "%s: the generator printed more than %zu MiB, which no pipeline needs",
+                         l->app->config->shown, MAX_PIPELINE >> 20);
+        struct buf *from = l->ran ? &l->printed : &text;
+        if (rc < 0 || config_parse(buf_str(from), from->len, l->app->config->path, l->app->root,
+                                   true, &l->config, &err) < 0)
+            fail(l, &err);
     }
     buf_release(&text);
     engine_close(l->engine, generator_closed, l);

@@ -402,8 +402,17 @@ static int spool_open(struct engine *e, struct instance *in, char **path, int *f
 {
     if (in->run->record)
         return record_spool(in->run->record, e->nodes.v[in->node].exec->name, path, fd, err);
-    *path = path_join(e->opt.scratch_path ? e->opt.scratch_path : "/tmp", "kiln-log-XXXXXX");
-    *fd = mkostemp(*path, O_CLOEXEC);
+    /* The scratch directory lies in the cache, which may not be writable. */
+    const char *tmp = getenv("TMPDIR");
+    const char *const places[] = {e->opt.scratch_path, tmp && *tmp == '/' ? tmp : NULL, "/tmp"};
+    *fd = -1;
+    for (size_t i = 0; i < sizeof places / sizeof *places && *fd < 0; i++) {
+        if (!places[i])
+            continue;
+        free(*path);
+        *path = path_join(places[i], "kiln-log-XXXXXX");
+        *fd = mkostemp(*path, O_CLOEXEC);
+    }
     return *fd < 0 ? err_sys(err, errno, "cannot make a log file %s", *path) : 0;
 }
 
