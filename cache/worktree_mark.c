@@ -238,7 +238,7 @@ void worktree_mark_all(struct worktree *tree, uint64_t tick)
         if (!dir)
             continue;
         dir->must_read = true;
-        dir->opened = false; /* its watch may be gone: say so again */
+        dir->reopen = true; /* its watch may be gone */
         for (int i = 0; i < FLAVOURS; i++)
             dir->whole[i].ready = dir->whole[i].composed = false;
         vec_each (struct consumer, c, &dir->consumers)

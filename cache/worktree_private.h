@@ -87,6 +87,7 @@ struct dir {
     uint32_t *children; /* sorted by name's bytes */
     size_t n_children, cap_children;
     bool opened;    /* dir_opened() was called and dir_closed() was not */
+    bool reopen;    /* say it again: its watch may be gone */
     bool was_read;  /* the children are those of some earlier moment, at least */
     bool must_read; /* names may have come or gone */
     int errnum;     /* why it can't be read, or 0 */

@@ -163,9 +163,10 @@ int worktree_read_names(struct worktree *tree, struct dir *dir, struct reader *r
 {
     if (!dir->must_read)
         return dir->errnum;
-    if (!dir->opened && tree->dir_opened)
+    if ((!dir->opened || dir->reopen) && tree->dir_opened)
         tree->dir_opened(tree->ctx, dir->node, buf_str(&tree->path));
     dir->opened = true;
+    dir->reopen = false;
     worktree_reader_close(reader);
     dir->errnum = worktree_reader_open(tree, dir, reader);
     if (dir->errnum == 0 && !(reader->stream = fdopendir(reader->fd)))

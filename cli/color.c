@@ -88,5 +88,6 @@ int output_end(const struct options *options, int code)
         complain(options, text);
         free(text);
     }
+    clearerr(stdout); /* told; whoever ends next need not tell it again */
     return code > EXIT_STEP_FAILED ? code : EXIT_KILN;
 }

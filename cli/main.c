@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,11 +46,24 @@ static int dispatch(const struct options *options)
     return EXIT_USAGE;
 }
 
+/* A standard descriptor that is closed would become that of the next file kiln opens. Reading it
+ * then finds the end, writing to it fails, as it would closed. */
+static void fill_standard_descriptors(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_RDONLY);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {0};
     struct err err = ERR_INIT;
     int code = EXIT_USAGE;
+    fill_standard_descriptors();
     setlocale(LC_CTYPE, "");
     if (options_parse(argc, argv, &options, &err) < 0)
         complain(&options, err_text(&err));

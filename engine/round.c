@@ -121,7 +121,8 @@ static bool refresh(struct engine *e)
             if (local_refresh(e, l)) {
                 vec_each (uint32_t, index, &l->consumers) {
                     const struct node *node = &e->nodes.v[*index];
-                    e->affected[*index] |= node->selected && l->tick > node->deaf_until;
+                    e->affected[*index] |=
+                        node->selected && (!node->deaf_until || l->tick > node->deaf_until);
                 }
             }
             if (l->answer == WORKTREE_PENDING)

@@ -64,46 +64,6 @@ test_only_the_chosen() {
     kiln 0 run -- link
 }
 
-# Everything an output can be comes back as it was made.
-test_outputs_byte_for_byte() {
-    project '{"version": 1, "steps": {"make": {"inputs": ["in"], "outputs": ["tree", "one"], "run":
-        "rm -rf tree; mkdir -p tree/empty tree/sub/deep; cat in > tree/sub/file; printf \"#!/bin/sh\\n\" > tree/tool; chmod 755 tree/tool; ln -s sub/file tree/link; ln -s nowhere tree/dangling; ln -s /etc tree/abs; ln -s sub tree/dirlink; : > tree/zero; head -c 300000 /dev/zero > tree/sub/deep/big; printf \"\\377\\000x\" > tree/bin; : > \"tree/with space\"; : > \"tree/ü\"; printf one > one"}}}'
-    listing() { (cd "$1" && find . ! -name . -printf '%P %y %l ' \( -type f -perm -u+x -printf x -o -printf - \) -printf '\n' | sort; find . -type f -exec sha256sum {} + | sort -k 2); }
-    echo 1 > in
-    kiln 0 run
-    listing tree > "$T/first"
-    echo 2 > in
-    kiln 0 run
-    echo leftover > tree/left
-    mkdir -p tree/empty/not
-    echo 1 > in
-    kiln 0 run --json
-    assert_eq "$(ran)" ""
-    listing tree > "$T/second"
-    diff "$T/first" "$T/second" || fail "restored otherwise"
-    rm -rf tree one
-    kiln 0 run --json
-    assert_eq "$(ran)" ""
-    listing tree > "$T/second"
-    diff "$T/first" "$T/second" || fail "restored otherwise, from nothing"
-    # What stands in the way gives way, and what a link points to is not written through.
-    rm -rf tree one
-    mkdir one "$T/outside"
-    echo x > one/file
-    echo mine > "$T/outside/sub"
-    ln -s "$T/outside" tree
-    kiln 0 run --json
-    assert_eq "$(ran)" ""
-    listing tree > "$T/second"
-    diff "$T/first" "$T/second" || fail "restored otherwise, over a link"
-    assert_file one one
-    assert_file "$T/outside/sub" mine
-    chmod -x tree/tool
-    kiln 0 run --json
-    assert_eq "$(ran)" ""
-    [ -x tree/tool ] || fail "the executable bit did not come back"
-}
-
 test_executable_bit_and_names_are_inputs() {
     project '{"version": 1, "steps": {"a": {"run": "find src | sort", "inputs": ["src"]}, "b": {"run": "true", "inputs": ["lib/*.c"]}}}'
     mkdir src lib
@@ -295,60 +255,6 @@ test_linked_worktree() {
     assert_eq "$(ran)" ""
 }
 
-test_variables_are_in_the_key() {
-    project '{"version": 1, "defaults": {"env": {"D": "d"}}, "steps": {
-        "a": {"run": "echo $V $P $D ${HIDDEN-none}", "inputs": [], "env": {"V": "1"}, "pass_env": ["P"]}}}'
-    export P_SAVE=$P
-    HIDDEN=x P=one kiln 0 run --json
-    assert_eq "$(step_log a)" "1 one d none"
-    HIDDEN=y P=one kiln 0 run --json
-    assert_eq "$(ran)" ""
-    P=two kiln 0 run --json
-    assert_eq "$(ran)" a
-    assert_eq "$(events 'select(.type == "step.started") | .reasons[] | "\(.kind) \(.subject) \(.old) \(.new)"')" "env P one two"
-    sed -i 's/"V": "1"/"V": "2"/' kiln.json
-    P=two kiln 0 run --json
-    assert_eq "$(events 'select(.type == "step.started") | .reasons[] | "\(.kind) \(.subject) \(.old) \(.new)"')" "env V 1 2"
-    (unset P; cd "$P_SAVE"; KILN_P=; env -u P true; kiln 0 run --json)
-    assert_eq "$(events 'select(.type == "step.started") | .reasons[] | "\(.kind) \(.subject) \(.old) \(.new)"')" "env P two null"
-    P=$P_SAVE
-}
-
-test_the_environment_is_clean() {
-    project '{"version": 1, "steps": {"a": {"run": ["env"], "inputs": []}}}'
-    FOO=1 LD_LIBRARY_PATH=/nowhere PWD=/x kiln 0 run --json
-    assert_eq "$(step_log a | sed 's/=.*//' | sort | grep -vx PWD | paste -sd ' ')" "HOME LANG PATH TERM TZ"
-    assert_eq "$(step_log a | grep TERM)" "TERM=dumb"
-}
-
-test_stdin_is_empty_and_both_streams_come() {
-    project '{"version": 1, "steps": {"a": {"run": "cat; echo out; echo err >&2; readlink /proc/self/fd/0", "inputs": []}}}'
-    kiln 0 run --json
-    assert_eq "$(step_log a)" $'out\nerr\n/dev/null'
-    assert_eq "$(jq -r 'select(.type == "step.log" and .stream == "stderr") | .data' "$T/out")" err
-}
-
-test_string_and_argv() {
-    project '{"version": 1, "steps": {
-        "string": {"run": "echo $((1 + 1)); false; echo no", "inputs": []},
-        "argv": {"run": ["printf", "%s|", "$HOME", "a b", "", "*"], "inputs": []},
-        "cwd": {"run": "pwd", "cwd": "sub/dir", "inputs": ["sub"]},
-        "missing": {"run": ["no-such-program"], "inputs": []}}}'
-    mkdir -p sub/dir
-    touch sub/dir/x
-    kiln 1 run --json --keep-going
-    assert_eq "$(step_log string)" 2
-    assert_eq "$(status string)" failed
-    assert_eq "$(step_log argv)" '$HOME|a b||*|'
-    assert_eq "$(step_log cwd)" "$(realpath sub/dir)"
-    assert_eq "$(status missing)" failed
-    assert_eq "$(events 'select(.type == "step.finished" and .step == "missing") | .exit_code')" 127
-    rm -r sub/dir
-    echo 1 > sub/other
-    kiln 1 run cwd
-    assert_out 'sub/dir'
-}
-
 test_force() {
     c_project
     kiln 0 run
@@ -441,60 +347,6 @@ test_rehash() {
     echo 2 > in
     kiln 0 run --rehash --json
     assert_eq "$(ran)" a
-}
-
-test_retries() {
-    project '{"version": 1, "steps": {"a": {"run": "echo x >> tries; [ $(wc -l < tries) -ge 3 ]", "inputs": [], "retries": 2}}}'
-    kiln 0 run --json
-    assert_eq "$(events 'select(.type == "step.started") | .attempt' | paste -sd ' ')" "1 2 3"
-    assert_eq "$(events 'select(.type == "step.finished") | .status')" passed
-    kiln 0 run --json
-    assert_eq "$(ran)" ""
-    sed -i 's/-ge 3/-ge 30/' kiln.json
-    kiln 1 run --json
-    assert_eq "$(events 'select(.type == "step.started") | .attempt' | paste -sd ' ')" "1 2 3"
-    assert_eq "$(events 'select(.type == "step.finished") | .status')" failed
-}
-
-test_never_cached() {
-    project '{"version": 1, "steps": {"a": {"run": "echo same > o", "cache": false, "inputs": [], "outputs": ["o"]}, "b": {"run": "cat o", "inputs": [], "needs": ["a"]}}}'
-    kiln 0 run
-    kiln 0 run --json
-    assert_eq "$(ran)" a
-    assert_eq "$(reasons a)" uncacheable
-    assert_eq "$(status b)" cached
-}
-
-test_a_failure_is_never_a_hit() {
-    project '{"version": 1, "steps": {"a": {"run": "echo made > o; exit 1", "inputs": [], "outputs": ["o"]}}}'
-    kiln 1 run
-    kiln 1 run --json
-    assert_eq "$(ran)" a
-    assert_eq "$(reasons a)" failed
-    kiln 0 cache stats --json
-    assert_eq "$(jq .actions "$T/out")" 0
-}
-
-# Its group, a background child, and what called setsid or forked twice: all of it.
-test_timeout_ends_everything() {
-    project '{"version": 1, "steps": {"a": {"inputs": [], "timeout": "1s", "retries": 0, "run":
-        "trap \"\" TERM; sleep 1000 & echo $! >> pids; setsid sh -c \"trap : TERM; echo \\$\\$ >> pids; while :; do sleep 1000; done\" & (setsid sh -c \"sleep 1000 & echo \\$! >> pids\" &); echo $$ >> pids; while :; do sleep 1000; done"}}}'
-    kiln 1 run --json
-    assert_eq "$(events 'select(.type == "step.finished") | "\(.status) \(.timed_out)"')" "failed true"
-    assert_eq "$(wc -l < pids)" 4
-    for pid in $(cat pids); do
-        gone "$pid" || fail "process $pid was left"
-    done
-    kiln 1 run
-    assert_out '^a: FAILED: timed out after '
-}
-
-test_leftovers_end_with_the_step() {
-    project '{"version": 1, "steps": {"a": {"inputs": [], "run": "sleep 1000 & echo $! > pids; setsid sleep 1000 & echo $! >> pids; echo done"}}}'
-    kiln 0 run
-    for pid in $(cat pids); do
-        gone "$pid" || fail "process $pid was left"
-    done
 }
 
 test_config_outside_of_the_tree() {

@@ -435,10 +435,10 @@ static void test_capture_refuses(void **state)
     struct err err = ERR_INIT;
     struct action_output *outputs;
     assert_fails(
-        outputs_capture(f->cache, "/nonexistent", NULL, 0, &f->arena, &outputs, NULL, &err),
+        outputs_capture(f->cache, "/proc/nonexistent", NULL, 0, &f->arena, &outputs, NULL, &err),
         ERR_SYSTEM, &err);
     enum cache_answer answer;
-    assert_fails(outputs_restore(f->cache, "/nonexistent", NULL, 0, &answer, &err), ERR_SYSTEM,
+    assert_fails(outputs_restore(f->cache, "/proc/nonexistent", NULL, 0, &answer, &err), ERR_SYSTEM,
                  &err);
     err_release(&err);
 }

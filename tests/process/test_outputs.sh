@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# Outputs: kept and given back byte for byte, and what is refused.
+. "$(dirname "$0")/lib.sh"
+
+# Everything an output can be comes back as it was made.
+test_outputs_byte_for_byte() {
+    project '{"version": 1, "steps": {"make": {"inputs": ["in"], "outputs": ["tree", "one"], "run":
+        "rm -rf tree; mkdir -p tree/empty tree/sub/deep; cat in > tree/sub/file; printf \"#!/bin/sh\\n\" > tree/tool; chmod 755 tree/tool; ln -s sub/file tree/link; ln -s nowhere tree/dangling; ln -s /etc tree/abs; ln -s sub tree/dirlink; : > tree/zero; head -c 300000 /dev/zero > tree/sub/deep/big; printf \"\\377\\000x\" > tree/bin; : > \"tree/with space\"; : > \"tree/ü\"; printf one > one"}}}'
+    listing() { (cd "$1" && find . ! -name . -printf '%P %y %l ' \( -type f -perm -u+x -printf x -o -printf - \) -printf '\n' | sort; find . -type f -exec sha256sum {} + | sort -k 2); }
+    echo 1 > in
+    kiln 0 run
+    listing tree > "$T/first"
+    echo 2 > in
+    kiln 0 run
+    echo leftover > tree/left
+    mkdir -p tree/empty/not
+    echo 1 > in
+    kiln 0 run --json
+    assert_eq "$(ran)" ""
+    listing tree > "$T/second"
+    diff "$T/first" "$T/second" || fail "restored otherwise"
+    rm -rf tree one
+    kiln 0 run --json
+    assert_eq "$(ran)" ""
+    listing tree > "$T/second"
+    diff "$T/first" "$T/second" || fail "restored otherwise, from nothing"
+    # What stands in the way gives way, and what a link points to is not written through.
+    rm -rf tree one
+    mkdir one "$T/outside"
+    echo x > one/file
+    echo mine > "$T/outside/sub"
+    ln -s "$T/outside" tree
+    kiln 0 run --json
+    assert_eq "$(ran)" ""
+    listing tree > "$T/second"
+    diff "$T/first" "$T/second" || fail "restored otherwise, over a link"
+    assert_file one one
+    assert_file "$T/outside/sub" mine
+    chmod -x tree/tool
+    kiln 0 run --json
+    assert_eq "$(ran)" ""
+    [ -x tree/tool ] || fail "the executable bit did not come back"
+}
+
+
+a_step() { # RUN OUTPUTS
+    jq -n --arg run "$1" --argjson outputs "$2" '{version: 1, steps: {a: {run: $run, inputs: [], outputs: $outputs}}}' > "$P/kiln.json"
+    cd "$P"
+}
+
+# refused RUN OUTPUTS MESSAGE: the step fails with it, and nothing is stored.
+refused() {
+    rm -rf o
+    a_step "$1" "$2"
+    kiln 1 run --json
+    assert_eq "$(status a)" failed "$1"
+    assert_match "$(events 'select(.type == "step.finished") | .error')" "$3"
+    kiln 0 cache stats --json
+    assert_eq "$(jq .actions "$T/out")" 0 "stored results"
+    kiln 1 run
+    assert_out "^a: started \(failed the last time\)"
+    assert_out "$3"
+}
+
+test_what_is_no_output() {
+    refused 'true' '["o"]' 'output "o": the step did not make it'
+    refused 'mkdir o' '["o/sub/x"]' 'output "o/sub/x": the step did not make it'
+    refused 'mkfifo o' '["o"]' 'output "o": it is a FIFO'
+    refused 'mkdir -p o/d; mkfifo o/d/f' '["o"]' 'output "o/d/f": it is a FIFO'
+    refused "mkdir o; touch \"o/\$(printf 'x\\377')\"" '["o"]' 'output "o/x.xff": its name is not valid UTF-8'
+    refused "ln -s \"\$(printf 'x\\377')\" o" '["o"]' 'output "o": .*not valid UTF-8'
+    refused 'mkdir -p real; ln -s real o; echo 1 > o/x' '["o/x"]' '"o" is a symbolic link'
+}
+
+test_odd_outputs() {
+    a_step 'rm -rf o; mkdir o; ln -s /dev/null o/null; ln -s loop o/loop; : > "o/new
+line"; echo 1 > o/unreadable; chmod 0 o/unreadable; chmod 555 o' '["o"]'
+    kiln any run --json
+    # A file that its owner can't read is an error for most, and no obstacle for root.
+    if [ "$(id -u)" -ne 0 ]; then
+        assert_eq "$RC" 1
+        assert_match "$(events 'select(.type == "step.finished") | .error')" 'o/unreadable.*Permission denied'
+        return
+    fi
+    assert_eq "$RC" 0
+    rm -rf o
+    kiln 0 run --json
+    assert_eq "$(ran)" ""
+    assert_eq "$(readlink o/null)" /dev/null
+    assert_eq "$(readlink o/loop)" loop
+    [ -e $'o/new\nline' ] || fail "a name with a newline did not come back"
+}
+
+# An older result's files must not stay in a directory that is an output.
+test_nothing_of_another_result_stays() {
+    project '{"version": 1, "steps": {"a": {"run": "rm -rf o; mkdir -p o; for i in $(cat in); do mkdir -p o/$i; echo $i > o/$i/f; done", "inputs": ["in"], "outputs": ["o"]}}}'
+    echo "1 2 3" > in
+    kiln 0 run
+    echo "3 4" > in
+    kiln 0 run
+    echo "1 2 3" > in
+    kiln 0 run --json
+    assert_eq "$(ran)" ""
+    assert_eq "$(ls o | paste -sd ' ')" "1 2 3"
+}
+
+# A dependent sees what its need made, also when that came from the cache.
+test_outputs_through_needs() {
+    project '{"version": 1, "steps": {
+        "a": {"run": "mkdir -p gen; cat in > gen/x", "inputs": ["in"], "outputs": ["gen"]},
+        "b": {"run": "cat gen/x > b", "needs": ["a"], "inputs": ["src"], "outputs": ["b"]},
+        "c": {"run": "cat b > c", "needs": ["b"], "inputs": [], "outputs": ["c"]}}}'
+    mkdir src
+    echo 1 > in
+    kiln 0 run
+    rm -rf gen b c
+    echo 2 > src/new
+    kiln 0 run --json
+    assert_eq "$(ran)" b
+    assert_file c 1
+    assert_file gen/x 1
+}
+
+# A restored output is a copy: writing to it does not reach the cache.
+test_the_cache_is_not_linked() {
+    project '{"version": 1, "steps": {"a": {"run": "echo good > o", "inputs": [], "outputs": ["o"]}}}'
+    kiln 0 run
+    echo bad >> o
+    kiln 0 run
+    assert_file o good
+    rm o
+    kiln 0 run
+    echo bad >> o
+    kiln 0 run --json
+    assert_eq "$(ran)" ""
+    assert_file o good
+}
+
+run_tests
