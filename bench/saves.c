@@ -5,10 +5,10 @@
  *     saves N PAUSE_MS FILE STAMP
  *
  * A save writes the file in place with content that it never had before; its time is taken before
- * the file is opened. The watcher runs `stamp STAMP` (stamp.c). Between the arrival of a stamp and
- * the next save lies a pause of PAUSE_MS to 1.5 times that, at random, as no person saves in step
- * with a timer. The first save warms up and is not counted. Prints p50, p99, the shortest and the
- * longest.
+ * the file is opened. The watcher runs `stamp STAMP` (stamp.c). Before each save lies a pause of
+ * PAUSE_MS to 1.5 times that, at random, as no person saves in step with a timer; watchers that
+ * drop what happens while their command runs need it as well. The first save warms up and is not
+ * counted. Prints p50, p99, the shortest and the longest.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -109,11 +109,11 @@ int main(int argc, char **argv)
         fail(folder);
     srand((unsigned)now());
     for (size_t k = 0; k <= n; k++) {
+        pause_ms(pause * (1 + 0.5 * rand() / RAND_MAX));
         uint64_t begun = save(argv[3], k);
         uint64_t started = stamp(inotify, argv[4], begun);
         if (k > 0)
             ns[k - 1] = started - begun;
-        pause_ms(pause * (1 + 0.5 * rand() / RAND_MAX));
     }
     qsort(ns, n, sizeof *ns, compare);
     /* The nearest rank: of 30, p99 is the longest. */

@@ -95,6 +95,7 @@ void ignore_close(struct ignore *ignore)
     ignore->index_bad = ignore->index_stale = false;
     ignore->index_stamp = (struct stamp){.dev = 0};
     ignore->fold = ignore->root_ignored = ignore->asleep = ignore->memorable = false;
+    ignore->unfinished = false;
     vec_each (struct source, s, &ignore->sources)
         release_source(s);
     vec_each (struct source, w, &ignore->watched)
@@ -256,6 +257,7 @@ static void open_repo(struct ignore *ignore)
         ignore->memorable = true;
         vec_each (struct source, git, &ignore->watched)
             ignore->memorable &= !git->stamp.ino;
+        ignore->unfinished = !ignore->memorable;
         return;
     }
     if (!find_prefix(ignore)) {
@@ -311,6 +313,8 @@ static bool source_changed(const struct source *source)
 
 bool ignore_any_changed(const struct ignore *ignore)
 {
+    if (ignore->unfinished)
+        return true;
     vec_each (const struct source, s, &ignore->sources)
         if (source_changed(s))
             return true;

@@ -31,9 +31,10 @@ struct ignore {
     bool index_bad, index_stale;
     bool fold;
     bool root_ignored;
-    bool asleep;    /* all this was remembered: libgit2 was not asked, and rules hold nothing */
-    bool awake;     /* libgit2 is initialised */
-    bool memorable; /* watched is complete */
+    bool asleep;     /* all this was remembered: libgit2 was not asked, and rules hold nothing */
+    bool awake;      /* libgit2 is initialised */
+    bool memorable;  /* watched is complete */
+    bool unfinished; /* there is a repository that can't be opened, perhaps being made */
     uint64_t told_rules, told_index; /* the fingerprints that the owner knows */
     VEC(struct source)
     sources; /* nearest first: .gitignore above the root, info/exclude, core.excludesFile */

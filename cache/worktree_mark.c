@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -191,12 +192,77 @@ static void mark_all_of(struct worktree *tree, uint32_t id, uint64_t tick)
     }
 }
 
+/* Takes the child's stat anew and marks it if something about it is new. */
+static void compare_child(struct worktree *tree, uint32_t id, struct node *node,
+                          struct reader *reader, uint64_t tick)
+{
+    struct dir *dir = worktree_node(tree, id)->dir;
+    bool changed;
+    if (node->kind == NODE_DIR) {
+        struct stat st;
+        changed =
+            fstatat(reader->fd, node->name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+            !S_ISDIR(st.st_mode) ||
+            (node->dir && (node->dir->stamp.ino != st.st_ino || node->dir->stamp.dev != st.st_dev));
+    } else {
+        struct stamp before = node->stamp;
+        bool known = node->flags & N_STAT, hashed = node->flags & N_DIGEST;
+        enum node_kind kind = node->kind;
+        changed = worktree_stat_child(tree, dir, node, reader) != 0 || node->kind != kind ||
+                  !known || !stamp_eq(&before, &node->stamp);
+        if (!changed && (!hashed || (node->flags & N_DIGEST)))
+            return;
+    }
+    /* One that is merely too young to trust its stat is hashed again, which tells. */
+    if (changed || node->kind != NODE_DIR)
+        worktree_mark(tree, id, node->name, changed ? tick : 0);
+}
+
+/*
+ * Something in the directory changed, nobody knows what (it is polled): looks what it was, because
+ * a mark on all of it would taint every step that reads there. False when that can't be told.
+ */
+static bool mark_what_differs(struct worktree *tree, uint32_t id, uint64_t tick)
+{
+    struct dir *dir = worktree_node(tree, id)->dir;
+    struct reader reader = {NULL, -1};
+    struct stat st;
+    if (!dir->was_read || dir->errnum)
+        return false;
+    worktree_path(tree, id, &tree->path);
+    struct stamp was = dir->stamp;
+    int64_t read_ns = dir->read_ns;
+    int errnum = worktree_reader_open(tree, dir, &reader);
+    dir->stamp = was; /* they belong to the names that are known, which stay as they are */
+    dir->read_ns = read_ns;
+    if (errnum)
+        return false;
+    if (fstat(reader.fd, &st) != 0 || st.st_ino != was.ino || st.st_dev != was.dev ||
+        !(reader.stream = fdopendir(reader.fd))) {
+        worktree_reader_close(&reader);
+        return false;
+    }
+    const struct dirent *entry;
+    while ((entry = readdir(reader.stream))) {
+        const char *name = entry->d_name;
+        if (name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2])))
+            continue;
+        if (worktree_child(tree, dir, name, NULL) == WORKTREE_NONE)
+            worktree_mark(tree, id, name, tick);
+    }
+    for (size_t i = 0; i < dir->n_children; i++)
+        compare_child(tree, id, worktree_node(tree, dir->children[i]), &reader, tick);
+    worktree_reader_close(&reader);
+    return true;
+}
+
 void worktree_mark(struct worktree *tree, uint32_t id, const char *name, uint64_t tick)
 {
     if (id >= tree->n_nodes || !worktree_node(tree, id)->dir)
         return;
     if (!name) {
-        mark_all_of(tree, id, tick);
+        if (!mark_what_differs(tree, id, tick))
+            mark_all_of(tree, id, tick);
         return;
     }
     struct dir *dir = worktree_node(tree, id)->dir;

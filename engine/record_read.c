@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define END_BYTES ((size_t)64 * 1024) /* of a record, read for its summary */
@@ -99,12 +100,26 @@ static bool find_finished(int fd, struct buf *buf, struct arena *arena, struct e
     return false;
 }
 
+/* Opens a run's events; -1 when there are none. What is no regular file would be read for ever. */
+static int open_events(const char *run_dir)
+{
+    char *path = path_join(run_dir, "events.ndjson");
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW);
+    struct stat st;
+    free(path);
+    if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
 /* False when the run has no events (yet). */
 static bool summarize(const char *runs, uint64_t id, struct record_summary *out)
 {
-    char *path = mem_printf("%s/%" PRIu64 "/events.ndjson", runs, id);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    free(path);
+    char *dir = mem_printf("%s/%" PRIu64, runs, id);
+    int fd = open_events(dir);
+    free(dir);
     if (fd < 0)
         return false;
     struct buf buf = BUF_INIT;
@@ -162,16 +177,12 @@ void records_free_list(struct record_summary *list, size_t n)
 
 /* -- events ------------------------------------------------------------------------------------ */
 
-/* Opens the events of a run; NULL when it has none. */
-static FILE *open_events(const char *run_dir)
+/* The events of a run as a stream; NULL when it has none. */
+static FILE *stream_events(const char *run_dir)
 {
-    char *path = path_join(run_dir, "events.ndjson");
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    free(path);
-    if (fd < 0)
-        return NULL;
-    FILE *file = fdopen(fd, "r");
-    if (!file)
+    int fd = open_events(run_dir);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+    if (fd >= 0 && !file)
         close(fd);
     return file;
 }
@@ -242,7 +253,7 @@ int records_replay(struct records *records, const char *id, event_cb *cb, void *
     int code = wanted_runs(records, id, &ids, err);
     for (size_t i = ids.n; code == 0 && !*found && i > 0; i--) {
         char *dir = mem_printf("%s/%" PRIu64, records->runs, ids.v[i - 1]);
-        FILE *file = open_events(dir);
+        FILE *file = stream_events(dir);
         if (file) {
             *found = true;
             code = replay(dir, file, cb, ctx, err);
@@ -257,7 +268,7 @@ int records_replay(struct records *records, const char *id, event_cb *cb, void *
 /* The log of the step's last start in that run, when the file is there. */
 static char *find_log(const char *run_dir, const char *step)
 {
-    FILE *file = open_events(run_dir);
+    FILE *file = stream_events(run_dir);
     if (!file)
         return NULL;
     struct buf name = BUF_INIT; /* as it stands in the line */

@@ -106,15 +106,52 @@ git_project() {
 }
 
 # kiln EXIT ARGUMENT...: runs it to its end; it must exit with EXIT ("any": $RC tells). Its words are in $T/out and $T/err.
+# What is in the array AS comes before it: see unprivileged().
+AS=()
 kiln() {
     local want=$1
     shift
     RC=0
-    timeout -k 5 "$DEADLINE" "$KILN" "$@" > "$T/out" 2> "$T/err" < /dev/null || RC=$?
+    timeout -k 5 "$DEADLINE" "${AS[@]}" "$KILN" "$@" > "$T/out" 2> "$T/err" < /dev/null || RC=$?
     if grep -q "ERROR: AddressSanitizer\|runtime error:\|LeakSanitizer" "$T/err"; then
         fail "kiln $*: a sanitizer spoke"
     fi
     [ "$want" = any ] || [ "$RC" -eq "$want" ] || fail "kiln $*: exit $RC, not $want"
+}
+
+# unprivileged: from here on kiln runs as somebody whom permissions stop. False when root cannot become such a one.
+unprivileged() {
+    [ "$(id -u)" -eq 0 ] || return 0
+    local as=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+    chmod 755 "$T"
+    chown -R 65534:65534 "$T"
+    "${as[@]}" test -x "$KILN" -a -w "$P" 2> /dev/null || return 1
+    AS=("${as[@]}")
+}
+
+# with_mounts FUNCTION: calls it, in a new shell, where it may mount file systems that nobody else sees; does nothing
+# where that is not allowed. Functions are there, and variables that are exported.
+with_mounts() {
+    local how=(unshare -m)
+    [ "$(id -u)" -eq 0 ] || how=(unshare -Urm)
+    if ! "${how[@]}" mount -t tmpfs none "$T" 2> /dev/null; then
+        echo "(not tried: mounting is not allowed here)"
+        return 0
+    fi
+    # shellcheck disable=SC2046
+    export -f $(compgen -A function)
+    export T P KILN DEADLINE
+    "${how[@]}" bash -c 'set -eEu; AS=(); WATCH_PID=; trap "fail \"a command failed: \$BASH_COMMAND\"" ERR; cd "$P"; '"$1"
+}
+
+# A file system of that size, and one that has no byte left. Only in with_mounts().
+small_disk() { # DIRECTORY KILOBYTES
+    mkdir -p "$1"
+    mount -t tmpfs -o "size=$2k" none "$1"
+}
+
+fill_disk() { # DIRECTORY
+    head -c 100000000 /dev/zero > "$1/fill" 2> /dev/null || true
 }
 
 # -- events ("kiln run --json", or a watch) --------------------------------------------------------

@@ -64,12 +64,12 @@ refused() {
 
 test_what_is_no_output() {
     refused 'true' '["o"]' 'output "o": the step did not make it'
-    refused 'mkdir o' '["o/sub/x"]' 'output "o/sub/x": the step did not make it'
-    refused 'mkfifo o' '["o"]' 'output "o": it is a FIFO'
-    refused 'mkdir -p o/d; mkfifo o/d/f' '["o"]' 'output "o/d/f": it is a FIFO'
-    refused "mkdir o; touch \"o/\$(printf 'x\\377')\"" '["o"]' 'output "o/x.xff": its name is not valid UTF-8'
-    refused "ln -s \"\$(printf 'x\\377')\" o" '["o"]' 'output "o": .*not valid UTF-8'
-    refused 'mkdir -p real; ln -s real o; echo 1 > o/x' '["o/x"]' '"o" is a symbolic link'
+    refused 'mkdir -p o' '["o/sub/x"]' 'output "o/sub/x": the directory "o/sub" is not there'
+    refused 'rm -f o; mkfifo o' '["o"]' 'output "o": it is a FIFO'
+    refused 'rm -rf o; mkdir -p o/d; mkfifo o/d/f' '["o"]' 'output "o/d/f": it is a FIFO'
+    refused "mkdir -p o; touch \"o/\$(printf 'x\\377')\"" '["o"]' 'output "o/x.xff": its name is not valid UTF-8'
+    refused "ln -sfn \"\$(printf 'x\\377')\" o" '["o"]' 'output "o": .*not valid UTF-8'
+    refused 'mkdir -p real; ln -sfn real o; echo 1 > o/x' '["o/x"]' '"o" is a symbolic link'
 }
 
 test_odd_outputs() {

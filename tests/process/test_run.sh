@@ -421,4 +421,77 @@ S
     assert_err 'generate'
 }
 
+# Same size, and within the clock's grain: every edit counts all the same.
+test_quick_edits() {
+    project '{"version": 1, "steps": {"a": {"run": "cat src/* > o", "inputs": ["src"], "outputs": ["o"]}}}'
+    mkdir src
+    local i
+    for i in {10..40}; do
+        echo "$i" > src/a
+        kiln 0 run
+        assert_file o "$i"
+    done
+    for i in {10..20}; do
+        echo "$i" > src/new
+        mv src/new src/a
+        touch -d 2020-01-01 src/a
+        kiln 0 run
+        assert_file o "$i"
+    done
+    echo 99 > src/a
+    touch -d '1 year' src/a # in the future
+    kiln 0 run
+    echo 98 > src/a
+    touch -d '1 year' src/a
+    kiln 0 run
+    assert_file o 98
+}
+
+test_an_input_that_changes_meanwhile() {
+    project '{"version": 1, "steps": {"a": {"run": "cat in > o; echo more >> in", "inputs": ["in"], "outputs": ["o"]}}}'
+    echo 1 > in
+    kiln 0 run --json
+    assert_eq "$(events 'select(.type == "step.finished") | "\(.status) \(.tainted)"')" "passed true"
+    assert_match "$(events 'select(.type == "step.finished") | .error')" 'in changed while it ran'
+    kiln 0 cache stats --json
+    assert_eq "$(jq .actions "$T/out")" 0 "stored results"
+    echo 1 > in
+    kiln 0 run --json
+    assert_eq "$(ran)" a
+    assert_match "$(reasons a)" tainted
+    # Also when all that changes is what a directory holds, or when it comes back before the end.
+    project '{"version": 1, "steps": {"b": {"run": "[ -e src/new ] || touch src/new", "inputs": ["src"]}, "c": {"run": "cp lib/x lib/y; echo 2 > lib/x; mv lib/y lib/x", "inputs": ["lib"]}}}'
+    mkdir src lib
+    echo 1 > lib/x
+    kiln 0 run --json
+    assert_eq "$(events 'select(.type == "step.finished") | "\(.step) \(.tainted)"' | sort | paste -sd ' ')" "b true c true"
+    kiln 0 run --json b
+    assert_eq "$(ran)" b
+    assert_eq "$(events 'select(.type == "step.finished" and .step == "b") | .tainted')" false
+    kiln 0 run --json b
+    assert_eq "$(ran)" ""
+}
+
+# Limits, words for people and the file's layout are no inputs (decision 0003).
+test_what_is_not_in_the_key() {
+    project '{"version": 1, "steps": {"a": {"run": "true", "inputs": []}}}'
+    kiln 0 run
+    project '{"version": 1, "name": "other", "jobs": 3, "defaults": {"timeout": "1m"}, // words
+        "steps": {"a": {"description": "words", "run": "true", "inputs": [], "retries": 2, "timeout": "5m"}}}'
+    kiln 0 run --json
+    assert_eq "$(ran)" ""
+    # A step by another name has the same result.
+    sed -i 's/"a"/"b"/' kiln.json
+    kiln 0 run --json
+    assert_eq "$(ran)" ""
+}
+
+test_equal_steps_run_once() {
+    project '{"version": 1, "jobs": 4, "steps": {
+        "a": {"run": "echo x >> count", "inputs": []}, "b": {"run": "echo x >> count", "inputs": []}, "c": {"run": "echo x >> count", "inputs": []}}}'
+    kiln 0 run --json
+    assert_eq "$(wc -l < count)" 1
+    assert_eq "$(events 'select(.type == "step.finished") | .status' | sort | paste -sd ' ')" "cached cached passed"
+}
+
 run_tests

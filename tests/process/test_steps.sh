@@ -98,6 +98,7 @@ test_timeout_ends_everything() {
     for pid in $(cat pids); do
         gone "$pid" || fail "process $pid was left"
     done
+    project '{"version": 1, "steps": {"a": {"inputs": [], "timeout": "200ms", "run": "sleep 1000"}}}'
     kiln 1 run
     assert_out '^a: FAILED: timed out after '
 }
@@ -189,7 +190,7 @@ test_asked_twice() {
 test_killed() {
     long_run
     kill -KILL "$KILN_PID"
-    wait "$KILN_PID" || true
+    wait "$KILN_PID" 2> /dev/null || true
     wait_for all_gone
     kiln 0 runs
     assert_out '^ +1 '

@@ -9,12 +9,12 @@ PIPELINE='{"version": 1, "steps": {
     "doc": {"run": "cat doc", "inputs": ["doc"]},
     '$SYNC_STEP'}}'
 
-# tree COUNT TEXT: COUNT files in directories of a hundred.
+# tree COUNT TEXT: COUNT files in ten directories.
 tree() {
     awk -v n="$1" -v text="$2" 'BEGIN {
         for (i = 0; i < n; i++) {
-            if (i % 100 == 0) system("mkdir -p src/" int(i / 100))
-            file = "src/" int(i / 100) "/f" i
+            if (i % (n / 10) == 0) system("mkdir -p src/" i / (n / 10))
+            file = "src/" int(i / (n / 10)) "/f" i
             print text, i > file
             close(file)
         }
@@ -95,9 +95,9 @@ test_what_touches_no_file_runs_nothing() {
 }
 
 test_stash() {
-    branches 300
+    branches 100
     watch_start
-    for i in 0 1 2; do put "src/$i/f${i}11" "edited"; done
+    for file in src/0/f0 src/1/f10 src/2/f20; do put "$file" "edited"; done
     watch_settle
     git stash -q
     watch_settle
@@ -179,7 +179,7 @@ test_nested_repository_and_worktree() {
     sum=$(sum)
     assert_eq "$(step_log all "$T/round")" "$sum"
     git checkout -q --detach main
-    in_one_round "all"
+    in_one_round "all few"
     git -C src init -q inner
     echo x > src/inner/f
     git -C src/inner add f
