@@ -471,6 +471,36 @@ enum glob_reach glob_set_reach(const struct glob_set *set, const char *dir)
     return more ? GLOB_SOME : GLOB_NONE;
 }
 
+/* The one name that the pattern may take something of in dir; *next is NULL when there is none.
+ * False when it may be any. */
+static bool next_of(const struct pattern *pattern, const char *dir, const char **next)
+{
+    const struct component *part = pattern->parts, *last = part + pattern->n_parts;
+    *next = NULL;
+    for (const char *name = dir; *name; name = next_name(name), part++) {
+        if (part == last || part->kind == C_DEEP)
+            return false;
+        if (!part_matches(part, name, (size_t)(name_end(name) - name)))
+            return true;
+    }
+    if (part == last || part->kind != C_LITERAL)
+        return false;
+    *next = part->text;
+    return true;
+}
+
+bool glob_set_next(const struct glob_set *set, const char *dir, glob_name_cb *name_cb, void *ctx)
+{
+    for (size_t i = 0; i < set->n; i++) {
+        const char *next;
+        if (set->patterns[i].negated)
+            continue; /* it only takes away */
+        if (!next_of(&set->patterns[i], dir, &next) || (next && !name_cb(ctx, next)))
+            return false;
+    }
+    return true;
+}
+
 bool glob_set_names(const struct glob_set *set, const char *path)
 {
     for (size_t i = 0; i < set->n; i++) {

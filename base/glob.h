@@ -41,6 +41,12 @@ bool glob_set_has(const struct glob_set *set, const char *path);
  * GLOB_WHOLE would hold too, but literal directory patterns must give the exact answer: walking
  * less is the purpose. */
 enum glob_reach glob_set_reach(const struct glob_set *set, const char *dir);
+/* Called with a name, which may come more than once; false ends it. */
+typedef bool glob_name_cb(void *ctx, const char *name);
+/* Tells the names outside of which the set takes nothing directly in or below dir. False, then
+ * with nothing to rely on, when any name may be taken, or when name_cb ended it: so that a large
+ * directory need not be gone through for a few literal patterns. */
+bool glob_set_next(const struct glob_set *set, const char *dir, glob_name_cb *name_cb, void *ctx);
 /* True when some pattern names this path outright: no wildcard, not negated, and equal to it. */
 bool glob_set_names(const struct glob_set *set, const char *path);
 /* True when the text of a pattern has a wildcard ('*', '?', '[') or a backslash; a leading '!' is

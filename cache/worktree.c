@@ -13,14 +13,19 @@
 
 static void add_output(struct worktree *tree, const char *path)
 {
-    char *copy = tree->outputs[tree->n_outputs++] = mem_strdup(path);
-    const char *slash = strrchr(copy, '/');
-    size_t len = slash ? (size_t)(slash - copy) : 0;
-    void **known = map_get(&tree->outputs_in, copy, len);
+    size_t len = strlen(path);
+    map_put(&tree->output_paths, path, len, (void *)(uintptr_t)OUTPUT_ITSELF, NULL);
+    while (len > 0) {
+        if (path[--len] == '/' && !map_get(&tree->output_paths, path, len))
+            map_put(&tree->output_paths, path, len, (void *)(uintptr_t)OUTPUT_ABOVE, NULL);
+    }
+    const char *slash = strrchr(path, '/');
+    len = slash ? (size_t)(slash - path) : 0;
+    void **known = map_get(&tree->outputs_in, path, len);
     struct output_names *names = known ? *known : mem_zalloc(1, sizeof(*names));
     if (!known)
-        map_put(&tree->outputs_in, copy, len, names, NULL);
-    vec_push(&names->names, slash ? slash + 1 : copy);
+        map_put(&tree->outputs_in, path, len, names, NULL);
+    vec_push(&names->names, arena_strdup(&tree->names, slash ? slash + 1 : path));
 }
 
 int worktree_new(const struct worktree_options *options, struct worktree **out, struct err *err)
@@ -36,7 +41,6 @@ int worktree_new(const struct worktree_options *options, struct worktree **out, 
     tree->dir_opened = options->dir_opened;
     tree->dir_closed = options->dir_closed;
     tree->ctx = options->ctx;
-    tree->outputs = mem_zalloc(options->n_outputs + 1, sizeof(*tree->outputs));
     for (size_t i = 0; i < options->n_outputs; i++)
         add_output(tree, options->outputs[i]);
     tree->cache = statcache_load(tree->stat_path, tree->root);
@@ -73,9 +77,7 @@ void worktree_free(struct worktree *tree)
         free(names);
     }
     map_release(&tree->outputs_in);
-    for (size_t i = 0; i < tree->n_outputs; i++)
-        free(tree->outputs[i]);
-    free(tree->outputs);
+    map_release(&tree->output_paths);
     vec_each (struct view, view, &tree->views)
         release_view(view);
     vec_release(&tree->views);

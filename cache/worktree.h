@@ -108,9 +108,9 @@ enum worktree_answer worktree_digest(struct worktree *tree, uint32_t view, struc
                                      size_t *bad, struct err *err);
 
 /* Watching. Something about entry name of directory dir changed (NULL: anything about dir and what
- * it directly holds) at that tick. No I/O, no allocation in the ordinary case. (A name that is not
- * known yet, and an ignored directory, are stat'ed: what ignore rules leave out must not taint
- * anybody.) */
+ * it directly holds; what it was is looked up there, if it can be) at that tick. No I/O, no
+ * allocation in the ordinary case. (A name that is not known yet, and one that is ignored, are
+ * stat'ed: what ignore rules leave out must not taint anybody.) */
 void worktree_mark(struct worktree *tree, uint32_t dir, const char *name, uint64_t tick);
 /* Everything may have changed: all stats are taken anew at the next prepare (digests are kept by
  * stat). */

@@ -49,6 +49,7 @@ struct check_view {
 struct worktree_check {
     struct worktree *tree; /* for worktree_check_changed() alone */
     struct arena arena;
+    const char *root;
     int root_fd;
     VEC(struct check_dir) dirs;
     VEC(struct check_entry) entries;
@@ -116,6 +117,7 @@ struct worktree_check *worktree_check_new(struct worktree *tree, const uint32_t 
 {
     struct worktree_check *check = mem_zalloc(1, sizeof(*check));
     check->tree = tree;
+    check->root = arena_strdup(&check->arena, tree->root);
     check->root_fd = fcntl(tree->root_fd, F_DUPFD_CLOEXEC, 0);
     for (size_t i = 0; i < n; i++) {
         const struct view *view = &tree->views.v[views[i]];
@@ -222,8 +224,19 @@ static void check_dir(struct worktree_check *check, size_t index, struct hasher 
         check->changed = *dir->path ? dir->path : ".";
 }
 
+/* Whether the root's path still leads to the directory that was read: the step was started there by
+ * path. */
+static bool same_root(const struct worktree_check *check)
+{
+    struct stat named, opened;
+    return stat(check->root, &named) == 0 && fstat(check->root_fd, &opened) == 0 &&
+           named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
+}
+
 void worktree_check_work(struct worktree_check *check)
 {
+    if (!check->changed && !same_root(check))
+        check->changed = ".";
     struct hasher *hasher = hasher_new();
     for (size_t i = 0; i < check->dirs.n && !check->changed; i++)
         check_dir(check, i, hasher);

@@ -19,12 +19,31 @@
 #define RULES_NAME      ".gitignore"
 #define MAX_RULES_BYTES ((size_t)16 << 20)
 /* Raise it when what is built in here (droppings, the way rules are matched) changes. */
-#define BUILT_IN UINT64_C(1)
+#define BUILT_IN UINT64_C(2)
 
 static bool ends_with(const char *name, size_t len, const char *end)
 {
     size_t n = strlen(end);
     return len >= n && !memcmp(name + len - n, end, n);
+}
+
+/* What a restored output is called until it is whole (cache_unique_name()): it may lie among
+ * inputs, and stays when kiln is killed there. */
+static bool is_unfinished(const char *name)
+{
+    static const char hex[] = "0123456789abcdef";
+    static const char head[] = ".kiln-";
+    if (strncmp(name, head, sizeof(head) - 1) != 0)
+        return false;
+    name += sizeof(head) - 1;
+    size_t pid = strspn(name, hex);
+    if (!pid || name[pid] != '-')
+        return false;
+    name += pid + 1;
+    if (strspn(name, hex) != 8 || name[8] != '-')
+        return false;
+    name += 9;
+    return *name && !name[strspn(name, hex)];
 }
 
 bool worktree_is_dropping(const char *name, size_t len)
@@ -39,7 +58,8 @@ bool worktree_is_dropping(const char *name, size_t len)
         if (len >= 4 && name[len - 4] == '.' && name[len - 3] == 's' && name[len - 2] == 'w' &&
             name[len - 1] >= 'a' && name[len - 1] <= 'z')
             return true; /* vim's and nano's swap files */
-        return ends_with(name, len, ".kate-swp") || !strncmp(name, ".goutputstream-", 15);
+        return is_unfinished(name) || ends_with(name, len, ".kate-swp") ||
+               !strncmp(name, ".goutputstream-", 15);
     }
     if (len == 4 && (!strcmp(name, "4913") || !strcmp(name, "5036") || !strcmp(name, "5159")))
         return true; /* vim asks with these whether it may write to the directory */

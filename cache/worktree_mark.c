@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MAX_CHANGED 10000
 
@@ -144,26 +145,25 @@ static bool can_judge(const struct worktree *tree, uint32_t id)
 }
 
 /*
- * Whether a plain view would leave the entry out. A known file has a verdict. One that is not known
- * yet, and a directory that may have become something else, are looked at here: builds in the
- * source tree make ignored files all the time, and these must not taint the step that makes them.
+ * Whether a plain view would leave the entry out. What is known and not ignored is not. What is not
+ * known yet, and what is ignored and may have become a directory, or be none any more, is looked at
+ * here: builds in the source tree make ignored files all the time, and these must not taint the
+ * step that makes them.
  */
 static bool is_left_out(struct worktree *tree, struct entry *entry)
 {
     const struct node *node = entry->node;
     unsigned known = node ? node->flags & N_VERDICTS : 0;
-    if (node && node->kind != NODE_DIR)
-        return known & N_IGNORED;
+    bool was_directory = node && node->kind == NODE_DIR;
     if (node && (!(known & N_IGNORED) || (known & N_TRACKED)))
         return false;
     if (!can_judge(tree, entry->dir))
-        return false;
+        return node && !was_directory;
     look(tree, entry);
     if (entry->errnum && entry->errnum != ENOENT)
         return false;
-    if (node) /* an ignored directory: what else may it be by now? */
-        return entry->directory || entry->errnum ||
-               (worktree_judge(tree, entry->dir, entry->path, false) & N_IGNORED);
+    if (node && (entry->errnum || entry->directory == was_directory))
+        return true;
     /* Gone again: a directory would have left nothing, so it counts as the file that it was in all
      * likelihood (vim's 4913). */
     unsigned verdict = worktree_judge(tree, entry->dir, entry->path, entry->directory);
@@ -192,6 +192,36 @@ static void mark_all_of(struct worktree *tree, uint32_t id, uint64_t tick)
     }
 }
 
+/* quiet: nobody is told that it changed; that is found out. */
+static void mark_entry(struct worktree *tree, uint32_t id, const char *name, uint64_t tick,
+                       bool quiet)
+{
+    struct dir *dir = worktree_node(tree, id)->dir;
+    struct reach reach = {{true, true, true}, false};
+    worktree_path(tree, id, &tree->mark_path);
+    worktree_path_push(&tree->mark_path, name, strlen(name));
+    uint32_t child = worktree_child(tree, dir, name, NULL);
+    struct node *node = child == WORKTREE_NONE ? NULL : worktree_node(tree, child);
+    struct entry entry = {.dir = id, .node = node, .path = buf_str(&tree->mark_path)};
+    if (node) {
+        node->flags = (uint16_t)((node->flags & ~N_FRESH) | N_MARKED);
+        node->errnum = 0;
+        node->misses = 0;
+    } else {
+        dir->must_read = true;
+    }
+    bool output = node ? node->flags & N_OUTPUT : worktree_at_output(tree, entry.path);
+    if (output || strcmp(name, ".git") == 0)
+        reach.flavours[PLAIN] = reach.flavours[FORCED] = false;
+    else if (strcmp(name, ".gitignore") == 0)
+        touch_below(tree, dir, tick, &reach); /* it counts even where it ignores itself */
+    else if (is_left_out(tree, &entry))
+        reach.flavours[PLAIN] = false;
+    climb(tree, id, &entry, tick, &reach);
+    if (reach.hit && !quiet)
+        note_changed(tree, entry.path);
+}
+
 /* Takes the child's stat anew and marks it if something about it is new. */
 static void compare_child(struct worktree *tree, uint32_t id, struct node *node,
                           struct reader *reader, uint64_t tick)
@@ -215,7 +245,7 @@ static void compare_child(struct worktree *tree, uint32_t id, struct node *node,
     }
     /* One that is merely too young to trust its stat is hashed again, which tells. */
     if (changed || node->kind != NODE_DIR)
-        worktree_mark(tree, id, node->name, changed ? tick : 0);
+        mark_entry(tree, id, node->name, changed ? tick : 0, !changed);
 }
 
 /*
@@ -248,7 +278,7 @@ static bool mark_what_differs(struct worktree *tree, uint32_t id, uint64_t tick)
         if (name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2])))
             continue;
         if (worktree_child(tree, dir, name, NULL) == WORKTREE_NONE)
-            worktree_mark(tree, id, name, tick);
+            mark_entry(tree, id, name, tick, false);
     }
     for (size_t i = 0; i < dir->n_children; i++)
         compare_child(tree, id, worktree_node(tree, dir->children[i]), &reader, tick);
@@ -260,40 +290,26 @@ void worktree_mark(struct worktree *tree, uint32_t id, const char *name, uint64_
 {
     if (id >= tree->n_nodes || !worktree_node(tree, id)->dir)
         return;
-    if (!name) {
-        if (!mark_what_differs(tree, id, tick))
-            mark_all_of(tree, id, tick);
+    if (name)
+        mark_entry(tree, id, name, tick, false);
+    else if (!mark_what_differs(tree, id, tick))
+        mark_all_of(tree, id, tick);
+}
+
+/* Another directory may stand where the root was. */
+static void reopen_root(struct worktree *tree)
+{
+    int fd = open(tree->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
         return;
-    }
-    struct dir *dir = worktree_node(tree, id)->dir;
-    struct reach reach = {{true, true, true}, false};
-    worktree_path(tree, id, &tree->mark_path);
-    worktree_path_push(&tree->mark_path, name, strlen(name));
-    uint32_t child = worktree_child(tree, dir, name, NULL);
-    struct node *node = child == WORKTREE_NONE ? NULL : worktree_node(tree, child);
-    struct entry entry = {.dir = id, .node = node, .path = buf_str(&tree->mark_path)};
-    if (node) {
-        node->flags = (uint16_t)((node->flags & ~N_FRESH) | N_MARKED);
-        node->errnum = 0;
-        node->misses = 0;
-    } else {
-        dir->must_read = true;
-    }
-    bool output = node ? node->flags & N_OUTPUT : worktree_at_output(tree, entry.path);
-    if (output || strcmp(name, ".git") == 0)
-        reach.flavours[PLAIN] = reach.flavours[FORCED] = false;
-    else if (strcmp(name, ".gitignore") == 0)
-        touch_below(tree, dir, tick, &reach); /* it counts even where it ignores itself */
-    else if (is_left_out(tree, &entry))
-        reach.flavours[PLAIN] = false;
-    climb(tree, id, &entry, tick, &reach);
-    if (reach.hit)
-        note_changed(tree, entry.path);
+    close(tree->root_fd);
+    tree->root_fd = fd;
 }
 
 void worktree_mark_all(struct worktree *tree, uint64_t tick)
 {
     struct reach reach = {.hit = false};
+    reopen_root(tree);
     for (uint32_t id = 0; id < tree->n_nodes; id++) {
         struct node *node = worktree_node(tree, id);
         if (node->kind == NODE_FREE)

@@ -138,6 +138,9 @@ struct output_names {
     VEC(const char *) names;
 };
 
+/* Values of worktree.output_paths. */
+enum output_path { OUTPUT_NONE, OUTPUT_ABOVE, OUTPUT_ITSELF };
+
 /* What selects in a directory: a view's patterns, or nothing (all that the flavour has). */
 struct scope {
     const struct view *view; /* NULL: whole */
@@ -161,10 +164,10 @@ struct worktree {
     struct arena names;
     void *free_names[NAME_SIZES];
 
-    struct map outputs_in; /* path of a directory -> struct output_names *: the outputs that lie
-                              directly in it */
-    char **outputs;
-    size_t n_outputs;
+    struct map outputs_in;   /* path of a directory -> struct output_names *: the outputs that lie
+                                directly in it */
+    struct map output_paths; /* declared outputs, and the directories above them -> enum output_path
+                              */
 
     VEC(struct view) views;
     struct map view_ids;        /* kind and patterns -> id + 1 */
@@ -250,7 +253,13 @@ enum glob_reach worktree_view_reach(const struct view *view, const char *dir);
 bool worktree_view_has(const struct view *view, const char *path);
 bool worktree_view_names(const struct view *view, const char *path);
 bool worktree_view_names_below(const struct view *view, const char *dir);
+/* Whether the path is a declared output or lies below one. */
 bool worktree_at_output(const struct worktree *tree, const char *path);
+/* Indices, rising, of the children of the directory (whose path is tree->path) that the scope may
+ * take at all. False when it may take any of them. */
+typedef VEC(size_t) worktree_places;
+bool worktree_few_children(const struct worktree *tree, const struct scope *scope,
+                           const struct dir *dir, worktree_places *places);
 struct scope worktree_view_scope(const struct worktree *tree, uint32_t view);
 struct memo *worktree_memo(struct dir *dir, const struct scope *scope);
 

@@ -184,6 +184,10 @@ int worktree_read_names(struct worktree *tree, struct dir *dir, struct reader *r
         if (name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2])))
             continue;
         size_t len = strlen(name);
+        if (len > UINT8_MAX) { /* some file systems of FUSE have them; a node has no room */
+            dir->errnum = ENAMETOOLONG;
+            break;
+        }
         vec_push(&found, (struct found){arena_strndup(&names, name, len), len,
                                         kind_of_type(entry->d_type)});
     }

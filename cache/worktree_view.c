@@ -52,11 +52,19 @@ bool worktree_view_has(const struct view *view, const char *path)
                      : worktree_view_reach(view, path) == GLOB_WHOLE;
 }
 
+static enum output_path output_path(const struct worktree *tree, const char *path, size_t n)
+{
+    void **value = map_get(&tree->output_paths, path, n);
+    return value ? (enum output_path)(uintptr_t)*value : OUTPUT_NONE;
+}
+
 bool worktree_at_output(const struct worktree *tree, const char *path)
 {
-    for (size_t i = 0; i < tree->n_outputs; i++)
-        if (path_is_below(path, tree->outputs[i]))
+    for (const char *end = path; tree->output_paths.count && *end;) {
+        end += strcspn(end + 1, "/") + 1;
+        if (output_path(tree, path, (size_t)(end - path)) == OUTPUT_ITSELF)
             return true;
+    }
     return false;
 }
 
@@ -161,8 +169,11 @@ static void gather_child(struct worktree *tree, const struct scope *scope, struc
 static bool gather_children(struct worktree *tree, const struct scope *scope, struct dir *dir,
                             struct reader *reader, struct pass *pass)
 {
-    for (size_t i = 0; i < dir->n_children; i++)
-        gather_child(tree, scope, dir, dir->children[i], reader, pass);
+    worktree_places few = VEC_INIT;
+    bool limited = worktree_few_children(tree, scope, dir, &few);
+    for (size_t i = 0, n = limited ? few.n : dir->n_children; i < n; i++)
+        gather_child(tree, scope, dir, dir->children[limited ? few.v[i] : i], reader, pass);
+    vec_release(&few);
     bool settled = pass->gone.n == 0;
     vec_each (uint32_t, gone, &pass->gone)
         worktree_remove_child(tree, dir, *gone);
@@ -355,13 +366,17 @@ static enum worktree_answer compose(struct worktree *tree, const struct scope *s
         return unreadable(buf_str(&tree->path), true, dir->errnum, err);
     VEC(struct tree_entry) entries = VEC_INIT;
     enum worktree_answer answer = WORKTREE_READY;
-    vec_reserve(&entries, dir->n_children);
-    for (size_t i = 0; i < dir->n_children && answer == WORKTREE_READY; i++) {
-        const struct node *node = worktree_node(tree, dir->children[i]);
+    worktree_places few = VEC_INIT;
+    bool limited = worktree_few_children(tree, scope, dir, &few);
+    size_t n = limited ? few.n : dir->n_children;
+    vec_reserve(&entries, n);
+    for (size_t i = 0; i < n && answer == WORKTREE_READY; i++) {
+        uint32_t child = dir->children[limited ? few.v[i] : i];
+        const struct node *node = worktree_node(tree, child);
         struct tree_entry entry;
         bool taken;
         size_t before = worktree_path_push(&tree->path, node->name, node->name_len);
-        answer = compose_child(tree, scope, dir->children[i], &entry, &taken, err);
+        answer = compose_child(tree, scope, child, &entry, &taken, err);
         buf_truncate(&tree->path, before);
         if (taken)
             vec_push(&entries, entry);
@@ -372,20 +387,12 @@ static enum worktree_answer compose(struct worktree *tree, const struct scope *s
         memo->any = *any = entries.n > 0;
         memo->composed = true;
     }
+    vec_release(&few);
     vec_release(&entries);
     return answer;
 }
 
 /* --- inputs named outright --- */
-
-/* Whether path lies above a declared output: a directory that a step may be about to make. */
-static bool above_output(const struct worktree *tree, const char *path)
-{
-    for (size_t i = 0; i < tree->n_outputs; i++)
-        if (path_is_below(tree->outputs[i], path))
-            return true;
-    return false;
-}
 
 static enum worktree_answer check_literal(const struct worktree *tree, const char *path,
                                           struct err *err)
@@ -430,7 +437,8 @@ static enum worktree_answer check_literals(const struct worktree *tree, const st
 {
     for (size_t i = 0; i < view->n_literals; i++) {
         const char *path = view->literals[i];
-        if (!*path || worktree_at_output(tree, path) || above_output(tree, path))
+        /* Above an output, too: a directory that a step may be about to make. */
+        if (!*path || worktree_at_output(tree, path) || output_path(tree, path, strlen(path)))
             continue;
         if (!worktree_view_has(view, path) && worktree_view_reach(view, path) == GLOB_NONE)
             continue; /* a later pattern takes it away */

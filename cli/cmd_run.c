@@ -20,9 +20,10 @@ struct session {
     struct view_json *json;
     struct tui *tui;
     uv_timer_t tick;
+    uv_timer_t unread; /* to end what nobody reads any more */
     uv_signal_t signals[3];
     int n_signals;
-    bool tick_open;
+    bool tick_open, unread_open;
     size_t n_running;
     int signal, exit_code;
 };
@@ -40,6 +41,8 @@ static void engine_closed(void *ctx)
         uv_close((uv_handle_t *)&s->signals[i], handle_closed);
     if (s->tick_open)
         uv_close((uv_handle_t *)&s->tick, handle_closed);
+    if (s->unread_open)
+        uv_close((uv_handle_t *)&s->unread, handle_closed);
     tui_free(s->tui);
     s->tui = NULL;
     runner_close(s->app.runner, NULL, NULL);
@@ -78,11 +81,15 @@ static void catch_signals(struct session *s)
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        uv_signal_init(&s->app.loop, &s->signals[i]);
-        s->signals[i].data = s;
-        uv_signal_start(&s->signals[i], on_signal, numbers[i]);
-        uv_unref((uv_handle_t *)&s->signals[i]);
-        s->n_signals++;
+        struct sigaction now;
+        /* Under nohup kiln outlives its terminal. */
+        if (numbers[i] == SIGHUP && sigaction(SIGHUP, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
+            continue;
+        uv_signal_t *handle = &s->signals[s->n_signals++];
+        uv_signal_init(&s->app.loop, handle);
+        handle->data = s;
+        uv_signal_start(handle, on_signal, numbers[i]);
+        uv_unref((uv_handle_t *)handle);
     }
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file-size limit is an error like a full disk */
@@ -102,6 +109,26 @@ static void follow_running(void *ctx, const struct event *event)
         uv_timer_start(&s->tick, on_tick, 100, 100);
     if (event->type == EVENT_RUN_FINISHED && --s->n_running == 0)
         uv_timer_stop(&s->tick);
+}
+
+static void on_unread(uv_timer_t *timer)
+{
+    struct session *s = timer->data;
+    s->exit_code = EXIT_KILN;
+    finish(s);
+}
+
+/* A watch whose words go nowhere would go on for ever without anybody knowing. */
+static void notice_unread(void *ctx, const struct event *event)
+{
+    struct session *s = ctx;
+    (void)event;
+    if (!ferror(stdout) || s->unread_open)
+        return;
+    uv_timer_init(&s->app.loop, &s->unread);
+    s->unread.data = s;
+    s->unread_open = true;
+    uv_timer_start(&s->unread, on_unread, 0, 0); /* not from within an event */
 }
 
 static int open_views(struct session *s, struct err *err)
@@ -141,6 +168,8 @@ static int open_views(struct session *s, struct err *err)
             engine_subscribe(s->engine, follow_running, s);
         }
     }
+    if (s->watching && !tui)
+        engine_subscribe(s->engine, notice_unread, s);
     return 0;
 }
 
@@ -156,10 +185,12 @@ static void on_reloaded(void *ctx, struct graph *graph, const char *const *sourc
     }
     if (!graph) {
         engine_notice(s->engine, "error", error);
+        engine_reload_failed(s->engine);
     } else if (engine_load(s->engine, graph, s->options->args, s->options->n_args, sources,
                            n_sources, &err) < 0) {
         engine_notice(s->engine, "error", err_text(&err));
         err_release(&err);
+        engine_reload_failed(s->engine);
     }
 }
 

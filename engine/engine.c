@@ -98,8 +98,8 @@ static int open_graph(struct engine *e, const char *const *steps, size_t n,
         if (worktree_view(e->worktree, WORKTREE_INPUTS, sources, n_sources, &e->source_view, NULL,
                           err) < 0)
             return -(int)err->kind;
+        /* What was known before the graph was made stands: they may have changed since. */
         e->n_sources = n_sources;
-        e->source_known = false;
     }
     emit_pipeline(e);
     return 0;
@@ -240,12 +240,45 @@ static void reload_drained(struct engine *e)
     }
 }
 
+void engine_ask_reload(struct engine *e)
+{
+    if (e->reload_asked) {
+        e->reload_again = true;
+        return;
+    }
+    e->reload_asked = e->asking = true;
+    e->opt.reload(e->opt.ctx); /* loads another graph, or says what is wrong with it */
+    e->asking = false;
+}
+
+/* False when the answer is of sources that have changed since, so that there will be another. */
+static bool reload_answered(struct engine *e)
+{
+    bool again = e->reload_again && !e->closing;
+    e->reload_asked = e->reload_again = false;
+    if (again)
+        engine_ask_reload(e);
+    return !again;
+}
+
+void engine_reload_failed(struct engine *e)
+{
+    if (reload_answered(e) && !e->asking) {
+        e->was_idle = false;
+        round_next(e);
+    }
+}
+
 int engine_load(struct engine *e, struct graph *graph, const char *const *steps, size_t n,
                 const char *const *sources, size_t n_sources, struct err *err)
 {
     if (!e->graph && !e->reloading) {
         e->graph = graph;
         return open_graph(e, steps, n, sources, n_sources, err);
+    }
+    if (!reload_answered(e)) {
+        graph_free(graph);
+        return 0;
     }
     for (size_t i = 0; i < n; i++) {
         if (graph_find(graph, steps[i]) == OP_NONE) {

@@ -100,6 +100,9 @@ void engine_notice(struct engine *engine, const char *level, const char *text);
  * with ERR_USAGE for an unknown step (with the nearest name). */
 int engine_load(struct engine *engine, struct graph *graph, const char *const *steps, size_t n,
                 const char *const *sources, size_t n_sources, struct err *err) MUST_CHECK;
+/* What reload was called for came to nothing, after engine_load() too: the last graph goes on. Each
+ * call of reload is answered once, by this or by engine_load(). */
+void engine_reload_failed(struct engine *engine);
 /* Begins the first round. */
 void engine_start(struct engine *engine);
 

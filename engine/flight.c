@@ -20,7 +20,7 @@ static void end_flight(struct engine *e, struct flight *flight, enum step_status
 {
     struct node *node = &e->nodes.v[flight->node];
     uint64_t duration_ms = (clock_monotonic_ns() - flight->start_ns) / 1000000;
-    if (flight->exit.end_ns > flight->exit.start_ns)
+    if (flight->exit.start_ns && flight->exit.end_ns > flight->exit.start_ns)
         duration_ms = (flight->exit.end_ns - flight->exit.start_ns) / 1000000;
     node->flight = NULL;
     e->n_running--;

@@ -46,7 +46,7 @@ int history_open(const char *path, struct history **out, struct err *err)
 {
     *out = NULL;
     bool writable;
-    int fd;
+    int fd = -1;
     struct view *view;
     int code = history_open_log(path, &writable, &fd, err);
     if (code < 0)

@@ -69,6 +69,7 @@ struct node {
     bool selected;
     ids deps, dependents; /* nodes; direct */
     ids locals;
+    uint32_t rank; /* steps on the longest way down from here: what starts first */
     uint32_t out_view; /* or WORKTREE_NONE */
     struct value value;
     struct instance *current; /* the latest */
@@ -167,6 +168,9 @@ struct engine {
     size_t n_sources;
     struct digest source_digest;
     bool source_known;
+    bool reload_asked; /* and not answered yet */
+    bool reload_again; /* the sources changed since */
+    bool asking;       /* the reload callback is being called */
 
     VEC(struct run *) runs;       /* alive */
     struct map flights;           /* key -> flight */
@@ -273,6 +277,8 @@ void flight_cancel(struct flight *flight, const char *why);
 void restore_start(struct engine *e, struct instance *in);
 
 /* engine.c */
+/* The pipeline's sources changed: asks for another graph, once at a time. */
+void engine_ask_reload(struct engine *e);
 void engine_job_done(struct engine *e);
 /* While everything is being ended: goes on once nothing is left. */
 void engine_check_drained(struct engine *e);

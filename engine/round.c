@@ -108,12 +108,13 @@ static bool refresh(struct engine *e)
         if (e->source_view == *view && e->n_sources) {
             struct digest now = {0};
             enum worktree_answer answer = worktree_digest(e->worktree, *view, &now, NULL, NULL);
-            if (answer == WORKTREE_PENDING)
+            if (answer == WORKTREE_PENDING) {
                 vec_push(&left, *view);
-            else if (e->source_known && !digest_eq(&now, &e->source_digest))
-                source_changed = true;
-            e->source_digest = now;
-            e->source_known = true;
+            } else {
+                source_changed = e->source_known && !digest_eq(&now, &e->source_digest);
+                e->source_digest = now;
+                e->source_known = true;
+            }
         }
         uint32_t local = *view < e->view_local.n ? e->view_local.v[*view] : 0;
         if (local) {
@@ -172,7 +173,7 @@ static void finish_round(struct engine *e)
     if (e->opt.mode == ENGINE_WATCH)
         emit_changed(e);
     if (source_changed && e->opt.reload) {
-        e->opt.reload(e->opt.ctx); /* loads another graph, or says what is wrong with it */
+        engine_ask_reload(e);
         if (e->drained)
             return;
     }
@@ -288,7 +289,7 @@ void round_next(struct engine *e)
         }
         return;
     }
-    if (!schedule_busy(e) && !e->was_idle && e->opt.mode == ENGINE_WATCH) {
+    if (!schedule_busy(e) && !e->reload_asked && !e->was_idle && e->opt.mode == ENGINE_WATCH) {
         e->was_idle = true;
         struct event event = {.type = EVENT_WATCH_IDLE};
         emit(e, NULL, &event);

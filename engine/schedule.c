@@ -320,6 +320,22 @@ static void say_where(const struct engine *e, const struct node *node, struct er
     }
 }
 
+/* The longest way down first, so that what much else waits for is not kept waiting; else as they
+ * came. */
+static void enqueue(struct engine *e, struct instance *in)
+{
+    uint32_t rank = e->nodes.v[in->node].rank;
+    vec_push(&e->queue, in);
+    size_t at = e->queue.n - 1;
+    for (; at > e->queue_head; at--) {
+        struct instance *before = e->queue.v[at - 1];
+        if (before && e->nodes.v[before->node].rank >= rank)
+            break;
+        e->queue.v[at] = before;
+    }
+    e->queue.v[at] = in;
+}
+
 void instance_check(struct engine *e, struct instance *in)
 {
     struct node *node = &e->nodes.v[in->node];
@@ -380,7 +396,7 @@ void instance_check(struct engine *e, struct instance *in)
     }
     in->state = QUEUED;
     emit_queued(e, in);
-    vec_push(&e->queue, in);
+    enqueue(e, in);
 }
 
 void schedule_cancel(struct engine *e, struct instance *in, const char *why)

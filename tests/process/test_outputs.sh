@@ -136,4 +136,34 @@ test_the_cache_is_not_linked() {
     assert_file o good
 }
 
+# What a person put where an output's directory was is not written through, nor over.
+test_what_is_in_the_way() {
+    project '{"version": 1, "steps": {"a": {"run": "mkdir -p sub; echo 1 > sub/o", "inputs": [], "outputs": ["sub/o"]}}}'
+    kiln 0 run
+    rm -r sub
+    mkdir "$T/theirs"
+    ln -s "$T/theirs" sub
+    kiln 3 run
+    assert_out '"sub" is a symbolic link'
+    assert_eq "$(ls "$T/theirs")" ""
+    rm sub
+    echo mine > sub
+    kiln 3 run
+    assert_out '"sub" is not a directory'
+    assert_file sub mine
+    rm sub
+    kiln 0 run --json
+    assert_eq "$(ran)" ""
+    assert_file sub/o 1
+}
+
+test_the_project_goes_away_meanwhile() {
+    project '{"version": 1, "steps": {"a": {"run": "echo 1 > o; cd /; rm -rf \"$P\"", "inputs": ["in"], "outputs": ["o"], "pass_env": ["P"]}}}'
+    export P
+    echo 1 > in
+    kiln 1 run --json
+    assert_eq "$(status a)" failed
+    mkdir "$P"
+}
+
 run_tests

@@ -169,6 +169,67 @@ test_hung_up() {
     ends_by HUP 1
 }
 
+# Under nohup it outlives its terminal. (Not under timeout(1), which has a mind of its own about HUP.)
+test_nohup() {
+    project '{"version": 1, "steps": {"a": {"inputs": [], "run": "touch ready; while [ ! -e go ]; do sleep 0.02; done"}}}'
+    (trap '' HUP && exec "$KILN" run --json > "$T/out" 2> "$T/err" < /dev/null) &
+    local pid=$!
+    wait_for test -e ready
+    kill -HUP "$pid"
+    touch go
+    wait_for gone "$pid"
+    wait "$pid"
+    assert_eq "$(status a)" passed
+}
+
+# A step that kills what watches over it, itself, or its whole group.
+test_a_step_that_kills() {
+    project '{"version": 1, "steps": {"a": {"inputs": [], "run": "kill -KILL $PPID; exec sleep 1000"}}}'
+    kiln 3 run --json
+    assert_eq "$(status a)" failed
+    assert_match "$(events 'select(.type == "step.finished") | .error')" 'helper process'
+    events 'select(.type == "step.finished") | .duration_ms < 60000' | grep -qx true || fail "an absurd duration"
+    wait_for gone "$(events 'select(.type == "step.started") | .pid')"
+    project '{"version": 1, "steps": {"a": {"inputs": [], "run": "kill -KILL 0"}}}'
+    kiln 1 run --json
+    assert_eq "$(events 'select(.type == "step.finished") | .signal')" SIGKILL
+    project '{"version": 1, "steps": {"a": {"inputs": [], "timeout": "300ms", "run": "kill -STOP $$"}}}'
+    kiln 1 run --json
+    assert_eq "$(events 'select(.type == "step.finished") | .timed_out')" true
+}
+
+# Whatever kiln's caller did to signals, a step begins with them as they are at first.
+test_signals_as_at_first() {
+    project '{"version": 1, "steps": {"a": {"run": ["grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"], "inputs": []}, "b": {"run": "sleep 0 & wait; ls -l /proc/self/fd | grep -c \"[0-9] -> [^/]*$\"", "inputs": []}}}'
+    trap '' CHLD PIPE INT TERM USR1
+    kiln 0 run --json
+    assert_eq "$(step_log a | grep -c 0000000000000000)" 2
+    assert_eq "$(step_log b)" 2 "open pipes"
+}
+
+test_a_flood() {
+    project '{"version": 1, "steps": {"a": {"run": "head -c 30000000 /dev/zero | tr \"\\0\" x; echo; seq 100000 >&2; echo end", "inputs": []}}}'
+    kiln 0 run
+    kiln 0 run --json --force
+    assert_eq "$(step_log a | wc -c)" $((30000000 + 1 + 588895 + 4))
+    kiln 0 logs a
+    assert_eq "$(wc -c < "$T/out")" $((30000000 + 1 + 588895 + 4))
+}
+
+test_few_descriptors() {
+    project '{"version": 1, "steps": {"a": {"run": "true", "inputs": []}}}'
+    local n
+    for n in 10 16 20 24 28; do
+        (
+            ulimit -n "$n"
+            kiln any run
+            [ "$RC" -eq 0 ] || [ "$RC" -eq 3 ] || fail "exit $RC with $n descriptors"
+            [ "$RC" -eq 0 ] || grep -q 'Too many open files' "$T/out" "$T/err" || fail "no word about it"
+        )
+    done
+    kiln 0 run
+}
+
 # Deaf to TERM: a second signal does not wait for the grace period's end.
 test_asked_twice() {
     project '{"version": 1, "steps": {"a": {"inputs": [], "run": "trap \"\" TERM; echo $$ > pids; touch ready; while :; do sleep 1000; done"}}}'
@@ -200,25 +261,28 @@ test_killed() {
     assert_file o 1
 }
 
-test_two_at_once() {
-    project '{"version": 1, "steps": {"a": {"run": "cat in > o", "inputs": ["in"], "outputs": ["o"]}, "b": {"run": "cat o", "inputs": [], "needs": ["a"]}}}'
-    local i pids
+# Several kilns in one project share its cache, its history and its numbers of runs.
+test_several_at_once() {
+    project '{"version": 1, "steps": {"a": {"run": "cat in", "inputs": ["in"]}, "b": {"run": "echo b", "inputs": ["in"]}}}'
+    local i pid pids
     for i in 1 2 3 4 5; do
         echo "$i" > in
         pids=
         for _ in 1 2 3; do
-            timeout "$DEADLINE" "$KILN" run > /dev/null 2>> "$T/err" < /dev/null &
+            timeout "$DEADLINE" "$KILN" run >> "$T/out" 2>> "$T/err" < /dev/null &
             pids="$pids $!"
         done
         for pid in $pids; do
             wait "$pid" || fail "a run failed beside another"
         done
-        assert_file o "$i"
+        kiln 0 logs a
+        assert_eq "$(cat "$T/out")" "$i"
     done
+    assert_no_err
     kiln 0 runs --json
-    assert_eq "$(jq length "$T/out")" 15
+    assert_eq "$(jq -r '.[].status' "$T/out" | sort | uniq -c | tr -s ' ')" " 15 passed"
     kiln 0 run --json
-    assert_file o 5
+    assert_eq "$(ran)" ""
 }
 
 run_tests

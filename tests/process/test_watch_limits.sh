@@ -201,12 +201,11 @@ test_root_moved_away() {
 }
 
 test_root_deleted_in_mid_run() {
-    project '{"version": 1, "steps": {"a": {"run": "echo $$; exec sleep 1000", "inputs": []}}}'
-    "$KILN" watch --plain > "$T/watch.out" 2> "$T/watch.err" < /dev/null &
-    WATCH_PID=$!
-    wait_for has_lines "$T/watch.out" '[0-9]+$' 1
-    wait_for pgrep -P "$(pgrep -P "$WATCH_PID" | head -n 1)"
-    step=$(pgrep -P "$(pgrep -P "$WATCH_PID" | head -n 1)")
+    project '{"version": 1, "steps": {"a": {"run": "echo pid $$; exec sleep 1000", "inputs": []}}}'
+    "$KILN" watch --json > "$T/watch.out" 2> "$T/watch.err" < /dev/null &
+    WATCH_PID=$! IDLE=0 MARK=0 SYNC=0
+    wait_event '.type == "step.log"'
+    step=$(step_log a "$T/watch.out" | sed 's/pid //')
     cd /
     rm -rf "$P"
     wait_for gone "$WATCH_PID"
@@ -214,8 +213,9 @@ test_root_deleted_in_mid_run() {
     wait "$WATCH_PID" || RC=$?
     WATCH_PID=
     assert_eq "$RC" 3 "exit code"
-    wait_for gone "$step"
-    grep -q "is gone" "$T/watch.out" "$T/watch.err" || fail "it does not say why it ended"
+    gone "$step" || fail "the step lives on"
+    assert_match "$(events 'select(.type == "notice" and .level == "error") | .text' "$T/watch.out")" "is gone"
+    assert_eq "$(status a "$T/watch.out")" "cancelled"
 }
 
 run_tests

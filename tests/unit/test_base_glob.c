@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/buf.h"
 #include "base/glob.h"
 
 #include <stdio.h>
@@ -352,6 +353,59 @@ static void names(void **state)
     assert_true(glob_is_wild("a\\b"));
 }
 
+static bool add_next(void *ctx, const char *name)
+{
+    buf_addf(ctx, "%s ", name);
+    return true;
+}
+
+static bool end_next(void *ctx, const char *name)
+{
+    (void)ctx, (void)name;
+    return false;
+}
+
+/* The names that may be taken in a directory; "any" stands for all. */
+static void next_names(void **state)
+{
+    static const struct {
+        const char *patterns[4], *dir, *expected;
+    } cases[] = {
+        {{"a"}, "", "a "},
+        {{"a"}, "a", "any"},
+        {{"a"}, "b", ""},
+        {{"a/b/c", "a/x", "!a/y"}, "a", "b x "},
+        {{"a/b/c", "a/x", "!a/y"}, "a/b", "c "},
+        {{"a/b", "a/b/c"}, "a", "b b "},
+        {{"*/b", "z"}, "a", "b "},
+        {{"*/b", "z"}, "", "any"},
+        {{"a/*.c"}, "a", "any"},
+        {{"a/*.c"}, "ab", ""},
+        {{"**/x"}, "a", "any"},
+        {{"a/**/x"}, "b", ""},
+        {{"a/**/x"}, "a/b/c", "any"},
+        {{"a\\b/c"}, "ab", "c "},
+        {{"."}, "", "any"},
+        {{"a", "**"}, "", "any"},
+        {{NULL}, "", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        size_t n = 0;
+        while (n < 4 && cases[i].patterns[n])
+            n++;
+        struct glob_set *set;
+        struct buf out = BUF_INIT;
+        assert_int_equal(glob_set_new(cases[i].patterns, n, &set, NULL, NULL), 0);
+        bool told = glob_set_next(set, cases[i].dir, add_next, &out);
+        assert_string_equal(told ? buf_str(&out) : "any", cases[i].expected);
+        if (told && out.len)
+            assert_false(glob_set_next(set, cases[i].dir, end_next, NULL));
+        buf_release(&out);
+        glob_set_free(set);
+    }
+}
+
 static void bad_patterns(void **state)
 {
     (void)state;
@@ -405,10 +459,8 @@ static void bad_patterns(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(has),
-        cmocka_unit_test(reach),
-        cmocka_unit_test(names),
-        cmocka_unit_test(bad_patterns),
+        cmocka_unit_test(has),        cmocka_unit_test(reach),        cmocka_unit_test(names),
+        cmocka_unit_test(next_names), cmocka_unit_test(bad_patterns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -134,7 +134,6 @@ static void test_marks(void **state)
         {0, "obj", OBJ},
         {0, ".git", 0},
         {0, "README", ALL_OF},
-        {1, NULL, ALL_OF | SRC | C | NAMED},
         {0, ".gitignore", ALL_OF | SRC | C | DOC | OBJ | NAMED},
     };
     uint32_t ids[] = {root, src, sub, doc, out, obj};
@@ -143,7 +142,7 @@ static void test_marks(void **state)
         worktree_mark(tree, ids[cases[i].dir], cases[i].name, tick);
         unsigned dirty = take_dirty(tree);
         if (dirty != cases[i].expected)
-            print_error("mark %d %s\n", cases[i].dir, cases[i].name ? cases[i].name : "(all)");
+            print_error("mark %d %s\n", cases[i].dir, cases[i].name);
         assert_int_equal(dirty, cases[i].expected);
         for (uint32_t view = 0; view < 7; view++)
             assert_int_equal(worktree_view_tick(tree, views[view]) == tick,
@@ -162,6 +161,31 @@ static void test_marks(void **state)
     worktree_take_changed(tree, paths, 4, &n);
     while (n)
         free(paths[--n]);
+    /* Something in a directory, nobody knows what: only what really changed has been touched. */
+    static const struct {
+        const char *path, *text;
+        unsigned touched;
+    } unnamed[] = {{"src/a.c", "22", ALL_OF | SRC | C},
+                   {"src/a.o", "22", NAMED},
+                   {"src/a.txt", "", ALL_OF | SRC},
+                   {"src/b.o", "", 0}};
+    for (size_t i = 0; i < sizeof(unnamed) / sizeof(unnamed[0]); i++) {
+        project_write(project, unnamed[i].path, unnamed[i].text);
+        worktree_mark(tree, src, NULL, 150 + i);
+        assert_int_equal(take_dirty(tree) & unnamed[i].touched, unnamed[i].touched);
+        for (uint32_t view = 0; view < 7; view++) {
+            assert_int_equal(worktree_view_tick(tree, views[view]) == 150 + i,
+                             (unnamed[i].touched >> view) & 1);
+            digest_of_view(tree, views[view]);
+        }
+        size_t told_of = worktree_take_changed(tree, paths, 4, &n);
+        assert_int_equal(told_of, unnamed[i].touched ? 1 : 0);
+        if (n) {
+            assert_string_equal(paths[0], unnamed[i].path);
+            free(paths[0]);
+        }
+        take_dirty(tree);
+    }
     worktree_mark(tree, src, "a.c", 200);
     worktree_mark(tree, src, "a.c", 201);
     worktree_mark(tree, src, "a.o~", 202);

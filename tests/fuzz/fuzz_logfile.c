@@ -1,0 +1,150 @@
+/*
+ * Any bytes as a log that grows while it is read: its lines are those that a simple reading finds,
+ * forwards and backwards, and a search finds the first that has the pattern.
+ *
+ * Two bytes say how much is looked at a time and how much is there at first; the first line is the
+ * pattern; in the rest, byte 1 repeats what follows it, so that few bytes make lines that are too
+ * long.
+ */
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/vec.h"
+#include "tests/fuzz/fuzz.h"
+#include "tui/line.h"
+#include "tui/search.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define MOST ((size_t)1 << 20)
+
+struct piece {
+    size_t at, n;
+};
+typedef VEC(struct piece) pieces;
+
+static void expand(struct input input, struct buf *out)
+{
+    while (input.left && out->len < MOST) {
+        unsigned c = input_byte(&input);
+        size_t times = 1;
+        if (c == 1) {
+            times = input_byte(&input) * (size_t)1021;
+            c = input_byte(&input);
+        }
+        memset(buf_reserve(out, times), (int)c, times);
+        out->len += times;
+        if (out->data)
+            out->data[out->len] = '\0';
+    }
+}
+
+static void split(const struct buf *log, pieces *out)
+{
+    for (size_t at = 0; at < log->len;) {
+        size_t n = log->len - at < LOGFILE_LINE_MAX ? log->len - at : LOGFILE_LINE_MAX;
+        const char *newline = memchr(log->data + at, '\n', n);
+        n = newline ? (size_t)(newline - log->data) - at : n;
+        vec_push(out, (struct piece){at, n});
+        at += n + (newline != NULL);
+    }
+}
+
+static void check_lines(struct logfile *log, const struct buf *bytes, const pieces *lines)
+{
+    size_t n = 0;
+    CLAIM(logfile_size(log) == bytes->len && logfile_indexed(log) == bytes->len);
+    CLAIM(logfile_lines(log) == lines->n);
+    CLAIM(!logfile_line(log, lines->n, &n));
+    for (size_t i = 0; i < lines->n; i++) {
+        size_t k = i * 7 % lines->n; /* not in a row */
+        const char *line = logfile_line(log, k, &n);
+        CLAIM(line && n == lines->v[k].n && memcmp(line, bytes->data + lines->v[k].at, n) == 0);
+    }
+    uint64_t end = logfile_size(log), before = end;
+    const char *line;
+    while ((line = logfile_back(log, &end, &n))) {
+        CLAIM(end < before && n <= before - end && memcmp(line, bytes->data + end, n) == 0);
+        before = end;
+    }
+    CLAIM(end == 0);
+}
+
+static bool has(const char *pattern, const struct buf *bytes, const struct piece *line)
+{
+    struct buf plain = BUF_INIT;
+    line_plain(bytes->data + line->at, line->n, &plain);
+    bool found = search_find(pattern, buf_str(&plain), plain.len) != NULL;
+    buf_release(&plain);
+    return found;
+}
+
+static void check_search(struct logfile *log, const char *pattern, const struct buf *bytes,
+                         const pieces *lines)
+{
+    if (lines->n > 2000)
+        return; /* has() is slow */
+    for (int forward = 0; forward < 2; forward++) {
+        struct search search = {0};
+        uint64_t from = lines->n / 2, at = from;
+        size_t rounds = 0, seen = 0;
+        search_set(&search, pattern);
+        search_start(&search, log, from, forward);
+        while (search_work(&search, log, 100, false))
+            CLAIM(++rounds <= bytes->len + lines->n + 1);
+        while (*pattern && seen < lines->n && !has(pattern, bytes, &lines->v[at])) {
+            seen++;
+            at = forward ? (at + 1) % lines->n : (at + lines->n - 1) % lines->n;
+        }
+        if (!*pattern)
+            CLAIM(search.state == SEARCH_NONE);
+        else if (seen == lines->n)
+            CLAIM(search.state == SEARCH_MISSED);
+        else
+            CLAIM(search.state == SEARCH_FOUND && search.found == at);
+        search_release(&search);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct input input = {data, size};
+    size_t budget = 1 + input_byte(&input) * (size_t)37;
+    unsigned part = input_byte(&input);
+    char *pattern = input_line(&input);
+    struct buf bytes = BUF_INIT;
+    pieces lines = VEC_INIT;
+    expand(input, &bytes);
+    split(&bytes, &lines);
+
+    char path[40];
+    int fd = memfd_create("log", MFD_CLOEXEC);
+    CLAIM(fd >= 0);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    struct logfile *log = logfile_open(path);
+    CLAIM(log && logfile_lines(log) == 0);
+    size_t first = bytes.len * part / 256, n;
+    CLAIM(file_write_all(fd, buf_str(&bytes), first) == 0);
+    while (logfile_index(log, budget))
+        ;
+    for (uint64_t i = 0; i < logfile_lines(log) && i < 100; i++)
+        CLAIM(logfile_line(log, i, &n));
+    CLAIM(file_write_all(fd, buf_str(&bytes) + first, bytes.len - first) == 0);
+    for (uint64_t before = 0; logfile_index(log, budget); before = logfile_indexed(log))
+        CLAIM(logfile_indexed(log) > before);
+    check_lines(log, &bytes, &lines);
+    check_search(log, pattern, &bytes, &lines);
+
+    CLAIM(ftruncate(fd, (off_t)(bytes.len / 2)) == 0);
+    if (lines.n)
+        (void)logfile_line(log, lines.n - 1, &n);
+    while (logfile_index(log, budget))
+        ;
+    CLAIM(logfile_size(log) == bytes.len / 2);
+    logfile_free(log);
+    close(fd);
+    free(pattern);
+    vec_release(&lines);
+    buf_release(&bytes);
+    return 0;
+}
