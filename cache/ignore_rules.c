@@ -131,17 +131,25 @@ static enum outcome wild(const char *start, const char *p, const char *s, bool f
                 p++;
             bool bounded = stars == start || stars[-1] == '/';
             bool deep = p - stars >= 2 && bounded && (!*p || *p == '/');
-            if (deep && *p == '/' && wild(start, p + 1, s, fold) == YES)
-                return YES;
+            /* Where the text ran out for what follows, it runs out further right too; another '**'
+             * says nothing else but that or YES, so several of them don't multiply. */
+            for (; deep && *p == '/'; s++) {
+                enum outcome rest = wild(start, p + 1, s, fold);
+                if (rest == YES || rest == NOT_AT_ALL)
+                    return rest;
+                s = strchr(s, '/');
+                if (!s)
+                    return NOT_AT_ALL;
+            }
             if (!*p)
                 return deep || !strchr(s, '/') ? YES : NOT_IN_COMPONENT;
             for (;; s++) {
                 enum outcome rest = wild(start, p, s, fold);
-                if (rest == YES || rest == NOT_AT_ALL || (rest == NOT_IN_COMPONENT && !deep))
+                if (rest != NO)
                     return rest;
                 if (!*s)
                     return NOT_AT_ALL;
-                if (*s == '/' && !deep)
+                if (*s == '/')
                     return NOT_IN_COMPONENT;
             }
         }

@@ -20,7 +20,7 @@ enum {
 static bool held_is_color(const struct escape *escape)
 {
     for (size_t i = 0; i + 1 < escape->n; i++) {
-        if (!strchr("0123456789;:", escape->held[i]))
+        if (!memchr("0123456789;:", escape->held[i], 12))
             return false;
     }
     return escape->n > 0 && escape->held[escape->n - 1] == 'm';

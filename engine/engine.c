@@ -19,6 +19,7 @@ int engine_new(const struct engine_options *options, struct engine **out, struct
     e->trees = trees_new();
     e->source_view = UINT32_MAX;
     e->jobs = options->jobs ? options->jobs : uv_available_parallelism();
+    turn_open(e);
     *out = e;
     return 0;
 }
@@ -119,6 +120,7 @@ static void close_graph(struct engine *e)
     vec_release(&e->stale);
     vec_release(&e->held);
     vec_clear(&e->ready);
+    vec_clear(&e->turn_waiters);
     vec_clear(&e->queue);
     e->queue_head = 0;
     e->n_recheck = 0;
@@ -318,6 +320,7 @@ static void engine_freed(uv_handle_t *timer)
     struct engine *e = timer->data;
     void (*closed)(void *) = e->closed;
     void *ctx = e->closed_ctx;
+    turn_close(e);
     trees_free(e->trees);
     vec_release(&e->subscribers);
     vec_release(&e->ready);
@@ -338,6 +341,7 @@ static void engine_freed(uv_handle_t *timer)
 static void close_watch_closed(void *ctx)
 {
     struct engine *e = ctx;
+    uv_close((uv_handle_t *)&e->turn_timer, NULL);
     uv_close((uv_handle_t *)&e->settle, engine_freed);
 }
 

@@ -23,6 +23,7 @@ static void end_flight(struct engine *e, struct flight *flight, enum step_status
     if (flight->exit.start_ns && flight->exit.end_ns > flight->exit.start_ns)
         duration_ms = (flight->exit.end_ns - flight->exit.start_ns) / 1000000;
     node->flight = NULL;
+    turn_give(e, node);
     e->n_running--;
     void **place = map_get(&e->flights, flight->key.hash, sizeof flight->key.hash);
     if (place && *place == flight)
@@ -480,6 +481,7 @@ static void restore_finish(struct restore *r)
     struct instance *in = r->in;
     struct node *node = &e->nodes.v[in->node];
     node->restoring = false;
+    turn_give(e, node);
     struct instance *next = node->current;
     if (next != in && next && next->state == READY) {
         forget_ready(e, next);

@@ -30,8 +30,9 @@
               */
 #define ENGINE_GRACE_MS    5000
 #define ENGINE_SPOOL_LIMIT ((uint64_t)1 << 30)
-#define ENGINE_MAX_CANCELS 3 /* edits in a row that restart a running step; then it is let finish \
-                              */
+#define ENGINE_MAX_CANCELS                                                 \
+    3 /* edits in a row that restart a running step; then it is let finish \
+       */
 #define ENGINE_MAX_TAINTS \
     5 /* disturbed results in a row before a step is taken to disturb itself */
 
@@ -69,7 +70,7 @@ struct node {
     bool selected;
     ids deps, dependents; /* nodes; direct */
     ids locals;
-    uint32_t rank; /* steps on the longest way down from here: what starts first */
+    uint32_t rank;     /* steps on the longest way down from here: what starts first */
     uint32_t out_view; /* or WORKTREE_NONE */
     struct value value;
     struct instance *current; /* the latest */
@@ -80,6 +81,8 @@ struct node {
     uint32_t taints;  /* times in a row that its result was disturbed: then it is left alone ... */
     uint64_t deaf_until; /* ... until an input changes after this tick */
     bool recheck;        /* its last result was disturbed: look again in the next round */
+    bool writing;        /* turn.c: it may write its outputs now */
+    uint32_t n_readers;  /* turn.c: executions of this kiln that need it */
     bool restoring;      /* a worker is putting its outputs into place */
 };
 
@@ -90,6 +93,8 @@ struct instance {
     struct run *run;
     enum instance_state state;
     bool forced, tainted_before, evicted, restored;
+    bool waited; /* for another kiln: what the worktree knows of the outputs may be old */
+    bool told;   /* step.queued */
     uint32_t blocked;
     bool has_key;
     struct digest key, input_root;
@@ -183,13 +188,17 @@ struct engine {
 
     enum round_state round;
     bool round_wanted, all_wanted, stale_wanted;
-    bool *affected;    /* nodes, while a round is under way */
-    bool *forced;      /* nodes to run whatever the cache says, in the next run */
-    ids held;          /* views of outputs touched while something ran */
-    size_t n_recheck;  /* nodes with recheck set */
-    ids stale;         /* views whose digests must be taken anew */
-    size_t n_batches;  /* out with workers */
-    uint32_t passes;   /* of this round over files that change while they are read */
+    bool *affected;   /* nodes, while a round is under way */
+    bool *forced;     /* nodes to run whatever the cache says, in the next run */
+    ids held;         /* views of outputs touched while something ran */
+    size_t n_recheck; /* nodes with recheck set */
+    ids stale;        /* views whose digests must be taken anew */
+    size_t n_batches; /* out with workers */
+    uint32_t passes;  /* of this round over files that change while they are read */
+    int turn_fd;
+    uv_timer_t turn_timer;
+    VEC(struct instance *) turn_waiters; /* instances that another kiln keeps waiting */
+    bool turn_told;
     uv_timer_t settle; /* watching */
     bool settle_open;
     uint64_t n_settling;     /* events since things were last quiet */
@@ -246,6 +255,18 @@ void reasons_release(struct reasons *reasons);
 void round_next(struct engine *e);
 /* Names a step to be run again, changed or not. */
 void round_retry(struct engine *e, const char *step);
+
+/* turn.c: several kilns on one tree */
+void turn_open(struct engine *e);
+void turn_close(struct engine *e);
+/* Takes the right to write the node's outputs and to read those it needs; false when another kiln
+ * has one of them. */
+bool turn_take(struct engine *e, struct node *node);
+/* Gives it back, if held. */
+void turn_give(struct engine *e, struct node *node);
+/* Parks the instance until it is worth another check. */
+void turn_wait(struct engine *e, struct instance *in);
+void turn_forget(struct engine *e, const struct instance *in);
 
 /* watching.c */
 int watching_open(struct engine *e, struct err *err) MUST_CHECK;

@@ -42,8 +42,10 @@ void forget_ready(struct engine *e, const struct instance *in)
 /* Takes the instance off every list that it may be on. */
 static void forget(struct engine *e, const struct instance *in)
 {
-    if (in->state == READY)
+    if (in->state == READY) {
         forget_ready(e, in);
+        turn_forget(e, in);
+    }
     for (size_t i = e->queue_head; i < e->queue.n && in->state == QUEUED; i++) {
         if (e->queue.v[i] == in)
             e->queue.v[i] = NULL;
@@ -380,12 +382,14 @@ void instance_check(struct engine *e, struct instance *in)
         in->plan = PLAN_CACHED;
         if (planning) {
             plan_emit(e, in, NULL);
-        } else if (in->restored || outputs_in_place(e, node)) {
+        } else if (in->restored || (!in->waited && outputs_in_place(e, node))) {
             node->taints = node->cancels = 0;
             note_hit(e, node, in);
             instance_finish(e, in, STEP_CACHED, NULL, false, 0, NULL);
-        } else {
+        } else if (turn_take(e, node)) {
             restore_start(e, in);
+        } else {
+            turn_wait(e, in);
         }
         return;
     }
@@ -395,7 +399,9 @@ void instance_check(struct engine *e, struct instance *in)
         return;
     }
     in->state = QUEUED;
-    emit_queued(e, in);
+    if (!in->told)
+        emit_queued(e, in);
+    in->told = true;
     enqueue(e, in);
 }
 
@@ -451,8 +457,12 @@ static bool start_one(struct engine *e)
         if (e->queue_head == e->queue.n)
             e->queue_head = e->queue.n = 0;
         /* An equal key may have taken off since this one was checked. */
-        if (in && !waits_for_flight(e, &e->nodes.v[in->node], in))
-            flight_start(e, in);
+        if (in && !waits_for_flight(e, &e->nodes.v[in->node], in)) {
+            if (turn_take(e, &e->nodes.v[in->node]))
+                flight_start(e, in);
+            else
+                turn_wait(e, in);
+        }
         return true;
     }
     return false;

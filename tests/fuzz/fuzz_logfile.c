@@ -16,7 +16,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define MOST ((size_t)1 << 20)
+#define MOST ((size_t)400 << 10) /* more than it keeps in memory */
 
 struct piece {
     size_t at, n;
@@ -56,18 +56,18 @@ static void check_lines(struct logfile *log, const struct buf *bytes, const piec
     CLAIM(logfile_size(log) == bytes->len && logfile_indexed(log) == bytes->len);
     CLAIM(logfile_lines(log) == lines->n);
     CLAIM(!logfile_line(log, lines->n, &n));
-    for (size_t i = 0; i < lines->n; i++) {
-        size_t k = i * 7 % lines->n; /* not in a row */
+    for (size_t i = 0; i < lines->n && i < 1000; i++) {
+        size_t k = i * 8191 % lines->n; /* not in a row */
         const char *line = logfile_line(log, k, &n);
         CLAIM(line && n == lines->v[k].n && memcmp(line, bytes->data + lines->v[k].at, n) == 0);
     }
     uint64_t end = logfile_size(log), before = end;
     const char *line;
-    while ((line = logfile_back(log, &end, &n))) {
+    for (int i = 0; i < 1000 && (line = logfile_back(log, &end, &n)); i++) {
         CLAIM(end < before && n <= before - end && memcmp(line, bytes->data + end, n) == 0);
         before = end;
     }
-    CLAIM(end == 0);
+    CLAIM(end == 0 || lines->n >= 1000);
 }
 
 static bool has(const char *pattern, const struct buf *bytes, const struct piece *line)
@@ -82,7 +82,7 @@ static bool has(const char *pattern, const struct buf *bytes, const struct piece
 static void check_search(struct logfile *log, const char *pattern, const struct buf *bytes,
                          const pieces *lines)
 {
-    if (lines->n > 2000)
+    if (lines->n > 500)
         return; /* has() is slow */
     for (int forward = 0; forward < 2; forward++) {
         struct search search = {0};
