@@ -59,14 +59,13 @@ static int open_config(struct app *app, struct err *err)
 
 static int open_cache(struct app *app, struct err *err)
 {
-    bool read_only = false;
     char *path = cache_default_path();
     if (!path)
         return err_set(
             err, ERR_SYSTEM,
             "there is no place for the cache: set HOME, XDG_CACHE_HOME or KILN_CACHE_DIR");
-    int rc = cache_open(path, &app->cache, &read_only, err);
-    if (rc == 0 && read_only) {
+    int rc = cache_open(path, &app->cache, &app->read_only, err);
+    if (rc == 0 && app->read_only) {
         char *text = mem_printf("the cache at %s can only be read: %s", path, err_text(err));
         warn(app->options, text);
         free(text);
@@ -79,7 +78,7 @@ static int open_cache(struct app *app, struct err *err)
         struct digest id = digest_of(app->root, strlen(app->root));
         digest_hex(&id, hex);
         char *dir = path_join(path, "v1/stat");
-        if (read_only || file_mkdirs(dir, 0700, NULL) == 0)
+        if (app->read_only || file_mkdirs(dir, 0700, NULL) == 0)
             app->stat_path = path_join(dir, hex);
         free(dir);
         if (app->options->rehash && app->stat_path)

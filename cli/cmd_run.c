@@ -1,6 +1,8 @@
 /* cmd_run.c - kiln run and kiln watch: an engine, a view, and the signals that end them. */
 #include "cli/cli.h"
 
+#include "base/file.h"
+#include "base/mem.h"
 #include "tui/tui.h"
 
 #include <langinfo.h>
@@ -8,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct session {
@@ -17,6 +20,9 @@ struct session {
     struct engine *engine;
     struct control control;
     struct view_plain *plain;
+    FILE *report; /* the plain view of what the screen shows */
+    char *report_text;
+    size_t report_size;
     struct view_json *json;
     struct tui *tui;
     uv_timer_t tick;
@@ -25,8 +31,27 @@ struct session {
     int n_signals;
     bool tick_open, unread_open;
     size_t n_running;
+    char *own[2]; /* where standard output and error go, when that is a file of the project */
+    size_t n_own;
     int signal, exit_code;
 };
+
+/* kiln's own output is not the project's: as an input it would change with every line. */
+static void find_own_files(struct session *s)
+{
+    for (int fd = 1; fd <= 2; fd++) {
+        struct stat st;
+        char *link = mem_printf("/proc/self/fd/%d", fd);
+        char *path = realpath(link, NULL);
+        size_t n = strlen(s->app.root);
+        if (path && stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+            path_is_below(path, s->app.root) && path[n] == '/' &&
+            !(s->n_own && !strcmp(s->own[0], path + n + 1)))
+            s->own[s->n_own++] = mem_strdup(path + n + 1);
+        free(path);
+        free(link);
+    }
+}
 
 static void handle_closed(uv_handle_t *handle)
 {
@@ -45,6 +70,12 @@ static void engine_closed(void *ctx)
         uv_close((uv_handle_t *)&s->unread, handle_closed);
     tui_free(s->tui);
     s->tui = NULL;
+    if (s->report) {
+        fclose(s->report);
+        fwrite(s->report_text, 1, s->report_size, stdout);
+        free(s->report_text);
+        s->report = NULL;
+    }
     runner_close(s->app.runner, NULL, NULL);
     s->app.runner = NULL;
 }
@@ -56,6 +87,8 @@ static void finish(struct session *s)
     s->finished = true;
     if (s->engine) {
         int code = engine_exit_code(s->engine);
+        if (!s->watching && !code && engine_busy(s->engine))
+            code = EXIT_STEP_FAILED; /* ended before it was done */
         s->exit_code = s->exit_code ? s->exit_code : code;
         engine_close(s->engine, engine_closed, s);
     } else {
@@ -135,13 +168,17 @@ static int open_views(struct session *s, struct err *err)
 {
     const struct options *o = s->options;
     const char *term = getenv("TERM");
-    bool terminal = isatty(STDOUT_FILENO) && isatty(STDIN_FILENO);
+    /* In the background the screen is somebody else's. */
+    bool terminal =
+        isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) && tcgetpgrp(STDOUT_FILENO) == getpgrp();
     bool tui = !o->plain && !o->json && terminal && (s->watching ? !in_ci() : o->tui) &&
                tui_supported(STDOUT_FILENO, term);
     if (o->tui && !tui)
-        return err_set(err, ERR_USAGE,
-                       "--tui needs a terminal that can address its cursor (TERM is \"%s\")",
-                       term ? term : "");
+        return terminal
+                   ? err_set(err, ERR_USAGE,
+                             "--tui needs a terminal that can address its cursor (TERM is \"%s\")",
+                             term ? term : "")
+                   : err_set(err, ERR_USAGE, "--tui needs a terminal, in the foreground");
     if (o->json) {
         s->json = view_json_new(stdout);
         engine_subscribe(s->engine, view_json_event, s->json);
@@ -156,6 +193,11 @@ static int open_views(struct session *s, struct err *err)
         if (tui_new(&options, &s->tui, err) < 0)
             return -(int)err->kind;
         engine_subscribe(s->engine, tui_event, s->tui);
+        if (!s->watching) { /* what is left to read when the screen is gone */
+            s->report = open_memstream(&s->report_text, &s->report_size);
+            s->plain = view_plain_new(s->report, options.colour, false, false);
+            engine_subscribe(s->engine, view_plain_event, s->plain);
+        }
     } else {
         bool live = !o->plain && !in_ci() && isatty(STDOUT_FILENO) && !s->watching && term &&
                     strcmp(term, "dumb") != 0;
@@ -225,6 +267,7 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
                                      .version = KILN_VERSION,
                                      .trigger = s->watching ? "watch" : "command",
                                      .cache = s->app.cache,
+                                     .cache_read_only = s->app.read_only,
                                      .runner = s->app.runner,
                                      .records = s->app.records,
                                      .history = s->app.history,
@@ -235,6 +278,8 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
                                      .force_steps = o->force_steps,
                                      .n_force_steps = o->n_force_steps,
                                      .reload = on_reload,
+                                     .own_files = (const char *const *)s->own,
+                                     .n_own_files = s->n_own,
                                      .done = on_done,
                                      .ctx = s};
     bool bad = engine_new(&options, &s->engine, &err) < 0;
@@ -269,11 +314,14 @@ int command_run(const struct options *options)
         complain(options, err_text(&err));
         s.exit_code = err.kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE;
     } else {
+        find_own_files(&s);
         catch_signals(&s);
         pipeline_load(&s.app, on_loaded, &s);
         uv_run(&s.app.loop, UV_RUN_DEFAULT);
     }
     err_release(&err);
+    free(s.own[0]);
+    free(s.own[1]);
     view_plain_free(s.plain);
     view_json_free(s.json);
     app_close(&s.app);

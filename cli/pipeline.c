@@ -62,6 +62,10 @@ static void fail(struct loading *l, struct err *err)
 static void take_output(struct loading *l, const struct event *event)
 {
     size_t left = MAX_PIPELINE + 1 - l->printed.len;
+    if (event->u.log.n >= left) { /* nobody needs the rest */
+        struct control control = engine_control(l->engine);
+        control.send(control.ctx, &(struct command){COMMAND_CANCEL, GENERATE_STEP});
+    }
     size_t n = event->u.log.n < left ? (size_t)event->u.log.n : left;
     int fd = open(event->u.log.log, O_RDONLY | O_CLOEXEC);
     char *to = buf_reserve(&l->printed, n);
@@ -150,6 +154,8 @@ static void generate(struct loading *l, struct graph *graph)
                                      .version = KILN_VERSION,
                                      .trigger = "command",
                                      .cache = app->cache,
+                                     .cache_read_only = app->read_only,
+                                     .no_cache = app->options->no_cache,
                                      .runner = app->runner,
                                      .jobs = 1,
                                      .done = generator_done,

@@ -117,6 +117,14 @@ void emit_started(struct engine *e, struct instance *in, int64_t pid)
     reasons_release(&reasons);
 }
 
+static bool add_size(void *ctx, const char *path, const struct tree_entry *entry)
+{
+    uint64_t *bytes = ctx;
+    (void)path;
+    *bytes += entry->kind == TREE_FILE ? entry->digest.size : 0;
+    return true;
+}
+
 void emit_finished(struct engine *e, struct instance *in, const struct runner_exit *exit,
                    bool tainted, uint64_t duration_ms, const char *error)
 {
@@ -131,7 +139,11 @@ void emit_finished(struct engine *e, struct instance *in, const struct runner_ex
         const struct action_output *output = &node->value.result.outputs[i];
         const struct digest *digest = output->kind == OUTPUT_DIR ? &output->root : &output->digest;
         digest_hex(digest, digests[i]);
-        outputs[i] = (struct event_output){output->path, digests[i], output->digest.size};
+        uint64_t bytes = output->kind == OUTPUT_DIR ? 0 : output->digest.size;
+        if (output->kind == OUTPUT_DIR &&
+            trees_walk(e->trees, &output->root, add_size, &bytes, NULL) < 0)
+            bytes = 0; /* its content is known by its digest alone */
+        outputs[i] = (struct event_output){output->path, digests[i], bytes};
     }
     const struct action_result *result = &node->value.result;
     struct event event = {

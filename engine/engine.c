@@ -19,6 +19,7 @@ int engine_new(const struct engine_options *options, struct engine **out, struct
     e->trees = trees_new();
     e->source_view = UINT32_MAX;
     e->jobs = options->jobs ? options->jobs : uv_available_parallelism();
+    e->cache_warned = options->cache_read_only;
     turn_open(e);
     *out = e;
     return 0;
@@ -321,6 +322,7 @@ static void engine_freed(uv_handle_t *timer)
     void (*closed)(void *) = e->closed;
     void *ctx = e->closed_ctx;
     turn_close(e);
+    free(e->git_lock);
     trees_free(e->trees);
     vec_release(&e->subscribers);
     vec_release(&e->ready);
@@ -527,6 +529,11 @@ static char *on_log_path(void *ctx, const char *step)
 struct control engine_control(struct engine *e)
 {
     return (struct control){e, on_command, on_log_path};
+}
+
+bool engine_busy(const struct engine *e)
+{
+    return schedule_busy(e) || e->round != ROUND_IDLE;
 }
 
 int engine_exit_code(const struct engine *e)

@@ -61,12 +61,17 @@ struct engine_options {
     struct runner *runner;   /* host */
     struct records *records; /* NULL: no record is kept */
     struct history *history; /* NULL: every reason is "new" */
+    bool cache_read_only;    /* said already: no word about what can't be stored */
     uint32_t jobs;           /* 0 = processors */
     bool keep_going;         /* start what does not depend on a failed step */
     bool no_cache;           /* neither look results up nor store them */
     bool force;              /* run even what is cached */
     const char *const *force_steps;
     size_t n_force_steps;
+    /* Files below the root that are no inputs although they lie there: kiln's own standard output.
+     */
+    const char *const *own_files;
+    size_t n_own_files;
     size_t max_reasons; /* 0 = 20 */
     /* Watching: files (relative to root) whose change calls reload; what the pipeline itself is
      * made from. */
@@ -108,6 +113,8 @@ void engine_start(struct engine *engine);
 
 /* What the finished run came to: the exit code of INTERFACES (0, 1, 2, 3). */
 int engine_exit_code(const struct engine *engine);
+/* Whether something of a run is still to be done. */
+bool engine_busy(const struct engine *engine);
 /* Reads what a passed or cached step wrote to standard output. */
 int engine_stdout(struct engine *engine, const char *step, size_t max, struct buf *out,
                   struct err *err) MUST_CHECK;

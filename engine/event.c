@@ -374,7 +374,7 @@ static const char *kind_text(enum reason_kind kind)
     switch (kind) {
     case REASON_NEW: return "new: no earlier result";
     case REASON_FORCED: return "forced";
-    case REASON_EVICTED: return "evicted: its result is no longer in the cache";
+    case REASON_EVICTED: return "evicted: its result is not in the cache";
     case REASON_FAILED: return "failed the last time";
     case REASON_TAINTED: return "tainted: an input changed while it ran";
     case REASON_UNCACHEABLE: return "uncacheable: runs every time";

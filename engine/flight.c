@@ -111,7 +111,8 @@ static void end_tainted(struct engine *e, struct commit *commit)
     if (again) {
         buf_adds(&error, "; it runs again");
     } else if (watching) {
-        buf_adds(&error, "; if the step writes it itself, declare it as an output");
+        buf_adds(&error,
+                 "; if the step writes it itself, declare it as an output and not as an input");
         node->taints = node->cancels = 0;
         node->deaf_until = e->clock.tick;
         struct instance *next = node->current;
@@ -352,6 +353,13 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
     flight->exit = *exit;
     if (!flight->cancelled)
         announce(flight, 0);
+    if (exit->truncated) {
+        char size[16];
+        char *text = mem_printf("step %s wrote more than %s: what is over is not in its log",
+                                node->exec->name, text_size(ENGINE_SPOOL_LIMIT, size));
+        engine_notice(e, "warning", text);
+        free(text);
+    }
     if (exit->lost) {
         e->exit_code = 3;
         end_flight(e, flight, STEP_FAILED, false, exit->lost);

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define GENERATE_TIMEOUT_MS 600000 /* a generator that hangs must not hang everything */
+
 struct builder {
     const struct config *config;
     struct graph *graph;
@@ -81,18 +83,20 @@ static int check_inputs(struct builder *b, const struct config_step *step, struc
 }
 
 static op_id local(struct builder *b, const struct config_step *step, bool has,
-                   const struct config_text *inputs, size_t n)
+                   const struct config_text *inputs, size_t n, struct op_exec *exec)
 {
     static const char *const everything = "**";
     if (!has)
-        return graph_local(b->graph, &everything, NULL, 1);
+        return graph_local(b->graph, &everything, 1);
     const char **patterns = arena_zalloc(&b->arena, n + 1, sizeof *patterns);
     const char **places = arena_zalloc(&b->arena, n + 1, sizeof *places);
     for (size_t i = 0; i < n; i++) {
         patterns[i] = inputs[i].text;
         places[i] = where(b, step, inputs[i].pos);
     }
-    return graph_local(b->graph, patterns, places, n);
+    exec->input_where = places;
+    exec->n_input_where = n;
+    return graph_local(b->graph, patterns, n);
 }
 
 static int by_name(const void *a, const void *b)
@@ -132,7 +136,8 @@ static int add_step(struct builder *b, uint32_t index, struct err *err)
     op_id *after = arena_zalloc(&b->arena, step->n_needs + 1, sizeof *after);
     const char **outputs = arena_zalloc(&b->arena, step->n_outputs + 1, sizeof *outputs);
     size_t n_trees = 0;
-    trees[n_trees++] = local(b, step, step->has_inputs, step->inputs, step->n_inputs);
+    struct op_exec exec = {.name = step->name.text};
+    trees[n_trees++] = local(b, step, step->has_inputs, step->inputs, step->n_inputs, &exec);
     for (size_t i = 0; i < step->n_needs; i++) {
         after[i] = b->execs[step->needs[i]];
         if (b->config->steps[step->needs[i]].n_outputs)
@@ -140,22 +145,21 @@ static int add_step(struct builder *b, uint32_t index, struct err *err)
     }
     for (size_t i = 0; i < step->n_outputs; i++)
         outputs[i] = step->outputs[i].text;
-    struct op_exec exec = {.name = step->name.text,
-                           .description = step->description,
-                           .shown = step->run_text,
-                           .where = where(b, step, step->name.pos),
-                           .argv = step->argv,
-                           .n_argv = step->n_argv,
-                           .cwd = step->cwd,
-                           .outputs = outputs,
-                           .n_outputs = step->n_outputs,
-                           .input = graph_merge(b->graph, trees, n_trees),
-                           .after = after,
-                           .n_after = step->n_needs,
-                           .runner = "host",
-                           .timeout_ms = step->timeout_ms,
-                           .retries = step->retries,
-                           .cache = step->cache};
+    exec.description = step->description;
+    exec.shown = step->run_text;
+    exec.where = where(b, step, step->name.pos);
+    exec.argv = step->argv;
+    exec.n_argv = step->n_argv;
+    exec.cwd = step->cwd;
+    exec.outputs = outputs;
+    exec.n_outputs = step->n_outputs;
+    exec.input = graph_merge(b->graph, trees, n_trees);
+    exec.after = after;
+    exec.n_after = step->n_needs;
+    exec.runner = "host";
+    exec.timeout_ms = step->timeout_ms;
+    exec.retries = step->retries;
+    exec.cache = step->cache;
     exec.env =
         environment(b, step->env, step->n_env, step->pass_env, step->n_pass_env, &exec.n_env);
     b->execs[index] = graph_exec(b->graph, &exec);
@@ -173,8 +177,9 @@ static void add_generator(struct builder *b)
                            .n_argv = generate->n_argv,
                            .cwd = "",
                            .runner = "host",
+                           .timeout_ms = GENERATE_TIMEOUT_MS,
                            .cache = true};
-    exec.input = local(b, NULL, generate->has_inputs, generate->inputs, generate->n_inputs);
+    exec.input = local(b, NULL, generate->has_inputs, generate->inputs, generate->n_inputs, &exec);
     exec.env = environment(b, generate->env, generate->n_env, generate->pass_env,
                            generate->n_pass_env, &exec.n_env);
     graph_exec(b->graph, &exec);

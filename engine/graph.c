@@ -194,8 +194,6 @@ static op_id intern(struct graph *graph, struct op *op)
     switch (op->kind) {
     case OP_LOCAL:
         op->u.local.patterns = keep_strings(graph, op->u.local.patterns, op->u.local.n);
-        if (op->u.local.where)
-            op->u.local.where = keep_strings(graph, op->u.local.where, op->u.local.n);
         break;
     case OP_COPY:
         op->u.copy.from = keep(graph, op->u.copy.from);
@@ -214,10 +212,9 @@ static op_id intern(struct graph *graph, struct op *op)
     return append(graph, op);
 }
 
-op_id graph_local(struct graph *graph, const char *const *patterns, const char *const *where,
-                  size_t n)
+op_id graph_local(struct graph *graph, const char *const *patterns, size_t n)
 {
-    struct op op = {.kind = OP_LOCAL, .u.local = {patterns, where, n}};
+    struct op op = {.kind = OP_LOCAL, .u.local = {patterns, n}};
     return intern(graph, &op);
 }
 
@@ -318,6 +315,8 @@ op_id graph_exec(struct graph *graph, const struct op_exec *exec)
     copy->description = keep(graph, exec->description);
     copy->shown = keep(graph, exec->shown);
     copy->where = keep(graph, exec->where);
+    copy->input_where =
+        exec->input_where ? keep_strings(graph, exec->input_where, exec->n_input_where) : NULL;
     copy->argv = keep_strings(graph, exec->argv, exec->n_argv);
     copy->env = keep_env(graph, exec->env, exec->n_env);
     copy->cwd = keep(graph, exec->cwd);

@@ -45,6 +45,8 @@ struct op_exec {
     const char *description; /* or NULL */
     const char *shown;       /* the command as people wrote it */
     const char *where; /* where it was defined, for messages: "kiln.json:4:5: step \"test\"" */
+    const char *const *input_where; /* the same for each pattern of its one local; or NULL */
+    size_t n_input_where;
     const char *const *argv; /* NULL terminated in the graph */
     size_t n_argv;
     const struct graph_env *env; /* everything but the runner's base; sorted by name */
@@ -70,7 +72,6 @@ struct op {
     union {
         struct {
             const char *const *patterns;
-            const char *const *where; /* a place for each pattern, for messages; or NULL */
             size_t n;
         } local;
         struct {
@@ -106,8 +107,7 @@ struct graph *graph_new(const char *name);
 void graph_free(struct graph *graph);
 
 /* Each returns the op's id; ids given must be of this graph and made earlier (asserted). */
-op_id graph_local(struct graph *graph, const char *const *patterns, const char *const *where,
-                  size_t n);
+op_id graph_local(struct graph *graph, const char *const *patterns, size_t n);
 op_id graph_copy(struct graph *graph, op_id source, const char *from, op_id destination,
                  const char *to);
 op_id graph_make_file(struct graph *graph, op_id tree, const char *path, const void *content,

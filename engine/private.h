@@ -60,7 +60,7 @@ struct local {
     struct digest digest; /* while answer is READY */
     uint64_t tick;        /* of the view when the digest was taken */
     struct err err;       /* while BROKEN */
-    bool placed;          /* err says where in the pipeline's text */
+    size_t bad;           /* then: the pattern to blame; SIZE_MAX: none in particular */
     ids consumers;        /* nodes that read it */
 };
 
@@ -201,6 +201,7 @@ struct engine {
     bool turn_told;
     uv_timer_t settle; /* watching */
     bool settle_open;
+    char *git_lock;          /* the file that says that git is at work here; or NULL */
     uint64_t n_settling;     /* events since things were last quiet */
     uint64_t settling_since; /* monotonic ns */
     bool was_idle;

@@ -310,15 +310,17 @@ static bool waits_for_flight(struct engine *e, struct node *node, struct instanc
     return false;
 }
 
-/* A view that is broken by no pattern in particular is told with the step at least. */
+/* Puts the place of the pattern to blame before the message, or at least the step's. */
 static void say_where(const struct engine *e, const struct node *node, struct err *err)
 {
-    vec_each (uint32_t, local, (ids *)&node->locals) {
-        if (e->locals.v[*local].answer == WORKTREE_BROKEN) {
-            if (!e->locals.v[*local].placed)
-                err_wrap(err, "%s", node->exec->where);
-            return;
-        }
+    const struct op_exec *exec = node->exec;
+    vec_each (uint32_t, index, (ids *)&node->locals) {
+        const struct local *local = &e->locals.v[*index];
+        if (local->answer != WORKTREE_BROKEN)
+            continue;
+        bool placed = exec->input_where && local->bad < exec->n_input_where;
+        err_wrap(err, "%s", placed ? exec->input_where[local->bad] : exec->where);
+        return;
     }
 }
 

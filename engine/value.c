@@ -31,8 +31,8 @@ static int local_add(struct engine *e, op_id op, struct err *err)
     int rc = worktree_view(e->worktree, WORKTREE_INPUTS, o->u.local.patterns, o->u.local.n,
                            &local.view, &bad, err);
     if (rc < 0) {
-        if (bad < o->u.local.n && o->u.local.where)
-            rc = err_wrap(err, "%s", o->u.local.where[bad]);
+        if (bad < o->u.local.n)
+            rc = err_wrap(err, "input \"%s\"", o->u.local.patterns[bad]);
         return rc;
     }
     map_put(&e->local_of, &op, sizeof op, (void *)(uintptr_t)(e->locals.n + 1), NULL);
@@ -121,6 +121,14 @@ int session_open(struct engine *e, struct err *err)
         for (size_t k = 0; k < exec->n_outputs; k++)
             vec_push(&outputs, exec->outputs[k]);
     }
+    size_t n_declared = outputs.n;
+    for (size_t i = 0; i < e->opt.n_own_files; i++) {
+        bool inside = false;
+        for (size_t k = 0; k < n_declared; k++)
+            inside |= path_is_below(e->opt.own_files[i], outputs.v[k]);
+        if (!inside)
+            vec_push(&outputs, e->opt.own_files[i]);
+    }
     struct worktree_options options = {.root = e->opt.root,
                                        .stat_path = e->opt.stat_path,
                                        .scratch_path = e->opt.scratch_path,
@@ -201,11 +209,8 @@ bool local_refresh(struct engine *e, struct local *local)
     struct err err = ERR_INIT;
     struct digest digest = {0};
     size_t bad = SIZE_MAX;
-    const struct op *op = &e->graph->ops[local->op];
     enum worktree_answer answer = worktree_digest(e->worktree, local->view, &digest, &bad, &err);
-    if (answer == WORKTREE_BROKEN && bad < op->u.local.n && op->u.local.where)
-        err_wrap(&err, "%s", op->u.local.where[bad]);
-    local->placed = bad < op->u.local.n && op->u.local.where;
+    local->bad = bad;
     bool changed = answer != local->answer || !digest_eq(&digest, &local->digest);
     local->answer = answer;
     local->digest = digest;

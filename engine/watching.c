@@ -9,11 +9,13 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define QUIET_MS     3
 #define QUIET_BIG_MS 40
 #define BIG_BURST    50
+#define GIT_MS       15 /* between looks at git's lock */
 #define LONGEST_MS \
     10000 /* never keep somebody waiting longer than this, however busy the tree is */
 
@@ -25,20 +27,53 @@ static void settle_again(struct engine *e)
     uv_timer_start(&e->settle, settled, quiet, 0);
 }
 
+/* Where git keeps the lock of the index that the project's files are checked out from: beside a
+ * .git directory, or where a .git file of a linked worktree or submodule points. NULL without a
+ * repository. */
+static char *find_git_lock(const char *root)
+{
+    char *lock = NULL;
+    for (char *dir = mem_strdup(root); dir; *dir ? (void)0 : (free(dir), dir = NULL)) {
+        struct stat st;
+        char *git = path_join(dir, ".git");
+        struct buf text = BUF_INIT;
+        if (stat(git, &st) == 0 && S_ISDIR(st.st_mode)) {
+            lock = path_join(git, "index.lock");
+        } else if (file_read(git, 4096, &text, NULL) == 0 &&
+                   strncmp(buf_str(&text), "gitdir: ", 8) == 0) {
+            text.data[strcspn(text.data, "\n")] = '\0';
+            char *place = path_join(dir, text.data + 8);
+            lock = path_join(place, "index.lock");
+            free(place);
+        }
+        buf_release(&text);
+        free(git);
+        if (lock) {
+            free(dir);
+            break;
+        }
+        *strrchr(dir, '/') = '\0';
+    }
+    return lock;
+}
+
+/* git holds the lock from the first file that it writes to the last; one that nobody removes is
+ * soon not heeded. */
 static bool git_is_busy(const struct engine *e)
 {
-    char *lock = path_join(e->opt.root, ".git/index.lock");
-    bool busy = access(lock, F_OK) == 0;
-    free(lock);
-    return busy;
+    struct stat st;
+    if (!e->git_lock || stat(e->git_lock, &st) != 0)
+        return false;
+    uint64_t since = (uint64_t)st.st_mtim.tv_sec * 1000 + (uint64_t)st.st_mtim.tv_nsec / 1000000;
+    uint64_t now = clock_realtime_ns() / 1000000;
+    return now < since + LONGEST_MS;
 }
 
 static void settled(uv_timer_t *timer)
 {
     struct engine *e = timer->data;
-    uint64_t waited_ms = (clock_monotonic_ns() - e->settling_since) / 1000000;
-    if (e->n_settling > BIG_BURST && waited_ms < LONGEST_MS && git_is_busy(e)) {
-        settle_again(e);
+    if (git_is_busy(e)) {
+        uv_timer_start(&e->settle, settled, GIT_MS, 0);
         return;
     }
     e->n_settling = 0;
@@ -103,5 +138,7 @@ int watching_open(struct engine *e, struct err *err)
         e->settle.data = e;
         e->settle_open = true;
     }
+    free(e->git_lock);
+    e->git_lock = find_git_lock(e->opt.root);
     return watch_new(e->loop, &options, &callbacks, e, &e->watch, err);
 }

@@ -121,7 +121,7 @@ static void put_reason(struct rows *rows, const struct reason *reason)
         [REASON_NEW] = "there is no earlier result to compare with",
         [REASON_COMMAND] = "what it runs is another",
         [REASON_FORCED] = "you asked for it",
-        [REASON_EVICTED] = "its result is no longer in the cache",
+        [REASON_EVICTED] = "its result is not in the cache",
         [REASON_FAILED] = "it failed with the same inputs last time",
         [REASON_TAINTED] = "its inputs changed while it last ran",
         [REASON_UNCACHEABLE] = "its results are never cached",

@@ -143,8 +143,10 @@ void watch_close(struct watch *watch, void (*closed)(void *ctx), void *ctx)
 
 void watch_begin_epoch(struct watch *watch, const char *format, ...)
 {
-    if (!watch->rescan_due) /* else nobody has been told of that epoch yet: it serves for both */
+    if (!watch->rescan_due) { /* else nobody has been told of that epoch yet: it serves for both */
         watch->clock.epoch++;
+        watch->clock.tick++; /* what the owner marks for it must be younger than all before */
+    }
     watch->rescan_due = true;
     va_list args;
     va_start(args, format);

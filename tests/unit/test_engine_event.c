@@ -369,7 +369,7 @@ static void reasons_in_words(void **state)
         {{REASON_NEW, NULL, NULL, NULL, NULL}, "new: no earlier result"},
         {{REASON_FORCED, NULL, NULL, NULL, NULL}, "forced"},
         {{REASON_FORCED, "--force", NULL, NULL, NULL}, "forced (--force)"},
-        {{REASON_EVICTED, NULL, NULL, NULL, NULL}, "evicted: its result is no longer in the cache"},
+        {{REASON_EVICTED, NULL, NULL, NULL, NULL}, "evicted: its result is not in the cache"},
         {{REASON_FAILED, NULL, NULL, NULL, NULL}, "failed the last time"},
         {{REASON_TAINTED, NULL, NULL, NULL, NULL}, "tainted: an input changed while it ran"},
         {{REASON_UNCACHEABLE, NULL, NULL, NULL, NULL}, "uncacheable: runs every time"},

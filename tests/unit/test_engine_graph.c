@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LOCAL(graph, ...)                                        \
-    graph_local(graph, (const char *const[]){__VA_ARGS__}, NULL, \
+#define LOCAL(graph, ...)                                  \
+    graph_local(graph, (const char *const[]){__VA_ARGS__}, \
                 sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
 
 static struct op_exec exec_named(const char *name, op_id input)
@@ -73,7 +73,7 @@ static void different_ops_stay_apart(void **state)
     op_id ids[] = {
         a,
         b,
-        graph_local(graph, NULL, NULL, 0),
+        graph_local(graph, NULL, 0),
         LOCAL(graph, ""),
         LOCAL(graph, "a!b"),
         LOCAL(graph, "a"),
@@ -140,8 +140,7 @@ static void everything_is_copied(void **state)
     (void)state;
     struct graph *graph = graph_new("");
     char pattern[] = "src", place[] = "here", content[] = "text", path[] = "file", target[] = "to";
-    op_id local =
-        graph_local(graph, (const char *const[]){pattern}, (const char *const[]){place}, 1);
+    op_id local = graph_local(graph, (const char *const[]){pattern}, 1);
     op_id file = graph_make_file(graph, local, path, content, 4, true);
     op_id link = graph_make_link(graph, local, path, target);
     op_id copy = graph_copy(graph, local, path, file, target);
@@ -155,7 +154,6 @@ static void everything_is_copied(void **state)
     const struct op *ops = graph->ops;
     assert_int_equal(ops[local].kind, OP_LOCAL);
     assert_string_equal(ops[local].u.local.patterns[0], "src");
-    assert_string_equal(ops[local].u.local.where[0], "here");
     assert_int_equal(ops[file].kind, OP_MAKE);
     assert_int_equal(ops[file].u.make.kind, TREE_FILE);
     assert_true(ops[file].u.make.executable);

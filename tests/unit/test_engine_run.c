@@ -211,7 +211,7 @@ static void assert_reasons(struct rig *r, const char *text)
 
 static op_id view(struct graph *g, const char *pattern)
 {
-    return graph_local(g, &pattern, NULL, 1);
+    return graph_local(g, &pattern, 1);
 }
 
 static op_id step(struct graph *g, const char *name, const char *script, op_id input,

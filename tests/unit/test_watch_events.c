@@ -321,6 +321,14 @@ static void parent_of_the_root_moved(void **state)
     barrier(f);
     assert_int_equal(f->gone, 1);
     assert_int_equal(f->clock.epoch, 2);
+    struct watch_clock before = f->clock;
+    assert_int_equal(mkdir(up, 0755), 0);
+    assert_int_equal(mkdir(f->root, 0755), 0);
+    barrier(f);
+    assert_int_equal(f->rescans, 1);
+    assert_string_equal(f->reason, "root replaced");
+    assert_true(f->lost.tick > before.tick); /* no event has moved it */
+    assert_true(f->clock.tick >= f->lost.tick);
     free(up);
     free(away);
 }

@@ -48,6 +48,7 @@ struct fixture {
     char reason[512];         /* of the last rescan */
     char degraded_text[512];  /* the last */
     struct watch_clock clock; /* of the last barrier */
+    struct watch_clock lost;  /* of the last rescan */
     uint32_t close_at_entry;  /* id + 1 whose event closes the watch */
 };
 
@@ -75,6 +76,7 @@ static inline void on_rescan(void *ctx, const char *reason, struct watch_clock c
     struct fixture *f = ctx;
     assert_true(clock.epoch == watch_clock_now(f->watch).epoch);
     f->rescans++;
+    f->lost = clock;
     snprintf(f->reason, sizeof(f->reason), "%s", reason);
 }
 
