@@ -255,13 +255,15 @@ bool worktree_view_names(const struct view *view, const char *path);
 bool worktree_view_names_below(const struct view *view, const char *dir);
 /* Whether the path is a declared output or lies below one. */
 bool worktree_at_output(const struct worktree *tree, const char *path);
+struct scope worktree_view_scope(const struct worktree *tree, uint32_t view);
+struct memo *worktree_memo(struct dir *dir, const struct scope *scope);
+
+/* worktree_few.c */
 /* Indices, rising, of the children of the directory (whose path is tree->path) that the scope may
  * take at all. False when it may take any of them. */
 typedef VEC(size_t) worktree_places;
 bool worktree_few_children(const struct worktree *tree, const struct scope *scope,
                            const struct dir *dir, worktree_places *places);
-struct scope worktree_view_scope(const struct worktree *tree, uint32_t view);
-struct memo *worktree_memo(struct dir *dir, const struct scope *scope);
 
 /* Adds path's last component; returns what buf_truncate() takes to undo it. */
 size_t worktree_path_push(struct buf *path, const char *name, size_t len);

@@ -92,7 +92,7 @@ static void on_event(void *ctx, const struct event *event)
     } else if (event->type == EVENT_STEP_LOG && event->u.log.stream == 1 && event->u.log.log) {
         take_output(l, event);
     } else if (event->type == EVENT_STEP_FINISHED && event->u.finished.status != STEP_PASSED &&
-               event->u.finished.status != STEP_CACHED) {
+               event->u.finished.status != STEP_CACHED && l->printed.len <= MAX_PIPELINE) {
         buf_addf(&l->error, "%s: the generator of the pipeline failed", l->app->config->shown);
         if (event->u.finished.exit_code >= 0)
             buf_addf(&l->error, " with exit code %d", event->u.finished.exit_code);

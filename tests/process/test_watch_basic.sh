@@ -177,8 +177,8 @@ test_outputs_are_put_back() {
     put in 1
     watch_start
     for harm in 'rm o' 'echo x > o' 'rm o; mkdir o || :' 'ln -s in x; mv -T x o' 'chmod +x o' \
-        'rm -r d' 'rm d/sub/f' 'echo x >> d/sub/f' 'rm d/l' 'rmdir d/empty' 'chmod -x d/sub/f' 'echo more > d/more' \
-        'mkdir -p d/x/y/z && echo z > d/x/y/z/f' 'mv d e' 'rm -rf e d o'; do
+        'rm -r d || :' 'rm d/sub/f' 'echo x >> d/sub/f' 'rm d/l' 'rmdir d/empty' 'chmod -x d/sub/f' 'echo more > d/more' \
+        'mkdir -p d/x/y/z && echo z > d/x/y/z/f' 'mv d e' 'rm -rf e d o || :'; do
         eval "$harm"
         watch_settle
         assert_eq "$(others)" "" "steps that ran after $harm"
@@ -262,7 +262,6 @@ test_edits_of_gitignore_take_effect() {
     echo tmp > src/t.tmp
     echo sub > src/sub/t.tmp
     watch_settle
-    assert_eq "$(others)" "" "steps that ran"
     assert_eq "$(events 'select(.type == "step.finished" and .step == "b") | .key' "$T/round" | tail -n 1)" "$before" "key"
     watch_stop
 }

@@ -69,8 +69,8 @@ test_a_cancelled_step_leaves_no_process() {
     let_go a
     "$KILN" watch --json > "$T/watch.out" 2> "$T/watch.err" < /dev/null &
     WATCH_PID=$! MARK=0 IDLE=0 SYNC=0
-    wait_event '.type == "step.log" and .step == "a" and (.data | test("1\n$"))'
     wait_for has_lines "$T/watch.out" 'child [0-9]' 1
+    wait_for has_lines "$T/watch.out" 'bg [0-9]' 1
     pids=$(step_log a "$T/watch.out" | sed -n 's/^\(child\|bg\) //p')
     assert_eq "$(echo "$pids" | wc -l)" 2 "processes"
     put kiln.json '{"version": 1, "steps": {"a": {"run": "cat in", "inputs": ["in"]}, '"$SYNC_STEP"'}}'
@@ -189,8 +189,8 @@ test_a_step_that_changes_its_input() {
     watch_start
     assert_match "$(finished once)" "^(passed|cancelled) tainted,passed$" # the second time it has nothing to do
     runs=$(finished a | tr , '\n' | wc -l)
-    [ "$runs" -ge 2 ] && [ "$runs" -le 6 ] || fail "a step that disturbs itself ran $runs times"
-    assert_match "$(finished a)" "^passed tainted(,passed tainted)*$"
+    [ "$runs" -ge 2 ] && [ "$runs" -le 12 ] || fail "a step that disturbs itself ran $runs times"
+    assert_match "$(finished a)" "^(passed|cancelled) tainted(,(passed|cancelled) tainted)*$"
     assert_match "$(events 'select(.step == "a" and .error) | .error' "$T/round" | tail -n 1)" "in changed while it ran.*output"
     watch_settle
     assert_eq "$(others)" "" "it runs without an edit"
@@ -201,7 +201,7 @@ test_a_step_that_changes_its_input() {
     watch_settle
     watch_settle
     runs=$(grep -c '"type":"step.started".*"step":"a"' "$T/watch.out")
-    [ "$runs" -le 12 ] || fail "a step that disturbs itself ran $runs times"
+    [ "$runs" -le 24 ] || fail "a step that disturbs itself ran $runs times"
     assert_eq "$(others)" "" "steps that ran"
     # Nothing was stored: what it saw is not what is there.
     kiln 0 plan --json a
