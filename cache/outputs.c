@@ -25,7 +25,7 @@
 struct capture {
     struct cache *cache;   /* NULL: digests only */
     struct hasher *hasher; /* then */
-    struct arena *arena; /* the caller's: what is returned */
+    struct arena *arena;   /* the caller's: what is returned */
     int root_fd;
     uint64_t bytes;
     struct err *err;

@@ -55,8 +55,8 @@ struct worktree_options {
     size_t n_outputs;
     struct trees *trees; /* where Directory messages go; outlives the worktree */
     /* Called just before directory dir (path relative to root, "" = root) is read for the first
-     * time, and again after worktree_mark_all(): the moment to put a watch on it, so that nothing is
-     * missed. May be NULL. */
+     * time, and again after worktree_mark_all(): the moment to put a watch on it, so that nothing
+     * is missed. May be NULL. */
     void (*dir_opened)(void *ctx, uint32_t dir, const char *path);
     /* Called when that directory is gone. May be NULL. */
     void (*dir_closed)(void *ctx, uint32_t dir);

@@ -66,7 +66,7 @@ struct app {
     char *root;
     struct config *config;
     struct cache *cache;
-    bool read_only; /* the cache */
+    bool read_only;          /* the cache */
     struct records *records; /* NULL when there is no usable state directory: said once */
     struct history *history; /* likewise */
     struct runner *runner;

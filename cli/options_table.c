@@ -136,7 +136,8 @@ const struct option_spec option_table[OPT_N] = {
     [OPT_DIRECTORY] = {OPT_DIRECTORY, "directory", 'C', "DIR", false, CMD_ALL, NULL,
                        "change to DIR first"},
     [OPT_CONFIG] = {OPT_CONFIG, "config", 0, "FILE", false, CMD_ALL, NULL,
-                    "use this pipeline instead of the nearest kiln.json upwards"},
+                    "use this pipeline instead of the nearest kiln.json upwards; one kept "
+                    "elsewhere describes the current directory"},
     [OPT_COLOR] = {OPT_COLOR, "color", 0, "WHEN", false, CMD_ALL, whens,
                    "auto, always or never; auto heeds NO_COLOR, CLICOLOR_FORCE and the terminal"},
     [OPT_HELP] = {OPT_HELP, "help", 'h', NULL, false, CMD_ALL, NULL, "tell about the command"},

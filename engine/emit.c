@@ -1,6 +1,6 @@
 /*
- * emit.c - the engine's mouth: every event goes through emit(), in order, to the run's record and
- * to each subscriber.
+ * emit.c - the engine's mouth and memory: every event goes through emit(), in order, to the run's
+ * record and to each subscriber; results are noted in the history.
  */
 #include "engine/private.h"
 
@@ -160,12 +160,38 @@ void emit_finished(struct engine *e, struct instance *in, const struct runner_ex
                        .key = in->has_key ? hex : NULL,
                        .source = in->status == STEP_CACHED ? "local" : NULL,
                        .error = error,
-                       .saved_ms = in->status == STEP_CACHED && result->end_ns > result->start_ns
-                                       ? (result->end_ns - result->start_ns) / 1000000
-                                       : 0,
+                       .saved_ms = in->status == STEP_CACHED ? result_ms(result) : 0,
                        .outputs = outputs,
                        .n_outputs = n}};
     emit(e, in->run, &event);
     free(outputs);
     free(digests);
+}
+
+uint64_t result_ms(const struct action_result *result)
+{
+    return result->end_ns > result->start_ns ? (result->end_ns - result->start_ns) / 1000000 : 0;
+}
+
+void note_result(struct engine *e, const struct instance *in, enum history_status status,
+                 uint64_t duration_ms)
+{
+    if (!e->opt.history || e->opt.mode == ENGINE_PLAN)
+        return;
+    struct history_record record = {.step = e->nodes.v[in->node].exec->name,
+                                    .status = status,
+                                    .key = in->key,
+                                    .input_root = in->input_root,
+                                    .command = in->command.data,
+                                    .n_command = in->command.len,
+                                    .salt = ENGINE_SALT,
+                                    .duration_ms = duration_ms,
+                                    .time_ns = clock_realtime_ns(),
+                                    .run = in->run->id};
+    struct err err = ERR_INIT;
+    if (history_note(e->opt.history, &record, e->trees, &err) < 0 && !e->state_warned) {
+        e->state_warned = true;
+        engine_notice(e, "warning", err_text(&err));
+    }
+    err_release(&err);
 }

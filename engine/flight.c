@@ -15,6 +15,11 @@
 #include <string.h>
 #include <unistd.h>
 
+static uint64_t run_ms(const struct flight *flight)
+{
+    return (flight->exit.end_ns - flight->exit.start_ns) / 1000000;
+}
+
 static void end_flight(struct engine *e, struct flight *flight, enum step_status status,
                        bool tainted, const char *error)
 {
@@ -67,30 +72,6 @@ static void end_flight(struct engine *e, struct flight *flight, enum step_status
     schedule_pump(e);
 }
 
-static void note(struct engine *e, const struct flight *flight, enum history_status status)
-{
-    const struct instance *in = flight->owner;
-    if (!e->opt.history)
-        return;
-    struct history_record record = {.step = e->nodes.v[flight->node].exec->name,
-                                    .status = status,
-                                    .key = flight->key,
-                                    .input_root = in->input_root,
-                                    .command = in->command.data,
-                                    .n_command = in->command.len,
-                                    .salt = ENGINE_SALT,
-                                    .duration_ms =
-                                        (flight->exit.end_ns - flight->exit.start_ns) / 1000000,
-                                    .time_ns = clock_realtime_ns(),
-                                    .run = in->run->id};
-    struct err err = ERR_INIT;
-    if (history_note(e->opt.history, &record, e->trees, &err) < 0 && !e->state_warned) {
-        e->state_warned = true;
-        engine_notice(e, "warning", err_text(&err));
-    }
-    err_release(&err);
-}
-
 /* Disturbed: the result does not belong to the key. Watching, the step is looked at again, unless
  * it seems to disturb itself. */
 static void end_tainted(struct engine *e, struct commit *commit)
@@ -123,7 +104,7 @@ static void end_tainted(struct engine *e, struct commit *commit)
         node->recheck = true;
         e->n_recheck++;
     }
-    note(e, flight, HISTORY_TAINTED);
+    note_result(e, flight->owner, HISTORY_TAINTED, run_ms(flight));
     commit_free(commit);
     end_flight(e, flight, node->value.known ? STEP_PASSED : STEP_FAILED, true, buf_str(&error));
     buf_release(&error);
@@ -181,7 +162,7 @@ static void commit_finish(struct engine *e, struct commit *commit)
     if (commit->rc < 0 &&
         commit->err.kind != ERR_CORRUPT) { /* an output that is not there, or can't be kept */
         char *error = mem_strdup(err_text(&commit->err));
-        note(e, flight, HISTORY_FAILED);
+        note_result(e, flight->owner, HISTORY_FAILED, run_ms(flight));
         commit_free(commit);
         node->taints = node->cancels = 0;
         end_flight(e, flight, STEP_FAILED, false, error);
@@ -224,7 +205,7 @@ static void commit_finish(struct engine *e, struct commit *commit)
         err_release(&err);
         buf_release(&blob);
     }
-    note(e, flight, HISTORY_PASSED);
+    note_result(e, flight->owner, HISTORY_PASSED, run_ms(flight));
     commit_free(commit);
     end_flight(e, flight, STEP_PASSED, false, NULL);
 }
@@ -381,7 +362,7 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
             end_flight(e, flight, STEP_FAILED, false, err_text(&err));
         err_release(&err);
     } else {
-        note(e, flight, HISTORY_FAILED);
+        note_result(e, flight->owner, HISTORY_FAILED, run_ms(flight));
         node->taints = node->cancels = 0;
         end_flight(e, flight, STEP_FAILED, false, NULL);
     }
@@ -459,94 +440,4 @@ void flight_cancel(struct flight *flight, const char *why)
     flight->cancel_why = why;
     if (flight->exec)
         runner_cancel(flight->exec);
-}
-
-/* Restoring a hit's outputs. */
-
-struct restore {
-    uv_work_t work;
-    struct engine *engine;
-    struct instance *in;
-    struct cache *cache;
-    const char *root;
-    const struct action_output
-        *outputs; /* the node's value; it does not change while node->restoring */
-    size_t n;
-    enum cache_answer answer;
-    int rc;
-    struct err err;
-};
-
-static void restore_work(uv_work_t *work)
-{
-    struct restore *r = work->data;
-    r->rc = outputs_restore(r->cache, r->root, r->outputs, r->n, &r->answer, &r->err);
-}
-
-static void restore_finish(struct restore *r)
-{
-    struct engine *e = r->engine;
-    struct instance *in = r->in;
-    struct node *node = &e->nodes.v[in->node];
-    node->restoring = false;
-    turn_give(e, node);
-    struct instance *next = node->current;
-    if (next != in && next && next->state == READY) {
-        forget_ready(e, next);
-        schedule_ready(e, next);
-    }
-    if (r->rc < 0) {
-        char *text = mem_printf("its outputs could not be restored: %s", err_text(&r->err));
-        e->exit_code = 3;
-        instance_finish(e, in, STEP_FAILED, NULL, false, 0, text);
-        free(text);
-    } else {
-        in->restored = r->answer == CACHE_HIT;
-        in->evicted = r->answer == CACHE_MISS;
-        if (in == node->current)
-            schedule_ready(e, in);
-        else
-            instance_finish(e, in, STEP_CANCELLED, NULL, false, 0, "its inputs changed");
-    }
-    err_release(&r->err);
-    free(r);
-    schedule_pump(e);
-    engine_job_done(e);
-}
-
-static void restore_barrier(void *ctx, struct watch_clock clock)
-{
-    struct restore *r = ctx;
-    r->engine->clock = clock;
-    restore_finish(r);
-}
-
-static void restore_done(uv_work_t *work, int status)
-{
-    struct restore *r = work->data;
-    (void)status;
-    /* Watching, the events of the restoring itself come first: to those who need the outputs a
-     * later one is somebody else's. */
-    if (r->engine->watch && !r->engine->closing)
-        watch_barrier(r->engine->watch, restore_barrier, r);
-    else
-        restore_finish(r);
-}
-
-void restore_start(struct engine *e, struct instance *in)
-{
-    struct node *node = &e->nodes.v[in->node];
-    struct restore *r = mem_zalloc(1, sizeof *r);
-    r->work.data = r;
-    r->engine = e;
-    r->in = in;
-    r->cache = e->opt.cache;
-    r->root = e->opt.root;
-    r->outputs = node->value.result.outputs;
-    r->n = node->value.result.n_outputs;
-    flight_disturb_dependents(e, node);
-    in->state = RESTORING;
-    node->restoring = true;
-    e->n_jobs++;
-    uv_queue_work(e->loop, &r->work, restore_work, restore_done);
 }

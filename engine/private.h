@@ -224,6 +224,21 @@ void emit_started(struct engine *e, struct instance *in, int64_t pid);
 void emit_finished(struct engine *e, struct instance *in, const struct runner_exit *exit,
                    bool tainted, uint64_t duration_ms, const char *error);
 
+/* How long an execution took that gave the result. */
+uint64_t result_ms(const struct action_result *result);
+/* Notes the instance's result in the history. */
+void note_result(struct engine *e, const struct instance *in, enum history_status status,
+                 uint64_t duration_ms);
+
+/* plan.c */
+/* Tells what the instance would do, and ends it. */
+void plan_emit(struct engine *e, struct instance *in, const char *error);
+/* Whether its key depends on what a step that must run will give. */
+bool plan_waits(const struct engine *e, const struct node *node);
+
+/* logs.c: struct control's log_path */
+char *logs_path(void *engine, const char *step);
+
 /* value.c: what ops are worth now */
 int session_open(struct engine *e, struct err *err) MUST_CHECK;
 void session_close(struct engine *e);
@@ -296,6 +311,8 @@ bool schedule_busy(const struct engine *e);
 void flight_disturb_dependents(struct engine *e, const struct node *node);
 void flight_start(struct engine *e, struct instance *in);
 void flight_cancel(struct flight *flight, const char *why);
+
+/* restore.c */
 void restore_start(struct engine *e, struct instance *in);
 
 /* engine.c */

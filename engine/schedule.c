@@ -218,70 +218,6 @@ static bool outputs_in_place(struct engine *e, const struct node *node)
     return answer == WORKTREE_READY && digest_eq(&now, &node->value.tree);
 }
 
-static void note_hit(struct engine *e, const struct node *node, const struct instance *in)
-{
-    const struct action_result *result = &node->value.result;
-    if (!e->opt.history || e->opt.mode == ENGINE_PLAN)
-        return;
-    struct history_record record = {
-        .step = node->exec->name,
-        .status = HISTORY_PASSED,
-        .key = in->key,
-        .input_root = in->input_root,
-        .command = in->command.data,
-        .n_command = in->command.len,
-        .salt = ENGINE_SALT,
-        .duration_ms =
-            result->end_ns > result->start_ns ? (result->end_ns - result->start_ns) / 1000000 : 0,
-        .time_ns = clock_realtime_ns(),
-        .run = in->run->id};
-    struct err err = ERR_INIT;
-    if (history_note(e->opt.history, &record, e->trees, &err) < 0 && !e->state_warned) {
-        e->state_warned = true;
-        engine_notice(e, "warning", err_text(&err));
-    }
-    err_release(&err);
-}
-
-static void plan_emit(struct engine *e, struct instance *in, const char *error)
-{
-    const struct node *node = &e->nodes.v[in->node];
-    const struct history_record *last =
-        e->opt.history ? history_last(e->opt.history, node->exec->name) : NULL;
-    char hex[DIGEST_HEX + 1];
-    struct reasons reasons = {0};
-    digest_hex(&in->key, hex);
-    if (in->plan == PLAN_RUN && !error)
-        reasons_of(e, in, &reasons);
-    struct plan_step step = {.name = node->exec->name,
-                             .state = in->plan,
-                             .key = in->has_key ? hex : NULL,
-                             .reasons = reasons.list.v,
-                             .n_reasons = reasons.list.n,
-                             .all_reasons = reasons.all,
-                             .error = error};
-    if (last && in->has_key && digest_eq(&last->key, &in->key)) {
-        step.last_run = last->run;
-        step.last_time_ns = last->time_ns;
-        step.last_duration_ms = last->duration_ms;
-    }
-    if (e->opt.plan)
-        e->opt.plan(e->opt.ctx, &step);
-    reasons_release(&reasons);
-    instance_finish(e, in, in->plan == PLAN_CACHED ? STEP_CACHED : STEP_PASSED, NULL, false, 0,
-                    error);
-}
-
-static bool plan_waits(const struct engine *e, const struct node *node)
-{
-    vec_each (uint32_t, dep, (ids *)&node->deps) {
-        const struct instance *upstream = e->nodes.v[*dep].current;
-        if (upstream && upstream->plan != PLAN_CACHED)
-            return true;
-    }
-    return false;
-}
-
 /* True when the instance has to wait for another execution, which may be one that it has just told
  * to end. */
 static bool waits_for_flight(struct engine *e, struct node *node, struct instance *in)
@@ -386,7 +322,7 @@ void instance_check(struct engine *e, struct instance *in)
             plan_emit(e, in, NULL);
         } else if (in->restored || (!in->waited && outputs_in_place(e, node))) {
             node->taints = node->cancels = 0;
-            note_hit(e, node, in);
+            note_result(e, in, HISTORY_PASSED, result_ms(&node->value.result));
             instance_finish(e, in, STEP_CACHED, NULL, false, 0, NULL);
         } else if (turn_take(e, node)) {
             restore_start(e, in);

@@ -14,8 +14,7 @@ static size_t skip_blanks(const char *text, size_t at)
 
 static int begins_number(const char *text)
 {
-    return isdigit((unsigned char)text[0]) ||
-           (text[0] == '.' && isdigit((unsigned char)text[1]));
+    return isdigit((unsigned char)text[0]) || (text[0] == '.' && isdigit((unsigned char)text[1]));
 }
 
 struct token calc_token(const char *text, size_t at)

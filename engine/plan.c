@@ -1,0 +1,43 @@
+/*
+ * plan.c - what would run and why, for those who only ask: an instance is told instead of started.
+ */
+#include "engine/private.h"
+
+void plan_emit(struct engine *e, struct instance *in, const char *error)
+{
+    const struct node *node = &e->nodes.v[in->node];
+    const struct history_record *last =
+        e->opt.history ? history_last(e->opt.history, node->exec->name) : NULL;
+    char hex[DIGEST_HEX + 1];
+    struct reasons reasons = {0};
+    digest_hex(&in->key, hex);
+    if (in->plan == PLAN_RUN && !error)
+        reasons_of(e, in, &reasons);
+    struct plan_step step = {.name = node->exec->name,
+                             .state = in->plan,
+                             .key = in->has_key ? hex : NULL,
+                             .reasons = reasons.list.v,
+                             .n_reasons = reasons.list.n,
+                             .all_reasons = reasons.all,
+                             .error = error};
+    if (last && in->has_key && digest_eq(&last->key, &in->key)) {
+        step.last_run = last->run;
+        step.last_time_ns = last->time_ns;
+        step.last_duration_ms = last->duration_ms;
+    }
+    if (e->opt.plan)
+        e->opt.plan(e->opt.ctx, &step);
+    reasons_release(&reasons);
+    instance_finish(e, in, in->plan == PLAN_CACHED ? STEP_CACHED : STEP_PASSED, NULL, false, 0,
+                    error);
+}
+
+bool plan_waits(const struct engine *e, const struct node *node)
+{
+    vec_each (uint32_t, dep, (ids *)&node->deps) {
+        const struct instance *upstream = e->nodes.v[*dep].current;
+        if (upstream && upstream->plan != PLAN_CACHED)
+            return true;
+    }
+    return false;
+}
