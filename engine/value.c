@@ -320,8 +320,9 @@ bool value_of(struct engine *e, op_id id, struct digest *out, struct err *err)
     if (op->kind == OP_LOCAL) {
         struct local *local = &e->locals.v[local_index(e, id)];
         if (local->answer != WORKTREE_READY) {
-            err_set(err, ERR_CONFIG, "%s",
-                    local->err.text ? local->err.text : "inputs keep changing while they are read");
+            bool told = local->err.kind != ERR_NONE;
+            err_set(err, told ? local->err.kind : ERR_CONFIG, "%s",
+                    told ? err_text(&local->err) : "inputs keep changing while they are read");
             return false;
         }
         *out = local->digest;
