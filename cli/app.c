@@ -48,6 +48,8 @@ static int open_config(struct app *app, struct err *err)
 {
     char *path = NULL, *root = NULL;
     int rc = find_config(app->options, &path, &root, err);
+    if (rc == 0 && stat(path, &app->config_stat) != 0)
+        app->config_stat = (struct stat){0};
     if (rc == 0)
         rc = config_load(path, root, &app->config, err);
     if (rc == 0)

@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <uv.h>
 
 enum exit_code { EXIT_OK = 0, EXIT_STEP_FAILED = 1, EXIT_USAGE = 2, EXIT_KILN = 3 };
@@ -65,6 +66,7 @@ struct app {
     bool loop_open;
     char *root;
     struct config *config;
+    struct stat config_stat; /* of its file, just before it was read */
     struct cache *cache;
     bool read_only;          /* the cache */
     struct records *records; /* NULL when there is no usable state directory: said once */
@@ -89,6 +91,8 @@ typedef void pipeline_cb(void *ctx, struct graph *graph, const char *const *sour
  * (the callee's) and the files below the root that it was made from, or with NULL, an error to show
  * and the exit code that belongs to it. */
 void pipeline_load(struct app *app, pipeline_cb *cb, void *ctx);
+/* Whether the pipeline's file is another than the one that was read. */
+bool pipeline_is_old(const struct app *app);
 /* Reads the file anew first. The old config stays when the new one is wrong. */
 void pipeline_reload(struct app *app, pipeline_cb *cb, void *ctx);
 

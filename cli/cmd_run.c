@@ -16,7 +16,7 @@
 struct session {
     struct app app;
     const struct options *options;
-    bool watching, finished;
+    bool watching, finished, check_source;
     struct engine *engine;
     struct control control;
     struct view_plain *plain;
@@ -242,6 +242,21 @@ static void on_reload(void *ctx)
     pipeline_reload(&s->app, on_reloaded, s);
 }
 
+/* What the engine compares the file with is what it finds in its first round. An edit between the
+ * reading of it and that round would be taken for how it has always been, so it is looked for here.
+ */
+static void check_source(void *ctx, const struct event *event)
+{
+    struct session *s = ctx;
+    if (event->type == EVENT_PIPELINE_LOADED)
+        s->check_source = true;
+    if (event->type == EVENT_RUN_STARTED && s->check_source) {
+        s->check_source = false;
+        if (pipeline_is_old(&s->app))
+            engine_look_at_sources(s->engine);
+    }
+}
+
 static void on_loaded(void *ctx, struct graph *graph, const char *const *sources, size_t n_sources,
                       int exit_code, const char *error)
 {
@@ -285,6 +300,8 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
     bool bad = engine_new(&options, &s->engine, &err) < 0;
     if (!bad) {
         s->control = engine_control(s->engine);
+        if (s->watching)
+            engine_subscribe(s->engine, check_source, s);
         bad = open_views(s, &err) < 0;
     }
     if (bad)

@@ -193,10 +193,23 @@ void pipeline_load(struct app *app, pipeline_cb *cb, void *ctx)
     }
 }
 
+bool pipeline_is_old(const struct app *app)
+{
+    const struct stat *then = &app->config_stat;
+    struct stat now = {0};
+    if (stat(app->config->path, &now) != 0)
+        now = (struct stat){0};
+    return now.st_ino != then->st_ino || now.st_size != then->st_size ||
+           now.st_ctim.tv_sec != then->st_ctim.tv_sec ||
+           now.st_ctim.tv_nsec != then->st_ctim.tv_nsec;
+}
+
 void pipeline_reload(struct app *app, pipeline_cb *cb, void *ctx)
 {
     struct config *config = NULL;
     struct err err = ERR_INIT;
+    if (stat(app->config->path, &app->config_stat) != 0)
+        app->config_stat = (struct stat){0};
     if (config_load(app->config->path, app->root, &config, &err) < 0) {
         struct loading *l = mem_zalloc(1, sizeof *l);
         l->app = app;

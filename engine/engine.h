@@ -108,6 +108,9 @@ int engine_load(struct engine *engine, struct graph *graph, const char *const *s
 /* What reload was called for came to nothing, after engine_load() too: the last graph goes on. Each
  * call of reload is answered once, by this or by engine_load(). */
 void engine_reload_failed(struct engine *engine);
+/* Watching: the sources are other than those that the graph was made from: asks for a reload soon.
+ */
+void engine_look_at_sources(struct engine *engine);
 /* Begins the first round. */
 void engine_start(struct engine *engine);
 

@@ -173,6 +173,7 @@ struct engine {
     size_t n_sources;
     struct digest source_digest;
     bool source_known;
+    bool sources_old;  /* somebody found them changed */
     bool reload_asked; /* and not answered yet */
     bool reload_again; /* the sources changed since */
     bool asking;       /* the reload callback is being called */

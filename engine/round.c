@@ -169,7 +169,8 @@ static void emit_changed(struct engine *e)
 static void finish_round(struct engine *e)
 {
     e->round = ROUND_IDLE;
-    bool source_changed = refresh(e);
+    bool source_changed = refresh(e) || e->sources_old;
+    e->sources_old = false;
     if (e->opt.mode == ENGINE_WATCH)
         emit_changed(e);
     if (source_changed && e->opt.reload) {

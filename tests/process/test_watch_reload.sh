@@ -262,4 +262,22 @@ test_config_named_outright() {
     watch_stop
 }
 
+# The generator takes long, and meanwhile the pipeline's file becomes another one: that counts, not what was read at first.
+test_an_edit_before_the_first_round() {
+    generating() {
+        printf '%s' '{"version": 1, "generate": {"run": "echo x >> \"$T/begun\"; while [ ! -e \"$T/go\" ]; do sleep 0.02; done; echo {\\\"version\\\":1,\\\"steps\\\":{\\\"'"$1"'\\\":{\\\"run\\\":\\\"true\\\"}}}", "inputs": [], "pass_env": ["T"]}}'
+    }
+    project "$(generating old)"
+    export T
+    "$KILN" watch --json > "$T/watch.out" 2> "$T/watch.err" < /dev/null &
+    WATCH_PID=$!
+    wait_for test -s "$T/begun"
+    generating new > "$P/next"
+    mv "$P/next" "$P/kiln.json"
+    touch "$T/go"
+    wait_for grep -q '"type":"step.finished".*"step":"new"' "$T/watch.out"
+    kill -INT "$WATCH_PID"
+    wait "$WATCH_PID" || true
+}
+
 run_tests
