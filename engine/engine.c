@@ -87,7 +87,7 @@ static int select_steps(struct engine *e, const char *const *steps, size_t n, st
 static int open_graph(struct engine *e, const char *const *steps, size_t n,
                       const char *const *sources, size_t n_sources, struct err *err)
 {
-    if (e->opt.mode == ENGINE_WATCH && watching_open(e, err) < 0)
+    if (e->opt.mode == ENGINE_WATCH && !e->watch && watching_open(e, err) < 0)
         return -(int)err->kind;
     if (session_open(e, err) < 0)
         return -(int)err->kind;
@@ -209,7 +209,9 @@ static void reload_opened(struct engine *e)
                    (const char *const *)next->sources, next->n_sources, &err) < 0) {
         engine_notice(e, "error", err_text(&err));
         err_release(&err);
-        e->started = false; /* nothing to go on with: the person ends it */
+        /* Nothing to go on with until somebody loads another one, or ends it. */
+        close_graph(e);
+        e->started = false;
     }
     free_list(next->steps, next->n_steps);
     free_list(next->sources, next->n_sources);
@@ -276,8 +278,12 @@ int engine_load(struct engine *e, struct graph *graph, const char *const *steps,
                 const char *const *sources, size_t n_sources, struct err *err)
 {
     if (!e->graph && !e->reloading) {
+        bool again = e->all_wanted; /* the last one could not be opened */
         e->graph = graph;
-        return open_graph(e, steps, n, sources, n_sources, err);
+        int rc = open_graph(e, steps, n, sources, n_sources, err);
+        if (rc == 0 && again)
+            engine_start(e);
+        return rc;
     }
     if (!reload_answered(e)) {
         graph_free(graph);
@@ -321,9 +327,8 @@ void engine_start(struct engine *e)
 
 /* Closing. */
 
-static void engine_freed(uv_handle_t *timer)
+static void engine_freed(struct engine *e)
 {
-    struct engine *e = timer->data;
     void (*closed)(void *) = e->closed;
     void *ctx = e->closed_ctx;
     turn_close(e);
@@ -345,17 +350,30 @@ static void engine_freed(uv_handle_t *timer)
         closed(ctx);
 }
 
+static void handle_gone(uv_handle_t *timer)
+{
+    struct engine *e = timer->data;
+    if (--e->n_closing == 0)
+        engine_freed(e);
+}
+
 static void close_watch_closed(void *ctx)
 {
     struct engine *e = ctx;
-    uv_close((uv_handle_t *)&e->turn_timer, NULL);
-    uv_close((uv_handle_t *)&e->settle, engine_freed);
+    e->n_closing = 2; /* libuv says in which order they are gone */
+    uv_close((uv_handle_t *)&e->turn_timer, handle_gone);
+    uv_close((uv_handle_t *)&e->settle, handle_gone);
 }
 
 static void close_drained(struct engine *e)
 {
     e->drained = NULL;
+    e->started = false;
+    e->finished = true;
     close_graph(e);
+    uv_timer_stop(&e->turn_timer);
+    if (e->settle_open)
+        uv_timer_stop(&e->settle);
     if (!e->settle_open)
         uv_timer_init(e->loop, &e->settle);
     e->settle.data = e;

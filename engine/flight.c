@@ -35,10 +35,13 @@ static void end_flight(struct engine *e, struct flight *flight, enum step_status
         map_del(&e->flights, flight->key.hash, sizeof flight->key.hash);
     /* A failure of the command itself is everybody's who shared it; anything else they find out. */
     bool all_failed = status == STEP_FAILED && flight->exit.end_ns && !error;
+    /* A pass that no cache has is found nowhere else by the same step's successor. */
+    bool passed_for_all =
+        status == STEP_PASSED && !tainted && (!node->exec->cache || e->opt.no_cache);
     VEC(struct instance *) shared = VEC_INIT;
     vec_each (struct instance *, in, &flight->sharers) {
         (*in)->flight = NULL;
-        if (all_failed)
+        if (all_failed || ((*in)->node == flight->node && passed_for_all))
             vec_push(&shared, *in);
         else
             schedule_ready(e, *in);
@@ -54,7 +57,7 @@ static void end_flight(struct engine *e, struct flight *flight, enum step_status
     char *same = mem_printf("the equal step %s failed", node->exec->name);
     instance_finish(e, flight->owner, status, exit, tainted, duration_ms, error);
     vec_each (struct instance *, in, &shared)
-        instance_finish(e, *in, STEP_FAILED, exit, false, duration_ms,
+        instance_finish(e, *in, status, exit, false, duration_ms,
                         (*in)->node == flight->node ? NULL : same);
     free(same);
     vec_release(&shared);
@@ -70,6 +73,21 @@ static void end_flight(struct engine *e, struct flight *flight, enum step_status
     free(flight->log);
     free(flight);
     schedule_pump(e);
+}
+
+/* A step that seems to disturb itself is not looked at again before somebody else changes an input.
+ */
+static void leave_alone(struct engine *e, struct flight *flight, const char *why)
+{
+    struct node *node = &e->nodes.v[flight->node];
+    struct instance *next = node->current;
+    node->taints = node->cancels = 0;
+    node->deaf_until = e->clock.tick;
+    node->left = true;
+    node->left_key = flight->key;
+    if (next != flight->owner &&
+        (next->state == READY || next->state == SHARING || next->state == QUEUED))
+        instance_finish(e, next, STEP_CANCELLED, NULL, true, 0, why);
 }
 
 /* Disturbed: the result does not belong to the key. Watching, the step is looked at again, unless
@@ -94,11 +112,7 @@ static void end_tainted(struct engine *e, struct commit *commit)
     } else if (watching) {
         buf_adds(&error,
                  "; if the step writes it itself, declare it as an output and not as an input");
-        node->taints = node->cancels = 0;
-        node->deaf_until = e->clock.tick;
-        struct instance *next = node->current;
-        if (next != flight->owner && next->state == READY) /* parked behind this one */
-            instance_finish(e, next, STEP_CANCELLED, NULL, true, 0, buf_str(&error));
+        leave_alone(e, flight, buf_str(&error));
     }
     if (again && node->current == flight->owner && !node->recheck) {
         node->recheck = true;
@@ -149,6 +163,31 @@ static bool disturbed(struct engine *e, struct flight *flight)
     return false;
 }
 
+struct failure {
+    struct flight *flight;
+    char *error; /* owned, or NULL */
+};
+
+static void failure_finish(struct engine *e, struct failure *failure)
+{
+    struct flight *flight = failure->flight;
+    struct node *node = &e->nodes.v[flight->node];
+    bool cancelled = flight->cancelled;
+    note_result(e, flight->owner, HISTORY_FAILED, run_ms(flight));
+    if (!e->watch || !inputs_touched(e, flight))
+        node->taints = node->cancels = 0;
+    else if (++node->taints >= ENGINE_MAX_TAINTS)
+        leave_alone(e, flight,
+                    "its inputs changed while it ran, again and again; if it writes them itself, "
+                    "they are no inputs");
+    if (cancelled)
+        end_flight(e, flight, STEP_CANCELLED, flight->cancel_why != NULL, flight->cancel_why);
+    else
+        end_flight(e, flight, STEP_FAILED, false, failure->error);
+    free(failure->error);
+    free(failure);
+}
+
 static void commit_finish(struct engine *e, struct commit *commit)
 {
     struct flight *flight = commit->flight;
@@ -161,12 +200,11 @@ static void commit_finish(struct engine *e, struct commit *commit)
     }
     if (commit->rc < 0 &&
         commit->err.kind != ERR_CORRUPT) { /* an output that is not there, or can't be kept */
-        char *error = mem_strdup(err_text(&commit->err));
-        note_result(e, flight->owner, HISTORY_FAILED, run_ms(flight));
+        struct failure *failure = mem_zalloc(1, sizeof *failure);
+        failure->flight = flight;
+        failure->error = mem_strdup(err_text(&commit->err));
         commit_free(commit);
-        node->taints = node->cancels = 0;
-        end_flight(e, flight, STEP_FAILED, false, error);
-        free(error);
+        failure_finish(e, failure); /* the barrier has been */
         return;
     }
     if (!e->cache_warned && commit->stored.kind != ERR_NONE) {
@@ -193,6 +231,8 @@ static void commit_finish(struct engine *e, struct commit *commit)
         return;
     }
     node->taints = node->cancels = 0;
+    if (node->out_view != WORKTREE_NONE)
+        node->out_tick = worktree_view_tick(e->worktree, node->out_view);
     if (commit->store && commit->stored.kind == ERR_NONE) {
         struct buf blob = BUF_INIT;
         struct err err = ERR_INIT;
@@ -277,8 +317,8 @@ static void note_inputs(struct engine *e, struct flight *flight)
     }
     vec_each (uint32_t, dep, (ids *)&node->deps) {
         uint32_t view = e->nodes.v[*dep].out_view;
-        vec_push(&flight->dep_ticks,
-                 view == WORKTREE_NONE ? 0 : worktree_view_tick(e->worktree, view));
+        /* Not as of now: since it was known to be in place. */
+        vec_push(&flight->dep_ticks, view == WORKTREE_NONE ? 0 : e->nodes.v[*dep].out_tick);
     }
     if (views.n) {
         worktree_prepare(e->worktree, views.v, views.n);
@@ -325,6 +365,30 @@ static void on_output(void *ctx, int stream, uint64_t offset, uint64_t n)
 
 static int launch(struct engine *e, struct flight *flight, struct err *err);
 
+static void failure_barrier(void *ctx, struct watch_clock clock)
+{
+    struct failure *failure = ctx;
+    struct engine *e = failure->flight->engine;
+    e->clock = clock;
+    failure_finish(e, failure);
+    engine_job_done(e);
+}
+
+/* A failure too may come of inputs that the step itself changed: watching, the events tell. error:
+ * NULL where the exit says it. */
+static void fail_flight(struct engine *e, struct flight *flight, const char *error)
+{
+    struct failure *failure = mem_zalloc(1, sizeof *failure);
+    failure->flight = flight;
+    failure->error = error ? mem_strdup(error) : NULL;
+    if (e->watch && !e->closing) {
+        e->n_jobs++;
+        watch_barrier(e->watch, failure_barrier, failure);
+    } else {
+        failure_finish(e, failure);
+    }
+}
+
 static void on_exited(void *ctx, const struct runner_exit *exit)
 {
     struct flight *flight = ctx;
@@ -362,9 +426,7 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
             end_flight(e, flight, STEP_FAILED, false, err_text(&err));
         err_release(&err);
     } else {
-        note_result(e, flight->owner, HISTORY_FAILED, run_ms(flight));
-        node->taints = node->cancels = 0;
-        end_flight(e, flight, STEP_FAILED, false, NULL);
+        fail_flight(e, flight, NULL);
     }
 }
 

@@ -70,6 +70,7 @@ struct node {
     bool selected;
     ids deps, dependents; /* nodes; direct */
     ids locals;
+    uint64_t out_tick; /* of out_view when its outputs were last known to be in place */
     uint32_t rank;     /* steps on the longest way down from here: what starts first */
     uint32_t out_view; /* or WORKTREE_NONE */
     struct value value;
@@ -79,6 +80,8 @@ struct node {
     bool outputs_current;     /* in place, as far as the last round saw */
     uint32_t cancels; /* times in a row that it was cancelled by an edit: then it is let finish */
     uint32_t taints;  /* times in a row that its result was disturbed: then it is left alone ... */
+    bool left;        /* ... with this key, until it gets another one ... */
+    struct digest left_key;
     uint64_t deaf_until; /* ... until an input changes after this tick */
     bool recheck;        /* its last result was disturbed: look again in the next round */
     bool writing;        /* turn.c: it may write its outputs now */
@@ -93,8 +96,9 @@ struct instance {
     struct run *run;
     enum instance_state state;
     bool forced, tainted_before, evicted, restored;
-    bool waited; /* for another kiln: what the worktree knows of the outputs may be old */
-    bool told;   /* step.queued */
+    bool waited;   /* for another kiln: what the worktree knows of the outputs may be old */
+    bool told;     /* step.queued */
+    bool unwanted; /* while RESTORING: cancelled by a person */
     uint32_t blocked;
     bool has_key;
     struct digest key, input_root;
@@ -209,6 +213,7 @@ struct engine {
     struct watch_clock clock;
     size_t n_jobs;               /* worker requests and barriers alive */
     struct reloading *reloading; /* the graph to come, while what runs is being ended */
+    unsigned n_closing;          /* handles of its own that are being closed */
     void (*closed)(void *);
     void *closed_ctx;
     void (*drained)(struct engine *e); /* called when nothing runs and no job is alive */

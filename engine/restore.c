@@ -37,7 +37,11 @@ static void restore_finish(struct restore *r)
         forget_ready(e, next);
         schedule_ready(e, next);
     }
-    if (r->rc < 0) {
+    if (node->out_view != WORKTREE_NONE)
+        node->out_tick = worktree_view_tick(e->worktree, node->out_view);
+    if (e->drained || in->unwanted) {
+        instance_finish(e, in, STEP_CANCELLED, NULL, false, 0, NULL);
+    } else if (r->rc < 0) {
         char *text = mem_printf("its outputs could not be restored: %s", err_text(&r->err));
         e->exit_code = 3;
         instance_finish(e, in, STEP_FAILED, NULL, false, 0, text);

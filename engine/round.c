@@ -48,19 +48,41 @@ static void want_stale(struct engine *e, uint32_t view)
     vec_push(&e->stale, view);
 }
 
-/* Outputs touched while something runs are mostly being written by it; they are looked at once all
+static bool node_busy(const struct node *node)
+{
+    return node->flight || node->restoring || (node->current && node->current->state != DONE);
+}
+
+/* Outputs touched while their step runs are mostly being written by it; they are looked at once it
  * is done. */
 static void hold_or_want(struct engine *e, uint32_t view)
 {
-    if (view < e->view_node.n && e->view_node.v[view] && schedule_busy(e)) {
-        vec_each (uint32_t, have, &e->held) {
-            if (*have == view)
-                return;
-        }
-        vec_push(&e->held, view);
-    } else {
+    uint32_t node = view < e->view_node.n ? e->view_node.v[view] : 0;
+    if (!node || !node_busy(&e->nodes.v[node - 1])) {
         want_stale(e, view);
+        return;
     }
+    vec_each (uint32_t, have, &e->held) {
+        if (*have == view)
+            return;
+    }
+    vec_push(&e->held, view);
+}
+
+/* Of those whose step is done: are they still what it made? */
+static void release_held(struct engine *e)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < e->held.n; i++) {
+        uint32_t view = e->held.v[i];
+        if (node_busy(&e->nodes.v[e->view_node.v[view] - 1])) {
+            e->held.v[kept++] = view;
+        } else {
+            want_stale(e, view);
+            e->round_wanted = true;
+        }
+    }
+    e->held.n = kept;
 }
 
 static void take_dirty(struct engine *e)
@@ -81,11 +103,6 @@ static void prepare(struct engine *e)
         worktree_prepare(e->worktree, e->stale.v, e->stale.n);
         take_dirty(e);
     } while (e->stale.n > known);
-}
-
-static bool node_busy(const struct node *node)
-{
-    return node->flight || node->restoring || (node->current && node->current->state != DONE);
 }
 
 /* A declared output was touched by somebody: is it still what the step gave? */
@@ -271,13 +288,7 @@ void round_next(struct engine *e)
 {
     if (e->round != ROUND_IDLE || e->drained || !e->started)
         return;
-    if (e->held.n &&
-        !schedule_busy(e)) { /* now that nothing writes: are the outputs what they were? */
-        vec_each (uint32_t, view, &e->held)
-            want_stale(e, *view);
-        vec_clear(&e->held);
-        e->round_wanted = true;
-    }
+    release_held(e);
     e->round_wanted |= e->n_recheck > 0;
     if (e->round_wanted && !e->paused) {
         e->round_wanted = false;
@@ -306,6 +317,7 @@ void round_retry(struct engine *e, const char *step)
     e->forced[node] = e->nodes.v[node].selected;
     e->nodes.v[node].taints = e->nodes.v[node].cancels = 0;
     e->nodes.v[node].deaf_until = 0;
+    e->nodes.v[node].left = false;
     e->round_wanted = true;
     round_next(e);
 }

@@ -225,8 +225,7 @@ static bool waits_for_flight(struct engine *e, struct node *node, struct instanc
     if (node->restoring)
         return true; /* the end of the restoring makes it ready again */
     if (node->flight) {
-        if (digest_eq(&node->flight->key, &in->key) && !node->flight->cancelled && !in->forced &&
-            node->exec->cache) {
+        if (digest_eq(&node->flight->key, &in->key) && !node->flight->cancelled && !in->forced) {
             in->state = SHARING;
             in->flight = node->flight;
             vec_push(&node->flight->sharers, in);
@@ -313,6 +312,13 @@ void instance_check(struct engine *e, struct instance *in)
     }
     if (waits_for_flight(e, node, in))
         return;
+    if (node->left && !in->forced && digest_eq(&node->left_key, &in->key)) {
+        instance_finish(
+            e, in, STEP_SKIPPED, NULL, true, 0,
+            "it disturbs itself, as was said; it runs again when an input changes, or by hand");
+        return;
+    }
+    node->left = false;
 
     bool look =
         !in->forced && !e->opt.force && !e->opt.no_cache && node->exec->cache && !in->evicted;
@@ -322,6 +328,8 @@ void instance_check(struct engine *e, struct instance *in)
             plan_emit(e, in, NULL);
         } else if (in->restored || (!in->waited && outputs_in_place(e, node))) {
             node->taints = node->cancels = 0;
+            if (node->out_view != WORKTREE_NONE && !in->restored)
+                node->out_tick = worktree_view_tick(e->worktree, node->out_view);
             note_result(e, in, HISTORY_PASSED, result_ms(&node->value.result));
             instance_finish(e, in, STEP_CACHED, NULL, false, 0, NULL);
         } else if (turn_take(e, node)) {
@@ -349,7 +357,9 @@ void schedule_cancel(struct engine *e, struct instance *in, const char *why)
         return;
     if (in->state == RUNNING && in->flight)
         flight_cancel(in->flight, why);
-    else if (in->state != RESTORING)
+    else if (in->state == RESTORING)
+        in->unwanted = true;
+    else
         instance_finish(e, in, STEP_CANCELLED, NULL, false, 0, why);
 }
 
@@ -381,6 +391,16 @@ static bool skip_the_rest(struct engine *e)
     return any;
 }
 
+/* While it was queued its inputs may have become others without its being superseded. */
+static bool key_is_old(struct engine *e, struct instance *in)
+{
+    struct digest key = in->key;
+    struct err err = ERR_INIT;
+    bool old = key_of(e, in, &err) < 0 || !digest_eq(&key, &in->key);
+    err_release(&err);
+    return old;
+}
+
 static bool start_one(struct engine *e)
 {
     if (e->n_running >= e->jobs)
@@ -395,7 +415,9 @@ static bool start_one(struct engine *e)
         if (e->queue_head == e->queue.n)
             e->queue_head = e->queue.n = 0;
         /* An equal key may have taken off since this one was checked. */
-        if (in && !waits_for_flight(e, &e->nodes.v[in->node], in)) {
+        if (in && key_is_old(e, in)) {
+            schedule_ready(e, in);
+        } else if (in && !waits_for_flight(e, &e->nodes.v[in->node], in)) {
             if (turn_take(e, &e->nodes.v[in->node]))
                 flight_start(e, in);
             else
