@@ -189,7 +189,12 @@ static void add_started(struct buf *out, const struct event *event)
     field_str(out, "key", event->u.started.key);
     field_str(out, "runner", event->u.started.runner);
     field_u64(out, "attempt", event->u.started.attempt);
-    field_i64(out, "pid", event->u.started.pid);
+    if (event->u.started.pid > 0) {
+        field_i64(out, "pid", event->u.started.pid);
+    } else { /* it could not be started */
+        add_name(out, "pid");
+        buf_adds(out, "null");
+    }
     add_reasons(out, event->u.started.reasons, event->u.started.n_reasons);
     field_u64(out, "reasons_total", event->u.started.all_reasons);
     field_str(out, "log", event->u.started.log);
