@@ -29,4 +29,8 @@ int outputs_capture(struct cache *cache, const char *root, const char *const *pa
 int outputs_restore(struct cache *cache, const char *root, const struct action_output *outputs,
                     size_t n, enum cache_answer *answer, struct err *err) MUST_CHECK;
 
+/* One digest over the stats (not the content) of the n paths below root and of all that lies below
+ * them: another one says that somebody touched them in between. Any thread. */
+struct digest outputs_stamp(const char *root, const char *const *paths, size_t n);
+
 #endif

@@ -80,6 +80,11 @@ static int capture(struct commit *commit, struct cache *cache, struct err *err)
     return rc;
 }
 
+static struct digest stamp_of(const struct commit *commit)
+{
+    return outputs_stamp(commit->root, commit->exec->outputs, commit->exec->n_outputs);
+}
+
 static void capture_all(struct commit *commit)
 {
     struct action_result *result = &commit->value.result;
@@ -89,6 +94,8 @@ static void capture_all(struct commit *commit)
     result->end_ns = flight->exit.end_ns;
     result->worker = "kiln";
     bool outputs = commit->exec->n_outputs > 0;
+    if (outputs)
+        commit->stamp = stamp_of(commit);
     commit->rc = outputs ? capture(commit, commit->cache, &commit->err) : 0;
     if (commit->rc < 0 && commit->err.kind == ERR_SYSTEM) {
         /* The cache can't take it (full, read-only): the step passed all the same, its outputs are
@@ -99,6 +106,12 @@ static void capture_all(struct commit *commit)
     }
     if (commit->rc == 0 && commit->store && put_logs(commit, &commit->stored) < 0)
         commit->store = false;
+    if (commit->rc == 0 && outputs && !commit->engine->watch) {
+        struct digest after = stamp_of(commit);
+        if (!digest_eq(&commit->stamp, &after))
+            commit->rc =
+                err_set(&commit->err, ERR_CORRUPT, "its outputs changed while they were taken");
+    }
     commit->value.lost_logs = commit->stored.kind != ERR_NONE;
 }
 
@@ -109,6 +122,13 @@ static void commit_work(uv_work_t *work)
         capture_all(commit);
     if (commit->check)
         worktree_check_work(commit->check);
+    struct flight *flight = commit->flight;
+    for (size_t i = 0; i < flight->dep_stamps.n; i++) {
+        const struct dep_stamp *dep = &flight->dep_stamps.v[i];
+        struct digest now = outputs_stamp(commit->root, dep->exec->outputs, dep->exec->n_outputs);
+        if (!digest_eq(&now, &dep->stamp))
+            flight->disturbed = "an output that it needs was touched before it ended";
+    }
 }
 
 static void commit_after(uv_work_t *work, int status)

@@ -66,6 +66,7 @@ static void end_flight(struct engine *e, struct flight *flight, enum step_status
     if (!recorded && flight->log)
         unlink(flight->log);
     worktree_check_free(flight->check);
+    vec_release(&flight->dep_stamps);
     vec_release(&flight->dep_ticks);
     vec_release(&flight->sharers);
     vec_release(&flight->chunks);
@@ -219,6 +220,8 @@ static void commit_finish(struct engine *e, struct commit *commit)
     commit->value.input_root = flight->owner->input_root;
     bool set =
         commit->rc == 0 && value_set(e, node, &commit->value, commit->stored.kind == ERR_NONE);
+    node->stamped = set && !e->watch && node->exec->n_outputs;
+    node->stamp = commit->stamp;
     if (commit->rc == 0 && !set) {
         commit_free(commit);
         end_flight(e, flight, STEP_FAILED, false,
@@ -319,6 +322,11 @@ static void note_inputs(struct engine *e, struct flight *flight)
         uint32_t view = e->nodes.v[*dep].out_view;
         /* Not as of now: since it was known to be in place. */
         vec_push(&flight->dep_ticks, view == WORKTREE_NONE ? 0 : e->nodes.v[*dep].out_tick);
+        const struct node *needed = &e->nodes.v[*dep];
+        if (!e->watch && needed->stamped)
+            vec_push(&flight->dep_stamps, (struct dep_stamp){needed->exec, needed->stamp});
+        else if (!e->watch && view != WORKTREE_NONE)
+            vec_push(&views, view); /* in place since the round looked */
     }
     if (views.n) {
         worktree_prepare(e->worktree, views.v, views.n);

@@ -70,9 +70,11 @@ struct node {
     bool selected;
     ids deps, dependents; /* nodes; direct */
     ids locals;
-    uint64_t out_tick; /* of out_view when its outputs were last known to be in place */
-    uint32_t rank;     /* steps on the longest way down from here: what starts first */
-    uint32_t out_view; /* or WORKTREE_NONE */
+    bool stamped;        /* not watching: its outputs were made or restored in this run ... */
+    struct digest stamp; /* ... and had these stats then (outputs_stamp) */
+    uint64_t out_tick;   /* of out_view when its outputs were last known to be in place */
+    uint32_t rank;       /* steps on the longest way down from here: what starts first */
+    uint32_t out_view;   /* or WORKTREE_NONE */
     struct value value;
     struct instance *current; /* the latest */
     struct flight *flight;    /* the execution of this step that is still alive; one at a time, it
@@ -121,6 +123,11 @@ struct run {
     bool failed, closing;
 };
 
+struct dep_stamp {
+    const struct op_exec *exec;
+    struct digest stamp;
+};
+
 struct flight {
     struct engine *engine;
     struct instance *owner; /* the instance it was started for; its run lives at least as long */
@@ -136,8 +143,9 @@ struct flight {
     bool announced; /* step.started was told for this attempt */
     /* What it reads was written while it ran, or is no longer what its key says: static words. */
     const char *disturbed;
-    struct worktree_check *check; /* the inputs as they were when it began; NULL: it has none */
-    VEC(uint64_t) dep_ticks;      /* of the outputs of what it needs */
+    struct worktree_check *check;     /* the inputs as they were when it began; NULL: it has none */
+    VEC(struct dep_stamp) dep_stamps; /* not watching: outputs of what it needs */
+    VEC(uint64_t) dep_ticks;          /* of the outputs of what it needs */
     VEC(struct action_chunk) chunks;
     uint64_t start_ns;   /* monotonic */
     VEC(uint64_t) ticks; /* of the node's locals, when their digests were taken */

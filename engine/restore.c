@@ -16,6 +16,9 @@ struct restore {
     size_t n;
     enum cache_answer answer;
     int rc;
+    const char *const *paths; /* the same, as declared */
+    size_t n_paths;
+    struct digest stamp;
     struct err err;
 };
 
@@ -23,6 +26,7 @@ static void restore_work(uv_work_t *work)
 {
     struct restore *r = work->data;
     r->rc = outputs_restore(r->cache, r->root, r->outputs, r->n, &r->answer, &r->err);
+    r->stamp = outputs_stamp(r->root, r->paths, r->n_paths);
 }
 
 static void restore_finish(struct restore *r)
@@ -31,6 +35,8 @@ static void restore_finish(struct restore *r)
     struct instance *in = r->in;
     struct node *node = &e->nodes.v[in->node];
     node->restoring = false;
+    node->stamped = !e->watch && r->rc == 0 && r->answer == CACHE_HIT;
+    node->stamp = r->stamp;
     turn_give(e, node);
     struct instance *next = node->current;
     if (next != in && next && next->state == READY) {
@@ -90,6 +96,8 @@ void restore_start(struct engine *e, struct instance *in)
     r->root = e->opt.root;
     r->outputs = node->value.result.outputs;
     r->n = node->value.result.n_outputs;
+    r->paths = node->exec->outputs;
+    r->n_paths = node->exec->n_outputs;
     flight_disturb_dependents(e, node);
     in->state = RESTORING;
     node->restoring = true;

@@ -166,4 +166,33 @@ test_the_project_goes_away_meanwhile() {
     mkdir "$P"
 }
 
+# What a step needs is its input too: touched by a hand before it ends, the result is not kept, wherever the output came from.
+test_a_needed_output_is_touched_meanwhile() {
+    project '{"version": 1, "steps": {
+        "gen": {"run": "mkdir -p out; cp a out/v", "inputs": ["a"], "outputs": ["out"]},
+        "slow": {"run": "touch \"$T/begun\"; while [ ! -e \"$T/go\" ]; do sleep 0.02; done", "inputs": ["in"], "needs": ["gen"], "pass_env": ["T"]},
+        "use": {"needs": ["gen", "slow"], "run": "cat out/v > used", "inputs": ["in"], "outputs": ["used"]}}}'
+    export T
+    meddle() {
+        rm -f "$T/begun" "$T/go"
+        "$KILN" run --json > "$T/out" 2> "$T/err" < /dev/null &
+        wait_for test -e "$T/begun"
+        echo meddled > out/v
+        touch "$T/go"
+        wait $!
+        assert_eq "$(events 'select(.type == "step.finished" and .step == "use") | .tainted')" true "$1"
+        kiln 0 run --json
+        assert_file used "$(cat a)"
+        assert_file out/v "$(cat a)"
+    }
+    echo 1 > a
+    echo 1 > in
+    meddle "just made"
+    echo 2 > in
+    meddle "in place"
+    echo 3 > in
+    rm -r out
+    meddle "restored"
+}
+
 run_tests
