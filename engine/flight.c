@@ -438,10 +438,28 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
     }
 }
 
+/* Where it runs must lie in the project, whatever links lead there. (A place that is not there is
+ * told by the runner.) */
+static int check_cwd(struct engine *e, const struct op_exec *exec, struct err *err)
+{
+    char *full = path_join(e->opt.root, exec->cwd);
+    char *real = *exec->cwd ? realpath(full, NULL) : NULL;
+    int rc = 0;
+    if (real && !path_is_below(real, e->opt.root))
+        rc = err_set(err, ERR_CONFIG,
+                     "%s: \"cwd\": \"%s\" leads out of the project, to %s; name a directory in it",
+                     exec->where, exec->cwd, real);
+    free(real);
+    free(full);
+    return rc;
+}
+
 static int launch(struct engine *e, struct flight *flight, struct err *err)
 {
     static const struct runner_callbacks callbacks = {on_started, on_output, on_exited};
     const struct op_exec *exec = e->nodes.v[flight->node].exec;
+    if (check_cwd(e, exec, err) < 0)
+        return -(int)err->kind;
     char **envp = key_environment(e, exec);
     flight->announced = false;
     struct runner_request request = {.argv = exec->argv,
@@ -496,7 +514,8 @@ void flight_start(struct engine *e, struct instance *in)
     e->n_running++;
     map_put(&e->flights, flight->key.hash, sizeof flight->key.hash, flight, NULL);
     if (spool_open(e, in, &flight->log, &flight->spool, &err) < 0 || launch(e, flight, &err) < 0) {
-        e->exit_code = 3;
+        int code = err.kind == ERR_CONFIG ? 2 : 3;
+        e->exit_code = e->exit_code < code ? code : e->exit_code;
         end_flight(e, flight, STEP_FAILED, false, err_text(&err));
     }
     err_release(&err);

@@ -397,4 +397,17 @@ test_usage() {
     assert_err 'did you mean "run"'
 }
 
+test_a_cwd_that_is_a_link_out() {
+    project '{"version": 1, "steps": {"a": {"run": "pwd", "inputs": [], "cwd": "away"}}}'
+    mkdir "$T/elsewhere"
+    ln -s "$T/elsewhere" away
+    kiln 2 run
+    assert_out 'kiln.json:1:.*step "a": "cwd": "away" leads out of the project'
+    rm away
+    mkdir real
+    ln -s real away
+    kiln 0 run --json
+    assert_match "$(step_log a)" '/real$'
+}
+
 run_tests
