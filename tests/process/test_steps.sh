@@ -249,8 +249,11 @@ test_asked_twice() {
 }
 
 # Nobody is left to tell them: they go all the same, and the next run is right.
+recorded() { grep -qs '"type":"step.started"' "$XDG_STATE_HOME"/kiln/projects/*/runs/1/events.ndjson; }
+
 test_killed() {
     long_run
+    wait_for recorded # kiln hears of what it started a moment after that began
     kill -KILL "$KILN_PID"
     wait "$KILN_PID" 2> /dev/null || true
     wait_for all_gone
