@@ -23,7 +23,7 @@
 KILN=${KILN:?KILN names the kiln binary to test}
 KILN=$(realpath "$KILN")
 SOURCE_DIR=${SOURCE_DIR:-$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")}
-DEADLINE=${KILN_TEST_DEADLINE:-30} # seconds; generous: it only ends what hangs
+DEADLINE=${KILN_TEST_DEADLINE:-60} # seconds; generous: it only ends what hangs
 
 command -v jq > /dev/null || { echo "process tests need jq" >&2; exit 1; }
 

@@ -178,7 +178,7 @@ test_outputs_are_put_back() {
     watch_start
     for harm in 'rm o' 'echo x > o' 'rm o; mkdir o || :' 'ln -s in x; mv -T x o' 'chmod +x o' \
         'rm -r d || :' 'rm d/sub/f' 'echo x >> d/sub/f' 'rm d/l' 'rmdir d/empty' 'chmod -x d/sub/f' 'echo more > d/more' \
-        'mkdir -p d/x/y/z && echo z > d/x/y/z/f' 'mv d e' 'rm -rf e d o || :'; do
+        'mkdir -p "$T/x/y/z" && echo z > "$T/x/y/z/f" && mv "$T/x" d' 'mv d e' 'rm -rf e d o || :'; do
         eval "$harm"
         watch_settle
         assert_eq "$(others)" "" "steps that ran after $harm"

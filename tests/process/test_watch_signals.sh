@@ -23,6 +23,7 @@ in_mid_run() {
     project '{"version": 1, "steps": {"a": {"run": "'"$LONG"'", "inputs": ["in"]},
         "after": {"run": ":", "inputs": [], "needs": ["a"]}}}'
     echo end > in
+    : > "$T/watch.out" # or what an earlier one said could be read before the shell below has emptied it
     "$KILN" watch --json > "$T/watch.out" 2> "$T/watch.err" < /dev/null &
     WATCH_PID=$! IDLE=0 MARK=0 SYNC=0
     wait_event '.type == "step.log" and (.data | test("end\n$"))'
