@@ -21,6 +21,7 @@ int engine_new(const struct engine_options *options, struct engine **out, struct
     e->jobs = options->jobs ? options->jobs : uv_available_parallelism();
     e->cache_warned = options->cache_read_only;
     turn_open(e);
+    calm_open(e);
     *out = e;
     return 0;
 }
@@ -124,7 +125,7 @@ static void close_graph(struct engine *e)
     vec_clear(&e->turn_waiters);
     vec_clear(&e->queue);
     e->queue_head = 0;
-    e->n_recheck = 0;
+    e->n_recheck = e->n_restless = 0;
     e->round = ROUND_IDLE;
     e->source_view = UINT32_MAX;
     e->n_sources = 0;
@@ -360,8 +361,9 @@ static void handle_gone(uv_handle_t *timer)
 static void close_watch_closed(void *ctx)
 {
     struct engine *e = ctx;
-    e->n_closing = 2; /* libuv says in which order they are gone */
+    e->n_closing = 3; /* libuv says in which order they are gone */
     uv_close((uv_handle_t *)&e->turn_timer, handle_gone);
+    uv_close((uv_handle_t *)&e->calm, handle_gone);
     uv_close((uv_handle_t *)&e->settle, handle_gone);
 }
 
@@ -372,6 +374,7 @@ static void close_drained(struct engine *e)
     e->finished = true;
     close_graph(e);
     uv_timer_stop(&e->turn_timer);
+    uv_timer_stop(&e->calm);
     if (e->settle_open)
         uv_timer_stop(&e->settle);
     if (!e->settle_open)

@@ -76,9 +76,9 @@ static void end_flight(struct engine *e, struct flight *flight, enum step_status
     schedule_pump(e);
 }
 
-/* A step that seems to disturb itself is not looked at again before somebody else changes an input.
- */
-static void leave_alone(struct engine *e, struct flight *flight, const char *why)
+/* A step that seems to disturb itself is not looked at again before somebody else changes an input,
+ * or all is calm. Returns why it may never be, or what is to come. */
+static const char *leave_alone(struct engine *e, struct flight *flight, const char *why)
 {
     struct node *node = &e->nodes.v[flight->node];
     struct instance *next = node->current;
@@ -86,9 +86,12 @@ static void leave_alone(struct engine *e, struct flight *flight, const char *why
     node->deaf_until = e->clock.tick;
     node->left = true;
     node->left_key = flight->key;
+    if (calm_wait(e, node))
+        why = "it runs again when nothing changes for a while";
     if (next != flight->owner &&
         (next->state == READY || next->state == SHARING || next->state == QUEUED))
         instance_finish(e, next, STEP_CANCELLED, NULL, true, 0, why);
+    return why;
 }
 
 /* Disturbed: the result does not belong to the key. Watching, the step is looked at again, unless
@@ -111,9 +114,10 @@ static void end_tainted(struct engine *e, struct commit *commit)
     if (again) {
         buf_adds(&error, "; it runs again");
     } else if (watching) {
-        buf_adds(&error,
-                 "; if the step writes it itself, declare it as an output and not as an input");
-        leave_alone(e, flight, buf_str(&error));
+        buf_adds(&error, "; ");
+        buf_adds(&error, leave_alone(e, flight,
+                                     "if the step writes it itself, declare it as an output and "
+                                     "not as an input"));
     }
     if (again && node->current == flight->owner && !node->recheck) {
         node->recheck = true;
@@ -178,9 +182,10 @@ static void failure_finish(struct engine *e, struct failure *failure)
     if (!e->watch || !inputs_touched(e, flight))
         node->taints = node->cancels = 0;
     else if (++node->taints >= ENGINE_MAX_TAINTS)
-        leave_alone(e, flight,
-                    "its inputs changed while it ran, again and again; if it writes them itself, "
-                    "they are no inputs");
+        (void)leave_alone(
+            e, flight,
+            "its inputs changed while it ran, again and again; if it writes them itself, "
+            "they are no inputs");
     if (cancelled)
         end_flight(e, flight, STEP_CANCELLED, flight->cancel_why != NULL, flight->cancel_why);
     else
@@ -234,6 +239,7 @@ static void commit_finish(struct engine *e, struct commit *commit)
         return;
     }
     node->taints = node->cancels = 0;
+    node->calm_tries = 0;
     if (node->out_view != WORKTREE_NONE)
         node->out_tick = worktree_view_tick(e->worktree, node->out_view);
     if (commit->store && commit->stored.kind == ERR_NONE) {

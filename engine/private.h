@@ -84,7 +84,9 @@ struct node {
     uint32_t taints;  /* times in a row that its result was disturbed: then it is left alone ... */
     bool left;        /* ... with this key, until it gets another one ... */
     struct digest left_key;
-    uint64_t deaf_until; /* ... until an input changes after this tick */
+    uint64_t deaf_until; /* ... until an input changes after this tick ... */
+    bool restless;       /* ... or when all is calm ... */
+    uint32_t calm_tries; /* ... as often as that already */
     bool recheck;        /* its last result was disturbed: look again in the next round */
     bool writing;        /* turn.c: it may write its outputs now */
     uint32_t n_readers;  /* turn.c: executions of this kiln that need it */
@@ -205,9 +207,11 @@ struct engine {
     bool *forced;     /* nodes to run whatever the cache says, in the next run */
     ids held;         /* views of outputs touched while something ran */
     size_t n_recheck; /* nodes with recheck set */
-    ids stale;        /* views whose digests must be taken anew */
-    size_t n_batches; /* out with workers */
-    uint32_t passes;  /* of this round over files that change while they are read */
+    uv_timer_t calm;
+    size_t n_restless; /* nodes with restless set */
+    ids stale;         /* views whose digests must be taken anew */
+    size_t n_batches;  /* out with workers */
+    uint32_t passes;   /* of this round over files that change while they are read */
     int turn_fd;
     uv_timer_t turn_timer;
     VEC(struct instance *) turn_waiters; /* instances that another kiln keeps waiting */
@@ -297,6 +301,16 @@ void turn_give(struct engine *e, struct node *node);
 /* Parks the instance until it is worth another check. */
 void turn_wait(struct engine *e, struct instance *in);
 void turn_forget(struct engine *e, const struct instance *in);
+
+/* calm.c: another try for what was disturbed again and again */
+void calm_open(struct engine *e);
+/* The node was left alone: has it looked at again when nothing has happened for a while, unless it
+ * has had that already. False when it has. */
+bool calm_wait(struct engine *e, struct node *node);
+/* It runs, or has run, for another reason. */
+void calm_forget(struct engine *e, struct node *node);
+/* Something happened in the tree. */
+void calm_restart(struct engine *e);
 
 /* watching.c */
 int watching_open(struct engine *e, struct err *err) MUST_CHECK;

@@ -138,9 +138,12 @@ static bool refresh(struct engine *e)
             struct local *l = &e->locals.v[local - 1];
             if (local_refresh(e, l)) {
                 vec_each (uint32_t, index, &l->consumers) {
-                    const struct node *node = &e->nodes.v[*index];
-                    e->affected[*index] |=
-                        node->selected && (!node->deaf_until || l->tick > node->deaf_until);
+                    struct node *node = &e->nodes.v[*index];
+                    if (!node->selected || (node->deaf_until && l->tick <= node->deaf_until))
+                        continue;
+                    e->affected[*index] = true;
+                    if (node->left)
+                        node->calm_tries = 0; /* somebody else's doing */
                 }
             }
             if (l->answer == WORKTREE_PENDING)
@@ -301,7 +304,8 @@ void round_next(struct engine *e)
         }
         return;
     }
-    if (!schedule_busy(e) && !e->reload_asked && !e->was_idle && e->opt.mode == ENGINE_WATCH) {
+    if (!schedule_busy(e) && !e->reload_asked && !e->was_idle && !e->n_restless &&
+        e->opt.mode == ENGINE_WATCH) {
         e->was_idle = true;
         struct event event = {.type = EVENT_WATCH_IDLE};
         emit(e, NULL, &event);
@@ -318,6 +322,8 @@ void round_retry(struct engine *e, const char *step)
     e->nodes.v[node].taints = e->nodes.v[node].cancels = 0;
     e->nodes.v[node].deaf_until = 0;
     e->nodes.v[node].left = false;
+    e->nodes.v[node].calm_tries = 0;
+    calm_forget(e, &e->nodes.v[node]);
     e->round_wanted = true;
     round_next(e);
 }

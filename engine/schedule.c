@@ -319,6 +319,7 @@ void instance_check(struct engine *e, struct instance *in)
         return;
     }
     node->left = false;
+    calm_forget(e, node);
 
     bool look =
         !in->forced && !e->opt.force && !e->opt.no_cache && node->exec->cache && !in->evicted;

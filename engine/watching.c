@@ -95,6 +95,7 @@ static void on_entry(void *ctx, uint32_t dir, const char *name, bool is_dir, uin
     struct engine *e = ctx;
     (void)is_dir;
     worktree_mark(e->worktree, dir, name, tick);
+    calm_restart(e);
     something_happened(e);
 }
 

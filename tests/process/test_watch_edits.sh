@@ -250,6 +250,36 @@ test_a_step_that_makes_inputs_of_another() {
     watch_stop
 }
 
+holds() { # FILE TEXT
+    [ "$(cat "$1")" = "$2" ]
+}
+
+started_times() { # COUNT
+    [ "$(events 'select(.type == "step.started" and .step == "a") | .step' "$T/watch.out" | wc -l)" -ge "$1" ]
+}
+
+# Somebody saves each time that the step has begun: to kiln it looks like a step that changes its input, until it stops.
+test_saving_faster_than_it_runs() {
+    project '{"version": 1, "steps": {"a": {"run": "cat in; sleep 0.2; cat in > out", "inputs": ["in"], "outputs": ["out"]},
+        '"$SYNC_STEP"'}}'
+    put in 0
+    put .sync 0
+    : > "$T/watch.out"
+    "$KILN" watch --json > "$T/watch.out" 2> "$T/watch.err" < /dev/null &
+    WATCH_PID=$! IDLE=0 MARK=0 SYNC=0
+    for i in 1 2 3 4 5 6 7 8; do
+        wait_for started_times "$i"
+        put in "$i"
+    done
+    wait_for holds out 8
+    watch_settle
+    assert_file out 8
+    assert_eq "$(status a "$T/watch.out")" "passed"
+    kiln 0 plan --json
+    assert_eq "$(jq -r '.steps[] | select(.step == "a") | .state' "$T/out")" cached
+    watch_stop
+}
+
 # Two hundred small changes, one after another or at once; then the watcher's last word on each step is what a new kiln
 # finds.
 test_soak() {
@@ -294,7 +324,7 @@ test_soak() {
         16) echo harm > "$file.out" ;;
         17) echo "$i" > "$file/$n.no" ;;
         18) [ -e a/.gitignore ] && rm a/.gitignore || echo '[0-2]' > a/.gitignore ;;
-        19) git stash -q -u > "$T/null" 2>&1 && git stash pop -q > "$T/null" 2>&1 || : ;;
+        19) git stash -q -u > "$T/null" 2>&1 && git stash pop -q > "$T/null" 2>&1 || mkdir -p a b ;;
         esac
         if [ $((RANDOM % 12)) = 0 ]; then watch_settle; fi
     done
