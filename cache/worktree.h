@@ -107,6 +107,10 @@ enum worktree_answer {
 enum worktree_answer worktree_digest(struct worktree *tree, uint32_t view, struct digest *out,
                                      size_t *bad, struct err *err);
 
+/* Whether ignore rules leave the entry out, or a directory that it lies in, as far as that was
+ * asked for by some view. */
+bool worktree_ignores(const struct worktree *tree, const char *path);
+
 /* Watching. Something about entry name of directory dir changed (NULL: anything about dir and what
  * it directly holds; what it was is looked up there, if it can be) at that tick. No I/O, no
  * allocation in the ordinary case. (A name that is not known yet, and one that is ignored, are

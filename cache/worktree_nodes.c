@@ -144,6 +144,24 @@ uint32_t worktree_lookup(const struct worktree *tree, const char *path)
     return id;
 }
 
+bool worktree_ignores(const struct worktree *tree, const char *path)
+{
+    char name[256];
+    uint32_t id = 0;
+    while (*path && id != WORKTREE_NONE && !(worktree_node(tree, id)->flags & N_IGNORED)) {
+        size_t n = strcspn(path, "/");
+        const struct dir *dir = worktree_node(tree, id)->dir;
+        if (n >= sizeof(name) || !dir)
+            return false;
+        memcpy(name, path, n);
+        name[n] = '\0';
+        id = worktree_child(tree, dir, name, NULL);
+        path += n;
+        path += *path == '/';
+    }
+    return id != WORKTREE_NONE && worktree_node(tree, id)->flags & N_IGNORED;
+}
+
 size_t worktree_path_push(struct buf *path, const char *name, size_t len)
 {
     size_t before = path->len;

@@ -99,6 +99,22 @@ void pipeline_reload(struct app *app, pipeline_cb *cb, void *ctx);
 /* Views: each folds events and prints. */
 struct view_plain;
 /* live: a compact status line under what is printed, redrawn in place (a terminal). */
+/* explain.c: steps of a plan in words. */
+struct explain_style {
+    bool color;
+    int width;   /* of the terminal; 0: none */
+    size_t most; /* reasons to show */
+    uint64_t now_ns;
+};
+/* Adds a line or more a reason, in columns, each line begun with that many blanks. */
+void explain_reasons(struct buf *out, const struct plan_step *step,
+                     const struct explain_style *style, int indent);
+/* The answer to "why does this step run, or not?". needs: the steps that it waits for. */
+void explain_step(struct buf *out, const struct plan_step *step, const struct explain_style *style,
+                  const char *const *needs, size_t n_needs);
+/* The same as fields of an object: reasons, since, result. */
+void explain_json(struct buf *out, const struct plan_step *step);
+
 struct view_plain *view_plain_new(FILE *out, bool color, bool live, bool watching);
 void view_plain_event(void *view, const struct event *event);
 /* For the live line's clock: call it about ten times a second while something runs; nothing when

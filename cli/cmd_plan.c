@@ -8,7 +8,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+
+enum { MOST_LINES = 40, MOST_REASONS = 10000 };
 
 struct planning {
     struct app app;
@@ -20,7 +23,8 @@ struct planning {
     struct buf edges;
     struct map *index; /* mermaid: name -> number + 1 */
     size_t n_steps, n_run, n_pending;
-    bool color, finished;
+    struct explain_style style;
+    bool finished;
     int exit_code;
 };
 
@@ -41,30 +45,10 @@ static void on_done(void *ctx)
 
 static void paint(struct planning *p, const char *code, const char *text)
 {
-    if (p->color)
+    if (p->style.color)
         buf_addf(&p->out, "\033[%sm%s\033[0m", code, text);
     else
         buf_adds(&p->out, text);
-}
-
-static void add_reasons_json(struct buf *out, const struct plan_step *step)
-{
-    buf_adds(out, "\"reasons\":[");
-    for (size_t i = 0; i < step->n_reasons; i++) {
-        const struct reason *r = &step->reasons[i];
-        buf_addf(out, "%s{\"kind\":\"%s\",\"subject\":", i ? "," : "", reason_kind_name(r->kind));
-        buf_add_json_str(out, r->subject);
-        if (r->step) {
-            buf_adds(out, ",\"step\":");
-            buf_add_json_str(out, r->step);
-        }
-        buf_adds(out, ",\"old\":");
-        buf_add_json_str(out, r->old);
-        buf_adds(out, ",\"new\":");
-        buf_add_json_str(out, r->now);
-        buf_addc(out, '}');
-    }
-    buf_addc(out, ']');
 }
 
 static const struct op_exec *exec_of(const struct planning *p, const char *name)
@@ -88,25 +72,12 @@ static void step_json(struct planning *p, const struct plan_step *step)
         buf_add_json_str(out, p->graph->ops[exec->after[i]].u.exec.name);
     }
     buf_adds(out, "],");
-    add_reasons_json(out, step);
+    explain_json(out, step);
     if (step->error) {
         buf_adds(out, ",\"error\":");
         buf_add_json_str(out, step->error);
     }
     buf_addc(out, '}');
-}
-
-static void reason_lines(struct planning *p, const struct plan_step *step, const char *indent)
-{
-    for (size_t i = 0; i < step->n_reasons; i++) {
-        buf_adds(&p->out, indent);
-        reason_text(&step->reasons[i], &p->out);
-        buf_addc(&p->out, '\n');
-    }
-    if (step->all_reasons > step->n_reasons)
-        buf_addf(&p->out, "%sand %zu more\n", indent, step->all_reasons - step->n_reasons);
-    if (step->error)
-        buf_addf(&p->out, "%s%s\n", indent, step->error);
 }
 
 static void step_text(struct planning *p, const struct plan_step *step)
@@ -116,29 +87,17 @@ static void step_text(struct planning *p, const struct plan_step *step)
           step->error ? "broken" : state_names[step->state]);
     buf_addf(&p->out, "%*s%s\n", 9 - (int)strlen(step->error ? "broken" : state_names[step->state]),
              "", step->name);
-    reason_lines(p, step, "           ");
+    explain_reasons(&p->out, step, &p->style, 11);
 }
 
 static void explain_text(struct planning *p, const struct plan_step *step)
 {
-    char time[32], duration[16];
-    if (step->state == PLAN_CACHED) {
-        buf_addf(&p->out, "%s is up to date: nothing it reads has changed.\n", step->name);
-        if (step->last_run)
-            buf_addf(&p->out, "  its result is from run %s, %s, and took %s\n", step->last_run,
-                     text_time(step->last_time_ns, time),
-                     text_duration(step->last_duration_ms, duration));
-        buf_addf(&p->out, "  key %s\n", step->key);
-    } else if (step->state == PLAN_PENDING) {
-        buf_addf(&p->out, "%s waits: whether it runs depends on what these give:\n", step->name);
-        const struct op_exec *exec = exec_of(p, step->name);
-        for (size_t i = 0; exec && i < exec->n_after; i++)
-            buf_addf(&p->out, "  %s\n", p->graph->ops[exec->after[i]].u.exec.name);
-        buf_adds(&p->out, "  kiln plan tells why those run.\n");
-    } else {
-        buf_addf(&p->out, step->error ? "%s cannot run:\n" : "%s would run:\n", step->name);
-        reason_lines(p, step, "  ");
-    }
+    const struct op_exec *exec = exec_of(p, step->name);
+    VEC(const char *) needs = VEC_INIT;
+    for (size_t i = 0; exec && i < exec->n_after; i++)
+        vec_push(&needs, p->graph->ops[exec->after[i]].u.exec.name);
+    explain_step(&p->out, step, &p->style, needs.v, needs.n);
+    vec_release(&needs);
 }
 
 static void graph_lines(struct planning *p, const struct plan_step *step)
@@ -215,7 +174,7 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
                                      .no_cache = p->options->no_cache,
                                      .force_steps = p->options->force_steps,
                                      .n_force_steps = p->options->n_force_steps,
-                                     .max_reasons = p->explain ? 10000 : 20,
+                                     .max_reasons = p->explain ? MOST_REASONS : 20,
                                      .plan = on_plan,
                                      .done = on_done,
                                      .ctx = p};
@@ -267,14 +226,24 @@ static void tail(struct planning *p)
     }
 }
 
+/* Of the terminal that this goes to, or 0. */
+static int columns(void)
+{
+    struct winsize size;
+    return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
 int command_plan(const struct options *options)
 {
     struct map index = MAP_INIT;
     struct planning p = {.options = options, .index = &index};
     struct err err = ERR_INIT;
-    p.color = color_wanted(options, STDOUT_FILENO);
     if (strcmp(options->command, "explain") == 0)
         p.explain = options->args[0];
+    p.style = (struct explain_style){.color = color_wanted(options, STDOUT_FILENO),
+                                     .width = columns(),
+                                     .most = p.explain ? MOST_LINES : 20,
+                                     .now_ns = clock_realtime_ns()};
     if (app_open(&p.app, options, APP_CONFIG | APP_CACHE | APP_STATE | APP_RUNNER, &err) < 0) {
         complain(options, err_text(&err));
         p.exit_code = err.kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE;

@@ -58,7 +58,9 @@ const struct command_spec command_table[] = {
         .arguments = "STEP",
         .summary = "show what changed for a step since its last result",
         .help = "Shows which files, variables, command or outputs of other steps differ from those "
-                "of the step's last result: what was and what is.",
+                "of the step's last pass (its last result, where it never passed): what was and "
+                "what is; or what its hit is based on. Forty lines at most; --json has up to "
+                "10000 reasons, in full, and how many there are.",
         .min_args = 1,
         .max_args = 1,
         .takes_steps = true,

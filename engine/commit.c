@@ -92,7 +92,8 @@ static void capture_all(struct commit *commit)
     result->exit_code = flight->exit.exit_code;
     result->start_ns = flight->exit.start_ns;
     result->end_ns = flight->exit.end_ns;
-    result->worker = "kiln";
+    result->worker = arena_printf(&commit->value.arena, "run %s, step %s", flight->owner->run->id,
+                                  commit->exec->name);
     bool outputs = commit->exec->n_outputs > 0;
     if (outputs)
         commit->stamp = stamp_of(commit);

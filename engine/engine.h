@@ -43,9 +43,14 @@ struct plan_step {
     const char *key; /* 64 hex, or NULL while pending */
     const struct reason *reasons;
     size_t n_reasons, all_reasons;
-    const char *error;    /* it cannot run: why; else NULL */
-    const char *last_run; /* the run that made the current result; or NULL */
-    uint64_t last_time_ns, last_duration_ms;
+    const char *error; /* it cannot run: why; else NULL */
+    /* Where it would run: the result that the reasons compare with; since_run NULL: none. */
+    const char *since_run, *since_status; /* "passed", "failed", "tainted" */
+    uint64_t since_ns;
+    /* Where it is cached: who made the result ("run 3, step build"; NULL: not known), when, and how
+     * long that took. */
+    const char *made_by;
+    uint64_t made_ns, made_ms;
 };
 
 struct engine_options {

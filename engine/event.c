@@ -36,18 +36,21 @@ static const char *const type_names[EVENT_N] = {
     [EVENT_NOTICE] = "notice",
 };
 
-static const char *const kind_names[REASON_N] = {
-    [REASON_NEW] = "new",
-    [REASON_FILE] = "file",
-    [REASON_COMMAND] = "command",
-    [REASON_ENV] = "env",
-    [REASON_UPSTREAM] = "upstream",
-    [REASON_SETTINGS] = "settings",
-    [REASON_FORCED] = "forced",
-    [REASON_EVICTED] = "evicted",
-    [REASON_FAILED] = "failed",
-    [REASON_TAINTED] = "tainted",
-    [REASON_UNCACHEABLE] = "uncacheable",
+/* How reasons are told everywhere: their names, and what the kinds say that need no values. */
+static const struct {
+    const char *name, *sentence;
+} kinds[REASON_N] = {
+    [REASON_NEW] = {"new", "there is no earlier result"},
+    [REASON_FILE] = {"file", NULL},
+    [REASON_COMMAND] = {"command", NULL},
+    [REASON_ENV] = {"env", NULL},
+    [REASON_UPSTREAM] = {"upstream", NULL},
+    [REASON_SETTINGS] = {"settings", NULL},
+    [REASON_FORCED] = {"forced", "somebody asked for it"},
+    [REASON_EVICTED] = {"evicted", "its result is not in the cache"},
+    [REASON_FAILED] = {"failed", "it failed the last time"},
+    [REASON_TAINTED] = {"tainted", "an input changed while it last ran"},
+    [REASON_UNCACHEABLE] = {"uncacheable", "its results are never cached"},
 };
 
 static const char *const step_names[STEP_STATUS_N] = {
@@ -68,7 +71,7 @@ const char *event_type_name(enum event_type type)
 
 const char *reason_kind_name(enum reason_kind kind)
 {
-    return kind_names[kind];
+    return kinds[kind].name;
 }
 
 const char *step_status_name(enum step_status status)
@@ -171,13 +174,15 @@ static void add_reasons(struct buf *out, const struct reason *reasons, size_t n)
     buf_addc(out, '[');
     for (size_t i = 0; i < n; i++) {
         buf_adds(out, i ? ",{\"kind\":\"" : "{\"kind\":\"");
-        buf_adds(out, kind_names[reasons[i].kind]);
+        buf_adds(out, kinds[reasons[i].kind].name);
         buf_addc(out, '"');
         field_str(out, "subject", reasons[i].subject);
         if (reasons[i].step)
             field_str(out, "step", reasons[i].step);
         field_str(out, "old", reasons[i].old);
         field_str(out, "new", reasons[i].now);
+        if (reasons[i].note)
+            field_str(out, "note", reasons[i].note);
         buf_addc(out, '}');
     }
     buf_addc(out, ']');
@@ -328,41 +333,93 @@ void event_json(const struct event *event, const char *data, struct buf *out)
 
 /* -- reasons in words -------------------------------------------------------------------------- */
 
-#define SHORT_HEX 6
+#define SHORT_HEX  6
+#define LINE_VALUE 60 /* of a value in one line */
+#define LEAD_IN    12 /* bytes shown before the first difference */
+#define CUT        "..."
+
+const char *reason_sentence(enum reason_kind kind)
+{
+    return kinds[kind].sentence;
+}
 
 static void add_shown(struct buf *out, const char *text)
 {
     buf_add_shown(out, text, strlen(text));
 }
 
-/* Adds a value; a digest is cut to what people compare. */
-static void add_value(struct buf *out, const char *value)
+/* The last place at or before n where a character begins. */
+static size_t char_before(const char *text, size_t n)
 {
-    struct digest digest;
-    if (digest_parse(value, 0, &digest))
-        buf_add(out, value, SHORT_HEX);
-    else if (!*value)
-        buf_adds(out, "\"\"");
-    else
-        add_shown(out, value);
+    while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
+        n--;
+    return n;
 }
 
-static void add_change(struct buf *out, const char *old, const char *now)
+static void add_piece(struct buf *out, const char *value, size_t differs, size_t max)
 {
-    if (old && now) {
-        buf_addc(out, ' ');
-        add_value(out, old);
-        buf_adds(out, " -> ");
-        add_value(out, now);
-    } else if (now) {
-        buf_adds(out, " added ");
-        add_value(out, now);
-    } else if (old) {
-        buf_adds(out, " removed, was ");
-        add_value(out, old);
-    } else {
-        buf_adds(out, " changed");
+    size_t len = strlen(value), from = 0;
+    if (len > max && differs > LEAD_IN)
+        from = char_before(value, differs - LEAD_IN);
+    size_t n = len - from > max ? char_before(value + from, max) : len - from;
+    if (from)
+        buf_adds(out, CUT);
+    buf_add_shown(out, value + from, n);
+    if (from + n < len)
+        buf_adds(out, CUT);
+}
+
+static void add_value(struct buf *out, const struct reason *reason, const char *value,
+                      size_t differs, size_t max)
+{
+    struct digest digest;
+    char hex[DIGEST_HEX + 1];
+    bool file = reason->kind == REASON_FILE || reason->kind == REASON_UPSTREAM;
+    if (strlen(value) >= DIGEST_HEX) {
+        memcpy(hex, value, DIGEST_HEX);
+        hex[DIGEST_HEX] = '\0';
     }
+    if (strlen(value) >= DIGEST_HEX && (file || !value[DIGEST_HEX]) &&
+        digest_parse(hex, 0, &digest)) {
+        buf_add(out, value, SHORT_HEX);
+        add_shown(out, value + DIGEST_HEX); /* " +x" */
+    } else if (file && strncmp(value, "-> ", 3) == 0) {
+        buf_adds(out, "link to ");
+        add_shown(out, value + 3);
+    } else if (!*value) {
+        buf_adds(out, "\"\"");
+    } else {
+        add_piece(out, value, differs, max);
+    }
+}
+
+void reason_values(const struct reason *reason, size_t max, struct buf *old, struct buf *now)
+{
+    size_t differs = 0;
+    if (reason->old && reason->now) {
+        while (reason->old[differs] && reason->old[differs] == reason->now[differs])
+            differs++;
+    }
+    if (reason->old)
+        add_value(old, reason, reason->old, differs, max);
+    if (reason->now)
+        add_value(now, reason, reason->now, differs, max);
+}
+
+static void add_change(struct buf *out, const struct reason *reason)
+{
+    struct buf old = BUF_INIT, now = BUF_INIT;
+    reason_values(reason, LINE_VALUE, &old, &now);
+    if (reason->old && reason->now)
+        buf_addf(out, " %s -> %s", buf_str(&old), buf_str(&now));
+    else if (reason->now)
+        buf_addf(out, " added %s", buf_str(&now));
+    else if (reason->old)
+        buf_addf(out, " removed, was %s", buf_str(&old));
+    else
+        buf_adds(out, " changed");
+    buf_release(&old);
+    buf_release(&now);
 }
 
 static void add_subject(struct buf *out, const char *subject)
@@ -373,40 +430,27 @@ static void add_subject(struct buf *out, const char *subject)
     add_shown(out, subject);
 }
 
-/* What a kind says that needs no values; NULL for the others. */
-static const char *kind_text(enum reason_kind kind)
-{
-    switch (kind) {
-    case REASON_NEW: return "new: no earlier result";
-    case REASON_FORCED: return "forced";
-    case REASON_EVICTED: return "evicted: its result is not in the cache";
-    case REASON_FAILED: return "failed the last time";
-    case REASON_TAINTED: return "tainted: an input changed while it ran";
-    case REASON_UNCACHEABLE: return "uncacheable: runs every time";
-    default: return NULL;
-    }
-}
-
 void reason_text(const struct reason *reason, struct buf *out)
 {
-    const char *text = kind_text(reason->kind);
-    if (text) {
-        buf_adds(out, text);
-        if (reason->subject) {
-            buf_adds(out, " (");
-            add_shown(out, reason->subject);
-            buf_addc(out, ')');
+    const char *sentence = kinds[reason->kind].sentence;
+    buf_adds(out, kinds[reason->kind].name);
+    if (sentence) {
+        buf_addf(out, ": %s", sentence);
+    } else {
+        if (reason->step) {
+            add_subject(out, reason->step);
+            if (reason->subject)
+                buf_addc(out, ':');
         }
-        return;
+        add_subject(out, reason->subject);
+        if (reason->kind == REASON_COMMAND && reason->old && reason->now)
+            buf_adds(out, " changed:");
+        add_change(out, reason);
     }
-    buf_adds(out, kind_names[reason->kind]);
-    if (reason->step) {
-        add_subject(out, reason->step);
-        if (reason->subject)
-            buf_addc(out, ':');
+    const char *more = sentence && reason->subject ? reason->subject : reason->note;
+    if (more) {
+        buf_adds(out, sentence ? ", " : " (");
+        add_shown(out, more);
+        buf_adds(out, sentence ? "" : ")");
     }
-    add_subject(out, reason->subject);
-    if (reason->kind == REASON_COMMAND && reason->old && reason->now)
-        buf_adds(out, " changed:");
-    add_change(out, reason->old, reason->now);
 }

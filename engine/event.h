@@ -60,6 +60,7 @@ struct reason {
     const char *step;    /* REASON_UPSTREAM: whose output it is; else NULL */
     const char *old;     /* digest (files: 64 hex), value or text; NULL = was not there */
     const char *now;     /* NULL = is not there any more */
+    const char *note;    /* what values do not tell, in words: "ignored now"; NULL = nothing */
 };
 
 enum step_status {
@@ -173,6 +174,12 @@ void event_json(const struct event *event, const char *data, struct buf *out);
 int event_parse(const char *line, size_t n, struct arena *arena, struct event *out,
                 struct err *err) MUST_CHECK;
 
+/* What a kind says where there are no values to tell: "it failed the last time"; NULL for kinds
+ * that have a subject. */
+const char *reason_sentence(enum reason_kind kind);
+/* Adds old and new as people compare them: digests cut to their beginning, texts longer than max
+ * bytes to a piece around the first difference. A value that is NULL adds nothing. */
+void reason_values(const struct reason *reason, size_t max, struct buf *old, struct buf *now);
 /* "file src/a.c 9f2c41 -> c41d07", "env CC gcc -> clang", "command changed ...": one reason for
  * people, in one line. */
 void reason_text(const struct reason *reason, struct buf *out);

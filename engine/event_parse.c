@@ -232,6 +232,7 @@ static void parse_started(struct parse *parse, const json_t *object, struct even
         reason->step = get_string(parse, item, "step");
         reason->old = get_string(parse, item, "old");
         reason->now = get_string(parse, item, "new");
+        reason->note = get_string(parse, item, "note");
     }
     out->u.started.reasons = reasons;
     out->u.started.n_reasons = kept;

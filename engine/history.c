@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -75,6 +76,11 @@ void history_close(struct history *history)
     free(history);
 }
 
+const char *history_status_name(enum history_status status)
+{
+    return status == HISTORY_PASSED ? "passed" : status == HISTORY_FAILED ? "failed" : "tainted";
+}
+
 const struct history_record *history_last(const struct history *history, const char *step)
 {
     const struct step *found = map_get_str(&history->view->steps, step);
@@ -85,6 +91,22 @@ const struct history_record *history_last_pass(const struct history *history, co
 {
     const struct step *found = map_get_str(&history->view->steps, step);
     return found ? found->pass : NULL;
+}
+
+const struct history_record *history_same_command(const struct history *history,
+                                                  const void *command, size_t n,
+                                                  bool (*gone)(void *ctx, const char *step),
+                                                  void *ctx)
+{
+    const struct history_record *best = NULL;
+    map_each (entry, &history->view->steps) {
+        const struct step *step = entry->value;
+        const struct history_record *record = step->pass ? step->pass : step->last;
+        if (record->n_command == n && memcmp(record->command, command, n) == 0 &&
+            (!best || record->time_ns > best->time_ns) && gone(ctx, record->step))
+            best = record;
+    }
+    return best;
 }
 
 /* A stored message proved wrong: no directory is taken for known any more, so that all are written

@@ -23,6 +23,8 @@
 struct history;
 
 enum history_status { HISTORY_PASSED, HISTORY_FAILED, HISTORY_TAINTED };
+/* "passed", "failed", "tainted" */
+const char *history_status_name(enum history_status status);
 
 struct history_record {
     const char *step;
@@ -45,6 +47,12 @@ void history_close(struct history *history);
 const struct history_record *history_last(const struct history *history, const char *step);
 /* The last record with status HISTORY_PASSED. */
 const struct history_record *history_last_pass(const struct history *history, const char *step);
+/* The latest pass, else result, of any step with that command for which gone() answers true; or
+ * NULL. */
+const struct history_record *history_same_command(const struct history *history,
+                                                  const void *command, size_t n,
+                                                  bool (*gone)(void *ctx, const char *step),
+                                                  void *ctx);
 /* Puts the Directory messages of that root that the history has into the store; false when the tree
  * is not (wholly) known. */
 bool history_load_tree(const struct history *history, const struct digest *root,

@@ -6,8 +6,6 @@
 void plan_emit(struct engine *e, struct instance *in, const char *error)
 {
     const struct node *node = &e->nodes.v[in->node];
-    const struct history_record *last =
-        e->opt.history ? history_last(e->opt.history, node->exec->name) : NULL;
     char hex[DIGEST_HEX + 1];
     struct reasons reasons = {0};
     digest_hex(&in->key, hex);
@@ -20,10 +18,16 @@ void plan_emit(struct engine *e, struct instance *in, const char *error)
                              .n_reasons = reasons.list.n,
                              .all_reasons = reasons.all,
                              .error = error};
-    if (last && in->has_key && digest_eq(&last->key, &in->key)) {
-        step.last_run = last->run;
-        step.last_time_ns = last->time_ns;
-        step.last_duration_ms = last->duration_ms;
+    if (reasons.base) {
+        step.since_run = reasons.base->run;
+        step.since_status = history_status_name(reasons.base->status);
+        step.since_ns = reasons.base->time_ns;
+    }
+    if (in->plan == PLAN_CACHED && node->value.known) {
+        const struct action_result *result = &node->value.result;
+        step.made_by = result->worker;
+        step.made_ns = result->end_ns;
+        step.made_ms = result_ms(result);
     }
     if (e->opt.plan)
         e->opt.plan(e->opt.ctx, &step);

@@ -279,6 +279,7 @@ struct reasons {
     struct arena arena;
     VEC(struct reason) list;
     size_t all;
+    const struct history_record *base; /* what was compared with; the history's; NULL: nothing */
 };
 void reasons_of(struct engine *e, const struct instance *in, struct reasons *out);
 void reasons_release(struct reasons *reasons);

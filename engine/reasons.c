@@ -1,11 +1,18 @@
 /*
- * reasons.c - why a step runs: its last recorded result against what it is now, by file, variable,
- * command and upstream output.
+ * reasons.c - why a step runs: an earlier result against what it is now, by file, variable, command
+ * and upstream output.
+ *
+ * What is compared with is its last pass, as that is what people remember as good; where it never
+ * passed, its last result; and where the step is new, that of a step which is gone and had the same
+ * command: it was renamed.
  */
 #include "engine/private.h"
 
+#include "base/file.h"
+
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct differ {
     struct engine *e;
@@ -41,15 +48,92 @@ static const char *shown(struct reasons *out, const struct tree_entry *entry)
     return arena_printf(&out->arena, "%s%s", hex, entry->executable ? " +x" : "");
 }
 
+static bool gives(const struct op_exec *exec, const char *path)
+{
+    for (size_t i = 0; i < exec->n_outputs; i++) {
+        if (path_is_below(path, exec->outputs[i]))
+            return true;
+    }
+    return false;
+}
+
+/* The needed step whose output that is, or NULL. */
 static const char *owner_of(const struct differ *d, const char *path)
 {
     vec_each (uint32_t, dep, (ids *)&d->node->deps) {
-        const struct op_exec *exec = d->e->nodes.v[*dep].exec;
-        for (size_t i = 0; i < exec->n_outputs; i++) {
-            if (path_is_below(path, exec->outputs[i]))
-                return exec->name;
-        }
+        if (gives(d->e->nodes.v[*dep].exec, path))
+            return d->e->nodes.v[*dep].exec->name;
     }
+    return NULL;
+}
+
+/* Any step whose output that is, needed or not. */
+static const char *maker_of(const struct differ *d, const char *path)
+{
+    vec_each (struct node, node, &d->e->nodes) {
+        if (gives(node->exec, path))
+            return node->exec->name;
+    }
+    return NULL;
+}
+
+/* Whether the entry has stood where it is since before that time, and all that it lies in: neither
+ * written, nor moved here. Where that can't be told, false. */
+static bool older_than(const char *root, const char *path, uint64_t time_ns)
+{
+    struct buf part = BUF_INIT;
+    bool older = true;
+    for (size_t n = 0; older && path[n]; n++) {
+        n += strcspn(path + n, "/");
+        struct stat st;
+        buf_reset(&part);
+        buf_addf(&part, "%s/%.*s", root, (int)n, path);
+        older = lstat(buf_str(&part), &st) == 0 && st.st_ctim.tv_sec >= 0 &&
+                (uint64_t)st.st_ctim.tv_sec * 1000000000u + (uint64_t)st.st_ctim.tv_nsec < time_ns;
+        if (!path[n])
+            break;
+    }
+    buf_release(&part);
+    return older;
+}
+
+static bool is_file(const char *root, const char *path)
+{
+    char *full = path_join(root, path);
+    struct stat st;
+    bool file = lstat(full, &st) == 0 && !S_ISDIR(st.st_mode);
+    free(full);
+    return file;
+}
+
+/* A file that is no input any more, or is one now, without having gone or come: what did that. */
+static const char *selection_note(const struct differ *d, const char *path,
+                                  const struct tree_entry *now)
+{
+    const struct history_record *base = d->out->base;
+    const char *root = d->e->opt.root;
+    if (now) {
+        uint64_t took = base->duration_ms * 1000000;
+        return base->time_ns > took && older_than(root, path, base->time_ns - took)
+                   ? "not new: \"inputs\" or the ignore rules left it out before"
+                   : NULL;
+    }
+    const char *maker = maker_of(d, path);
+    if (maker)
+        return arena_printf(&d->out->arena, "an output of %s, which is not among its needs", maker);
+    if (!is_file(root, path))
+        return NULL;
+    return worktree_ignores(d->e->worktree, path) ? "still there, ignored now"
+                                                  : "still there, \"inputs\" leave it out now";
+}
+
+static const char *change_note(const struct differ *d, const char *path, const char *step,
+                               const struct tree_entry *old, const struct tree_entry *now)
+{
+    if (!old || !now)
+        return step ? NULL : selection_note(d, path, now);
+    if (old->kind == TREE_FILE && now->kind == TREE_FILE && old->executable != now->executable)
+        return now->executable ? "executable now" : "not executable any more";
     return NULL;
 }
 
@@ -67,7 +151,8 @@ static bool on_change(void *ctx, const char *path, const struct tree_entry *old,
                         .subject = keep(d->out, path),
                         .step = step,
                         .old = shown(d->out, old),
-                        .now = shown(d->out, now)});
+                        .now = shown(d->out, now),
+                        .note = change_note(d, path, step, old, now)});
     return true;
 }
 
@@ -166,53 +251,102 @@ static void diff_commands(struct reasons *out, size_t max, const struct history_
     arena_release(&arena);
 }
 
+static void diff_inputs(struct engine *e, size_t max, const struct instance *in,
+                        struct reasons *out)
+{
+    const struct history_record *base = out->base;
+    struct differ differ = {e, &e->nodes.v[in->node], out, max};
+    size_t before = out->all;
+    if (history_load_tree(e->opt.history, &base->input_root, e->trees)) {
+        int rc =
+            trees_compare(e->trees, &base->input_root, &in->input_root, on_change, &differ, NULL);
+        (void)rc; /* what was found before an error still holds */
+    }
+    if (out->all == before) { /* the old tree is no longer known file by file */
+        char old[DIGEST_HEX + 1], now[DIGEST_HEX + 1];
+        digest_hex(&base->input_root, old);
+        digest_hex(&in->input_root, now);
+        add(out, max,
+            (struct reason){
+                .kind = REASON_FILE, .subject = ".", .old = keep(out, old), .now = keep(out, now)});
+    }
+}
+
+static void diff(struct engine *e, size_t max, const struct instance *in, struct reasons *out)
+{
+    const struct history_record *base = out->base;
+    if (!in->has_key || digest_eq(&base->key, &in->key))
+        return;
+    diff_commands(out, max, base, in);
+    if (strcmp(base->salt, ENGINE_SALT))
+        add(out, max,
+            (struct reason){.kind = REASON_SETTINGS,
+                            .subject = "kiln",
+                            .old = keep(out, base->salt),
+                            .now = ENGINE_SALT});
+    if (!digest_eq(&base->input_root, &in->input_root))
+        diff_inputs(e, max, in, out);
+}
+
+static bool is_gone(void *ctx, const char *step)
+{
+    const struct engine *e = ctx;
+    return graph_find(e->graph, step) == OP_NONE;
+}
+
+/* A step without a past: the one that it was called before, if there is one. */
+static void tell_new(struct engine *e, size_t max, const struct instance *in, struct reasons *out)
+{
+    out->base =
+        e->opt.history && in->has_key
+            ? history_same_command(e->opt.history, in->command.data, in->command.len, is_gone, e)
+            : NULL;
+    const char *note =
+        out->base ? arena_printf(&out->arena, "compared with %s, which is gone and ran the same",
+                                 out->base->step)
+                  : NULL;
+    add(out, max, (struct reason){.kind = REASON_NEW, .note = note});
+    if (out->base)
+        diff(e, max, in, out);
+}
+
 void reasons_of(struct engine *e, const struct instance *in, struct reasons *out)
 {
     const struct node *node = &e->nodes.v[in->node];
+    const char *name = node->exec->name;
     size_t max = e->opt.max_reasons ? e->opt.max_reasons : 20;
-    const struct history_record *last =
-        e->opt.history ? history_last(e->opt.history, node->exec->name) : NULL;
+    const struct history_record *last = e->opt.history ? history_last(e->opt.history, name) : NULL;
+    if (in->attempt > 1)
+        add(out, max,
+            (struct reason){.kind = REASON_FAILED,
+                            .note = arena_printf(&out->arena, "attempt %u of %u", in->attempt - 1,
+                                                 node->exec->retries + 1)});
     if (in->forced || e->opt.force || e->opt.no_cache)
-        add(out, max, (struct reason){.kind = REASON_FORCED});
+        add(out, max,
+            (struct reason){.kind = REASON_FORCED,
+                            .note = e->opt.no_cache ? "by --no-cache"
+                                    : e->opt.force  ? "by --force"
+                                                    : NULL});
     if (!last) {
-        add(out, max, (struct reason){.kind = REASON_NEW});
+        tell_new(e, max, in, out);
         return;
     }
-    if (in->has_key && !digest_eq(&last->key, &in->key)) {
-        diff_commands(out, max, last, in);
-        if (strcmp(last->salt, ENGINE_SALT))
-            add(out, max,
-                (struct reason){.kind = REASON_SETTINGS,
-                                .subject = "kiln",
-                                .old = keep(out, last->salt),
-                                .now = ENGINE_SALT});
-        if (!digest_eq(&last->input_root, &in->input_root)) {
-            struct differ differ = {e, node, out, max};
-            size_t before = out->all;
-            if (history_load_tree(e->opt.history, &last->input_root, e->trees)) {
-                int rc = trees_compare(e->trees, &last->input_root, &in->input_root, on_change,
-                                       &differ, NULL);
-                (void)rc; /* what was found before an error still holds */
-            }
-            if (out->all == before) { /* the old tree is no longer known file by file */
-                char old[DIGEST_HEX + 1], now[DIGEST_HEX + 1];
-                digest_hex(&last->input_root, old);
-                digest_hex(&in->input_root, now);
-                add(out, max,
-                    (struct reason){.kind = REASON_FILE,
-                                    .subject = ".",
-                                    .old = keep(out, old),
-                                    .now = keep(out, now)});
-            }
-        }
-    }
+    const struct history_record *pass = history_last_pass(e->opt.history, name);
+    bool same = in->has_key && digest_eq(&last->key, &in->key);
+    out->base = pass ? pass : last;
+    size_t before = out->all;
+    diff(e, max, in, out);
+    bool differs = out->all > before || last == out->base;
     if (!node->exec->cache)
         add(out, max, (struct reason){.kind = REASON_UNCACHEABLE});
-    else if (last->status == HISTORY_TAINTED || in->tainted_before)
+    if (last->status == HISTORY_TAINTED || in->tainted_before)
         add(out, max, (struct reason){.kind = REASON_TAINTED});
-    else if (last->status == HISTORY_FAILED && digest_eq(&last->key, &in->key))
-        add(out, max, (struct reason){.kind = REASON_FAILED});
-    else if (out->all == 0)
+    else if (last->status == HISTORY_FAILED && differs)
+        add(out, max,
+            (struct reason){.kind = REASON_FAILED,
+                            .note = arena_printf(&out->arena, "in run %s%s", last->run,
+                                                 same ? ", with the same inputs" : "")});
+    if (out->all == 0)
         add(out, max, (struct reason){.kind = REASON_EVICTED});
 }
 

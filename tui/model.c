@@ -21,6 +21,7 @@ static void reasons_release(struct model_step *step)
         free((char *)step->reasons[i].step);
         free((char *)step->reasons[i].old);
         free((char *)step->reasons[i].now);
+        free((char *)step->reasons[i].note);
     }
     free(step->reasons);
     step->reasons = NULL;
@@ -196,8 +197,12 @@ static void fold_started(struct model *model, const struct event *event)
     step->reasons = mem_zalloc(n, sizeof *step->reasons);
     for (size_t i = 0; i < n; i++) {
         const struct reason *from = &event->u.started.reasons[i];
-        step->reasons[i] = (struct reason){from->kind, copy(from->subject), copy(from->step),
-                                           copy(from->old), copy(from->now)};
+        step->reasons[i] = (struct reason){.kind = from->kind,
+                                           .subject = copy(from->subject),
+                                           .step = copy(from->step),
+                                           .old = copy(from->old),
+                                           .now = copy(from->now),
+                                           .note = copy(from->note)};
     }
     step->n_reasons = n;
     step->all_reasons = event->u.started.all_reasons > n ? event->u.started.all_reasons : n;

@@ -63,81 +63,59 @@ static void put_value(struct pen_row *row, enum role role, const char *value)
     buf_release(&text);
 }
 
-/* "9f2c41a → c41d07b", "added c41d07b", "removed, was 9f2c41a" */
-static void put_change(struct pen_row *row, const struct reason *reason)
+/* "9f2c41 → c41d07", "added c41d07", "removed, was 9f2c41"; long values stand under each other, so
+ * that the eye finds what differs. */
+static void put_change(struct rows *rows, const struct reason *reason)
 {
-    if (!reason->old && !reason->now)
-        return;
-    row_put(row, ROLE_TEXT, "  ");
-    if (!reason->old) {
-        row_put(row, ROLE_DIM, "added ");
-        put_value(row, ROLE_NEW, reason->now);
-    } else if (!reason->now) {
-        row_put(row, ROLE_DIM, "removed, was ");
-        put_value(row, ROLE_OLD, reason->old);
-    } else {
-        put_value(row, ROLE_OLD, reason->old);
+    struct buf old = BUF_INIT, now = BUF_INIT;
+    struct pen_row *row = &rows->row;
+    reason_values(reason, 200, &old, &now);
+    if (reason->old && reason->now && (int)(old.len + now.len) >= row->area.w - row->x - 8) {
+        row = labelled(rows, "");
+        row_put(row, ROLE_OLD, "− ");
+        row_put(row, ROLE_OLD, buf_str(&old));
+        row = labelled(rows, "");
+        row_put(row, ROLE_NEW, "+ ");
+        row_put(row, ROLE_NEW, buf_str(&now));
+    } else if (reason->old && reason->now) {
+        row_put(row, ROLE_TEXT, "  ");
+        row_put(row, ROLE_OLD, buf_str(&old));
         row_put(row, ROLE_DIM, " → ");
-        put_value(row, ROLE_NEW, reason->now);
+        row_put(row, ROLE_NEW, buf_str(&now));
+    } else if (reason->now) {
+        row_put(row, ROLE_DIM, "  added ");
+        row_put(row, ROLE_NEW, buf_str(&now));
+    } else if (reason->old) {
+        row_put(row, ROLE_DIM, "  removed, was ");
+        row_put(row, ROLE_OLD, buf_str(&old));
     }
-}
-
-/* Long values stand under each other, so that the eye finds what differs. */
-static void put_long_change(struct rows *rows, const struct reason *reason)
-{
-    size_t old = reason->old ? strlen(reason->old) : 0, now = reason->now ? strlen(reason->now) : 0;
-    struct buf text = BUF_INIT;
-    look_value(reason->old ? reason->old : "", 200, &text);
-    bool fits = (int)(old + now) < rows->row.area.w - rows->row.x - 8 || old == 64;
-    buf_release(&text);
-    if (fits || !reason->old || !reason->now) {
-        put_change(&rows->row, reason);
-        return;
-    }
-    struct pen_row *row = labelled(rows, "");
-    row_put(row, ROLE_OLD, "− ");
-    put_value(row, ROLE_OLD, reason->old);
-    row = labelled(rows, "");
-    row_put(row, ROLE_NEW, "+ ");
-    put_value(row, ROLE_NEW, reason->now);
+    buf_release(&old);
+    buf_release(&now);
 }
 
 static void put_reason(struct rows *rows, const struct reason *reason)
 {
-    static const char *const labels[REASON_N] = {
-        [REASON_NEW] = "new",
-        [REASON_FILE] = "file",
-        [REASON_COMMAND] = "command",
-        [REASON_ENV] = "env",
-        [REASON_UPSTREAM] = "upstream",
-        [REASON_SETTINGS] = "settings",
-        [REASON_FORCED] = "forced",
-        [REASON_EVICTED] = "evicted",
-        [REASON_FAILED] = "failed",
-        [REASON_TAINTED] = "tainted",
-        [REASON_UNCACHEABLE] = "uncacheable",
-    };
-    static const char *const sentences[REASON_N] = {
-        [REASON_NEW] = "there is no earlier result to compare with",
-        [REASON_COMMAND] = "what it runs is another",
-        [REASON_FORCED] = "you asked for it",
-        [REASON_EVICTED] = "its result is not in the cache",
-        [REASON_FAILED] = "it failed with the same inputs last time",
-        [REASON_TAINTED] = "its inputs changed while it last ran",
-        [REASON_UNCACHEABLE] = "its results are never cached",
-    };
     if ((unsigned)reason->kind >= REASON_N)
         return;
-    struct pen_row *row = labelled(rows, labels[reason->kind]);
+    const char *sentence = reason_sentence(reason->kind);
+    struct pen_row *row = labelled(rows, reason_kind_name(reason->kind));
+    if (sentence) {
+        row_put(row, ROLE_TEXT, sentence);
+        row_put(row, ROLE_TEXT, reason->subject || reason->note ? ", " : "");
+    }
     if (reason->kind == REASON_UPSTREAM && reason->step) {
         put_shown(row, ROLE_STRONG, reason->step);
         row_put(row, ROLE_DIM, reason->subject ? ": " : "");
     }
     if (reason->subject)
         put_shown(row, ROLE_STRONG, reason->subject);
-    else if (sentences[reason->kind] && !(reason->kind == REASON_COMMAND && reason->old))
-        row_put(row, ROLE_TEXT, sentences[reason->kind]);
-    put_long_change(rows, reason);
+    else if (reason->kind == REASON_COMMAND && !reason->old && !reason->now)
+        row_put(row, ROLE_TEXT, "changed");
+    put_change(rows, reason);
+    if (reason->note) {
+        row_put(&rows->row, ROLE_DIM, sentence ? "" : "  ");
+        put_shown(&rows->row, ROLE_DIM, reason->note);
+    }
 }
 
 static void put_reasons(struct rows *rows, const struct model_step *step)

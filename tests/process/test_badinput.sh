@@ -216,7 +216,7 @@ test_strange_names() {
     echo 2 > $'src/\x1b[31mred'
     kiln 0 explain a
     ! grep -q $'\x1b' "$T/out" || fail "a name reached the terminal as it is"
-    assert_out 'file src/new.nline '
+    assert_out 'file +src/new.nline '
     kiln 0 run --json
     assert_eq "$(events 'select(.type == "step.started") | .reasons[].subject' | wc -l)" 3
     # No name that is not UTF-8 can be in a digest.

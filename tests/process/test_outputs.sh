@@ -58,7 +58,7 @@ refused() {
     kiln 0 cache stats --json
     assert_eq "$(jq .actions "$T/out")" 0 "stored results"
     kiln 1 run
-    assert_out "^a: started \(failed the last time\)"
+    assert_out "^a: started \(failed: it failed the last time, in run [0-9]+, with the same inputs\)"
     assert_out "$3"
 }
 

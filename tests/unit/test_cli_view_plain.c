@@ -129,10 +129,11 @@ static void test_a_run(void **state)
     struct screen s;
     screen_open(&s, false, false, false);
     const struct reason reasons[] = {
-        {REASON_FILE, "src/a.c", NULL,
-         "9f2c410000000000000000000000000000000000000000000000000000000000",
-         "c41d070000000000000000000000000000000000000000000000000000000000"},
-        {REASON_ENV, "CC", NULL, "gcc", "clang"}};
+        {.kind = REASON_FILE,
+         .subject = "src/a.c",
+         .old = "9f2c410000000000000000000000000000000000000000000000000000000000",
+         .now = "c41d070000000000000000000000000000000000000000000000000000000000"},
+        {.kind = REASON_ENV, .subject = "CC", .old = "gcc", .now = "clang"}};
     load(&s, false);
     start_run(&s, 5, 2);
     emit(&s, (struct event){.type = EVENT_STEP_QUEUED, .step = "build"});
@@ -416,7 +417,8 @@ static void test_live_on_a_terminal(void **state)
     finish_run(&s, RUN_PASSED, 1, 1, 0, 0, 0, 1000);
     view_plain_tick(s.view);
     view_plain_free(s.view);
-    /* The terminal hands over what was written in pieces: all has come once the other side is closed. */
+    /* The terminal hands over what was written in pieces: all has come once the other side is
+     * closed. */
     fclose(out);
     char text[4096];
     size_t len = 0;

@@ -27,10 +27,10 @@ struct sample {
 
 static const char *const step_names[] = {"build", "te\"st", "caf\xc3\xa9"};
 static const struct reason reasons[] = {
-    {REASON_FILE, "src/a.c", NULL, HEX, OTHER},
-    {REASON_ENV, "CC", NULL, NULL, "gcc"},
-    {REASON_UPSTREAM, "out/app", "build", HEX, NULL},
-    {REASON_FORCED, NULL, NULL, NULL, NULL},
+    {.kind = REASON_FILE, .subject = "src/a.c", .old = HEX, .now = OTHER},
+    {.kind = REASON_ENV, .subject = "CC", .now = "gcc"},
+    {.kind = REASON_UPSTREAM, .subject = "out/app", .step = "build", .old = HEX},
+    {.kind = REASON_FORCED, .note = "by --force"},
 };
 static const struct event_output outputs[] = {{"out/app", HEX, 4096}, {"out/b", OTHER, 0}};
 static const struct event_step_info infos[] = {
@@ -67,7 +67,7 @@ static const struct sample samples[] = {
      "{\"kind\":\"env\",\"subject\":\"CC\",\"old\":null,\"new\":\"gcc\"},"
      "{\"kind\":\"upstream\",\"subject\":\"out/app\",\"step\":\"build\",\"old\":\"" HEX
      "\",\"new\":null},"
-     "{\"kind\":\"forced\",\"subject\":null,\"old\":null,\"new\":null}],"
+     "{\"kind\":\"forced\",\"subject\":null,\"old\":null,\"new\":null,\"note\":\"by --force\"}],"
      "\"reasons_total\":30,\"log\":\"/s/logs/1.log\"}"},
     {{.type = EVENT_STEP_LOG,
       .seq = 4,
@@ -353,26 +353,41 @@ static void reasons_in_words(void **state)
         struct reason reason;
         const char *text;
     } cases[] = {
-        {{REASON_FILE, "src/a.c", NULL, HEX, OTHER}, "file src/a.c 012345 -> fedcba"},
-        {{REASON_FILE, "src/a.c", NULL, NULL, OTHER}, "file src/a.c added fedcba"},
-        {{REASON_FILE, "a\nb", NULL, HEX, NULL}, "file a\\nb removed, was 012345"},
-        {{REASON_FILE, "a", NULL, NULL, NULL}, "file a changed"},
-        {{REASON_ENV, "CC", NULL, "gcc", "clang"}, "env CC gcc -> clang"},
-        {{REASON_ENV, "CC", NULL, "", "clang"}, "env CC \"\" -> clang"},
-        {{REASON_ENV, "CC", NULL, "a\x1b[31m", NULL}, "env CC removed, was a\\x1b[31m"},
-        {{REASON_COMMAND, NULL, NULL, "make", "make all"}, "command changed: make -> make all"},
-        {{REASON_COMMAND, NULL, NULL, NULL, NULL}, "command changed"},
-        {{REASON_UPSTREAM, "out/app", "build", HEX, OTHER},
+        {{.kind = REASON_FILE, .subject = "src/a.c", .old = HEX, .now = OTHER},
+         "file src/a.c 012345 -> fedcba"},
+        {{.kind = REASON_FILE, .subject = "src/a.c", .now = OTHER}, "file src/a.c added fedcba"},
+        {{.kind = REASON_FILE, .subject = "a\nb", .old = HEX}, "file a\\nb removed, was 012345"},
+        {{.kind = REASON_FILE, .subject = "a"}, "file a changed"},
+        {{.kind = REASON_ENV, .subject = "CC", .old = "gcc", .now = "clang"},
+         "env CC gcc -> clang"},
+        {{.kind = REASON_ENV, .subject = "CC", .old = "", .now = "clang"}, "env CC \"\" -> clang"},
+        {{.kind = REASON_ENV, .subject = "CC", .old = "a\x1b[31m"},
+         "env CC removed, was a\\x1b[31m"},
+        {{.kind = REASON_COMMAND, .old = "make", .now = "make all"},
+         "command changed: make -> make all"},
+        {{.kind = REASON_COMMAND}, "command changed"},
+        {{.kind = REASON_UPSTREAM, .subject = "out/app", .step = "build", .old = HEX, .now = OTHER},
          "upstream build: out/app 012345 -> fedcba"},
-        {{REASON_UPSTREAM, NULL, "build", NULL, NULL}, "upstream build changed"},
-        {{REASON_SETTINGS, "timeout", NULL, "10", "20"}, "settings timeout 10 -> 20"},
-        {{REASON_NEW, NULL, NULL, NULL, NULL}, "new: no earlier result"},
-        {{REASON_FORCED, NULL, NULL, NULL, NULL}, "forced"},
-        {{REASON_FORCED, "--force", NULL, NULL, NULL}, "forced (--force)"},
-        {{REASON_EVICTED, NULL, NULL, NULL, NULL}, "evicted: its result is not in the cache"},
-        {{REASON_FAILED, NULL, NULL, NULL, NULL}, "failed the last time"},
-        {{REASON_TAINTED, NULL, NULL, NULL, NULL}, "tainted: an input changed while it ran"},
-        {{REASON_UNCACHEABLE, NULL, NULL, NULL, NULL}, "uncacheable: runs every time"},
+        {{.kind = REASON_UPSTREAM, .step = "build"}, "upstream build changed"},
+        {{.kind = REASON_SETTINGS, .subject = "timeout", .old = "10", .now = "20"},
+         "settings timeout 10 -> 20"},
+        {{.kind = REASON_NEW}, "new: there is no earlier result"},
+        {{.kind = REASON_FORCED}, "forced: somebody asked for it"},
+        {{.kind = REASON_FORCED, .subject = "--force"}, "forced: somebody asked for it, --force"},
+        {{.kind = REASON_EVICTED}, "evicted: its result is not in the cache"},
+        {{.kind = REASON_FAILED}, "failed: it failed the last time"},
+        {{.kind = REASON_TAINTED}, "tainted: an input changed while it last ran"},
+        {{.kind = REASON_UNCACHEABLE}, "uncacheable: its results are never cached"},
+        {{.kind = REASON_FAILED, .note = "in run 3"}, "failed: it failed the last time, in run 3"},
+        {{.kind = REASON_FILE,
+          .subject = "a",
+          .old = HEX,
+          .now = HEX " +x",
+          .note = "executable now"},
+         "file a 012345 -> 012345 +x (executable now)"},
+        {{.kind = REASON_FILE, .subject = "l", .old = "-> a", .now = "-> b"},
+         "file l link to a -> link to b"},
+        {{.kind = REASON_ENV, .subject = "P", .old = "-> a", .now = HEX}, "env P -> a -> 012345"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct buf out = BUF_INIT;

@@ -44,7 +44,8 @@ static void run(struct model *model, const char *const *names, size_t n, uint64_
 
 static void start(struct model *model, const char *step, uint64_t time_ns)
 {
-    struct reason reason = {REASON_FILE, "src/parse.c", NULL, "old", "new"};
+    struct reason reason = {
+        .kind = REASON_FILE, .subject = "src/parse.c", .old = "old", .now = "new"};
     struct event event = {.type = EVENT_STEP_STARTED, .step = step, .time_ns = time_ns};
     event.u.started.attempt = 1;
     event.u.started.reasons = &reason;
