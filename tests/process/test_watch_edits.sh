@@ -324,10 +324,15 @@ test_soak() {
         16) echo harm > "$file.out" ;;
         17) echo "$i" > "$file/$n.no" ;;
         18) [ -e a/.gitignore ] && rm a/.gitignore || echo '[0-2]' > a/.gitignore ;;
-        19) git stash -q -u > "$T/null" 2>&1 && git stash pop -q > "$T/null" 2>&1 || mkdir -p a b ;;
+        19)
+            git stash -q -u > "$T/null" 2>&1 && git stash pop -q > "$T/null" 2>&1 || :
+            mkdir -p a b # git forgets empty ones
+            ;;
         esac
         if [ $((RANDOM % 12)) = 0 ]; then watch_settle; fi
     done
+    # A step whose output was taken from under it has failed, truly so, and waits for an edit.
+    for file in a/end b/end top; do put "$file" end; done
     watch_settle
     watch_settle # what the last one put back has settled, too
     kiln 0 plan --json
