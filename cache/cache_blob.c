@@ -112,12 +112,12 @@ static int incoming_commit(struct incoming *in, int dirfd, const char *rel)
 }
 
 static int put_file(struct cache *cache, int dirfd, const char *rel, const void *bytes, size_t n,
-                    const void *more, size_t n_more, struct err *err)
+                    struct err *err)
 {
     struct incoming in;
     int errnum = incoming_open(&in, cache);
     if (errnum == 0) {
-        if (file_write_all(in.fd, bytes, n) != 0 || file_write_all(in.fd, more, n_more) != 0) {
+        if (file_write_all(in.fd, bytes, n) != 0) {
             errnum = errno;
             incoming_drop(&in);
         } else {
@@ -165,7 +165,7 @@ int cache_put(struct cache *cache, const void *bytes, size_t n, struct digest *o
     if (already_there(cache, out))
         return 0;
     cache_rel(out, rel);
-    return put_file(cache, cache->cas_fd, rel, bytes, n, NULL, 0, err);
+    return put_file(cache, cache->cas_fd, rel, bytes, n, err);
 }
 
 /* Fills bytes from offset on; less than n only at the end of the file. -1 with errno. */
@@ -443,7 +443,12 @@ int cache_put_action(struct cache *cache, const struct digest *key, const void *
     memcpy(seal, seal_head, SEAL_HEAD);
     memcpy(seal + SEAL_HEAD, digest.hash, DIGEST_BYTES);
     cache_rel(key, rel);
-    return put_file(cache, cache->ac_fd, rel, bytes, n, seal, sizeof(seal), err);
+    struct buf whole = BUF_INIT;
+    buf_add(&whole, bytes, n);
+    buf_add(&whole, seal, sizeof(seal));
+    int rc = put_file(cache, cache->ac_fd, rel, whole.data, whole.len, err);
+    buf_release(&whole);
+    return rc;
 }
 
 /* Whether n bytes are a sealed result that decodes; *n_message is what precedes the seal. */

@@ -109,6 +109,13 @@ static void on_event(void *ctx, const struct event *event)
         free(step->log);
         step->log = event->u.started.log ? mem_strdup(event->u.started.log) : NULL;
         break;
+    case EVENT_STEP_LOG:
+        step = past_step(past, event->step);
+        if (event->u.log.log && !(step->log && !strcmp(step->log, event->u.log.log))) {
+            free(step->log);
+            step->log = mem_strdup(event->u.log.log);
+        }
+        break;
     case EVENT_STEP_FINISHED:
         step = past_step(past, event->step);
         step->status = (int)event->u.finished.status;

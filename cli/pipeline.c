@@ -89,8 +89,11 @@ static void on_event(void *ctx, const struct event *event)
         l->ran = true;
         buf_reset(&l->log);
         buf_adds(&l->log, event->u.started.log);
-    } else if (event->type == EVENT_STEP_LOG && event->u.log.stream == 1 && event->u.log.log) {
-        take_output(l, event);
+    } else if (event->type == EVENT_STEP_LOG && event->u.log.log) {
+        buf_reset(&l->log);
+        buf_adds(&l->log, event->u.log.log);
+        if (event->u.log.stream == 1)
+            take_output(l, event);
     } else if (event->type == EVENT_STEP_FINISHED && event->u.finished.status != STEP_PASSED &&
                event->u.finished.status != STEP_CACHED && l->printed.len <= MAX_PIPELINE) {
         buf_addf(&l->error, "%s: the generator of the pipeline failed", l->app->config->shown);

@@ -208,6 +208,14 @@ static void on_started(struct view_plain *view, const struct event *event)
     buf_addc(&view->text, '\n');
 }
 
+/* The log is made when there is something to write to it. */
+static void on_log(struct view_plain *view, const struct event *event)
+{
+    struct known *known = known_step(view, event->step);
+    if (event->u.log.log && !(known->log && !strcmp(known->log, event->u.log.log)))
+        replace(&known->log, event->u.log.log);
+}
+
 static void add_cached(struct view_plain *view, const struct event *event)
 {
     const char *source = event->u.finished.source;
@@ -446,8 +454,8 @@ static void fold(struct view_plain *view, const struct event *event)
         add_lines(&view->text, event->u.degraded.reason);
         break;
     case EVENT_NOTICE: on_notice(view, event); break;
+    case EVENT_STEP_LOG: on_log(view, event); break;
     case EVENT_STEP_QUEUED:
-    case EVENT_STEP_LOG:
     case EVENT_N: break;
     }
 }
@@ -455,8 +463,12 @@ static void fold(struct view_plain *view, const struct event *event)
 void view_plain_event(void *ctx, const struct event *event)
 {
     struct view_plain *view = ctx;
-    if (ferror(view->out) || event->type == EVENT_STEP_LOG || event->type == EVENT_STEP_QUEUED)
+    if (ferror(view->out) || event->type == EVENT_STEP_QUEUED)
         return;
+    if (event->type == EVENT_STEP_LOG) { /* nothing to show */
+        fold(view, event);
+        return;
+    }
     bool cached = event->type == EVENT_STEP_FINISHED && event->u.finished.status == STEP_CACHED;
     if (view->is_live && !cached)
         erase(view);

@@ -139,9 +139,21 @@ static void commit_after(uv_work_t *work, int status)
     commit->done(commit);
 }
 
+/* Whether there is nothing to be read or written, so that a worker would be more work. */
+static bool is_light(const struct commit *commit)
+{
+    const struct flight *flight = commit->flight;
+    return !commit->check && !flight->chunks.n && !flight->dep_stamps.n && !commit->exec->n_outputs;
+}
+
 void commit_queue(uv_loop_t *loop, struct commit *commit)
 {
     commit->work.data = commit;
+    if (is_light(commit)) {
+        commit_work(&commit->work);
+        commit->done(commit);
+        return;
+    }
     uv_queue_work(loop, &commit->work, commit_work, commit_after);
 }
 

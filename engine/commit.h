@@ -29,6 +29,8 @@ struct commit {
     void (*done)(struct commit *commit);
 };
 
+/* Has a worker do it; a commit with nothing to read or write is done at once, before this returns.
+ */
 void commit_queue(uv_loop_t *loop, struct commit *commit);
 void commit_free(struct commit *commit);
 

@@ -103,16 +103,17 @@ void emit_started(struct engine *e, struct instance *in, int64_t pid)
     struct reasons reasons = {0};
     digest_hex(&in->key, hex);
     reasons_of(e, in, &reasons);
-    struct event event = {.type = EVENT_STEP_STARTED,
-                          .step = e->nodes.v[in->node].exec->name,
-                          .u.started = {.key = hex,
-                                        .runner = e->opt.runner->ops->name,
-                                        .attempt = in->attempt,
-                                        .pid = pid,
-                                        .reasons = reasons.list.v,
-                                        .n_reasons = reasons.list.n,
-                                        .all_reasons = reasons.all,
-                                        .log = in->flight ? in->flight->log : NULL}};
+    struct event event = {
+        .type = EVENT_STEP_STARTED,
+        .step = e->nodes.v[in->node].exec->name,
+        .u.started = {.key = hex,
+                      .runner = e->opt.runner->ops->name,
+                      .attempt = in->attempt,
+                      .pid = pid,
+                      .reasons = reasons.list.v,
+                      .n_reasons = reasons.list.n,
+                      .all_reasons = reasons.all,
+                      .log = in->flight && in->flight->log ? in->flight->log : EVENT_NO_LOG}};
     emit(e, in->run, &event);
     reasons_release(&reasons);
 }

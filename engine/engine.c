@@ -17,6 +17,7 @@ int engine_new(const struct engine_options *options, struct engine **out, struct
     e->opt = *options;
     e->loop = options->loop;
     e->trees = trees_new();
+    uname(&e->machine);
     e->source_view = UINT32_MAX;
     e->jobs = options->jobs ? options->jobs : uv_available_parallelism();
     e->cache_warned = options->cache_read_only;

@@ -23,6 +23,10 @@
 
 #define EVENT_SCHEMA 1
 
+/* The log of a step that has written nothing: the first step.log names the one that is made then.
+ */
+#define EVENT_NO_LOG "/dev/null"
+
 enum event_type {
     EVENT_RUN_STARTED,
     EVENT_STEP_QUEUED,
@@ -109,7 +113,7 @@ struct event {
             const struct reason *reasons;
             size_t n_reasons;   /* in the array */
             size_t all_reasons; /* found in all */
-            const char *log;    /* path of the spool file */
+            const char *log;    /* path of the spool file; EVENT_NO_LOG while there is none */
         } started;
         struct {
             int stream;         /* 1 stdout, 2 stderr */

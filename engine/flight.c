@@ -1,12 +1,7 @@
 /*
- * flight.c - one execution from its spool file to its committed result, and the restoring of a
- * hit's outputs.
- *
- * The commit protocol: the command ends -> a worker takes outputs and logs into the cache and looks
- * whether any input was touched -> watching, a second barrier brings in every event up to then ->
- * only if nothing was touched is the action result put, and that is the commit.
+ * flight.c - one execution: started, listened to, and ended; landing.c has what comes between the
+ * end of a command that passed and its committed result.
  */
-#include "engine/commit.h"
 #include "engine/private.h"
 
 #include <errno.h>
@@ -15,13 +10,14 @@
 #include <string.h>
 #include <unistd.h>
 
-static uint64_t run_ms(const struct flight *flight)
+static void free_slot(struct engine *e, struct flight *flight)
 {
-    return (flight->exit.end_ns - flight->exit.start_ns) / 1000000;
+    e->n_running -= flight->has_slot;
+    flight->has_slot = false;
 }
 
-static void end_flight(struct engine *e, struct flight *flight, enum step_status status,
-                       bool tainted, const char *error)
+void flight_end(struct engine *e, struct flight *flight, enum step_status status, bool tainted,
+                const char *error)
 {
     struct node *node = &e->nodes.v[flight->node];
     uint64_t duration_ms = (clock_monotonic_ns() - flight->start_ns) / 1000000;
@@ -29,7 +25,8 @@ static void end_flight(struct engine *e, struct flight *flight, enum step_status
         duration_ms = (flight->exit.end_ns - flight->exit.start_ns) / 1000000;
     node->flight = NULL;
     turn_give(e, node);
-    e->n_running--;
+    free_slot(e, flight);
+    e->n_landing -= flight->landing;
     void **place = map_get(&e->flights, flight->key.hash, sizeof flight->key.hash);
     if (place && *place == flight)
         map_del(&e->flights, flight->key.hash, sizeof flight->key.hash);
@@ -76,59 +73,6 @@ static void end_flight(struct engine *e, struct flight *flight, enum step_status
     schedule_pump(e);
 }
 
-/* A step that seems to disturb itself is not looked at again before somebody else changes an input,
- * or all is calm. Returns why it may never be, or what is to come. */
-static const char *leave_alone(struct engine *e, struct flight *flight, const char *why)
-{
-    struct node *node = &e->nodes.v[flight->node];
-    struct instance *next = node->current;
-    node->taints = node->cancels = 0;
-    node->deaf_until = e->clock.tick;
-    node->left = true;
-    node->left_key = flight->key;
-    if (calm_wait(e, node))
-        why = "it runs again when nothing changes for a while";
-    if (next != flight->owner &&
-        (next->state == READY || next->state == SHARING || next->state == QUEUED))
-        instance_finish(e, next, STEP_CANCELLED, NULL, true, 0, why);
-    return why;
-}
-
-/* Disturbed: the result does not belong to the key. Watching, the step is looked at again, unless
- * it seems to disturb itself. */
-static void end_tainted(struct engine *e, struct commit *commit)
-{
-    struct flight *flight = commit->flight;
-    struct node *node = &e->nodes.v[flight->node];
-    const char *path = commit->check ? worktree_check_changed(commit->check) : NULL;
-    bool watching = e->opt.mode == ENGINE_WATCH;
-    bool again = watching && ++node->taints < ENGINE_MAX_TAINTS;
-    struct buf error = BUF_INIT;
-    if (path)
-        buf_addf(&error, "input %s changed while it ran", *path ? path : ".");
-    else if (commit->rc < 0)
-        buf_adds(&error, err_text(&commit->err));
-    else
-        buf_adds(&error, flight->disturbed ? flight->disturbed : "an input changed while it ran");
-    buf_adds(&error, ": the result is not kept");
-    if (again) {
-        buf_adds(&error, "; it runs again");
-    } else if (watching) {
-        buf_adds(&error, "; ");
-        buf_adds(&error, leave_alone(e, flight,
-                                     "if the step writes it itself, declare it as an output and "
-                                     "not as an input"));
-    }
-    if (again && node->current == flight->owner && !node->recheck) {
-        node->recheck = true;
-        e->n_recheck++;
-    }
-    note_result(e, flight->owner, HISTORY_TAINTED, run_ms(flight));
-    commit_free(commit);
-    end_flight(e, flight, node->value.known ? STEP_PASSED : STEP_FAILED, true, buf_str(&error));
-    buf_release(&error);
-}
-
 void flight_disturb_dependents(struct engine *e, const struct node *node)
 {
     if (!node->exec->n_outputs)
@@ -138,181 +82,6 @@ void flight_disturb_dependents(struct engine *e, const struct node *node)
             e->nodes.v[*dep].flight->disturbed =
                 "an output that it needs was made anew while it ran";
     }
-}
-
-/* Whether an event says that one of its inputs may have been touched. */
-static bool inputs_touched(struct engine *e, const struct flight *flight)
-{
-    const struct node *node = &e->nodes.v[flight->node];
-    for (size_t i = 0; i < node->locals.n; i++) {
-        if (worktree_view_tick(e->worktree, e->locals.v[node->locals.v[i]].view) !=
-            flight->ticks.v[i])
-            return true;
-    }
-    return false;
-}
-
-static bool disturbed(struct engine *e, struct flight *flight)
-{
-    const struct node *node = &e->nodes.v[flight->node];
-    if (flight->disturbed)
-        return true;
-    for (size_t i = 0; i < node->deps.n; i++) {
-        const struct node *dep = &e->nodes.v[node->deps.v[i]];
-        if (dep->out_view != WORKTREE_NONE &&
-            worktree_view_tick(e->worktree, dep->out_view) != flight->dep_ticks.v[i]) {
-            flight->disturbed = "an output that it needs was touched while it ran";
-            return true;
-        }
-    }
-    return false;
-}
-
-struct failure {
-    struct flight *flight;
-    char *error; /* owned, or NULL */
-};
-
-static void failure_finish(struct engine *e, struct failure *failure)
-{
-    struct flight *flight = failure->flight;
-    struct node *node = &e->nodes.v[flight->node];
-    bool cancelled = flight->cancelled;
-    note_result(e, flight->owner, HISTORY_FAILED, run_ms(flight));
-    if (!e->watch || !inputs_touched(e, flight))
-        node->taints = node->cancels = 0;
-    else if (++node->taints >= ENGINE_MAX_TAINTS)
-        (void)leave_alone(
-            e, flight,
-            "its inputs changed while it ran, again and again; if it writes them itself, "
-            "they are no inputs");
-    if (cancelled)
-        end_flight(e, flight, STEP_CANCELLED, flight->cancel_why != NULL, flight->cancel_why);
-    else
-        end_flight(e, flight, STEP_FAILED, false, failure->error);
-    free(failure->error);
-    free(failure);
-}
-
-static void commit_finish(struct engine *e, struct commit *commit)
-{
-    struct flight *flight = commit->flight;
-    struct node *node = &e->nodes.v[flight->node];
-    if (flight->cancelled) {
-        const char *why = flight->cancel_why;
-        commit_free(commit);
-        end_flight(e, flight, STEP_CANCELLED, why != NULL, why);
-        return;
-    }
-    if (commit->rc < 0 &&
-        commit->err.kind != ERR_CORRUPT) { /* an output that is not there, or can't be kept */
-        struct failure *failure = mem_zalloc(1, sizeof *failure);
-        failure->flight = flight;
-        failure->error = mem_strdup(err_text(&commit->err));
-        commit_free(commit);
-        failure_finish(e, failure); /* the barrier has been */
-        return;
-    }
-    if (!e->cache_warned && commit->stored.kind != ERR_NONE) {
-        e->cache_warned = true;
-        char *text = mem_printf("results are not being cached: %s", err_text(&commit->stored));
-        engine_notice(e, "warning", text);
-        free(text);
-    }
-    /* The outputs' content is true of this execution even when its inputs were touched, so what
-     * depends on it may go on. */
-    commit->value.key = flight->key;
-    commit->value.input_root = flight->owner->input_root;
-    bool set =
-        commit->rc == 0 && value_set(e, node, &commit->value, commit->stored.kind == ERR_NONE);
-    node->stamped = set && !e->watch && node->exec->n_outputs;
-    node->stamp = commit->stamp;
-    if (commit->rc == 0 && !set) {
-        commit_free(commit);
-        end_flight(e, flight, STEP_FAILED, false,
-                   "its outputs could not be read back from the cache");
-        return;
-    }
-    if (commit->rc < 0 || disturbed(e, flight) ||
-        (commit->check && worktree_check_changed(commit->check))) {
-        end_tainted(e, commit);
-        return;
-    }
-    node->taints = node->cancels = 0;
-    node->calm_tries = 0;
-    if (node->out_view != WORKTREE_NONE)
-        node->out_tick = worktree_view_tick(e->worktree, node->out_view);
-    if (commit->store && commit->stored.kind == ERR_NONE) {
-        struct buf blob = BUF_INIT;
-        struct err err = ERR_INIT;
-        action_result_encode(&node->value.result, &blob);
-        if (cache_put_action(e->opt.cache, &flight->key, blob.data, blob.len, &err) < 0 &&
-            !e->cache_warned) {
-            e->cache_warned = true;
-            engine_notice(e, "warning", err_text(&err));
-        }
-        err_release(&err);
-        buf_release(&blob);
-    }
-    note_result(e, flight->owner, HISTORY_PASSED, run_ms(flight));
-    commit_free(commit);
-    end_flight(e, flight, STEP_PASSED, false, NULL);
-}
-
-static void checked_cb(struct commit *commit)
-{
-    struct engine *e = commit->engine;
-    commit_finish(e, commit);
-    engine_job_done(e);
-}
-
-static void barrier_cb(void *ctx, struct watch_clock clock)
-{
-    struct commit *commit = ctx;
-    struct engine *e = commit->engine;
-    e->clock = clock;
-    /* An event may be about nothing that counts; the stats tell. Without one there is nothing to
-     * look at. */
-    if (inputs_touched(e, commit->flight)) {
-        commit->capture = false;
-        commit->check = commit->flight->check;
-        commit->done = checked_cb;
-        commit_queue(e->loop, commit);
-        return;
-    }
-    commit_finish(e, commit);
-    engine_job_done(e);
-}
-
-static void commit_cb(struct commit *commit)
-{
-    struct engine *e = commit->engine;
-    if (e->watch && !e->closing) {
-        e->n_jobs++; /* the barrier answers exactly once, unless the watch is closed, which waits
-                        for jobs */
-        watch_barrier(e->watch, barrier_cb, commit);
-    } else {
-        commit_finish(e, commit);
-    }
-    engine_job_done(e);
-}
-
-static void commit_start(struct engine *e, struct flight *flight)
-{
-    struct node *node = &e->nodes.v[flight->node];
-    struct commit *commit = mem_zalloc(1, sizeof *commit);
-    commit->engine = e;
-    commit->flight = flight;
-    commit->cache = e->opt.cache;
-    commit->root = e->opt.root;
-    commit->exec = node->exec;
-    commit->store = node->exec->cache && !e->opt.no_cache;
-    commit->capture = true;
-    commit->check =
-        e->watch ? NULL : flight->check; /* watching, events tell whether it is needed */
-    commit->done = commit_cb;
-    e->n_jobs++;
-    commit_queue(e->loop, commit);
 }
 
 /* Notes what the inputs are as the command begins; they must still be what its key says. */
@@ -361,6 +130,39 @@ static void on_started(void *ctx, pid_t pid)
     announce(ctx, pid);
 }
 
+/* Where the output goes to, made for the first of it. */
+static int open_log(struct engine *e, const struct instance *in, char **path, int *fd,
+                    struct err *err)
+{
+    if (in->run->record)
+        return record_spool(in->run->record, e->nodes.v[in->node].exec->name, path, fd, err);
+    /* The scratch directory lies in the cache, which may not be writable. */
+    const char *tmp = getenv("TMPDIR");
+    const char *const places[] = {e->opt.scratch_path, tmp && *tmp == '/' ? tmp : NULL, "/tmp"};
+    *fd = -1;
+    for (size_t i = 0; i < sizeof places / sizeof *places && *fd < 0; i++) {
+        if (!places[i])
+            continue;
+        free(*path);
+        *path = path_join(places[i], "kiln-log-XXXXXX");
+        *fd = mkostemp(*path, O_CLOEXEC);
+    }
+    return *fd < 0 ? err_sys(err, errno, "cannot make a log file %s", *path) : 0;
+}
+
+static int on_spool(void *ctx)
+{
+    struct flight *flight = ctx;
+    struct err err = ERR_INIT;
+    if (flight->spool < 0 &&
+        open_log(flight->engine, flight->owner, &flight->log, &flight->spool, &err) < 0)
+        flight->spool = -1;
+    int errnum = err.errnum;
+    err_release(&err);
+    errno = errnum;
+    return flight->spool;
+}
+
 static void on_output(void *ctx, int stream, uint64_t offset, uint64_t n)
 {
     struct flight *flight = ctx;
@@ -379,28 +181,22 @@ static void on_output(void *ctx, int stream, uint64_t offset, uint64_t n)
 
 static int launch(struct engine *e, struct flight *flight, struct err *err);
 
-static void failure_barrier(void *ctx, struct watch_clock clock)
+/* What may start next does not wait for this one's result, unless too many are on their way
+ * already, or one step at a time is wanted and could write in another one's outputs while they are
+ * taken. */
+static void land(struct engine *e, struct flight *flight)
 {
-    struct failure *failure = ctx;
-    struct engine *e = failure->flight->engine;
-    e->clock = clock;
-    failure_finish(e, failure);
-    engine_job_done(e);
-}
-
-/* A failure too may come of inputs that the step itself changed: watching, the events tell. error:
- * NULL where the exit says it. */
-static void fail_flight(struct engine *e, struct flight *flight, const char *error)
-{
-    struct failure *failure = mem_zalloc(1, sizeof *failure);
-    failure->flight = flight;
-    failure->error = error ? mem_strdup(error) : NULL;
-    if (e->watch && !e->closing) {
-        e->n_jobs++;
-        watch_barrier(e->watch, failure_barrier, failure);
-    } else {
-        failure_finish(e, failure);
+    bool early = e->n_landing < ENGINE_MAX_LANDING &&
+                 (e->jobs > 1 || !e->nodes.v[flight->node].exec->n_outputs);
+    flight->landing = true;
+    e->n_landing++;
+    e->n_jobs++;
+    if (early) {
+        free_slot(e, flight);
+        schedule_pump(e);
     }
+    flight_commit(e, flight);
+    engine_job_done(e);
 }
 
 static void on_exited(void *ctx, const struct runner_exit *exit)
@@ -421,26 +217,27 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
     }
     if (exit->lost) {
         e->exit_code = 3;
-        end_flight(e, flight, STEP_FAILED, false, exit->lost);
+        flight_end(e, flight, STEP_FAILED, false, exit->lost);
     } else if (flight->cancelled || exit->cancelled) {
         node->cancels += flight->cancel_why != NULL;
-        end_flight(e, flight, STEP_CANCELLED, flight->cancel_why != NULL, flight->cancel_why);
+        flight_end(e, flight, STEP_CANCELLED, flight->cancel_why != NULL, flight->cancel_why);
     } else if (exit->spool_errno) {
-        char *text = mem_printf("its output could not be written to %s: %s", flight->log,
-                                strerror(exit->spool_errno));
+        char *text =
+            mem_printf("its output could not be written to %s: %s",
+                       flight->log ? flight->log : "a log file", strerror(exit->spool_errno));
         e->exit_code = 3;
-        end_flight(e, flight, STEP_FAILED, false, text);
+        flight_end(e, flight, STEP_FAILED, false, text);
         free(text);
     } else if (exit->exit_code == 0 && !exit->timed_out) {
-        commit_start(e, flight);
+        land(e, flight);
     } else if (flight->owner->attempt <= node->exec->retries && !e->stop_starting) {
         struct err err = ERR_INIT;
         flight->owner->attempt++;
         if (launch(e, flight, &err) < 0)
-            end_flight(e, flight, STEP_FAILED, false, err_text(&err));
+            flight_end(e, flight, STEP_FAILED, false, err_text(&err));
         err_release(&err);
     } else {
-        fail_flight(e, flight, NULL);
+        flight_fail(e, flight, NULL);
     }
 }
 
@@ -462,7 +259,7 @@ static int check_cwd(struct engine *e, const struct op_exec *exec, struct err *e
 
 static int launch(struct engine *e, struct flight *flight, struct err *err)
 {
-    static const struct runner_callbacks callbacks = {on_started, on_output, on_exited};
+    static const struct runner_callbacks callbacks = {on_started, on_spool, on_output, on_exited};
     const struct op_exec *exec = e->nodes.v[flight->node].exec;
     if (check_cwd(e, exec, err) < 0)
         return -(int)err->kind;
@@ -472,7 +269,6 @@ static int launch(struct engine *e, struct flight *flight, struct err *err)
                                      .envp = (const char *const *)envp,
                                      .root = e->opt.root,
                                      .cwd = exec->cwd,
-                                     .spool_fd = flight->spool,
                                      .spool_offset = flight->spooled,
                                      .spool_limit = ENGINE_SPOOL_LIMIT,
                                      .timeout_ms = exec->timeout_ms,
@@ -480,24 +276,6 @@ static int launch(struct engine *e, struct flight *flight, struct err *err)
     int rc = runner_start(e->opt.runner, &request, &callbacks, flight, &flight->exec, err);
     key_environment_free(envp);
     return rc;
-}
-
-static int spool_open(struct engine *e, struct instance *in, char **path, int *fd, struct err *err)
-{
-    if (in->run->record)
-        return record_spool(in->run->record, e->nodes.v[in->node].exec->name, path, fd, err);
-    /* The scratch directory lies in the cache, which may not be writable. */
-    const char *tmp = getenv("TMPDIR");
-    const char *const places[] = {e->opt.scratch_path, tmp && *tmp == '/' ? tmp : NULL, "/tmp"};
-    *fd = -1;
-    for (size_t i = 0; i < sizeof places / sizeof *places && *fd < 0; i++) {
-        if (!places[i])
-            continue;
-        free(*path);
-        *path = path_join(places[i], "kiln-log-XXXXXX");
-        *fd = mkostemp(*path, O_CLOEXEC);
-    }
-    return *fd < 0 ? err_sys(err, errno, "cannot make a log file %s", *path) : 0;
 }
 
 void flight_start(struct engine *e, struct instance *in)
@@ -517,12 +295,13 @@ void flight_start(struct engine *e, struct instance *in)
     in->flight = flight;
     node->flight = flight;
     node->value.known = false; /* it writes over what was in place */
+    flight->has_slot = true;
     e->n_running++;
     map_put(&e->flights, flight->key.hash, sizeof flight->key.hash, flight, NULL);
-    if (spool_open(e, in, &flight->log, &flight->spool, &err) < 0 || launch(e, flight, &err) < 0) {
+    if (launch(e, flight, &err) < 0) {
         int code = err.kind == ERR_CONFIG ? 2 : 3;
         e->exit_code = e->exit_code < code ? code : e->exit_code;
-        end_flight(e, flight, STEP_FAILED, false, err_text(&err));
+        flight_end(e, flight, STEP_FAILED, false, err_text(&err));
     }
     err_release(&err);
 }

@@ -137,7 +137,8 @@ static int add_step(struct builder *b, uint32_t index, struct err *err)
     const char **outputs = arena_zalloc(&b->arena, step->n_outputs + 1, sizeof *outputs);
     size_t n_trees = 0;
     struct op_exec exec = {.name = step->name.text};
-    trees[n_trees++] = local(b, step, step->has_inputs, step->inputs, step->n_inputs, &exec);
+    if (!step->has_inputs || step->n_inputs)
+        trees[n_trees++] = local(b, step, step->has_inputs, step->inputs, step->n_inputs, &exec);
     for (size_t i = 0; i < step->n_needs; i++) {
         after[i] = b->execs[step->needs[i]];
         if (b->config->steps[step->needs[i]].n_outputs)

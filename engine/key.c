@@ -6,7 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 /* What a host step finds in its environment besides its own: enough for tools to work, nothing of
  * the caller's session. */
@@ -66,13 +65,11 @@ int key_of(struct engine *e, struct instance *in, struct err *err)
     if (!value_of(e, exec->input, &in->input_root, err))
         return -(int)err->kind;
 
-    struct utsname machine;
-    uname(&machine);
     /* A host step runs in the working tree itself and may well keep its path in what it makes, so
      * the path is part of the key. */
     struct action_pair platform[] = {
-        {"ISA", machine.machine},
-        {"OSFamily", machine.sysname},
+        {"ISA", e->machine.machine},
+        {"OSFamily", e->machine.sysname},
         {"kiln-root", e->opt.root},
         {"kiln-runner", e->opt.runner ? e->opt.runner->ops->name : exec->runner}};
     struct action_pair *env = mem_alloc((exec->n_env + 8) * sizeof *env);

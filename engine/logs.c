@@ -102,7 +102,7 @@ char *logs_path(void *ctx, const char *step)
     const struct node *node = &e->nodes.v[e->node_of[op]];
     const struct instance *in = node->current;
     if (in && in->flight)
-        return mem_strdup(in->flight->log);
+        return mem_strdup(in->flight->log ? in->flight->log : EVENT_NO_LOG);
     if (in && in->state == DONE && in->status == STEP_CACHED && node->value.known) {
         char *path = cached_log(e, node);
         if (path)

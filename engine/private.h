@@ -25,11 +25,14 @@
 #include "engine/engine.h"
 #include "watch/watch.h"
 
+#include <sys/utsname.h>
+
 #define ENGINE_SALT                                                                                \
     "kiln/1" /* the generation of everything that shapes a result; raised when its meaning changes \
               */
 #define ENGINE_GRACE_MS    5000
 #define ENGINE_SPOOL_LIMIT ((uint64_t)1 << 30)
+#define ENGINE_MAX_LANDING 64 /* results on their way, beside which further steps are started */
 #define ENGINE_MAX_CANCELS                                                 \
     3 /* edits in a row that restart a running step; then it is let finish \
        */
@@ -102,6 +105,7 @@ struct instance {
     bool forced, tainted_before, evicted, restored;
     bool waited;   /* for another kiln: what the worktree knows of the outputs may be old */
     bool told;     /* step.queued */
+    size_t ready;  /* READY: place + 1 in the list of those; 0: in none */
     bool unwanted; /* while RESTORING: cancelled by a person */
     uint32_t blocked;
     bool has_key;
@@ -137,10 +141,12 @@ struct flight {
     uint32_t node;
     struct digest key;
     struct runner_exec *exec; /* while the command runs */
+    bool has_slot;            /* counts as one of the jobs */
+    bool landing;             /* its command has passed, its result is on its way */
     bool cancelled;
     const char *cancel_why; /* static; NULL: by order of a person */
-    char *log;
-    int spool; /* -1 once closed */
+    char *log;              /* NULL, and ... */
+    int spool;              /* ... -1 before there was output */
     uint64_t spooled;
     bool announced; /* step.started was told for this attempt */
     /* What it reads was written while it ran, or is no longer what its key says: static words. */
@@ -164,6 +170,7 @@ struct subscriber {
 
 struct engine {
     struct engine_options opt;
+    struct utsname machine;
     uv_loop_t *loop;
     uint32_t jobs;
     VEC(struct subscriber) subscribers;
@@ -198,6 +205,7 @@ struct engine {
     VEC(struct instance *) queue; /* to be started, in order, from queue_head on */
     size_t queue_head;
     size_t n_running; /* flights that hold a job slot */
+    size_t n_landing; /* those whose result is on its way */
     bool stop_starting, started, finished, closing, paused, pumping;
     int exit_code;
 
@@ -326,7 +334,7 @@ void instance_finish(struct engine *e, struct instance *in, enum step_status sta
  * schedule_pump(). */
 void schedule_ready(struct engine *e, struct instance *in);
 /* Takes the instance off that list. */
-void forget_ready(struct engine *e, const struct instance *in);
+void forget_ready(struct engine *e, struct instance *in);
 /* Checks what is ready, starts what may start, and says when nothing is left. Call it after
  * anything that changes states. */
 void schedule_pump(struct engine *e);
@@ -340,6 +348,15 @@ bool schedule_busy(const struct engine *e);
 void flight_disturb_dependents(struct engine *e, const struct node *node);
 void flight_start(struct engine *e, struct instance *in);
 void flight_cancel(struct flight *flight, const char *why);
+/* The execution is over: its instances are finished or looked at again, and it is freed. */
+void flight_end(struct engine *e, struct flight *flight, enum step_status status, bool tainted,
+                const char *error);
+
+/* landing.c */
+/* The command passed: its result is taken, checked and put; flight_end() follows. */
+void flight_commit(struct engine *e, struct flight *flight);
+/* It failed; flight_end() follows. error: NULL where the exit says it. */
+void flight_fail(struct engine *e, struct flight *flight, const char *error);
 
 /* restore.c */
 void restore_start(struct engine *e, struct instance *in);

@@ -265,7 +265,8 @@ int records_replay(struct records *records, const char *id, event_cb *cb, void *
     return code;
 }
 
-/* The log of the step's last start in that run, when the file is there. */
+/* The log of the step's last start in that run, when the file is there: the one that its first
+ * output named, or what stands for none. */
 static char *find_log(const char *run_dir, const char *step)
 {
     FILE *file = stream_events(run_dir);
@@ -275,18 +276,26 @@ static char *find_log(const char *run_dir, const char *step)
     buf_adds(&name, "\"step\":");
     buf_add_json_str(&name, step);
     char *line = NULL, *log = NULL;
+    bool silent = false;
     size_t cap = 0;
     ssize_t n;
     while ((n = getline(&line, &cap, file)) > 0) {
-        if (!line_is(line, (size_t)n, EVENT_STEP_STARTED) ||
-            !memmem(line, (size_t)n, name.data, name.len))
+        bool starts = line_is(line, (size_t)n, EVENT_STEP_STARTED);
+        bool first = silent && line_is(line, (size_t)n, EVENT_STEP_LOG);
+        if (!(starts || first) || !memmem(line, (size_t)n, name.data, name.len))
             continue;
         struct arena arena = ARENA_INIT;
         struct event event;
-        if (read_event(run_dir, line, (size_t)n, &arena, &event) && !strcmp(event.step, step) &&
-            event.u.started.log && access(event.u.started.log, R_OK) == 0) {
-            free(log);
-            log = mem_strdup(event.u.started.log);
+        if (read_event(run_dir, line, (size_t)n, &arena, &event) && !strcmp(event.step, step)) {
+            const char *path = starts ? event.u.started.log : event.u.log.log;
+            silent = starts && path && !strcmp(path, EVENT_NO_LOG);
+            if (path && access(path, R_OK) == 0) {
+                free(log);
+                log = mem_strdup(path);
+            } else if (first) { /* it did write */
+                free(log);
+                log = NULL;
+            }
         }
         arena_release(&arena);
     }

@@ -28,19 +28,21 @@ bool schedule_busy(const struct engine *e)
 void schedule_ready(struct engine *e, struct instance *in)
 {
     in->state = READY;
+    if (in->ready)
+        return;
     vec_push(&e->ready, in);
+    in->ready = e->ready.n;
 }
 
-void forget_ready(struct engine *e, const struct instance *in)
+void forget_ready(struct engine *e, struct instance *in)
 {
-    for (size_t i = 0; i < e->ready.n; i++) {
-        if (e->ready.v[i] == in)
-            e->ready.v[i] = NULL;
-    }
+    if (in->ready)
+        e->ready.v[in->ready - 1] = NULL;
+    in->ready = 0;
 }
 
 /* Takes the instance off every list that it may be on. */
-static void forget(struct engine *e, const struct instance *in)
+static void forget(struct engine *e, struct instance *in)
 {
     if (in->state == READY) {
         forget_ready(e, in);
@@ -395,9 +397,10 @@ static bool skip_the_rest(struct engine *e)
 /* While it was queued its inputs may have become others without its being superseded. */
 static bool key_is_old(struct engine *e, struct instance *in)
 {
-    struct digest key = in->key;
+    struct digest now;
     struct err err = ERR_INIT;
-    bool old = key_of(e, in, &err) < 0 || !digest_eq(&key, &in->key);
+    bool old = !value_of(e, e->nodes.v[in->node].exec->input, &now, &err) ||
+               !digest_eq(&now, &in->input_root);
     err_release(&err);
     return old;
 }
@@ -444,7 +447,10 @@ void schedule_pump(struct engine *e)
         for (size_t i = 0; i < e->ready.n && !e->stop_starting; i++) {
             struct instance *in = e->ready.v[i];
             e->ready.v[i] = NULL;
-            if (in && in->state == READY)
+            if (!in)
+                continue;
+            in->ready = 0;
+            if (in->state == READY)
                 instance_check(e, in);
         }
         if (e->stop_starting)

@@ -12,34 +12,22 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "base/vec.h"
-#include "runners/spool.h"
+#include "runners/streams.h"
 #include "runners/wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 /* Of one stream in one turn of the loop: a flood must not starve the others. */
-#define TURN_BYTES   (1024 * 1024)
+#define TURN_BYTES   ((size_t)1024 * 1024)
+#define TURN_EVENTS  64
 #define TURN_REPORTS 64
-/* A stream that fills its pipe gets a larger one. Not all do: a user's pipes share one budget. */
-#define LARGE_PIPE (1024 * 1024)
-#define FULL_PIPE  65536
-
-struct host_exec;
-
-struct stream {
-    uv_poll_t poll;
-    struct host_exec *exec;
-    int number;  /* 1, 2 */
-    int fd;      /* -1 once closed */
-    bool polled; /* the handle is there, and has to be closed */
-    bool large;
-};
 
 /* How far its ending has come; it only ever goes on. */
 enum force { FORCE_NONE = 0, FORCE_TERM, FORCE_KILL };
@@ -52,11 +40,10 @@ struct host_exec {
     uint64_t id;
     pid_t pid; /* 0 until started */
     enum force force;
-    bool done; /* exited has been told: only its handles are left */
-    int handles;
-    struct spool spool;
-    struct stream streams[2];
+    bool done; /* exited has been told: only its timer is left */
+    struct streams streams;
     uv_timer_t timer; /* the timeout, then the grace period */
+    bool timed;       /* the timer is there, and has to be closed */
     uint64_t grace_ms;
     struct runner_exit exit;
     char *lost;             /* owns exit.lost */
@@ -66,20 +53,17 @@ struct host_exec {
 struct host {
     struct runner base;
     uv_loop_t *loop;
-    uv_poll_t poll;
-    int sock;
+    struct wire wire;
+    int epoll;      /* of the wire's socket and all streams ... */
+    uv_poll_t poll; /* ... which the loop sees as one */
     int null_fd;
-    pid_t warden; /* 0 once it has ended */
     struct host_exec *execs;
     uint64_t last_id;
-    VEC(struct wire_message) queue; /* what the socket had no room for */
     bool closing;
     void (*closed)(void *ctx);
     void *closed_ctx;
 };
 
-static void on_socket(uv_poll_t *poll, int status, int events);
-static void on_output(uv_poll_t *poll, int status, int events);
 static void shut(struct host *host);
 
 static struct host *host_of(const struct host_exec *exec)
@@ -87,58 +71,72 @@ static struct host *host_of(const struct host_exec *exec)
     return (struct host *)exec->base.runner;
 }
 
-static void close_fd(int *fd)
+/* The one that is not over yet, or NULL. */
+static struct host_exec *find_exec(const struct host *host, uint64_t id)
 {
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
+    struct host_exec *exec = host->execs;
+    while (exec && (exec->id != id || exec->done))
+        exec = exec->next;
+    return exec;
 }
 
 /* --- sending --- */
 
-/* Sends, or keeps it for later; takes the descriptors. Failing for good means that the warden is
- * gone, and on_socket learns that too. */
-static void post(struct host *host, struct wire_message out)
+/* What epoll says of the wire's socket; executions have other ids. */
+#define ID_SOCKET 0
+
+/* Has the socket watched, also for room when something waits for it. Returns 0 or an errno. */
+static int watch_socket(struct host *host, int op)
 {
-    int errnum = host->queue.n ? EAGAIN : wire_send(host->sock, &out);
-    if (errnum == EAGAIN) {
-        vec_push(&host->queue, out);
-        uv_poll_start(&host->poll, UV_READABLE | UV_WRITABLE, on_socket);
-        return;
-    }
-    wire_drop(&out);
+    struct epoll_event event = {.events = EPOLLIN | (host->wire.full ? EPOLLOUT : 0U),
+                                .data.u64 = ID_SOCKET};
+    return epoll_ctl(host->epoll, op, host->wire.sock, &event) != 0 ? errno : 0;
+}
+
+static void post(struct host *host, struct wire_message message)
+{
+    bool was_full = host->wire.full;
+    wire_post(&host->wire, &message);
+    if (host->wire.full != was_full)
+        watch_socket(host, EPOLL_CTL_MOD);
 }
 
 static void flush(struct host *host)
 {
-    size_t n = 0;
-    while (n < host->queue.n && wire_send(host->sock, &host->queue.v[n]) != EAGAIN)
-        wire_drop(&host->queue.v[n++]);
-    if (n == 0)
-        return;
-    host->queue.n -= n;
-    memmove(host->queue.v, host->queue.v + n, host->queue.n * sizeof host->queue.v[0]);
-    if (host->queue.n == 0)
-        uv_poll_start(&host->poll, UV_READABLE, on_socket);
+    bool was_full = host->wire.full;
+    wire_flush(&host->wire);
+    if (host->wire.full != was_full)
+        watch_socket(host, EPOLL_CTL_MOD);
 }
 
 static void post_kind(struct host_exec *exec, enum warden_request_kind kind)
 {
-    struct wire_message out = {{.kind = kind, .id = exec->id}, {-1, -1, -1}};
-    if (host_of(exec)->warden)
-        post(host_of(exec), out);
+    if (host_of(exec)->wire.warden)
+        post(host_of(exec), (struct wire_message){.request = {.kind = kind, .id = exec->id}});
 }
 
 /* --- ending --- */
 
 static void on_grace_over(uv_timer_t *timer);
 
+static void start_timer(struct host_exec *exec, uv_timer_cb cb, uint64_t ms)
+{
+    uv_loop_t *loop = host_of(exec)->loop;
+    if (!exec->timed)
+        uv_timer_init(loop, &exec->timer);
+    exec->timed = true;
+    exec->timer.data = exec;
+    uv_update_time(loop);
+    uv_timer_start(&exec->timer, cb, ms, 0);
+}
+
 static void force_kill(struct host_exec *exec)
 {
     if (exec->done || exec->force == FORCE_KILL)
         return;
     exec->force = FORCE_KILL;
-    uv_timer_stop(&exec->timer);
+    if (exec->timed)
+        uv_timer_stop(&exec->timer);
     post_kind(exec, WARDEN_KILL);
 }
 
@@ -151,8 +149,7 @@ static void force_more(struct host_exec *exec)
     }
     exec->force = FORCE_TERM;
     post_kind(exec, WARDEN_TERM);
-    uv_update_time(host_of(exec)->loop);
-    uv_timer_start(&exec->timer, on_grace_over, exec->grace_ms, 0);
+    start_timer(exec, on_grace_over, exec->grace_ms);
 }
 
 static void on_grace_over(uv_timer_t *timer)
@@ -177,11 +174,8 @@ static void host_cancel(struct runner_exec *base)
     force_more(exec);
 }
 
-static void on_handle_closed(uv_handle_t *handle)
+static void free_exec(struct host_exec *exec)
 {
-    struct host_exec *exec = handle->data;
-    if (--exec->handles > 0)
-        return;
     struct host *host = host_of(exec);
     if (exec->prev)
         exec->prev->next = exec->next;
@@ -197,62 +191,44 @@ static void on_handle_closed(uv_handle_t *handle)
         shut(host);
 }
 
-static void close_stream(struct stream *stream)
+static void on_timer_closed(uv_handle_t *timer)
 {
-    /* In this order: libuv must let go of the descriptor before its number can become another
-     * file's. */
-    if (stream->polled)
-        uv_close((uv_handle_t *)&stream->poll, on_handle_closed);
-    stream->polled = false;
-    close_fd(&stream->fd);
+    free_exec(timer->data);
 }
 
-/* Afterwards the execution is freed as soon as libuv allows. */
-static void close_handles(struct host_exec *exec)
+/* The execution is over, and gone as soon as libuv allows. */
+static void let_go(struct host_exec *exec)
 {
-    exec->done = true;
-    close_stream(&exec->streams[0]);
-    close_stream(&exec->streams[1]);
-    uv_close((uv_handle_t *)&exec->timer, on_handle_closed);
+    if (exec->timed)
+        uv_close((uv_handle_t *)&exec->timer, on_timer_closed);
+    else
+        free_exec(exec);
 }
 
 /* Moves what the stream holds, at most max bytes. */
-static void pump(struct host_exec *exec, struct stream *stream, size_t max)
+static void pump(struct host_exec *exec, int stream, size_t max)
 {
-    uint64_t kept, offset = exec->spool.offset;
-    if (stream->fd < 0)
-        return;
-    enum spool_result result = spool_take(&exec->spool, stream->fd, max, &kept);
-    if (exec->spool.errnum)
+    uint64_t offset = exec->streams.spool.offset;
+    uint64_t kept = streams_take(&exec->streams, stream, max);
+    if (exec->streams.spool.errnum)
         force_kill(exec);
-    if (!stream->large && kept >= FULL_PIPE) {
-        stream->large = true;
-        fcntl(stream->fd, F_SETPIPE_SZ, LARGE_PIPE);
-    }
-    if (result == SPOOL_END)
-        close_stream(stream);
     if (kept)
-        exec->callbacks.output(exec->ctx, stream->number, offset, kept);
-}
-
-static void on_output(uv_poll_t *poll, int status, int events)
-{
-    struct stream *stream = (struct stream *)(void *)((char *)poll - offsetof(struct stream, poll));
-    (void)status;
-    (void)events;
-    pump(stream->exec, stream, TURN_BYTES);
+        exec->callbacks.output(exec->ctx, stream + 1, offset, kept);
 }
 
 /* No writer is left but what nobody could kill, so what the pipes hold now is all there is. */
 static void finish(struct host_exec *exec)
 {
-    for (int i = 0; i < 2; i++)
-        pump(exec, &exec->streams[i], 2 * LARGE_PIPE);
-    exec->exit.truncated = exec->spool.truncated;
-    exec->exit.spool_errno = exec->spool.errnum;
+    const struct spool *spool = &exec->streams.spool;
+    for (int i = 0; i < STREAMS; i++)
+        pump(exec, i, 2 * STREAM_HOLDS);
+    exec->exit.truncated = spool->truncated;
+    exec->exit.spool_errno = spool->errnum;
     exec->exit.lost = exec->lost;
-    close_handles(exec);
+    exec->done = true;
+    streams_close(&exec->streams);
     exec->callbacks.exited(exec->ctx, &exec->exit);
+    let_go(exec);
 }
 
 /* --- what the warden says --- */
@@ -261,8 +237,8 @@ static void on_started(struct host_exec *exec, const struct warden_report *repor
 {
     exec->pid = report->pid;
     exec->exit.start_ns = report->time_ns;
-    for (int i = 0; i < 2; i++) /* not before: started comes first */
-        uv_poll_start(&exec->streams[i].poll, UV_READABLE, on_output);
+    /* Not before: started comes first. What cannot be watched is taken at the end. */
+    (void)streams_watch(&exec->streams, host_of(exec)->epoll, exec->id);
     exec->callbacks.started(exec->ctx, exec->pid);
 }
 
@@ -299,8 +275,9 @@ static void on_failed(struct host_exec *exec, const struct warden_report *report
     if (report->stage == WARDEN_STAGE_EXEC && report->errnum == ENOENT && is_there(exec))
         buf_adds(&line, " (the file is there: what its #! line or its format asks for is not)");
     buf_addc(&line, '\n');
-    uint64_t offset = exec->spool.offset;
-    size_t n = spool_add(&exec->spool, line.data, line.len);
+    struct spool *spool = &exec->streams.spool;
+    uint64_t offset = spool->offset;
+    size_t n = spool_add(spool, line.data, line.len);
     buf_release(&line);
     exec->exit.exit_code = report->errnum == ENOENT ? 127 : 126;
     if (n)
@@ -318,34 +295,33 @@ static void on_exited(struct host_exec *exec, const struct warden_report *report
 
 static void on_report(struct host *host, const struct warden_report *report)
 {
-    struct host_exec *exec = host->execs;
-    while (exec && (exec->id != report->id || exec->done))
-        exec = exec->next;
-    if (!exec)
-        return;
-    switch (report->kind) {
-    case WARDEN_STARTED: on_started(exec, report); break;
-    case WARDEN_FAILED: on_failed(exec, report); break;
-    default: on_exited(exec, report); break;
-    }
+    struct host_exec *exec = find_exec(host, report->id);
+    if (report->kind != WARDEN_EXITED)
+        wire_answered(&host->wire);
+    if (exec && report->kind == WARDEN_STARTED)
+        on_started(exec, report);
+    else if (exec && report->kind == WARDEN_FAILED)
+        on_failed(exec, report);
+    else if (exec)
+        on_exited(exec, report);
+    flush(host);
 }
 
 /* The end of the socket: the warden has ended, because we wanted it to or because somebody killed
  * it. */
 static void on_warden_gone(struct host *host)
 {
-    pid_t warden = host->warden;
+    pid_t warden = host->wire.warden;
     if (!warden)
         return;
-    host->warden = 0;
-    uv_poll_stop(&host->poll);
-    vec_each (struct wire_message, out, &host->queue)
-        wire_drop(out);
-    vec_clear(&host->queue);
+    host->wire.warden = 0;
+    epoll_ctl(host->epoll, EPOLL_CTL_DEL, host->wire.sock, NULL);
+    wire_drop(&host->wire);
     /* At most a moment: its descriptors are closed on its way out. */
     while (waitpid(warden, NULL, 0) < 0 && errno == EINTR)
         continue;
-    for (struct host_exec *exec = host->execs; exec; exec = exec->next) {
+    for (struct host_exec *exec = host->execs, *next; exec; exec = next) {
+        next = exec->next;
         if (exec->done)
             continue;
         /* Main processes die with the warden; this is for what is in their groups. */
@@ -361,44 +337,44 @@ static void on_warden_gone(struct host *host)
         shut(host);
 }
 
-static void on_socket(uv_poll_t *poll, int status, int events)
+static void on_socket(struct host *host, uint32_t events)
 {
-    struct host *host = poll->data;
-    if (events & UV_WRITABLE)
+    if (events & EPOLLOUT)
         flush(host);
-    for (int i = 0; i < TURN_REPORTS && host->warden; i++) {
+    for (int i = 0; i < TURN_REPORTS && host->wire.warden; i++) {
         struct warden_report report;
-        ssize_t n = recv(host->sock, &report, sizeof report, MSG_DONTWAIT);
+        ssize_t n = recv(host->wire.sock, &report, sizeof report, MSG_DONTWAIT);
         if (n == (ssize_t)sizeof report) {
             on_report(host, &report);
             continue;
         }
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && errno == EAGAIN && status >= 0)
+        if (n < 0 && errno == EAGAIN)
             return;
         on_warden_gone(host);
     }
 }
 
-/* --- starting --- */
-
-/* Makes the pipe of a stream; only our end does not block, the step's own must. */
-static int open_stream(struct host *host, struct stream *stream, int *write_end, struct err *err)
+static void on_ready(uv_poll_t *poll, int status, int events)
 {
-    int fds[2];
-    if (pipe2(fds, O_CLOEXEC) != 0)
-        return err_sys(err, errno, "cannot make a pipe for a step's output");
-    stream->fd = fds[0];
-    *write_end = fds[1];
-    int status = uv_poll_init(host->loop, &stream->poll, stream->fd); /* makes it non-blocking */
-    if (status != 0)
-        return err_sys(err, -status, "cannot watch the pipe of a step's output");
-    stream->poll.data = stream->exec;
-    stream->polled = true;
-    stream->exec->handles++;
-    return 0;
+    struct host *host = poll->data;
+    struct epoll_event ready[TURN_EVENTS];
+    (void)status;
+    (void)events;
+    int n = epoll_wait(host->epoll, ready, TURN_EVENTS, 0);
+    for (int i = 0; i < n; i++) {
+        uint64_t id = ready[i].data.u64 / STREAMS;
+        /* A callback may have ended it since. */
+        struct host_exec *exec = find_exec(host, id);
+        if (id == ID_SOCKET)
+            on_socket(host, ready[i].events);
+        else if (exec)
+            pump(exec, (int)(ready[i].data.u64 % STREAMS), TURN_BYTES);
+    }
 }
+
+/* --- starting --- */
 
 static struct host_exec *make_exec(struct host *host, const struct runner_request *request,
                                    const struct runner_callbacks *callbacks, void *ctx)
@@ -411,17 +387,14 @@ static struct host_exec *make_exec(struct host *host, const struct runner_reques
     exec->grace_ms = request->grace_ms;
     exec->program = mem_strdup(request->argv[0]);
     exec->folder = path_join(request->root, request->cwd ? request->cwd : "");
-    exec->spool = (struct spool){
-        .fd = request->spool_fd,
+    exec->streams.spool = (struct spool){
+        .open = callbacks->spool,
+        .ctx = ctx,
+        .fd = -1,
         .null_fd = host->null_fd,
         .offset = request->spool_offset,
         .left = request->spool_limit ? request->spool_limit : UINT64_MAX,
     };
-    for (int i = 0; i < 2; i++)
-        exec->streams[i] = (struct stream){.exec = exec, .number = i + 1, .fd = -1};
-    uv_timer_init(host->loop, &exec->timer);
-    exec->timer.data = exec;
-    exec->handles = 1;
     exec->next = host->execs;
     if (exec->next)
         exec->next->prev = exec;
@@ -434,46 +407,50 @@ static int host_start(struct runner *runner, const struct runner_request *reques
                       struct runner_exec **result, struct err *err)
 {
     struct host *host = (struct host *)runner;
-    if (!host->warden || host->closing)
+    if (!host->wire.warden || host->closing)
         return err_set(err, ERR_SYSTEM,
                        "cannot start '%s': kiln's helper process (kiln-warden) has ended; "
                        "start kiln again",
                        request->argv[0]);
     struct host_exec *exec = make_exec(host, request, callbacks, ctx);
-    struct wire_message out = {{.kind = WARDEN_START, .id = exec->id}, {-1, -1, -1}};
-    int status = 0;
-    for (int i = 0; i < 2 && status == 0; i++)
-        status = open_stream(host, &exec->streams[i], &out.fds[i + 1], err);
-    if (status == 0) {
-        out.fds[0] = wire_pack(request, exec->folder, &out.request.size);
-        if (out.fds[0] < 0)
-            status = err_sys(err, errno, "cannot hand over the command '%s'", request->argv[0]);
+    int errnum = streams_open(&exec->streams);
+    if (errnum) {
+        free_exec(exec);
+        return err_sys(err, errnum, "cannot make a pipe for a step's output");
     }
-    if (status != 0) {
-        wire_drop(&out);
-        close_handles(exec);
-        return status;
-    }
-    post(host, out);
-    if (request->timeout_ms) {
-        uv_update_time(host->loop);
-        uv_timer_start(&exec->timer, on_timeout, request->timeout_ms, 0);
-    }
+    struct wire_message message = wire_start(request, exec->folder, exec->id);
+    for (int i = 0; i < STREAMS; i++)
+        message.fds[i] = exec->streams.write[i];
+    post(host, message);
+    if (request->timeout_ms)
+        start_timer(exec, on_timeout, request->timeout_ms);
     *result = &exec->base;
     return 0;
 }
 
 /* --- the runner --- */
 
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static void release(struct host *host)
+{
+    wire_close(&host->wire);
+    close_fd(&host->epoll);
+    close_fd(&host->null_fd);
+    free(host);
+}
+
 static void on_host_closed(uv_handle_t *handle)
 {
     struct host *host = handle->data;
     void (*closed)(void *ctx) = host->closed;
     void *ctx = host->closed_ctx;
-    close_fd(&host->sock);
-    close_fd(&host->null_fd);
-    vec_release(&host->queue);
-    free(host);
+    release(host);
     if (closed)
         closed(ctx);
 }
@@ -483,8 +460,8 @@ static void shut(struct host *host)
 {
     if (host->execs)
         return;
-    if (host->warden)
-        shutdown(host->sock, SHUT_WR); /* it ends, and on_warden_gone comes back here */
+    if (host->wire.warden)
+        shutdown(host->wire.sock, SHUT_WR); /* it ends, and on_warden_gone comes back here */
     else if (!uv_is_closing((uv_handle_t *)&host->poll))
         uv_close((uv_handle_t *)&host->poll, on_host_closed);
 }
@@ -521,31 +498,28 @@ int runner_host_new(uv_loop_t *loop, struct runner **out, struct err *err)
             err, errno,
             "kiln finds what a step leaves behind through /proc, and cannot read it: mount /proc");
     struct host *host = mem_zalloc(1, sizeof *host);
+    int status = 0, errnum = 0;
     host->base.ops = &host_ops;
     host->loop = loop;
-    host->sock = -1;
-    int status = 0;
+    host->wire.sock = -1;
+    host->epoll = epoll_create1(EPOLL_CLOEXEC);
     host->null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (host->null_fd < 0) {
+    if (host->epoll < 0 || host->null_fd < 0)
         status = err_sys(err, errno, "opening /dev/null");
-    } else if ((host->warden = wire_open(&host->sock)) < 0) {
-        status = err_sys(err, errno, "cannot start kiln's helper process");
-    } else {
-        int uv = uv_poll_init(loop, &host->poll, host->sock);
-        host->poll.data = host;
-        if (uv != 0)
-            status = err_sys(err, -uv, "cannot watch kiln's helper process");
-        else
-            uv_poll_start(&host->poll, UV_READABLE, on_socket);
-    }
+    else if ((errnum = wire_open(&host->wire)) != 0)
+        status = err_sys(err, errnum, "cannot start kiln's helper process");
+    else if ((errnum = watch_socket(host, EPOLL_CTL_ADD)) != 0 ||
+             (errnum = -uv_poll_init(loop, &host->poll, host->epoll)) != 0)
+        status = err_sys(err, errnum, "cannot watch kiln's helper process");
     if (status != 0) {
-        close_fd(&host->null_fd);
-        close_fd(&host->sock); /* the warden ends with it */
-        if (host->warden > 0)
-            waitpid(host->warden, NULL, 0);
-        free(host);
+        pid_t warden = host->wire.warden;
+        release(host); /* the warden ends with the socket */
+        if (warden > 0)
+            waitpid(warden, NULL, 0);
         return status;
     }
+    host->poll.data = host;
+    uv_poll_start(&host->poll, UV_READABLE, on_ready);
     *out = &host->base;
     return 0;
 }

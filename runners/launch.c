@@ -14,9 +14,6 @@
  * never be taken off. */
 #define ON_CHILD_STACK __attribute__((no_sanitize("address"), noinline))
 
-const int launch_ignored[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGTERM, SIGTSTP, SIGTTIN,
-                              SIGTTOU, SIGPIPE, SIGUSR1, SIGUSR2, SIGALRM, 0};
-
 /* Returns the string at *at and moves *at behind it; NULL when it does not end before end. */
 static char *next_string(char **at, char *end)
 {
@@ -122,11 +119,6 @@ ON_CHILD_STACK static int child(void *arg)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != launch->warden)
         _exit(127);
-    struct sigaction standard;
-    memset(&standard, 0, sizeof standard);
-    standard.sa_handler = SIG_DFL;
-    for (const int *sig = launch_ignored; *sig; sig++)
-        sigaction(*sig, &standard, NULL);
     launch->stage = WARDEN_STAGE_WARDEN;
     if (dup2(launch->out, 1) < 0 || dup2(launch->err, 2) < 0) {
         launch->errnum = errno;

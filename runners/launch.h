@@ -14,9 +14,6 @@
 
 #define LAUNCH_STACK (128 * 1024)
 
-/* The signals the warden ignores; a step gets them back with their defaults. Ends with 0. */
-extern const int launch_ignored[];
-
 struct launch {
     char **argv; /* argv[-1] is a spare word */
     char **envp;
@@ -28,7 +25,7 @@ struct launch {
     volatile int stage, errnum; /* of the failure; enum warden_stage */
 };
 
-/* Sets argv, envp, cwd, path and scratch from a mapped payload of size bytes. Returns 0, or -1 when
+/* Sets argv, envp, cwd, path and scratch from a payload of size bytes. Returns 0, or -1 when
  * it is malformed. */
 int launch_read(struct launch *launch, void *payload, size_t size);
 /* Starts the program in a session of its own, on the given stack of LAUNCH_STACK bytes; returns its

@@ -7,8 +7,9 @@
  * once and last; after it, no process of the execution is left and the handle is gone. Nothing is
  * reported from within runner_start(). Callbacks may call any function of the runner.
  *
- * Output: both streams go to the request's spool file as they come, in order of arrival; the output
- * callback says which stream the next bytes belong to. Nobody parses them.
+ * Output: both streams go to a spool file of the caller's as they come, in order of arrival; the
+ * output callback says which stream the next bytes belong to. Nobody parses them. The file is asked
+ * for by the spool callback when there is something to write, so silence costs no file.
  *
  * Ownership: runner_close() kills what still runs, waits for it and frees the runner. Requests are
  * copied. Loop thread only.
@@ -33,10 +34,7 @@ struct runner_request {
     const char *const *envp; /* NULL terminated NAME=value: the whole environment */
     const char *root;        /* absolute path of the project's folder */
     const char *cwd;         /* relative to root, "" = root */
-    /* Written from spool_offset on; stays the caller's, open until exited. Not with O_APPEND,
-     * unless spool_offset is its end. */
-    int spool_fd;
-    uint64_t spool_offset;
+    uint64_t spool_offset;   /* where in the spool file the output begins */
     /* Bytes of output kept; what is over is read and dropped, and said in runner_exit. 0 = no
      * limit. */
     uint64_t spool_limit;
@@ -51,7 +49,7 @@ struct runner_exit {
     int signal; /* 0, or the signal that ended it */
     bool timed_out, cancelled;
     bool truncated;    /* output over spool_limit was dropped */
-    int spool_errno;   /* writing the spool failed (disk full): the step was killed */
+    int spool_errno;   /* making or writing the spool failed (disk full): the step was killed */
     uint64_t start_ns; /* CLOCK_REALTIME */
     uint64_t end_ns;
     /* Not NULL: the runner itself failed (its helper died ...), exit_code is -1; words for a
@@ -61,6 +59,9 @@ struct runner_exit {
 
 struct runner_callbacks {
     void (*started)(void *ctx, pid_t pid);
+    /* Before the first output: returns the spool file, or -1 with errno. It stays the caller's,
+     * open until exited. Not with O_APPEND, unless spool_offset is its end. */
+    int (*spool)(void *ctx);
     /* stream 1 or 2; offset in the spool, where each piece follows the one before. */
     void (*output)(void *ctx, int stream, uint64_t offset, uint64_t n);
     void (*exited)(void *ctx, const struct runner_exit *exit);

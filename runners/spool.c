@@ -2,14 +2,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 #define COPY_SIZE 65536
 
+static void open_file(struct spool *spool)
+{
+    if (spool->fd >= 0 || spool->errnum)
+        return;
+    spool->fd = spool->open(spool->ctx);
+    if (spool->fd < 0)
+        spool->errnum = errno;
+}
+
 size_t spool_add(struct spool *spool, const char *bytes, size_t n)
 {
     size_t done = 0;
+    open_file(spool);
     while (done < n && !spool->errnum) {
         ssize_t put = pwrite(spool->fd, bytes + done, n - done, (off_t)spool->offset);
         if (put > 0) {
@@ -55,23 +67,29 @@ static ssize_t take(struct spool *spool, int pipe, size_t max, bool keep, uint64
     return n;
 }
 
-enum spool_result spool_take(struct spool *spool, int pipe, size_t max, uint64_t *kept)
+static bool is_empty(int pipe)
 {
-    *kept = 0;
+    int n = 0;
+    return ioctl(pipe, FIONREAD, &n) == 0 && n == 0;
+}
+
+uint64_t spool_take(struct spool *spool, int pipe, size_t max)
+{
+    uint64_t kept = 0;
+    if (spool->fd < 0 && is_empty(pipe))
+        return 0;
+    open_file(spool);
     while (max > 0) {
         bool keep = !spool->errnum && spool->left > 0;
         uint64_t written;
         size_t want = keep && spool->left < max ? (size_t)spool->left : max;
         ssize_t n = take(spool, pipe, want, keep, &written);
-        *kept += written;
-        if (n == 0)
-            return SPOOL_END;
+        kept += written;
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 && errno == EAGAIN)
-            return SPOOL_EMPTY;
-        if (n < 0 && !keep)
-            return SPOOL_END; /* a pipe does not fail; should it, there is nothing more to get */
+        /* A pipe itself does not fail; should it, there is nothing more to get. */
+        if (n == 0 || (n < 0 && (errno == EAGAIN || !keep)))
+            break;
         if (n < 0) {
             spool->errnum = errno;
             continue;
@@ -82,5 +100,5 @@ enum spool_result spool_take(struct spool *spool, int pipe, size_t max, uint64_t
             spool->left -= written;
         max -= (size_t)n < max ? (size_t)n : max;
     }
-    return SPOOL_MORE;
+    return kept;
 }

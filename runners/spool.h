@@ -2,6 +2,8 @@
  * spool.h - moves what an execution writes from its pipes into its spool file, without looking at
  * it.
  *
+ * The file is asked for when the first byte is there: most steps that end well write nothing.
+ *
  * Ownership: the descriptors are the caller's. Loop thread; never blocks on the pipe.
  * Invariant: [start, offset) of the file holds what has been kept, in the order it was taken.
  */
@@ -13,7 +15,9 @@
 #include <stdint.h>
 
 struct spool {
-    int fd;
+    int (*open)(void *ctx); /* gives the file, or -1 with errno; called once */
+    void *ctx;
+    int fd;      /* -1 before that */
     int null_fd; /* /dev/null: where the rest goes */
     uint64_t offset;
     uint64_t left; /* until the limit; UINT64_MAX = no limit */
@@ -22,15 +26,9 @@ struct spool {
     int errnum; /* of the file, once writing has failed: all that follows is dropped */
 };
 
-enum spool_result {
-    SPOOL_MORE,  /* max has been reached, there may be more */
-    SPOOL_EMPTY, /* nothing more for now */
-    SPOOL_END,   /* no writer is left, and nothing more in the pipe */
-};
-
-/* Takes at most max bytes from the (non-blocking) pipe. *kept is how many of them went to the file,
- * from the old offset on. */
-enum spool_result spool_take(struct spool *spool, int pipe, size_t max, uint64_t *kept);
+/* Takes what the (non-blocking) pipe holds, at most max bytes. Returns how many of them went to the
+ * file, from the old offset on. */
+uint64_t spool_take(struct spool *spool, int pipe, size_t max);
 /* Adds bytes of our own, whatever the limit. Returns how many were written. */
 size_t spool_add(struct spool *spool, const char *bytes, size_t n);
 

@@ -35,6 +35,7 @@
 #define MAX_PASSES 64
 
 struct warden {
+    char *shared;
     int sock, parent, signals;
     bool restless; /* settle again without waiting */
     struct kin kin;
@@ -249,18 +250,21 @@ static void start(struct warden *w, const struct warden_request *request, int fd
 {
     struct warden_report message = {
         .kind = WARDEN_FAILED, .id = request->id, .stage = WARDEN_STAGE_WARDEN};
-    struct launch launch = {.out = fds[1], .err = fds[2]};
+    struct launch launch = {
+        .out = fds[0],
+        .err = fds[1],
+    };
     struct job *job = kin_free_job(&w->kin);
-    void *payload = MAP_FAILED;
     message.time_ns = clock_realtime_ns();
-    if (fds[0] < 0 || fds[1] < 0 || fds[2] < 0) {
+    if (fds[0] < 0 || fds[1] < 0) {
         message.errnum = EMFILE; /* the kernel drops descriptors that there is no room for */
     } else if (!job) {
         message.errnum = EAGAIN;
-    } else if ((payload = mmap(NULL, request->size, PROT_READ | PROT_WRITE,
-                               MAP_SHARED | MAP_POPULATE, fds[0], 0)) == MAP_FAILED) {
-        message.errnum = errno;
-    } else if (launch_read(&launch, payload, request->size) != 0) {
+    } else if (request->size == 0) {
+        message.stage = WARDEN_STAGE_EXEC;
+        message.errnum = E2BIG;
+    } else if (request->at > WARDEN_SHARED || request->size > WARDEN_SHARED - request->at ||
+               launch_read(&launch, w->shared + request->at, request->size) != 0) {
         message.errnum = EBADMSG;
     } else {
         message.pid = launch_start(&launch, w->stack);
@@ -273,12 +277,10 @@ static void start(struct warden *w, const struct warden_request *request, int fd
             .state = JOB_RUNNING,
             .id = request->id,
             .pid = message.pid,
-            .streams = {file_of(fds[1]), file_of(fds[2])},
+            .streams = {file_of(fds[0]), file_of(fds[1])},
         };
     }
     report(w, &message);
-    if (payload != MAP_FAILED)
-        munmap(payload, request->size);
     close_all(fds);
 }
 
@@ -317,7 +319,7 @@ static int serve(struct warden *w)
         .msg_control = control.bytes,
         .msg_controllen = sizeof control.bytes,
     };
-    int fds[WARDEN_FDS] = {-1, -1, -1};
+    int fds[WARDEN_FDS] = {-1, -1};
     ssize_t n = recvmsg(w->sock, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -1;
@@ -368,28 +370,29 @@ static void set_up_files(int sock, int parent)
             _exit(1);
 }
 
+/* All that can be are blocked, not ignored: a step begins with their defaults then, and has only
+ * the mask to empty. */
 static int set_up_signals(void)
 {
     struct sigaction action;
-    sigset_t child;
+    sigset_t all, child;
     memset(&action, 0, sizeof action);
     action.sa_handler = SIG_DFL;
     for (int sig = 1; sig < NSIG; sig++)
         sigaction(sig, &action, NULL);
-    action.sa_handler = SIG_IGN;
-    for (const int *sig = launch_ignored; *sig; sig++)
-        sigaction(*sig, &action, NULL);
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
-    sigprocmask(SIG_SETMASK, &child, NULL);
     return signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-_Noreturn void warden_run(struct warden *w, int sock, int parent)
+_Noreturn void warden_run(struct warden *w, char *shared, int sock, int parent)
 {
     setsid();
     set_up_files(sock, parent);
     prctl(PR_SET_NAME, "kiln-warden");
+    w->shared = shared;
     w->sock = sock;
     w->parent = parent;
     w->signals = set_up_signals();
@@ -405,9 +408,10 @@ _Noreturn void warden_run(struct warden *w, int sock, int parent)
         bool ended = any_ended(w);
         if (poll(fds, 3, w->restless ? 0 : ended ? RECHECK_MS : -1) < 0 && errno != EINTR)
             break;
+        /* There is at most one: it stands for all that have ended. */
         struct signalfd_siginfo info;
-        while (read(w->signals, &info, sizeof info) > 0)
-            continue;
+        if (fds[0].revents)
+            (void)!read(w->signals, &info, sizeof info);
         if (ended || w->restless || fds[0].revents)
             settle(w);
         if (fds[2].revents)

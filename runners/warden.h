@@ -10,8 +10,8 @@
  * ends are the same program). kiln sends struct warden_request, the warden answers with struct
  * warden_report; end of file means that the other one is gone or wants to part.
  *
- * - START, with three descriptors: the payload, the write ends of stdout and of stderr. Answered by
- *   STARTED and later EXITED, or by FAILED and nothing more.
+ * - START, with two descriptors: the write ends of stdout and of stderr. Answered, in the order of
+ *   the STARTs, by STARTED and later EXITED, or by FAILED and nothing more.
  * - TERM: TERM and CONT to everything of the execution. What is left after its main process has
  *   ended is let be until KILL comes.
  * - KILL: KILL to everything of it, at once.
@@ -19,8 +19,9 @@
  * TERM and KILL of an unknown id are ignored: it may just have ended. EXITED is sent when no
  * process of it is left.
  *
- * The payload is a memfd, so that two MiB of arguments need no large message. kiln closes its own
- * descriptor of it; the warden maps it and works inside that mapping, because it cannot allocate:
+ * The payload, the command, lies in memory that both share from before the fork: two MiB of
+ * arguments need no large message, and small ones no file. It is kiln's until START is sent, then
+ * the warden's until that is answered; the warden works inside of it, because it cannot allocate:
  *
  * - struct warden_payload
  * - pointers: argc + envc + 3 words, zero: one spare, argv and its NULL, envp and its NULL; filled
@@ -42,11 +43,13 @@ enum warden_request_kind { WARDEN_START = 1, WARDEN_TERM, WARDEN_KILL };
 struct warden_request {
     uint32_t kind;
     uint32_t unused;
-    uint64_t id;   /* given by kiln, never zero, growing from each START to the next */
-    uint64_t size; /* START: of the payload */
+    uint64_t id;       /* given by kiln, never zero, growing from each START to the next */
+    uint64_t at, size; /* START: of the payload; size 0: it is more than any system allows */
 };
 
-#define WARDEN_FDS 3 /* that come with START */
+#define WARDEN_FDS 2 /* that come with START */
+/* For payloads, shared. Of arguments and environment Linux allows 6 MiB at most. */
+#define WARDEN_SHARED ((size_t)16 * 1024 * 1024)
 
 enum warden_report_kind { WARDEN_STARTED = 1, WARDEN_FAILED, WARDEN_EXITED };
 enum warden_stage { WARDEN_STAGE_WARDEN = 1, WARDEN_STAGE_CHDIR, WARDEN_STAGE_EXEC };
@@ -76,7 +79,8 @@ struct warden *warden_reserve(void);
 /* Gives that memory back, in kiln after the fork. */
 void warden_unreserve(struct warden *warden);
 /* The warden itself, in the forked process, entered with all signals blocked; never returns. sock
- * is its end of the pair, parent a pidfd of kiln or -1; both are above 2. */
-_Noreturn void warden_run(struct warden *warden, int sock, int parent);
+ * is its end of the pair, parent a pidfd of kiln or -1; both are above 2. shared: WARDEN_SHARED
+ * bytes. */
+_Noreturn void warden_run(struct warden *warden, char *shared, int sock, int parent);
 
 #endif

@@ -1,11 +1,11 @@
 #include "runners/wire.h"
 
-#include "base/file.h"
 #include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,38 +20,95 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-void wire_drop(struct wire_message *out)
+/* Puts the payload where the warden finds it. False when there is no room for now. */
+static bool place(struct wire *wire, struct wire_message *message)
 {
-    for (int i = 0; i < WARDEN_FDS; i++)
-        close_fd(&out->fds[i]);
+    const size_t align = sizeof(char *);
+    size_t at = (wire->used + align - 1) / align * align;
+    if (message->request.size > WARDEN_SHARED) { /* more than exec can take, and told like that */
+        message->request.size = 0;
+        return true;
+    }
+    if (message->request.size > WARDEN_SHARED - at)
+        return false;
+    memcpy(wire->shared + at, message->payload, message->request.size);
+    message->request.at = at;
+    return true;
 }
 
-int wire_send(int sock, struct wire_message *out)
+/* Returns 0, or errno: EAGAIN when there is no room. */
+static int send_now(struct wire *wire, struct wire_message *message)
 {
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof out->fds)];
+        char bytes[CMSG_SPACE(sizeof message->fds)];
     } control;
-    struct iovec iov = {&out->request, sizeof out->request};
-    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-    if (out->fds[0] >= 0) {
+    struct iovec iov = {&message->request, sizeof message->request};
+    struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
+    if (message->request.kind == WARDEN_START) {
+        if (!place(wire, message)) {
+            wire->full = false;
+            return EAGAIN;
+        }
         memset(&control, 0, sizeof control);
-        message.msg_control = control.bytes;
-        message.msg_controllen = sizeof control.bytes;
-        struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+        header.msg_control = control.bytes;
+        header.msg_controllen = sizeof control.bytes;
+        struct cmsghdr *head = CMSG_FIRSTHDR(&header);
         head->cmsg_level = SOL_SOCKET;
         head->cmsg_type = SCM_RIGHTS;
-        head->cmsg_len = CMSG_LEN(sizeof out->fds);
-        memcpy(CMSG_DATA(head), out->fds, sizeof out->fds);
+        head->cmsg_len = CMSG_LEN(sizeof message->fds);
+        memcpy(CMSG_DATA(head), message->fds, sizeof message->fds);
     }
     ssize_t n;
     do
-        n = sendmsg(sock, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        n = sendmsg(wire->sock, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
-    if (n >= 0)
-        return 0;
     /* Too many descriptors on their way, no memory for them: it passes as the warden takes them. */
-    return errno == ETOOMANYREFS || errno == ENOBUFS || errno == ENOMEM ? EAGAIN : errno;
+    int errnum = n < 0 ? errno : 0;
+    if (errnum == ETOOMANYREFS || errnum == ENOBUFS || errnum == ENOMEM)
+        errnum = EAGAIN;
+    wire->full = errnum == EAGAIN;
+    if (errnum)
+        return errnum;
+    if (message->request.kind == WARDEN_START) {
+        wire->used = message->request.at + message->request.size;
+        wire->unanswered++;
+    }
+    return 0;
+}
+
+void wire_post(struct wire *wire, struct wire_message *message)
+{
+    if (wire->queue.n || send_now(wire, message) == EAGAIN) {
+        vec_push(&wire->queue, *message);
+        return;
+    }
+    free(message->payload);
+}
+
+void wire_flush(struct wire *wire)
+{
+    size_t n = 0;
+    while (n < wire->queue.n && send_now(wire, &wire->queue.v[n]) != EAGAIN)
+        free(wire->queue.v[n++].payload);
+    if (n == 0)
+        return;
+    wire->queue.n -= n;
+    memmove(wire->queue.v, wire->queue.v + n, wire->queue.n * sizeof wire->queue.v[0]);
+}
+
+void wire_answered(struct wire *wire)
+{
+    if (--wire->unanswered == 0)
+        wire->used = 0;
+}
+
+void wire_drop(struct wire *wire)
+{
+    vec_each (struct wire_message, message, &wire->queue)
+        free(message->payload);
+    vec_clear(&wire->queue);
+    wire->full = false;
 }
 
 static size_t string_sizes(const char *const *strings, uint32_t *count)
@@ -82,29 +139,25 @@ static size_t scratch_size(const struct runner_request *request)
     return strlen(path) + strlen(request->argv[0]) + 2;
 }
 
-int wire_pack(const struct runner_request *request, const char *folder, uint64_t *size)
+struct wire_message wire_start(const struct runner_request *request, const char *folder,
+                               uint64_t id)
 {
     struct warden_payload head;
     size_t argv_size = string_sizes(request->argv, &head.argc);
     size_t envp_size = string_sizes(request->envp, &head.envc);
     head.strings = sizeof head + ((size_t)head.argc + head.envc + 3) * sizeof(char *);
     head.scratch = head.strings + strlen(folder) + 1 + argv_size + envp_size;
-    *size = head.scratch + scratch_size(request);
-    char *payload = mem_zalloc(*size, 1);
+    size_t size = head.scratch + scratch_size(request);
+    char *payload = mem_zalloc(size, 1);
     memcpy(payload, &head, sizeof head);
     char *at = put_string(payload + head.strings, folder);
     for (uint32_t i = 0; i < head.argc; i++)
         at = put_string(at, request->argv[i]);
     for (uint32_t i = 0; i < head.envc; i++)
         at = put_string(at, request->envp[i]);
-    int fd = memfd_create("kiln-request", MFD_CLOEXEC);
-    if (fd >= 0 && file_write_all(fd, payload, *size) != 0) {
-        int errnum = errno;
-        close_fd(&fd);
-        errno = errnum;
-    }
-    free(payload);
-    return fd;
+    return (struct wire_message){.request = {.kind = WARDEN_START, .id = id, .size = size},
+                                 .fds = {-1, -1},
+                                 .payload = payload};
 }
 
 /* Moves a descriptor above the standard ones, which the warden needs for itself. */
@@ -117,34 +170,51 @@ static int above_standard(int fd)
     return high;
 }
 
-pid_t wire_open(int *sock)
+int wire_open(struct wire *wire)
 {
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
-        return -1;
-    pair[1] = above_standard(pair[1]);
-    /* Tells the warden of our end even when somebody else holds our end of the socket. Before
-     * Linux 5.3 there is only the socket. */
-    int self = above_standard((int)syscall(SYS_pidfd_open, getpid(), 0));
-    struct warden *warden = warden_reserve();
-    pid_t pid = -1;
-    if (warden && pair[1] >= 0) {
+    int pair[2] = {-1, -1}, self = -1, errnum = 0;
+    struct warden *warden = NULL;
+    *wire = (struct wire){.sock = -1};
+    wire->shared = mmap(NULL, WARDEN_SHARED, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (wire->shared == MAP_FAILED) {
+        wire->shared = NULL;
+        return errno;
+    }
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0 ||
+        (pair[1] = above_standard(pair[1])) < 0 || !(warden = warden_reserve())) {
+        errnum = errno;
+    } else {
         sigset_t all, before;
+        /* Tells the warden of our end even when somebody else holds our end of the socket. Before
+         * Linux 5.3 there is only the socket. */
+        self = above_standard((int)syscall(SYS_pidfd_open, getpid(), 0));
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &before);
-        pid = fork();
-        if (pid == 0)
-            warden_run(warden, pair[1], self);
+        wire->warden = fork();
+        if (wire->warden == 0)
+            warden_run(warden, wire->shared, pair[1], self);
+        errnum = wire->warden < 0 ? errno : 0;
         pthread_sigmask(SIG_SETMASK, &before, NULL);
     }
-    int errnum = errno;
     if (warden)
         warden_unreserve(warden);
     close_fd(&pair[1]);
     close_fd(&self);
-    if (pid < 0)
-        close_fd(&pair[0]);
-    *sock = pair[0];
-    errno = errnum;
-    return pid;
+    wire->sock = pair[0];
+    if (errnum) {
+        wire->warden = 0;
+        wire_close(wire);
+    }
+    return errnum;
+}
+
+void wire_close(struct wire *wire)
+{
+    wire_drop(wire);
+    vec_release(&wire->queue);
+    close_fd(&wire->sock);
+    if (wire->shared)
+        munmap(wire->shared, WARDEN_SHARED);
+    wire->shared = NULL;
 }

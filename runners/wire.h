@@ -1,29 +1,47 @@
 /*
- * wire.h - kiln's end of the conversation with the warden: making one, packing a command, sending
- * one message.
+ * wire.h - kiln's end of the conversation with the warden: making one, packing commands, sending
+ * messages in order.
  *
  * What goes over it is described in warden.h. Loop thread; nothing here waits.
  */
 #ifndef KILN_RUNNERS_WIRE_H
 #define KILN_RUNNERS_WIRE_H
 
+#include "base/vec.h"
 #include "runners/runner.h"
 #include "runners/warden.h"
 
 struct wire_message {
     struct warden_request request;
-    int fds[WARDEN_FDS]; /* owned; all -1 when there are none */
+    int fds[WARDEN_FDS]; /* START: the caller's, open until it is answered */
+    char *payload;       /* owned, or NULL; request.size bytes */
 };
 
-/* Forks a warden. Returns its pid and in *sock kiln's end of the socket, or -1 with errno. */
-pid_t wire_open(int *sock);
-/* Returns a memfd with the payload of the request, to be run in folder, and its size; or -1 with
- * errno. */
-int wire_pack(const struct runner_request *request, const char *folder, uint64_t *size);
-/* Sends without waiting; the descriptors stay the message's. Returns 0, or errno: EAGAIN when there
- * is no room. */
-int wire_send(int sock, struct wire_message *message);
-/* Closes the descriptors. */
-void wire_drop(struct wire_message *message);
+struct wire {
+    pid_t warden; /* 0 once it has ended */
+    int sock;     /* -1 once closed */
+    char *shared;
+    size_t used;                    /* of it; it is begun anew when everything has been answered */
+    unsigned unanswered;            /* STARTs */
+    VEC(struct wire_message) queue; /* what there was no room for ... */
+    bool full;                      /* ... in the socket; else it waits for answers */
+};
+
+/* Forks a warden. Returns 0 or an errno, and then nothing is left open. */
+int wire_open(struct wire *wire);
+/* Closes what is open and drops what waits; the warden ends with it. */
+void wire_close(struct wire *wire);
+/* Makes the START of a request that is to be run in folder. */
+struct wire_message wire_start(const struct runner_request *request, const char *folder,
+                               uint64_t id);
+/* Sends the message, or keeps it for later; takes its payload. Failing for good means that the
+ * warden is gone, which the end of the socket tells too. */
+void wire_post(struct wire *wire, struct wire_message *message);
+/* Sends what has been kept, as far as there is room. */
+void wire_flush(struct wire *wire);
+/* A START has been answered: its payload is no longer needed. */
+void wire_answered(struct wire *wire);
+/* Forgets what has been kept. */
+void wire_drop(struct wire *wire);
 
 #endif

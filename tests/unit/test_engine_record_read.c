@@ -224,11 +224,44 @@ static void torn_and_strange_records(void **state)
     free(path);
 }
 
+/* A step that wrote nothing has a log all the same, an empty one, and not that of an earlier run;
+ * the first output names the file. */
+static void silent_steps(void **state)
+{
+    struct fixture *f = *state;
+    const struct event silent = {.type = EVENT_STEP_STARTED,
+                                 .step = "build",
+                                 .u.started = {.runner = "host", .log = EVENT_NO_LOG}};
+    struct record *one = new_run(f->records);
+    begin(one);
+    free(run_step(one, "build", "old build"));
+    struct record *two = new_run(f->records);
+    begin(two);
+    add(two, silent);
+    check_log(f->records, "2", "build", "");
+    check_log(f->records, NULL, "build", "");
+    char *path;
+    int fd;
+    struct err err = ERR_INIT;
+    assert_int_equal(record_spool(two, "build", &path, &fd, &err), 0);
+    assert_int_equal(file_write_all(fd, "new", 3), 0);
+    close(fd);
+    add(two, (struct event){.type = EVENT_STEP_LOG, .step = "build", .u.log = {1, 0, 3, path}});
+    end(two);
+    check_log(f->records, NULL, "build", "new");
+    assert_int_equal(unlink(path), 0);
+    check_log(f->records, NULL, "build", "old build");
+    free(path);
+    record_free(one);
+    record_free(two);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(listed), TEST(large_records), TEST(replayed),
-        TEST(moved),  TEST(logs_by_step),  TEST(torn_and_strange_records),
+        TEST(listed),       TEST(large_records), TEST(replayed),
+        TEST(moved),        TEST(logs_by_step),  TEST(torn_and_strange_records),
+        TEST(silent_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -160,12 +160,27 @@ static void test_spool_full(void **state)
 {
     struct rig *rig = *state;
     struct run *run = run_new(rig);
-    run->request.spool_fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    close(run->spool);
+    run->spool = open("/dev/full", O_WRONLY | O_CLOEXEC);
     run_start(rig, run, "yes");
     run_wait(rig, run);
     assert_int_equal(run->exit.spool_errno, ENOSPC);
     assert_int_equal(run->exit.signal, SIGKILL);
-    close(run->request.spool_fd);
+    run_free(run);
+
+    /* One that cannot be made at all; only who writes notices. */
+    run = run_new(rig);
+    close(run->spool);
+    run->spool = -1;
+    run_start(rig, run, "yes");
+    run_wait(rig, run);
+    assert_int_equal(run->exit.spool_errno, EDQUOT);
+    assert_int_equal(run->exit.signal, SIGKILL);
+    run->n_exited = run->n_spool = 0;
+    run_start(rig, run, "true");
+    run_wait(rig, run);
+    assert_int_equal(run->exit.spool_errno, 0);
+    assert_int_equal(run->exit.exit_code, 0);
     run_free(run);
 
     struct rlimit old, small;

@@ -50,6 +50,7 @@ struct run {
     struct runner_request request;
     struct runner_exec *exec;
     int spool;
+    int n_spool; /* times that it was asked for */
     struct piece pieces[4096];
     size_t n_pieces;
     uint64_t bytes[3]; /* by stream */
@@ -146,8 +147,18 @@ static inline void run_exited(void *ctx, const struct runner_exit *exit)
         run->on_exit(run);
 }
 
+static inline int run_spool(void *ctx)
+{
+    struct run *run = ctx;
+    run->n_spool++;
+    if (run->spool < 0)
+        errno = EDQUOT;
+    return run->spool;
+}
+
 static const char *const run_clean_env[] = {"PATH=/usr/local/bin:/usr/bin:/bin", NULL};
-static const struct runner_callbacks run_callbacks = {run_started, run_output, run_exited};
+static const struct runner_callbacks run_callbacks = {run_started, run_spool, run_output,
+                                                      run_exited};
 
 static inline struct run *run_new(struct rig *rig)
 {
@@ -162,7 +173,6 @@ static inline struct run *run_new(struct rig *rig)
         .envp = run_clean_env,
         .root = rig->dir,
         .cwd = "",
-        .spool_fd = run->spool,
         .grace_ms = LIMIT_MS,
     };
     return run;
@@ -170,7 +180,8 @@ static inline struct run *run_new(struct rig *rig)
 
 static inline void run_free(struct run *run)
 {
-    close(run->spool);
+    if (run->spool >= 0)
+        close(run->spool);
     buf_release(&run->text);
     free(run);
 }
@@ -211,6 +222,7 @@ static inline void run_wait(struct rig *rig, struct run *run)
     run_read(run);
     assert_int_equal(run->n_exited, 1);
     assert_false(run->disordered);
+    assert_int_equal(run->n_spool, run->n_pieces > 0 || run->exit.spool_errno != 0);
     uint64_t at = run->request.spool_offset;
     for (size_t i = 0; i < run->n_pieces && run->n_pieces < 4096; i++) {
         assert_int_equal(run->pieces[i].offset, at);
