@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "cache/cache_private.h"
+#include "cache/unfinished.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -74,11 +75,14 @@ static int lock_wait(int fd, int how)
     return rc;
 }
 
-static int sweep_cb(void *now, int dirfd, const char *name)
+static int sweep_cb(void *ctx, int dirfd, const char *name)
 {
+    const struct cache *cache = ctx;
     struct stat st;
+    if (unfinished_is_note(name) && unfinished_collect(cache, name))
+        return 0;
     if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-        st.st_mtime < *(const time_t *)now - ORPHAN_AGE_S)
+        st.st_mtime < time(NULL) - ORPHAN_AGE_S)
         (void)unlinkat(dirfd, name, 0);
     return 0;
 }
@@ -162,6 +166,8 @@ int cache_open(const char *path, struct cache **out, bool *read_only, struct err
     struct cache *cache = mem_zalloc(1, sizeof(*cache));
     cache->path = mem_strdup(path);
     cache->root_fd = cache->cas_fd = cache->ac_fd = cache->tmp_fd = cache->lock_fd = -1;
+    cache->note_fd = -1;
+    pthread_mutex_init(&cache->note_lock, NULL);
     if (getrandom(&cache->random, sizeof(cache->random), GRND_NONBLOCK) < 0)
         cache->random = (uint32_t)time(NULL);
 
@@ -179,8 +185,7 @@ int cache_open(const char *path, struct cache **out, bool *read_only, struct err
                  "or set KILN_CACHE_DIR to another directory)");
         err_move(err, &why);
     } else {
-        time_t now = time(NULL);
-        (void)each_name(cache->tmp_fd, ".", sweep_cb, &now);
+        (void)each_name(cache->tmp_fd, ".", sweep_cb, cache);
     }
     *read_only = cache->read_only;
     *out = cache;
@@ -191,6 +196,8 @@ void cache_close(struct cache *cache)
 {
     if (!cache)
         return;
+    unfinished_close(cache);
+    pthread_mutex_destroy(&cache->note_lock);
     int fds[] = {cache->cas_fd, cache->ac_fd, cache->tmp_fd, cache->lock_fd, cache->root_fd};
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
         if (fds[i] >= 0)

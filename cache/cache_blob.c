@@ -25,7 +25,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define COPY_BYTES ((size_t)512 * 1024)
 #define ACTION_MAX ((size_t)64 * 1024 * 1024)
 
 /* What was used within this time counts as new enough for the order of eviction: no write for a
@@ -53,6 +52,18 @@ static void touch_fd(const struct cache *cache, int fd, const struct stat *st)
 {
     if (!cache->read_only && is_stale(st))
         (void)futimens(fd, NULL);
+}
+
+void cache_hand_init(struct cache_hand *hand)
+{
+    hand->hasher = hasher_new();
+    hand->block = mem_alloc(CACHE_BLOCK);
+}
+
+void cache_hand_release(struct cache_hand *hand)
+{
+    hasher_free(hand->hasher);
+    free(hand->block);
 }
 
 /* -- putting ----------------------------------------------------------------------------------- */
@@ -156,16 +167,23 @@ static bool already_there(const struct cache *cache, const struct digest *digest
     return true;
 }
 
-int cache_put(struct cache *cache, const void *bytes, size_t n, struct digest *out, struct err *err)
+/* Stores bytes whose digest is known. */
+static int put_digested(struct cache *cache, const void *bytes, const struct digest *digest,
+                        struct err *err)
 {
     char rel[CACHE_REL_SIZE];
+    if (already_there(cache, digest))
+        return 0;
+    cache_rel(digest, rel);
+    return put_file(cache, cache->cas_fd, rel, bytes, (size_t)digest->size, err);
+}
+
+int cache_put(struct cache *cache, const void *bytes, size_t n, struct digest *out, struct err *err)
+{
     *out = digest_of(bytes, n);
     if (cache->read_only)
         return put_failed(cache, EROFS, err);
-    if (already_there(cache, out))
-        return 0;
-    cache_rel(out, rel);
-    return put_file(cache, cache->cas_fd, rel, bytes, n, err);
+    return put_digested(cache, bytes, out, err);
 }
 
 /* Fills bytes from offset on; less than n only at the end of the file. -1 with errno. */
@@ -185,37 +203,33 @@ static ssize_t read_full(int fd, void *bytes, size_t n, uint64_t offset)
     return (ssize_t)have;
 }
 
-/* Copies what follows the first n bytes, already in block, into the cache. */
-static int put_stream(struct cache *cache, int fd, uint64_t size, unsigned char *block, size_t n,
+/* Copies what follows the first n bytes, already in the hand's block, into the cache. */
+static int put_stream(struct cache *cache, struct cache_hand *hand, int fd, uint64_t size, size_t n,
                       struct digest *out, struct err *err)
 {
     struct incoming in;
-    struct hasher *hasher = hasher_new();
     uint64_t total = 0;
     int rc = 0;
     int errnum = incoming_open(&in, cache);
-    if (errnum != 0) {
-        hasher_free(hasher);
+    if (errnum != 0)
         return put_failed(cache, errnum, err);
-    }
-    hasher_start(hasher);
+    hasher_start(hand->hasher);
     while (n > 0) {
-        hasher_add(hasher, block, n);
+        hasher_add(hand->hasher, hand->block, n);
         total += n;
-        if (file_write_all(in.fd, block, n) != 0) {
+        if (file_write_all(in.fd, hand->block, n) != 0) {
             rc = put_failed(cache, errno, err);
             break;
         }
-        size_t want = size - total < COPY_BYTES ? (size_t)(size - total) : COPY_BYTES;
-        ssize_t got = read_full(fd, block, want, total);
+        size_t want = size - total < CACHE_BLOCK ? (size_t)(size - total) : CACHE_BLOCK;
+        ssize_t got = read_full(fd, hand->block, want, total);
         if (got < 0) {
             rc = err_sys(err, errno, "cannot read it");
             break;
         }
         n = (size_t)got;
     }
-    *out = hasher_end(hasher);
-    hasher_free(hasher);
+    *out = hasher_end(hand->hasher);
     if (rc == 0 && size != UINT64_MAX && total < size)
         rc = err_set(err, ERR_CORRUPT, "it became shorter while it was read");
     if (rc != 0 || already_there(cache, out)) {
@@ -228,23 +242,31 @@ static int put_stream(struct cache *cache, int fd, uint64_t size, unsigned char 
     return errnum ? put_failed(cache, errnum, err) : 0;
 }
 
-int cache_put_fd(struct cache *cache, int fd, uint64_t size, struct digest *out, struct err *err)
+int cache_put_by(struct cache *cache, struct cache_hand *hand, int fd, uint64_t size,
+                 struct digest *out, struct err *err)
 {
     if (cache->read_only)
         return put_failed(cache, EROFS, err);
-    size_t cap = size < COPY_BYTES ? (size_t)size : COPY_BYTES;
-    unsigned char *block = mem_alloc(cap);
-    int rc;
-    ssize_t got = read_full(fd, block, cap, 0);
+    size_t want = size < CACHE_BLOCK ? (size_t)size : CACHE_BLOCK;
+    ssize_t got = read_full(fd, hand->block, want, 0);
     if (got < 0)
-        rc = err_sys(err, errno, "cannot read it");
-    else if ((size_t)got < cap && size != UINT64_MAX)
-        rc = err_set(err, ERR_CORRUPT, "it became shorter while it was read");
-    else if ((size_t)got < COPY_BYTES || size == COPY_BYTES)
-        rc = cache_put(cache, block, (size_t)got, out, err); /* all of it: no file if it is known */
-    else
-        rc = put_stream(cache, fd, size, block, (size_t)got, out, err);
-    free(block);
+        return err_sys(err, errno, "cannot read it");
+    if ((size_t)got < want && size != UINT64_MAX)
+        return err_set(err, ERR_CORRUPT, "it became shorter while it was read");
+    if ((size_t)got == CACHE_BLOCK && size != CACHE_BLOCK)
+        return put_stream(cache, hand, fd, size, (size_t)got, out, err);
+    hasher_start(hand->hasher); /* all of it: no file if it is known */
+    hasher_add(hand->hasher, hand->block, (size_t)got);
+    *out = hasher_end(hand->hasher);
+    return put_digested(cache, hand->block, out, err);
+}
+
+int cache_put_fd(struct cache *cache, int fd, uint64_t size, struct digest *out, struct err *err)
+{
+    struct cache_hand hand;
+    cache_hand_init(&hand);
+    int rc = cache_put_by(cache, &hand, fd, size, out, err);
+    cache_hand_release(&hand);
     return rc;
 }
 
@@ -353,69 +375,97 @@ int cache_get(struct cache *cache, const struct digest *digest, size_t max, stru
     return 0;
 }
 
-/* Copies and hashes; *actual is what was there. */
-static int copy_hashed(const struct cache *cache, const struct digest *digest, int from, int to,
-                       const char *name, struct digest *actual, struct err *err)
+static int write_failed(const char *name, int errnum, struct err *err)
 {
-    size_t cap = digest->size < COPY_BYTES ? (size_t)digest->size + 1 : COPY_BYTES;
-    unsigned char *block = mem_alloc(cap);
-    struct hasher *hasher = hasher_new();
+    return err_sys(err, errnum, "cannot write \"%s\"", name);
+}
+
+/* Copies and hashes what follows the first n bytes, already in the hand's block; *actual is what
+ * was there. */
+static int copy_hashed(const struct cache *cache, struct cache_hand *hand,
+                       const struct digest *digest, int from, size_t n, int to, const char *name,
+                       struct digest *actual, struct err *err)
+{
     uint64_t offset = 0;
     int rc = 0;
-    hasher_start(hasher);
-    for (;;) {
-        ssize_t got = read_full(from, block, cap, offset);
-        if (got < 0)
-            rc = read_failed(cache, digest, errno, err);
-        if (got <= 0)
-            break;
-        hasher_add(hasher, block, (size_t)got);
-        if (file_write_all(to, block, (size_t)got) != 0) {
-            rc = err_sys(err, errno, "cannot write \"%s\"", name);
+    hasher_start(hand->hasher);
+    while (n > 0) {
+        hasher_add(hand->hasher, hand->block, n);
+        if (file_write_all(to, hand->block, n) != 0) {
+            rc = write_failed(name, errno, err);
             break;
         }
-        offset += (uint64_t)got;
-        if ((size_t)got < cap)
+        offset += n;
+        ssize_t got = n < CACHE_BLOCK ? 0 : read_full(from, hand->block, CACHE_BLOCK, offset);
+        if (got < 0) {
+            rc = read_failed(cache, digest, errno, err);
             break;
+        }
+        n = (size_t)got;
     }
-    *actual = hasher_end(hasher);
-    hasher_free(hasher);
-    free(block);
+    *actual = hasher_end(hand->hasher);
+    return rc;
+}
+
+/* Makes the file from the blob, whose beginning (n bytes) is in the hand's block. */
+static int copy_to(struct cache *cache, struct cache_hand *hand, const struct digest *digest,
+                   int from, size_t n, int dirfd, const char *name, bool executable, bool fresh,
+                   struct digest *actual, struct err *err)
+{
+    char tmp[CACHE_NAME_SIZE];
+    if (!fresh)
+        cache_unique_name(cache, ".kiln", tmp);
+    int to = openat(dirfd, fresh ? name : tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
+                    executable ? 0777 : 0666);
+    if (to < 0)
+        return write_failed(name, errno, err);
+    int rc = copy_hashed(cache, hand, digest, from, n, to, name, actual, err);
+    if (close(to) != 0 && errno != EINTR && rc == 0)
+        rc = write_failed(name, errno, err);
+    if (fresh)
+        return rc;
+    bool whole = rc == 0 && digest_eq(actual, digest);
+    if (whole && renameat(dirfd, tmp, dirfd, name) != 0)
+        rc = err_sys(err, errno, "cannot replace \"%s\"", name);
+    if (!whole || rc != 0)
+        (void)unlinkat(dirfd, tmp, 0);
+    return rc;
+}
+
+int cache_copy_by(struct cache *cache, struct cache_hand *hand, const struct digest *digest,
+                  int dirfd, const char *name, bool executable, bool fresh,
+                  enum cache_answer *answer, struct err *err)
+{
+    int from;
+    struct digest actual = {0};
+    int rc = cache_open_blob(cache, digest, &from, answer, err);
+    if (rc != 0 || *answer == CACHE_MISS)
+        return rc;
+    /* A byte more than there should be would be seen. */
+    size_t want = digest->size < CACHE_BLOCK ? (size_t)digest->size + 1 : CACHE_BLOCK;
+    ssize_t got = read_full(from, hand->block, want, 0);
+    if (got < 0)
+        rc = read_failed(cache, digest, errno, err);
+    else
+        rc = copy_to(cache, hand, digest, from, (size_t)got, dirfd, name, executable, fresh,
+                     &actual, err);
+    close(from);
+    if (rc == 0 && !digest_eq(&actual, digest)) {
+        char rel[CACHE_REL_SIZE];
+        cache_rel(digest, rel);
+        quarantine(cache, cache->cas_fd, rel, "cas");
+        *answer = CACHE_MISS;
+    }
     return rc;
 }
 
 int cache_copy_out(struct cache *cache, const struct digest *digest, int dirfd, const char *name,
                    bool executable, enum cache_answer *answer, struct err *err)
 {
-    char tmp[CACHE_NAME_SIZE];
-    int from;
-    struct digest actual;
-    int rc = cache_open_blob(cache, digest, &from, answer, err);
-    if (rc != 0 || *answer == CACHE_MISS)
-        return rc;
-    cache_unique_name(cache, ".kiln", tmp);
-    int to = openat(dirfd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW,
-                    executable ? 0777 : 0666);
-    if (to < 0) {
-        rc = err_sys(err, errno, "cannot write \"%s\"", name);
-        close(from);
-        return rc;
-    }
-    rc = copy_hashed(cache, digest, from, to, name, &actual, err);
-    close(from);
-    if (close(to) != 0 && errno != EINTR && rc == 0)
-        rc = err_sys(err, errno, "cannot write \"%s\"", name);
-    bool whole = rc == 0 && digest_eq(&actual, digest);
-    if (whole && renameat(dirfd, tmp, dirfd, name) != 0)
-        rc = err_sys(err, errno, "cannot replace \"%s\"", name);
-    if (!whole || rc != 0)
-        (void)unlinkat(dirfd, tmp, 0);
-    if (rc == 0 && !whole) {
-        char rel[CACHE_REL_SIZE];
-        cache_rel(digest, rel);
-        quarantine(cache, cache->cas_fd, rel, "cas");
-        *answer = CACHE_MISS;
-    }
+    struct cache_hand hand;
+    cache_hand_init(&hand);
+    int rc = cache_copy_by(cache, &hand, digest, dirfd, name, executable, false, answer, err);
+    cache_hand_release(&hand);
     return rc;
 }
 

@@ -1,18 +1,18 @@
 /*
  * outputs_restore.c - putting stored outputs back into place.
  *
- * Looks before it writes, so that what is right keeps its inode and time stamp. Each file and link
- * comes by rename: an interruption leaves the old one or the new one.
+ * Looks before it writes, so that what is right keeps its inode and time stamp. A directory that is
+ * not there is built beside its place and comes by one rename; in one that is there each file and
+ * link comes by rename: an interruption leaves the old one or the new one, and names that
+ * unfinished.h collects.
  */
-#include "cache/outputs.h"
+#include "cache/outputs_private.h"
 
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "base/vec.h"
 #include "cache/beneath.h"
-#include "cache/cache_private.h"
-#include "cache/tree.h"
+#include "cache/unfinished.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -27,99 +27,15 @@
 /* The Tree message of a million files is about 100 MiB. */
 #define TREE_MAX ((size_t)1 << 30)
 
-struct restore {
-    struct cache *cache;
-    int root_fd;
-    struct hasher *hasher;
-    enum cache_answer answer;
-    struct err *err;
-};
+#define BATCH_FILES 16384 /* gathered before the hands begin */
 
-/* Whether the file that stands there (st) already has that content. An unreadable one has not. */
-static bool content_is(struct restore *r, int dirfd, const char *name, const struct stat *st,
-                       const struct digest *digest)
-{
-    struct digest actual;
-    if (!S_ISREG(st->st_mode) || (uint64_t)st->st_size != digest->size)
-        return false;
-    int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0)
-        return false;
-    bool same = digest_of_fd(r->hasher, fd, &actual, NULL) == 0 && digest_eq(&actual, digest);
-    close(fd);
-    return same;
-}
-
-/* Gives the file the executable bits that go with its readable ones, or takes all. */
-static bool fix_executable(int dirfd, const char *name, const struct stat *st, bool executable)
-{
-    if (((st->st_mode & S_IXUSR) != 0) == executable)
-        return true;
-    if (st->st_nlink > 1)
-        return false; /* another name of it would change too: a new file is made */
-    mode_t mode = st->st_mode & 07777;
-    mode = executable ? mode | S_IXUSR | ((mode & 0444) >> 2) : mode & ~(mode_t)0111;
-    return fchmodat(dirfd, name, mode, 0) == 0;
-}
-
-static int restore_file(struct restore *r, int dirfd, const char *name, const struct digest *digest,
-                        bool executable)
-{
-    struct stat st;
-    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-        if (content_is(r, dirfd, name, &st, digest) && fix_executable(dirfd, name, &st, executable))
-            return 0;
-        if (S_ISDIR(st.st_mode)) {
-            int rc = file_remove_tree(dirfd, name, r->err);
-            if (rc != 0)
-                return rc;
-        }
-    }
-    return cache_copy_out(r->cache, digest, dirfd, name, executable, &r->answer, r->err);
-}
+/* -- links and directories --------------------------------------------------------------------- */
 
 static bool link_is(int dirfd, const char *name, const char *target)
 {
     char text[PATH_MAX + 1];
     ssize_t n = readlinkat(dirfd, name, text, sizeof(text));
     return n >= 0 && (size_t)n == strlen(target) && memcmp(text, target, (size_t)n) == 0;
-}
-
-static int restore_link(struct restore *r, int dirfd, const char *name, const char *target)
-{
-    struct stat st;
-    char tmp[CACHE_NAME_SIZE];
-    if (link_is(dirfd, name, target))
-        return 0;
-    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)) {
-        int rc = file_remove_tree(dirfd, name, r->err);
-        if (rc != 0)
-            return rc;
-    }
-    cache_unique_name(r->cache, ".kiln", tmp);
-    if (symlinkat(target, dirfd, tmp) != 0)
-        return err_sys(r->err, errno, "cannot make the symbolic link");
-    if (renameat(dirfd, tmp, dirfd, name) != 0) {
-        int errnum = errno;
-        (void)unlinkat(dirfd, tmp, 0);
-        return err_sys(r->err, errnum, "cannot make the symbolic link");
-    }
-    return 0;
-}
-
-/* Makes name a directory, whatever else it was. */
-static int restore_mkdir(struct restore *r, int dirfd, const char *name)
-{
-    struct stat st;
-    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
-        if (S_ISDIR(st.st_mode))
-            return 0;
-        if (unlinkat(dirfd, name, 0) != 0 && errno != ENOENT)
-            return err_sys(r->err, errno, "cannot remove what stands in the way");
-    }
-    if (mkdirat(dirfd, name, 0777) != 0 && errno != EEXIST)
-        return err_sys(r->err, errno, "cannot make the directory");
-    return 0;
 }
 
 static bool dir_has(const struct tree_dir *dir, const char *name)
@@ -168,95 +84,172 @@ static int remove_extras(struct restore *r, int dirfd, const struct tree_dir *di
     return rc;
 }
 
-static int wrap_path(struct restore *r, const char *path)
+static int restore_link(struct restore *r, int dirfd, const struct place *place, const char *name,
+                        const char *target)
 {
-    struct buf shown = BUF_INIT;
-    buf_add_shown(&shown, path, strlen(path));
-    int rc = err_wrap(r->err, "restoring \"%s\"", buf_str(&shown));
-    buf_release(&shown);
-    return rc;
+    char tmp[CACHE_NAME_SIZE];
+    if (place->fresh)
+        return symlinkat(target, dirfd, name) == 0
+                   ? 0
+                   : err_sys(r->err, errno, "cannot make the symbolic link");
+    if (link_is(dirfd, name, target))
+        return 0;
+    int rc = restore_clear(dirfd, name, r->err);
+    if (rc != 0)
+        return rc;
+    unfinished_note(r->cache, r->root, place->at);
+    cache_unique_name(r->cache, ".kiln", tmp);
+    if (symlinkat(target, dirfd, tmp) != 0)
+        return err_sys(r->err, errno, "cannot make the symbolic link");
+    if (renameat(dirfd, tmp, dirfd, name) != 0) {
+        int errnum = errno;
+        (void)unlinkat(dirfd, tmp, 0);
+        return err_sys(r->err, errnum, "cannot make the symbolic link");
+    }
+    return 0;
 }
 
-/* Everything of one directory but what its directories hold; these are made. */
-static int fill_dir(struct restore *r, struct buf *path, const struct tree_dir *dir)
+/* Makes sure that there is a directory for name in place, and that it is gone through. */
+static int restore_dir(struct restore *r, int dirfd, const struct place *place, const char *name,
+                       const struct digest *digest)
+{
+    struct stat st;
+    struct place sub = {.digest = *digest, .depth = place->depth + 1, .fresh = true};
+    struct staged staged;
+    const char *at = name;
+    if (sub.depth > TREE_DEPTH_MAX)
+        return err_set(r->err, ERR_CORRUPT, "a stored output is nested deeper than %d directories",
+                       TREE_DEPTH_MAX);
+    if (!place->fresh) {
+        sub.fresh = fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISDIR(st.st_mode);
+        if (sub.fresh) {
+            unfinished_note(r->cache, r->root, place->at);
+            cache_unique_name(r->cache, ".kiln", staged.tmp);
+            at = staged.tmp;
+        }
+    }
+    if (sub.fresh && mkdirat(dirfd, at, 0777) != 0)
+        return err_sys(r->err, errno, "cannot make the directory");
+    sub.path = path_join(place->path, name);
+    sub.at = path_join(place->at, at);
+    vec_push(&r->places, sub);
+    if (sub.fresh && !place->fresh) {
+        staged.path = mem_strdup(place->path);
+        staged.name = mem_strdup(name);
+        vec_push(&r->staged, staged);
+    }
+    return 0;
+}
+
+/* Everything of one directory but its files, which are gathered. */
+static int fill_dir(struct restore *r, const struct place *place)
 {
     int fd;
-    int rc = beneath_open(r->root_fd, buf_str(path), false, &fd, r->err);
-    if (rc == 0) {
-        rc = remove_extras(r, fd, dir);
+    struct tree_dir dir;
+    int rc = trees_open(r->trees, &place->digest, &r->batch, &dir, r->err);
+    if (rc == 0)
+        rc = beneath_open(r->root_fd, place->at, false, &fd, r->err);
+    if (rc == 0 && !place->fresh) {
+        rc = remove_extras(r, fd, &dir);
         if (rc != 0)
             close(fd);
     }
     if (rc != 0) {
-        wrap_path(r, buf_str(path));
+        restore_wrap(r->err, place->path, "");
         return rc;
     }
-    for (size_t i = 0; rc == 0 && r->answer == CACHE_HIT && i < dir->n; i++) {
-        const struct tree_entry *entry = &dir->entries[i];
-        switch (entry->kind) {
-        case TREE_FILE:
-            rc = restore_file(r, fd, entry->name, &entry->digest, entry->executable);
-            break;
-        case TREE_SYMLINK: rc = restore_link(r, fd, entry->name, entry->target); break;
-        case TREE_DIR: rc = restore_mkdir(r, fd, entry->name); break;
-        }
-        if (rc != 0) {
-            size_t cut = path->len;
-            buf_addf(path, "/%s", entry->name);
-            wrap_path(r, buf_str(path));
-            buf_truncate(path, cut);
-        }
+    for (size_t i = 0; rc == 0 && i < dir.n; i++) {
+        const struct tree_entry *entry = &dir.entries[i];
+        if (entry->kind == TREE_SYMLINK)
+            rc = restore_link(r, fd, place, entry->name, entry->target);
+        else if (entry->kind == TREE_DIR)
+            rc = restore_dir(r, fd, place, entry->name, &entry->digest);
+        if (rc != 0)
+            restore_wrap(r->err, place->path, entry->name);
     }
     close(fd);
+    restore_gather(r, place->path, place->at, place->fresh, dir.entries, dir.n);
     return rc;
 }
 
-static int restore_dir(struct restore *r, const struct trees *trees, const struct digest *digest,
-                       struct buf *path, unsigned depth)
+static void place_release(struct place *place)
 {
-    struct arena arena = ARENA_INIT;
-    struct tree_dir dir;
-    if (depth > TREE_DEPTH_MAX)
-        return err_set(r->err, ERR_CORRUPT, "a stored output is nested deeper than %d directories",
-                       TREE_DEPTH_MAX);
-    int rc = trees_open(trees, digest, &arena, &dir, r->err);
-    if (rc == 0)
-        rc = fill_dir(r, path, &dir);
-    for (size_t i = 0; rc == 0 && r->answer == CACHE_HIT && i < dir.n; i++) {
-        if (dir.entries[i].kind != TREE_DIR)
-            continue;
-        size_t cut = path->len;
-        buf_addf(path, "/%s", dir.entries[i].name);
-        rc = restore_dir(r, trees, &dir.entries[i].digest, path, depth + 1);
-        buf_truncate(path, cut);
+    free(place->path);
+    free(place->at);
+}
+
+static int go_through_places(struct restore *r)
+{
+    int rc = 0;
+    while (rc == 0 && r->answer == CACHE_HIT && r->places.n) {
+        struct place place = vec_pop(&r->places);
+        rc = fill_dir(r, &place);
+        place_release(&place);
+        if (rc == 0 && r->n_files >= BATCH_FILES)
+            rc = restore_batch(r);
     }
-    arena_release(&arena);
+    if (rc == 0 && r->answer == CACHE_HIT)
+        rc = restore_batch(r);
+    return rc;
+}
+
+static int swap_in(int fd, const struct staged *staged, struct err *err)
+{
+    struct stat st;
+    if (fstatat(fd, staged->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISDIR(st.st_mode) &&
+        unlinkat(fd, staged->name, 0) != 0 && errno != ENOENT)
+        return err_sys(err, errno, "cannot remove what stands in the way");
+    if (renameat(fd, staged->tmp, fd, staged->name) != 0)
+        return err_sys(err, errno, "cannot put the directory into its place");
+    return 0;
+}
+
+/* Puts the directories that are built into their places; where rc or the answer say that they are
+ * not whole they are removed. */
+static int settle(struct restore *r, int rc)
+{
+    vec_each (struct staged, staged, &r->staged) {
+        int fd = -1;
+        struct err *err = rc == 0 ? r->err : NULL; /* the first reason is the one to tell */
+        int code = beneath_open(r->root_fd, staged->path, false, &fd, err);
+        if (code == 0 && rc == 0 && r->answer == CACHE_HIT)
+            code = swap_in(fd, staged, err);
+        if (code != 0 && rc == 0)
+            rc = restore_wrap(r->err, staged->path, staged->name);
+        if (fd >= 0 && (rc != 0 || r->answer == CACHE_MISS) &&
+            file_remove_tree(fd, staged->tmp, NULL) != 0) {
+            /* it stays, and is collected with what killed ones leave */
+        }
+        if (fd >= 0)
+            close(fd);
+        free(staged->path);
+        free(staged->name);
+    }
+    vec_release(&r->staged);
     return rc;
 }
 
 /* A Tree that does not decode, or is not of the root that the result names, counts as absent. */
-static int restore_tree(struct restore *r, int dirfd, const char *name,
+static int restore_tree(struct restore *r, int dirfd, const struct place *parent, const char *name,
                         const struct action_output *output)
 {
-    struct trees *trees = trees_new();
-    struct buf message = BUF_INIT, path = BUF_INIT;
+    struct buf message = BUF_INIT;
     struct digest root;
+    r->trees = trees_new();
     int rc = cache_get(r->cache, &output->digest, TREE_MAX, &message, &r->answer, r->err);
     if (rc == 0 && r->answer == CACHE_HIT &&
-        (trees_decode_tree(trees, buf_str(&message), message.len, &root, NULL) != 0 ||
+        (trees_decode_tree(r->trees, buf_str(&message), message.len, &root, NULL) != 0 ||
          !digest_eq(&root, &output->root)))
         r->answer = CACHE_MISS;
-    if (rc == 0 && r->answer == CACHE_HIT)
-        rc = restore_mkdir(r, dirfd, name);
-    if (rc != 0) {
-        wrap_path(r, output->path);
-    } else if (r->answer == CACHE_HIT) {
-        buf_adds(&path, output->path);
-        rc = restore_dir(r, trees, &root, &path, 0);
-    }
     buf_release(&message);
-    buf_release(&path);
-    trees_free(trees);
+    if (rc == 0 && r->answer == CACHE_HIT)
+        rc = restore_dir(r, dirfd, parent, name, &root);
+    if (rc != 0)
+        restore_wrap(r->err, output->path, "");
+    else
+        rc = settle(r, go_through_places(r));
+    trees_free(r->trees);
+    r->trees = NULL;
     return rc;
 }
 
@@ -266,37 +259,61 @@ static int restore_output(struct restore *r, const struct action_output *output)
     const char *name;
     int rc = beneath_open_parent(r->root_fd, output->path, true, &fd, &name, r->err);
     if (rc != 0) {
-        wrap_path(r, output->path);
+        restore_wrap(r->err, output->path, "");
         return rc;
     }
+    char *path =
+        mem_strndup(output->path, name > output->path ? (size_t)(name - output->path) - 1 : 0);
+    struct place parent = {.path = path, .at = path};
     if (output->kind == OUTPUT_DIR) {
-        rc = restore_tree(r, fd, name, output);
+        rc = restore_tree(r, fd, &parent, name, output);
+    } else if (output->kind == OUTPUT_FILE) {
+        struct tree_entry *entry = arena_zalloc(&r->batch, 1, sizeof(*entry));
+        *entry = (struct tree_entry){.kind = TREE_FILE,
+                                     .executable = output->executable,
+                                     .name = arena_strdup(&r->batch, name),
+                                     .digest = output->digest};
+        restore_gather(r, path, path, false, entry, 1);
     } else {
-        if (output->kind == OUTPUT_FILE)
-            rc = restore_file(r, fd, name, &output->digest, output->executable);
-        else
-            rc = restore_link(r, fd, name, output->target);
+        rc = restore_link(r, fd, &parent, name, output->target);
         if (rc != 0)
-            wrap_path(r, output->path);
+            restore_wrap(r->err, output->path, "");
     }
+    free(path);
     close(fd);
     return rc;
 }
+
+/* -- the whole --------------------------------------------------------------------------------- */
 
 int outputs_restore(struct cache *cache, const char *root, const struct action_output *outputs,
                     size_t n, enum cache_answer *answer, struct err *err)
 {
     struct err own = ERR_INIT; /* the kind passes through it, also when nobody wants the words */
-    struct restore r = {.cache = cache, .answer = CACHE_HIT, .err = err ? err : &own};
+    struct restore r = {.cache = cache, .root = root, .answer = CACHE_HIT, .err = err ? err : &own};
     int rc = 0;
     *answer = CACHE_MISS;
+    for (size_t i = 0; i < HANDS; i++)
+        r.hands[i].answer = CACHE_HIT;
     r.root_fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (r.root_fd < 0)
         return err_sys(err, errno, "cannot open the directory %s", root);
-    r.hasher = hasher_new();
+    unfinished_begin(cache);
     for (size_t i = 0; rc == 0 && r.answer == CACHE_HIT && i < n; i++)
         rc = restore_output(&r, &outputs[i]);
-    hasher_free(r.hasher);
+    if (rc == 0 && r.answer == CACHE_HIT)
+        rc = restore_batch(&r);
+    unfinished_end(cache);
+    vec_each (struct place, place, &r.places)
+        place_release(place);
+    vec_release(&r.places);
+    vec_release(&r.tasks);
+    arena_release(&r.batch);
+    for (size_t i = 0; i < HANDS; i++) {
+        if (r.hands[i].tools.hasher)
+            cache_hand_release(&r.hands[i].tools);
+        err_release(&r.hands[i].err);
+    }
     close(r.root_fd);
     err_release(&own);
     if (rc == 0)

@@ -19,7 +19,7 @@
 #define RULES_NAME      ".gitignore"
 #define MAX_RULES_BYTES ((size_t)16 << 20)
 /* Raise it when what is built in here (droppings, the way rules are matched) changes. */
-#define BUILT_IN UINT64_C(2)
+#define BUILT_IN UINT64_C(3)
 
 static bool ends_with(const char *name, size_t len, const char *end)
 {
@@ -134,7 +134,7 @@ unsigned worktree_judge(struct worktree *tree, uint32_t id, const char *path, bo
     if (above & N_IGNORED) {
         if (!(above & N_TRACKED))
             return N_VERDICT | N_IGNORED;
-    } else if (!(!directory && worktree_is_dropping(name, strlen(name))) &&
+    } else if (!(directory ? is_unfinished(name) : worktree_is_dropping(name, strlen(name))) &&
                match_rules(tree, id, path, name, directory) != IGNORE_YES) {
         return N_VERDICT;
     }

@@ -4,8 +4,11 @@
 
 #include "cache/outputs.h"
 #include "cache/tree.h"
+#include "cache/unfinished.h"
 
+#include <dirent.h>
 #include <limits.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -379,6 +382,54 @@ static void test_large_file(void **state)
     buf_release(&after);
 }
 
+/* How many names in the directory begin so. */
+static size_t count_names(struct fixture *f, const char *path, const char *head)
+{
+    size_t n = 0;
+    DIR *dir = fdopendir(openat(f->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    assert_non_null(dir);
+    for (struct dirent *entry; (entry = readdir(dir));)
+        n += strncmp(entry->d_name, head, strlen(head)) == 0;
+    closedir(dir);
+    return n;
+}
+
+/* Enough for several hands: all new, all there, and each second one spoilt. */
+static void test_many(void **state)
+{
+    struct fixture *f = *state;
+    char path[64], text[64];
+    make_dir(f, "out");
+    for (int d = 0; d < 20; d++) {
+        snprintf(path, sizeof(path), "out/d%d", d);
+        make_dir(f, path);
+        for (int i = 0; i < 100; i++) {
+            snprintf(path, sizeof(path), "out/d%d/f%d", d, i);
+            snprintf(text, sizeof(text), "%d in %d", i, d);
+            make_file(f, path, text, i % 3 ? 0644 : 0755);
+        }
+    }
+    struct action_output out = capture_one(f, "out");
+    remove_all(f, "out");
+    assert_int_equal(restore(f, &out, 1), CACHE_HIT);
+    struct action_output again = capture_one(f, "out");
+    assert_true(digest_eq(&again.root, &out.root));
+    ino_t kept = stat_of(f, "out/d7/f1").st_ino;
+    for (int d = 0; d < 20; d++)
+        for (int i = 0; i < 100; i += 2) {
+            snprintf(path, sizeof(path), "out/d%d/f%d", d, i);
+            make_file(f, path, "spoilt", 0644);
+        }
+    remove_all(f, "out/d3");
+    assert_int_equal(restore(f, &out, 1), CACHE_HIT);
+    again = capture_one(f, "out");
+    assert_true(digest_eq(&again.root, &out.root));
+    assert_int_equal(stat_of(f, "out/d7/f1").st_ino, kept);
+    assert_int_equal(count_names(f, ".", ".kiln-") + count_names(f, "out", ".kiln-"), 0);
+    assert_int_equal(count_names(f, "out/d7", "f"), 100);
+    assert_int_equal(count_names(f, "out/d7", "."), 2); /* itself and the one above */
+}
+
 /* -- hostile surroundings ---------------------------------------------------------------------- */
 
 static void test_capture_refuses(void **state)
@@ -549,6 +600,94 @@ static void test_damaged_cache(void **state)
     assert_everything(f);
 }
 
+/* A directory that was not there comes whole or not at all. */
+static void test_whole_or_not_at_all(void **state)
+{
+    struct fixture *f = *state;
+    make_everything(f);
+    struct digest content = digest_str("#!/bin/sh\n");
+    struct action_output out = capture_one(f, "out");
+    spoil(f, &content);
+    remove_all(f, "out");
+    assert_int_equal(restore(f, &out, 1), CACHE_MISS);
+    assert_false(exists(f->root, "out"));
+    assert_int_equal(count_names(f, ".", ".kiln-"), 0);
+    make_file(f, "out", "a file", 0644);
+    assert_int_equal(restore(f, &out, 1), CACHE_MISS);
+    assert_file(f->root, "out", "a file");
+}
+
+/* Begins to restore in the project and in its directory "out", writes a byte to ready, and waits to
+ * be killed. */
+static _Noreturn void restore_half(struct fixture *f, int ready)
+{
+    struct cache *cache;
+    struct err err = ERR_INIT;
+    bool read_only;
+    char name[CACHE_NAME_SIZE];
+    if (cache_open(f->cache_dir, &cache, &read_only, &err) != 0)
+        _exit(1);
+    unfinished_begin(cache);
+    unfinished_note(cache, f->root, "");
+    unfinished_note(cache, f->root, "out");
+    cache_unique_name(cache, ".kiln", name);
+    if (mkdirat(f->fd, name, 0755) != 0 || symlinkat("half", f->fd, "out/mine") != 0)
+        _exit(1);
+    int dir = openat(f->fd, name, O_RDONLY | O_DIRECTORY);
+    if (dir < 0 || mkdirat(dir, "sub", 0) != 0 || symlinkat("/", dir, "link") != 0)
+        _exit(1);
+    int out = openat(f->fd, "out", O_RDONLY | O_DIRECTORY);
+    cache_unique_name(cache, ".kiln", name);
+    if (out < 0 || symlinkat("half", out, name) != 0 || write(ready, "!", 1) != 1)
+        _exit(1);
+    for (;;)
+        pause();
+}
+
+/* What a killed restoring left is collected by who opens the cache next, and nothing else is. */
+static void test_killed(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = ERR_INIT;
+    struct cache *other;
+    bool read_only;
+    char byte;
+    int ready[2], status;
+    make_dir(f, "out");
+    make_file(f, "out/.kiln-1-00000000-0", "somebody else's", 0644);
+    assert_int_equal(pipe(ready), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        restore_half(f, ready[1]);
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+
+    assert_ok(cache_open(f->cache_dir, &other, &read_only, &err), &err);
+    cache_close(other);
+    assert_int_equal(count_names(f, ".", ".kiln-"), 1); /* it is alive */
+    assert_int_equal(count_names(f, "out", ".kiln-"), 2);
+
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_ok(cache_open(f->cache_dir, &other, &read_only, &err), &err);
+    cache_close(other);
+    assert_int_equal(count_names(f, ".", ".kiln-"), 0);
+    assert_int_equal(count_names(f, "out", ".kiln-"), 1);
+    assert_file(f->root, "out/.kiln-1-00000000-0", "somebody else's");
+    assert_link(f, "out/mine", "half");
+    char *tmp = path_join(f->cache_dir, "v1/tmp");
+    int fd = open(tmp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fdopendir(fd);
+    assert_non_null(dir);
+    for (struct dirent *entry; (entry = readdir(dir));)
+        assert_false(unfinished_is_note(entry->d_name));
+    closedir(dir);
+    free(tmp);
+    err_release(&err);
+}
+
 /* A file that grows while it is read is told, not stored as it never was. */
 static void test_changing(void **state)
 {
@@ -603,9 +742,12 @@ int main(void)
         with_project(test_parents),
         with_project(test_deep),
         with_project(test_large_file),
+        with_project(test_many),
         with_project(test_capture_refuses),
         with_project(test_restore_stays_inside),
         with_project(test_damaged_cache),
+        with_project(test_whole_or_not_at_all),
+        with_project(test_killed),
         with_project(test_changing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
