@@ -5,7 +5,7 @@
 # fields separated by tabs, the row's number first; report.awk makes Markdown of them.
 
 say() {
-    printf 'bench: %s\n' "$*" >&2
+    printf 'bench: %4d s: %s\n' "$SECONDS" "$*" >&2
 }
 
 die() {

@@ -17,13 +17,13 @@ row_1() {
             ;;
         esac
     done
-    # Those that take seconds to tell nothing are asked less often.
+    # Those that take seconds are asked less often; moon asks git once a task.
     for tool in make nx moon mise; do
         ready "$tool" "$big" || continue
         case $tool in
         make) slow+=(-- 'make -j2' -n 3 make -j2) ;;
         nx) slow+=(-- 'nx run-many' -n 3 "$(peer nx)" run-many -t step) ;;
-        moon) slow+=(-- 'moon run' -n 3 "$(peer moon)" run :step) ;;
+        moon) slow+=(-- 'moon run' -n 1 "$(peer moon)" run :step) ;;
         mise) slow+=(-- 'mise run' -n 3 "$(peer mise)" run --quiet all) ;;
         esac
     done
