@@ -2,10 +2,14 @@
  * The stat cache's file, all numbers in the machine's own byte order (it never leaves the machine;
  * a foreign order fails the magic):
  *
- *     header    struct header: magic and version, checksum of all that follows it, counts, where
- * the strings begin dirs      header.n_dirs times struct dir_record, sorted by path entries
- * header.n_entries times struct entry_record; those of one directory are consecutive and sorted by
- * name strings   names and paths, each with a NUL behind it; the first is the root's absolute path
+ *     header    struct header: magic and version, checksum of all that follows it, counts
+ *     dirs      header.n_dirs times struct dir_record, sorted by path
+ *     entries   header.n_entries times struct entry_record; those of one directory are consecutive
+ *               and sorted by name
+ *     memos     header.n_memos times struct memo_record; those of one directory are consecutive
+ *     views     header.n_views times struct span: what memos' views are numbered by
+ *     strings   names, paths and targets of links, each with a NUL behind it; the first is the
+ *               root's absolute path; and the bytes of views and of the memory
  *
  * The file is read into memory as a whole, and every count and offset is checked once when it is
  * loaded, so that later accesses need no checks. It is read and not mapped: a mapping would end in
@@ -35,47 +39,77 @@
 #define COARSE_NS (2 * SECOND_NS + RACY_NS)
 #define SECOND_NS INT64_C(1000000000)
 
-#define MAGIC     UINT64_C(0x313074536e6c694b) /* "KilnSt01" */
+#define MAGIC     UINT64_C(0x323074536e6c694b) /* "KilnSt02" */
 #define MAX_BYTES ((uint64_t)UINT32_MAX)
+
+/* A piece of the strings. */
+struct span {
+    uint32_t at, len;
+};
 
 struct header {
     uint64_t magic;
     uint64_t checksum;
     uint64_t bytes; /* of the whole file */
-    uint32_t n_dirs, n_entries;
+    uint64_t memo_print;
+    uint32_t n_dirs, n_entries, n_memos, n_views;
     uint32_t strings; /* bytes of them */
     uint32_t root_len;
-    uint32_t memory, memory_len; /* in the strings: see statcache_memory() */
+    struct span memory; /* see statcache_memory() */
 };
 
 struct dir_record {
-    uint32_t path, path_len; /* offset in the strings */
+    struct span path;
     uint32_t first, n;
+    uint32_t first_memo, n_memos;
+    uint32_t n_files;
+    uint32_t flags; /* of enum dir_flags */
     uint64_t rules, index;
+    uint64_t dev, ino, size;
+    int64_t mtime_ns, ctime_ns, read_ns;
+    uint64_t mode;
 };
 
+enum dir_flags { DIR_NAMES = 1, DIR_HAS_DIRS = 2, DIR_HAS_RULES = 4, DIR_BY_INDEX = 8 };
+
 struct entry_record {
-    uint32_t name, name_len;
-    uint32_t flags;
+    struct span name;
+    uint32_t flags; /* of enum statcache_flags, FLAG_DIRECTORY, and the kind above KIND_SHIFT */
     uint32_t mode;
     uint64_t dev, ino, size;
     int64_t mtime_ns, ctime_ns, recorded_ns;
+    union {
+        uint8_t hash[DIGEST_BYTES];
+        struct span target;
+    } u;
+};
+
+struct memo_record {
+    uint32_t view, flavour;
+    uint64_t size;
     uint8_t hash[DIGEST_BYTES];
 };
 
 #define FLAG_DIRECTORY (UINT32_C(1) << 31)
+#define KIND_SHIFT     24
+#define KIND_MASK      UINT32_C(0x7)
+#define FLAGS_MASK     UINT32_C(0xff)
 
-/* Both are written as they lie in memory. */
-_Static_assert(sizeof(struct header) == 48, "the header has padding");
-_Static_assert(sizeof(struct dir_record) == 32, "the record has padding");
+/* All are written as they lie in memory. */
+_Static_assert(sizeof(struct header) == 64, "the header has padding");
+_Static_assert(sizeof(struct dir_record) == 104, "the record has padding");
 _Static_assert(sizeof(struct entry_record) == 96, "the record has padding");
+_Static_assert(sizeof(struct memo_record) == 48, "the record has padding");
 
 struct statcache {
     struct buf file;
     const struct dir_record *dirs;
     const struct entry_record *entries;
+    const struct memo_record *memos;
+    const struct span *views;
     const char *strings;
-    uint32_t n_dirs, n_entries;
+    uint32_t n_dirs, n_entries, n_views;
+    uint64_t memo_print;
     const char *memory;
     size_t memory_len;
 };
@@ -83,9 +117,12 @@ struct statcache {
 struct statcache_writer {
     VEC(struct dir_record) dirs;
     VEC(struct entry_record) entries;
+    VEC(struct memo_record) memos;
+    VEC(struct span) views;
     struct buf strings;
     size_t root_len;
-    uint32_t memory, memory_len;
+    uint64_t memo_print;
+    struct span memory;
 };
 
 static int64_t ns_of(const struct timespec *t)
@@ -157,10 +194,48 @@ static uint64_t checksum_file(const struct buf *file)
     return checksum((const unsigned char *)file->data + from, file->len - from);
 }
 
-static bool string_fits(const char *strings, uint32_t bytes, uint32_t at, uint32_t len)
+static bool span_fits(const struct header *header, struct span span)
 {
-    return at < bytes && len < bytes - at && strings[at + len] == '\0' &&
-           !memchr(strings + at, 0, len);
+    return span.at <= header->strings && span.len <= header->strings - span.at;
+}
+
+static bool string_fits(const char *strings, const struct header *header, struct span span)
+{
+    return span.at < header->strings && span.len < header->strings - span.at &&
+           strings[span.at + span.len] == '\0' && !memchr(strings + span.at, 0, span.len);
+}
+
+static bool range_fits(uint32_t first, uint32_t n, uint32_t all)
+{
+    return first <= all && n <= all - first;
+}
+
+/* Whether all that the tables name is there. */
+static bool tables_fit(const struct statcache *cache, const struct header *header)
+{
+    for (uint32_t i = 0; i < header->n_dirs; i++) {
+        const struct dir_record *dir = &cache->dirs[i];
+        if (!string_fits(cache->strings, header, dir->path) ||
+            !range_fits(dir->first, dir->n, header->n_entries) ||
+            !range_fits(dir->first_memo, dir->n_memos, header->n_memos))
+            return false;
+    }
+    for (uint32_t i = 0; i < header->n_entries; i++) {
+        const struct entry_record *entry = &cache->entries[i];
+        if (!string_fits(cache->strings, header, entry->name) ||
+            ((entry->flags & STATCACHE_TARGET) &&
+             !string_fits(cache->strings, header, entry->u.target)))
+            return false;
+    }
+    for (uint32_t i = 0; i < header->n_memos; i++) {
+        uint32_t view = cache->memos[i].view;
+        if (view != STATCACHE_WHOLE && view >= header->n_views)
+            return false;
+    }
+    for (uint32_t i = 0; i < header->n_views; i++)
+        if (!span_fits(header, cache->views[i]))
+            return false;
+    return true;
 }
 
 static bool parse(struct statcache *cache, const char *root)
@@ -174,33 +249,27 @@ static bool parse(struct statcache *cache, const char *root)
         return false;
     uint64_t dirs_at = sizeof(header);
     uint64_t entries_at = dirs_at + (uint64_t)header.n_dirs * sizeof(struct dir_record);
-    uint64_t strings_at = entries_at + (uint64_t)header.n_entries * sizeof(struct entry_record);
+    uint64_t memos_at = entries_at + (uint64_t)header.n_entries * sizeof(struct entry_record);
+    uint64_t views_at = memos_at + (uint64_t)header.n_memos * sizeof(struct memo_record);
+    uint64_t strings_at = views_at + (uint64_t)header.n_views * sizeof(struct span);
     if (strings_at + header.strings != header.bytes)
         return false;
     const char *bytes = cache->file.data;
     cache->dirs = (const struct dir_record *)(const void *)(bytes + dirs_at);
     cache->entries = (const struct entry_record *)(const void *)(bytes + entries_at);
+    cache->memos = (const struct memo_record *)(const void *)(bytes + memos_at);
+    cache->views = (const struct span *)(const void *)(bytes + views_at);
     cache->strings = bytes + strings_at;
-    if (!string_fits(cache->strings, header.strings, 0, header.root_len) ||
-        strcmp(cache->strings, root) != 0)
+    if (!string_fits(cache->strings, &header, (struct span){0, header.root_len}) ||
+        strcmp(cache->strings, root) != 0 || !span_fits(&header, header.memory) ||
+        !tables_fit(cache, &header))
         return false;
-    if (header.memory > header.strings || header.memory_len > header.strings - header.memory)
-        return false;
-    for (uint32_t i = 0; i < header.n_dirs; i++) {
-        const struct dir_record *dir = &cache->dirs[i];
-        if (!string_fits(cache->strings, header.strings, dir->path, dir->path_len) ||
-            dir->first > header.n_entries || dir->n > header.n_entries - dir->first)
-            return false;
-    }
-    for (uint32_t i = 0; i < header.n_entries; i++) {
-        const struct entry_record *entry = &cache->entries[i];
-        if (!string_fits(cache->strings, header.strings, entry->name, entry->name_len))
-            return false;
-    }
-    cache->memory = cache->strings + header.memory;
-    cache->memory_len = header.memory_len;
+    cache->memory = cache->strings + header.memory.at;
+    cache->memory_len = header.memory.len;
+    cache->memo_print = header.memo_print;
     cache->n_dirs = header.n_dirs;
     cache->n_entries = header.n_entries;
+    cache->n_views = header.n_views;
     return true;
 }
 
@@ -213,7 +282,7 @@ static bool read_whole(const char *path, struct buf *file)
     bool fine = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 &&
                 (uint64_t)st.st_size <= MAX_BYTES;
     if (fine) {
-        buf_reserve(file, (size_t)st.st_size);
+        buf_reserve(file, (size_t)st.st_size + 2); /* one for its end, one for a NUL */
         fine = file_read_fd(fd, path, (size_t)st.st_size, file, NULL) == 0;
     }
     close(fd);
@@ -245,12 +314,27 @@ void statcache_dir(const struct statcache *cache, uint32_t i, struct statcache_d
 {
     const struct dir_record *dir = &cache->dirs[i];
     *out = (struct statcache_dir){
-        .path = cache->strings + dir->path,
-        .len = dir->path_len,
+        .path = cache->strings + dir->path.at,
+        .len = dir->path.len,
+        .number = i,
         .rules = dir->rules,
         .index = dir->index,
         .first = dir->first,
         .n = dir->n,
+        .first_memo = dir->first_memo,
+        .n_memos = dir->n_memos,
+        .names = dir->flags & DIR_NAMES,
+        .stamp = {.dev = dir->dev,
+                  .ino = dir->ino,
+                  .size = dir->size,
+                  .mtime_ns = dir->mtime_ns,
+                  .ctime_ns = dir->ctime_ns,
+                  .mode = (uint32_t)dir->mode},
+        .read_ns = dir->read_ns,
+        .n_files = dir->n_files,
+        .has_dirs = dir->flags & DIR_HAS_DIRS,
+        .has_rules = dir->flags & DIR_HAS_RULES,
+        .by_index = dir->flags & DIR_BY_INDEX,
     };
 }
 
@@ -260,13 +344,14 @@ bool statcache_find(const struct statcache *cache, const char *path, size_t len,
     uint32_t low = 0, high = cache->n_dirs;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        statcache_dir(cache, middle, out);
-        size_t both = len < out->len ? len : out->len;
-        int order = memcmp(path, out->path, both);
+        struct span found = cache->dirs[middle].path;
+        int order = memcmp(path, cache->strings + found.at, len < found.len ? len : found.len);
         if (order == 0)
-            order = (len > out->len) - (len < out->len);
-        if (order == 0)
+            order = (len > found.len) - (len < found.len);
+        if (order == 0) {
+            statcache_dir(cache, middle, out);
             return true;
+        }
         if (order < 0)
             high = middle;
         else
@@ -277,28 +362,83 @@ bool statcache_find(const struct statcache *cache, const char *path, size_t len,
 
 const char *statcache_name(const struct statcache *cache, uint32_t i, size_t *len)
 {
-    *len = cache->entries[i].name_len;
-    return cache->strings + cache->entries[i].name;
+    *len = cache->entries[i].name.len;
+    return cache->strings + cache->entries[i].name.at;
+}
+
+uint32_t statcache_stamp(const struct statcache *cache, uint32_t i, struct stamp *stamp,
+                         int64_t *recorded_ns)
+{
+    const struct entry_record *entry = &cache->entries[i];
+    *stamp = (struct stamp){.dev = entry->dev,
+                            .ino = entry->ino,
+                            .size = entry->size,
+                            .mtime_ns = entry->mtime_ns,
+                            .ctime_ns = entry->ctime_ns,
+                            .mode = entry->mode};
+    *recorded_ns = entry->recorded_ns;
+    return entry->flags & FLAGS_MASK;
+}
+
+bool statcache_find_entry(const struct statcache *cache, const struct statcache_dir *dir,
+                          const char *name, uint32_t *i)
+{
+    uint32_t low = dir->first, high = dir->first + dir->n;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int order = strcmp(name, cache->strings + cache->entries[middle].name.at);
+        if (order == 0) {
+            *i = middle;
+            return true;
+        }
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return false;
 }
 
 void statcache_get(const struct statcache *cache, uint32_t i, struct statcache_entry *out)
 {
     const struct entry_record *entry = &cache->entries[i];
     *out = (struct statcache_entry){
-        .name = cache->strings + entry->name,
-        .len = entry->name_len,
-        .flags = entry->flags & ~FLAG_DIRECTORY,
+        .name = cache->strings + entry->name.at,
+        .len = entry->name.len,
+        .kind = (enum statcache_kind)(entry->flags >> KIND_SHIFT & KIND_MASK),
         .directory = entry->flags & FLAG_DIRECTORY,
-        .stamp = {.dev = entry->dev,
-                  .ino = entry->ino,
-                  .size = entry->size,
-                  .mtime_ns = entry->mtime_ns,
-                  .ctime_ns = entry->ctime_ns,
-                  .mode = entry->mode},
-        .recorded_ns = entry->recorded_ns,
-        .digest = {.size = entry->size},
     };
-    memcpy(out->digest.hash, entry->hash, DIGEST_BYTES);
+    out->flags = statcache_stamp(cache, i, &out->stamp, &out->recorded_ns);
+    if (out->flags & STATCACHE_TARGET) {
+        out->target = cache->strings + entry->u.target.at;
+    } else {
+        out->digest.size = entry->size;
+        memcpy(out->digest.hash, entry->u.hash, DIGEST_BYTES);
+    }
+}
+
+void statcache_memo(const struct statcache *cache, uint32_t i, struct statcache_memo *out)
+{
+    const struct memo_record *memo = &cache->memos[i];
+    *out = (struct statcache_memo){
+        .view = memo->view, .flavour = memo->flavour, .digest = {.size = memo->size}};
+    memcpy(out->digest.hash, memo->hash, DIGEST_BYTES);
+}
+
+uint32_t statcache_n_views(const struct statcache *cache)
+{
+    return cache->n_views;
+}
+
+const void *statcache_view(const struct statcache *cache, uint32_t i, size_t *n)
+{
+    *n = cache->views[i].len;
+    return cache->strings + cache->views[i].at;
+}
+
+uint64_t statcache_memo_print(const struct statcache *cache)
+{
+    return cache->memo_print;
 }
 
 const void *statcache_memory(const struct statcache *cache, size_t *n)
@@ -307,13 +447,13 @@ const void *statcache_memory(const struct statcache *cache, size_t *n)
     return cache->memory;
 }
 
-static uint32_t add_string(struct statcache_writer *writer, const char *s, size_t len)
+static struct span add_string(struct statcache_writer *writer, const char *s, size_t len)
 {
     /* Too much wraps round here and is found by its sum in statcache_writer_save(). */
-    uint32_t at = (uint32_t)writer->strings.len;
+    struct span span = {(uint32_t)writer->strings.len, (uint32_t)len};
     buf_add(&writer->strings, s, len);
     buf_addc(&writer->strings, '\0');
-    return at;
+    return span;
 }
 
 struct statcache_writer *statcache_writer_new(const char *root)
@@ -330,6 +470,8 @@ void statcache_writer_free(struct statcache_writer *writer)
         return;
     vec_release(&writer->dirs);
     vec_release(&writer->entries);
+    vec_release(&writer->memos);
+    vec_release(&writer->views);
     buf_release(&writer->strings);
     free(writer);
 }
@@ -337,29 +479,47 @@ void statcache_writer_free(struct statcache_writer *writer)
 void statcache_writer_memory(struct statcache_writer *writer, const void *bytes, size_t n)
 {
     writer->memory = add_string(writer, bytes, n);
-    writer->memory_len = (uint32_t)n;
+}
+
+void statcache_writer_memo_print(struct statcache_writer *writer, uint64_t print)
+{
+    writer->memo_print = print;
+}
+
+void statcache_writer_view(struct statcache_writer *writer, const void *bytes, size_t n)
+{
+    vec_push(&writer->views, add_string(writer, bytes, n));
 }
 
 void statcache_writer_dir(struct statcache_writer *writer, const struct statcache_dir *dir)
 {
     struct dir_record record = {
         .path = add_string(writer, dir->path, dir->len),
-        .path_len = (uint32_t)dir->len,
         .first = (uint32_t)writer->entries.n,
+        .first_memo = (uint32_t)writer->memos.n,
+        .flags = dir->names ? DIR_NAMES : 0,
         .rules = dir->rules,
         .index = dir->index,
+        .dev = dir->stamp.dev,
+        .ino = dir->stamp.ino,
+        .size = dir->stamp.size,
+        .mtime_ns = dir->stamp.mtime_ns,
+        .ctime_ns = dir->stamp.ctime_ns,
+        .read_ns = dir->read_ns,
+        .mode = dir->stamp.mode,
     };
     vec_push(&writer->dirs, record);
 }
 
 void statcache_writer_add(struct statcache_writer *writer, const struct statcache_entry *entry)
 {
+    struct dir_record *dir = &vec_last(&writer->dirs);
     struct entry_record record = {
         .name = add_string(writer, entry->name, entry->len),
-        .name_len = (uint32_t)entry->len,
-        .flags = entry->flags | (entry->directory ? FLAG_DIRECTORY : 0),
+        .flags = (entry->flags & FLAGS_MASK) | (uint32_t)entry->kind << KIND_SHIFT |
+                 (entry->directory ? FLAG_DIRECTORY : 0),
     };
-    if (entry->flags & STATCACHE_DIGEST) {
+    if (entry->flags & STATCACHE_STAMPED) {
         record.mode = entry->stamp.mode;
         record.dev = entry->stamp.dev;
         record.ino = entry->stamp.ino;
@@ -367,24 +527,41 @@ void statcache_writer_add(struct statcache_writer *writer, const struct statcach
         record.mtime_ns = entry->stamp.mtime_ns;
         record.ctime_ns = entry->stamp.ctime_ns;
         record.recorded_ns = entry->recorded_ns;
-        memcpy(record.hash, entry->digest.hash, DIGEST_BYTES);
     }
+    if (entry->flags & STATCACHE_TARGET)
+        record.u.target = add_string(writer, entry->target, strlen(entry->target));
+    else if (entry->flags & STATCACHE_DIGEST)
+        memcpy(record.u.hash, entry->digest.hash, DIGEST_BYTES);
     vec_push(&writer->entries, record);
-    vec_last(&writer->dirs).n++;
+    dir->n++;
+    dir->n_files += entry->kind == STATCACHE_FILE;
+    dir->flags |= entry->kind == STATCACHE_DIR ? DIR_HAS_DIRS : 0;
+    dir->flags |= strcmp(entry->name, ".gitignore") == 0 ? DIR_HAS_RULES : 0;
+    dir->flags |= entry->flags & STATCACHE_BY_INDEX ? DIR_BY_INDEX : 0;
+}
+
+void statcache_writer_memo(struct statcache_writer *writer, const struct statcache_memo *memo)
+{
+    struct memo_record record = {
+        .view = memo->view, .flavour = memo->flavour, .size = memo->digest.size};
+    memcpy(record.hash, memo->digest.hash, DIGEST_BYTES);
+    vec_push(&writer->memos, record);
+    vec_last(&writer->dirs).n_memos++;
 }
 
 static int by_path(const void *a, const void *b, void *strings)
 {
     const struct dir_record *x = a, *y = b;
     const char *base = strings;
-    return strcmp(base + x->path, base + y->path);
+    return strcmp(base + x->path.at, base + y->path.at);
 }
 
 int statcache_writer_save(struct statcache_writer *writer, const char *path, struct err *err)
 {
     uint64_t bytes = sizeof(struct header) + (uint64_t)writer->dirs.n * sizeof(struct dir_record) +
                      (uint64_t)writer->entries.n * sizeof(struct entry_record) +
-                     writer->strings.len;
+                     (uint64_t)writer->memos.n * sizeof(struct memo_record) +
+                     (uint64_t)writer->views.n * sizeof(struct span) + writer->strings.len;
     if (bytes > MAX_BYTES)
         return err_set(err, ERR_SYSTEM,
                        "the stat cache %s would be over 4 GiB; it was left as it is", path);
@@ -395,17 +572,21 @@ int statcache_writer_save(struct statcache_writer *writer, const char *path, str
         .magic = MAGIC,
         .bytes = bytes,
         .n_dirs = (uint32_t)writer->dirs.n,
+        .memo_print = writer->memo_print,
         .n_entries = (uint32_t)writer->entries.n,
+        .n_memos = (uint32_t)writer->memos.n,
+        .n_views = (uint32_t)writer->views.n,
         .strings = (uint32_t)writer->strings.len,
         .root_len = (uint32_t)writer->root_len,
         .memory = writer->memory,
-        .memory_len = writer->memory_len,
     };
     struct buf file = BUF_INIT;
     buf_reserve(&file, bytes);
     buf_add(&file, &header, sizeof(header));
     buf_add(&file, writer->dirs.v, writer->dirs.n * sizeof(*writer->dirs.v));
     buf_add(&file, writer->entries.v, writer->entries.n * sizeof(*writer->entries.v));
+    buf_add(&file, writer->memos.v, writer->memos.n * sizeof(*writer->memos.v));
+    buf_add(&file, writer->views.v, writer->views.n * sizeof(*writer->views.v));
     buf_add(&file, writer->strings.data, writer->strings.len);
     header.checksum = checksum_file(&file);
     memcpy(file.data, &header, sizeof(header));

@@ -42,11 +42,18 @@ struct stored {
     unsigned char bytes[];
 };
 
+/* Who may know a directory that is not in the store. */
+struct source {
+    trees_missing_cb *missing;
+    void *ctx;
+};
+
 struct trees {
     struct map by_hash; /* 32 bytes -> struct stored */
     struct arena arena;
     struct hasher *hasher;
     struct buf scratch;
+    VEC(struct source) sources;
 };
 
 /* -- writing ----------------------------------------------------------------------------------- */
@@ -319,6 +326,7 @@ void trees_free(struct trees *trees)
     map_release(&trees->by_hash);
     arena_release(&trees->arena);
     hasher_free(trees->hasher);
+    vec_release(&trees->sources);
     buf_release(&trees->scratch);
     free(trees);
 }
@@ -345,10 +353,33 @@ struct digest trees_put(struct trees *trees, const struct tree_entry *entries, s
     return trees_put_encoded(trees, buf_str(&trees->scratch), trees->scratch.len);
 }
 
-const void *trees_get(const struct trees *trees, const struct digest *digest, size_t *n)
+void trees_ask(struct trees *trees, trees_missing_cb *missing, void *ctx)
+{
+    vec_push(&trees->sources, (struct source){missing, ctx});
+}
+
+void trees_ask_no_more(struct trees *trees, const void *ctx)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < trees->sources.n; i++)
+        if (trees->sources.v[i].ctx != ctx)
+            trees->sources.v[kept++] = trees->sources.v[i];
+    trees->sources.n = kept;
+}
+
+static const struct stored *find(const struct trees *trees, const struct digest *digest)
 {
     void **place = map_get(&trees->by_hash, digest->hash, sizeof(digest->hash));
-    const struct stored *stored = place ? *place : NULL;
+    return place ? *place : NULL;
+}
+
+const void *trees_get(const struct trees *trees, const struct digest *digest, size_t *n)
+{
+    const struct stored *stored = find(trees, digest);
+    for (size_t i = 0; i < trees->sources.n && !stored; i++) {
+        trees->sources.v[i].missing(trees->sources.v[i].ctx, digest);
+        stored = find(trees, digest);
+    }
     if (!stored || stored->n != digest->size)
         return NULL;
     *n = stored->n;

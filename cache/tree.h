@@ -55,6 +55,12 @@ int tree_decode(const void *bytes, size_t n, struct arena *arena, struct tree_di
 struct digest trees_put(struct trees *trees, const struct tree_entry *entries, size_t n);
 /* Puts an already encoded message (its digest is computed). */
 struct digest trees_put_encoded(struct trees *trees, const void *bytes, size_t n);
+/* Called by trees_get() for a digest that is not there: may put it. */
+typedef void trees_missing_cb(void *ctx, const struct digest *digest);
+/* Asks from now on, in the order in which they were given; until trees_ask_no_more() of that ctx.
+ */
+void trees_ask(struct trees *trees, trees_missing_cb *missing, void *ctx);
+void trees_ask_no_more(struct trees *trees, const void *ctx);
 /* The encoded message of that digest, or NULL; *n is its length. */
 const void *trees_get(const struct trees *trees, const struct digest *digest, size_t *n);
 /* Opens a directory of the store into the arena; ERR_CORRUPT when it is not there. */

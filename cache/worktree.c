@@ -1,5 +1,5 @@
 /*
- * Making and freeing, views, and the way from nodes into the stat cache.
+ * Making and freeing, and views.
  */
 #include "cache/worktree_private.h"
 
@@ -7,9 +7,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+/* Those that the system's headers may lack. */
+#ifndef BCACHEFS_MAGIC
+#define BCACHEFS_MAGIC 0xca451a4eUL
+#endif
+#ifndef ZFS_MAGIC
+#define ZFS_MAGIC 0x2fc12fc1UL
+#endif
+
+/* Raise it when what a view takes, or how it is written, changes. */
+#define MEMO_VERSION UINT64_C(1)
 
 static void add_output(struct worktree *tree, const char *path)
 {
@@ -28,6 +41,41 @@ static void add_output(struct worktree *tree, const char *path)
     vec_push(&names->names, arena_strdup(&tree->names, slash ? slash + 1 : path));
 }
 
+/* Filesystems of which it is known that a directory's times change whenever a name in it comes or
+ * goes, and that tell the same times to everyone at once. */
+static bool keeps_times(int fd)
+{
+    static const unsigned long known[] = {
+        EXT4_SUPER_MAGIC,      XFS_SUPER_MAGIC,  BTRFS_SUPER_MAGIC, TMPFS_MAGIC,
+        OVERLAYFS_SUPER_MAGIC, F2FS_SUPER_MAGIC, ZFS_MAGIC,         BCACHEFS_MAGIC};
+    struct statfs fs;
+    if (fstatfs(fd, &fs) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if ((unsigned long)fs.f_type == known[i])
+            return true;
+    return false;
+}
+
+/* All that the digest of a directory depends on besides its entries and ignore rules. */
+static void prepare_memos(struct worktree *tree, const struct worktree_options *options)
+{
+    struct stat st;
+    uint64_t version = MEMO_VERSION;
+    tree->memo_print = ignore_mix(0, &version, sizeof(version));
+    for (size_t i = 0; i < options->n_outputs; i++)
+        tree->memo_print =
+            ignore_mix(tree->memo_print, options->outputs[i], strlen(options->outputs[i]));
+    tree->keeps_times = keeps_times(tree->root_fd) && fstat(tree->root_fd, &st) == 0;
+    tree->root_dev = tree->keeps_times ? st.st_dev : 0;
+    for (uint32_t i = 0; i < statcache_n_views(tree->cache); i++) {
+        size_t n;
+        const void *key = statcache_view(tree->cache, i, &n);
+        map_put(&tree->stored_views, key, n, (void *)((uintptr_t)i + 1), NULL);
+    }
+    trees_ask(tree->trees, worktree_make_message, tree);
+}
+
 int worktree_new(const struct worktree_options *options, struct worktree **out, struct err *err)
 {
     int fd = open(options->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -44,6 +92,7 @@ int worktree_new(const struct worktree_options *options, struct worktree **out, 
     for (size_t i = 0; i < options->n_outputs; i++)
         add_output(tree, options->outputs[i]);
     tree->cache = statcache_load(tree->stat_path, tree->root);
+    prepare_memos(tree, options);
     worktree_node_add(tree, WORKTREE_NONE, "", 0, NODE_DIR);
     *out = tree;
     return 0;
@@ -51,6 +100,7 @@ int worktree_new(const struct worktree_options *options, struct worktree **out, 
 
 static void release_view(struct view *view)
 {
+    buf_release(&view->key);
     glob_set_free(view->set);
     for (size_t i = 0; i < view->n_literals; i++)
         free(view->literals[i]);
@@ -63,6 +113,7 @@ void worktree_free(struct worktree *tree)
     if (!tree)
         return;
     tree->dir_closed = NULL; /* who frees the tree knows */
+    trees_ask_no_more(tree->trees, tree);
     worktree_dir_drop(tree, 0);
     for (uint32_t id = 0; id < tree->n_nodes; id++)
         free(worktree_node(tree, id)->target);
@@ -86,6 +137,10 @@ void worktree_free(struct worktree *tree)
     vec_release(&tree->taken);
     map_release(&tree->changed);
     vec_release(&tree->queue);
+    vec_release(&tree->looks);
+    vec_release(&tree->recalled);
+    map_release(&tree->recalled_by);
+    map_release(&tree->stored_views);
     ignore_free(tree->ignore);
     statcache_free(tree->cache);
     buf_release(&tree->path);
@@ -137,6 +192,9 @@ int worktree_view(struct worktree *tree, enum worktree_view_kind kind, const cha
         struct view view = {.kind = kind};
         code = compile_view(&view, patterns, n, bad, err);
         if (code == 0) {
+            void **stored = map_get(&tree->stored_views, key.data, key.len);
+            view.stored = stored ? (uint32_t)((uintptr_t)*stored - 1) : WORKTREE_NONE;
+            buf_add(&view.key, key.data, key.len);
             *id = (uint32_t)tree->views.n;
             vec_push(&tree->views, view);
             map_put(&tree->view_ids, key.data, key.len, (void *)((uintptr_t)*id + 1), NULL);
@@ -151,123 +209,4 @@ int worktree_view(struct worktree *tree, enum worktree_view_kind kind, const cha
 struct worktree_counts worktree_counts(const struct worktree *tree)
 {
     return tree->counts;
-}
-
-/* --- into the stat cache --- */
-
-static struct statcache_entry describe(const struct worktree *tree, const struct dir *dir,
-                                       const struct node *node)
-{
-    struct statcache_entry entry = {.flags = 0};
-    if (node->record != WORKTREE_NONE) {
-        statcache_get(tree->cache, node->record, &entry);
-        /* Verdicts of other rules, or of a directory where none were asked for, are worth nothing
-         * now. */
-        bool same = dir->has_print ? dir->record.rules == dir->rules_print : true;
-        if (!same || ((entry.flags & STATCACHE_BY_INDEX) && dir->record.index != tree->index_print))
-            entry.flags &= STATCACHE_DIGEST;
-    }
-    entry.name = node->name;
-    entry.len = node->name_len;
-    if ((node->flags & N_DIGEST) && (node->flags & N_STAT)) {
-        entry.flags |= STATCACHE_DIGEST;
-        entry.stamp = node->stamp;
-        entry.recorded_ns = node->recorded_ns;
-        entry.digest = node->digest;
-    }
-    if (dir->has_print && (node->flags & N_VERDICT)) {
-        entry.flags &= STATCACHE_DIGEST;
-        entry.flags |= STATCACHE_VERDICT;
-        entry.flags |= node->flags & N_IGNORED ? (uint32_t)STATCACHE_IGNORED : 0;
-        entry.flags |= node->flags & N_TRACKED ? (uint32_t)STATCACHE_TRACKED : 0;
-        entry.flags |= node->flags & N_BY_INDEX ? (uint32_t)STATCACHE_BY_INDEX : 0;
-        entry.directory = node->kind == NODE_DIR;
-    }
-    return entry;
-}
-
-static void save_dirs(struct worktree *tree, struct statcache_writer *writer)
-{
-    struct buf path = BUF_INIT;
-    for (uint32_t id = 0; id < tree->n_nodes; id++) {
-        const struct node *node = worktree_node(tree, id);
-        const struct dir *dir = node->kind == NODE_DIR ? node->dir : NULL;
-        if (!dir || !dir->opened)
-            continue;
-        worktree_path(tree, id, &path);
-        struct statcache_dir record = {
-            .path = buf_str(&path),
-            .len = path.len,
-            .rules = dir->has_print ? dir->rules_print : dir->record.rules,
-            .index = tree->index_print,
-        };
-        statcache_writer_dir(writer, &record);
-        for (size_t i = 0; i < dir->n_children; i++) {
-            struct statcache_entry entry =
-                describe(tree, dir, worktree_node(tree, dir->children[i]));
-            if (entry.flags)
-                statcache_writer_add(writer, &entry);
-        }
-    }
-    buf_release(&path);
-}
-
-/* Whether an old record is still worth keeping: its directory was not visited, and may be there. */
-static bool may_stand(const struct worktree *tree, const char *path)
-{
-    char name[256];
-    uint32_t id = 0;
-    for (;;) {
-        const struct node *node = worktree_node(tree, id);
-        if (node->kind != NODE_DIR)
-            return false;
-        if (!node->dir || !node->dir->opened)
-            return true;
-        if (!*path)
-            return false; /* visited: written from the nodes */
-        size_t n = strcspn(path, "/");
-        if (n >= sizeof(name))
-            return false;
-        memcpy(name, path, n);
-        name[n] = '\0';
-        id = worktree_child(tree, node->dir, name, NULL);
-        if (id == WORKTREE_NONE)
-            return false;
-        path += n;
-        path += *path == '/';
-    }
-}
-
-static void save_unvisited(struct worktree *tree, struct statcache_writer *writer)
-{
-    for (uint32_t i = 0; i < statcache_n_dirs(tree->cache); i++) {
-        struct statcache_dir dir;
-        statcache_dir(tree->cache, i, &dir);
-        if (!may_stand(tree, dir.path))
-            continue;
-        statcache_writer_dir(writer, &dir);
-        for (uint32_t k = 0; k < dir.n; k++) {
-            struct statcache_entry entry;
-            statcache_get(tree->cache, dir.first + k, &entry);
-            statcache_writer_add(writer, &entry);
-        }
-    }
-}
-
-int worktree_save(struct worktree *tree, struct err *err)
-{
-    if (!tree->stat_path || !tree->cache_stale)
-        return 0;
-    struct statcache_writer *writer = statcache_writer_new(tree->root);
-    struct buf memory = BUF_INIT;
-    if (tree->ignore && ignore_remember(tree->ignore, &memory))
-        statcache_writer_memory(writer, buf_str(&memory), memory.len);
-    buf_release(&memory);
-    save_dirs(tree, writer);
-    save_unvisited(tree, writer);
-    int code = statcache_writer_save(writer, tree->stat_path, err);
-    statcache_writer_free(writer);
-    if (code == 0)
-        tree->cache_stale = false;
-    return code;
 }

@@ -16,7 +16,8 @@
  *
  * The stat cache (dev, ino, size, mtime, ctime, mode -> digest, and the ignore verdicts) is loaded
  * from and saved to one file; an entry whose mtime or ctime is not clearly older than the moment it
- * was recorded is hashed again (the racy rule).
+ * was recorded is hashed again (the racy rule). A directory that it knows is not read again as long
+ * as its own stamp and those of its entries are what they were, and gives the digest that it gave.
  *
  * The patterns of .gitignore are matched by kiln itself (cache/ignore_rules.c), libgit2 tells the
  * repository, its configuration and its index: libgit2 drops negations that git honours. A
@@ -84,20 +85,23 @@ int worktree_view(struct worktree *tree, enum worktree_view_kind kind, const cha
                   size_t n, uint32_t *view, size_t *bad, struct err *err) MUST_CHECK;
 
 /* Brings stats up to date for the n views (reads directories, stats what is marked) and queues the
- * files that must be hashed. */
+ * files that must be hashed. Directories that the stat cache knows are assumed to be as they were,
+ * and queued to be looked at. */
 void worktree_prepare(struct worktree *tree, const uint32_t *views, size_t n);
-/* Takes the next portion of files to hash (about 8 MiB or 128 files), NULL when there is none left
- * to give out. */
+/* The same, but nothing is assumed: what can be, is looked at by this call. */
+void worktree_prepare_now(struct worktree *tree, const uint32_t *views, size_t n);
+/* Takes the next portion of work: directories to look at (about 2000 entries) or files to hash
+ * (about 8 MiB or 128 files). NULL when there is none left to give out. */
 struct worktree_batch *worktree_next_batch(struct worktree *tree);
-/* Any thread: hashes them, each as open, fstat, hash, fstat; a file that changed while read is
- * tried again a few times. */
+/* Any thread: stats what is to be looked at; hashes files, each as open, fstat, hash, fstat; one
+ * that changed while read is tried again a few times. */
 void worktree_batch_work(struct worktree_batch *batch);
-/* Takes the digests over and frees the batch. */
+/* Takes the answers over and frees the batch. Before worktree_free(). */
 void worktree_batch_done(struct worktree *tree, struct worktree_batch *batch);
 
 enum worktree_answer {
     WORKTREE_READY,   /* *out holds */
-    WORKTREE_PENDING, /* files still have to be hashed: prepare, batches, then ask again */
+    WORKTREE_PENDING, /* there is more to look at or to hash: prepare, batches, then ask again */
     WORKTREE_BROKEN,  /* the view can't have a digest now; err says why (ERR_CONFIG), *bad which
                          pattern (SIZE_MAX: none in particular) */
 };
@@ -109,7 +113,7 @@ enum worktree_answer worktree_digest(struct worktree *tree, uint32_t view, struc
 
 /* Whether ignore rules leave the entry out, or a directory that it lies in, as far as that was
  * asked for by some view. */
-bool worktree_ignores(const struct worktree *tree, const char *path);
+bool worktree_ignores(struct worktree *tree, const char *path);
 
 /* Watching. Something about entry name of directory dir changed (NULL: anything about dir and what
  * it directly holds; what it was is looked up there, if it can be) at that tick. No I/O, no

@@ -1,6 +1,6 @@
 /*
- * Hashing, in portions that workers take away: a batch has its own descriptor of the root and its
- * own strings.
+ * Work in portions that workers take away, and hashing: a batch has its own descriptor of the root
+ * and its own strings.
  */
 #include "cache/beneath.h"
 #include "cache/worktree_private.h"
@@ -18,31 +18,24 @@
 #define MAX_TRIES   4
 #define MAX_MISSES  8
 
-struct item {
-    uint32_t node, serial;
-    const char *dir, *name;
-    /* The answer. */
-    int errnum; /* ENOENT: no regular file of that name any more; EBUSY: it changed whenever it was
-                   read */
-    struct stamp stamp;
-    int64_t recorded_ns;
-    struct digest digest;
-};
-
-struct worktree_batch {
-    struct arena arena;
-    int root_fd;
-    VEC(struct item) items;
-};
-
 static bool still_wanted(const struct node *node)
 {
     return node->kind == NODE_FILE && (node->flags & N_QUEUED) && !(node->flags & N_DIGEST);
 }
 
+struct worktree_batch *worktree_batch_new(const struct worktree *tree)
+{
+    struct worktree_batch *batch = mem_zalloc(1, sizeof(*batch));
+    batch->root_fd = fcntl(tree->root_fd, F_DUPFD_CLOEXEC, 0);
+    batch->cache = tree->cache;
+    return batch;
+}
+
 struct worktree_batch *worktree_next_batch(struct worktree *tree)
 {
-    struct worktree_batch *batch = NULL;
+    struct worktree_batch *batch = worktree_next_look(tree);
+    if (batch)
+        return batch;
     struct buf path = BUF_INIT;
     uint32_t parent = WORKTREE_NONE;
     const char *dir = NULL;
@@ -55,20 +48,18 @@ struct worktree_batch *worktree_next_batch(struct worktree *tree)
             node->flags &= (uint16_t)~N_QUEUED;
             continue;
         }
-        if (!batch) {
-            batch = mem_zalloc(1, sizeof(*batch));
-            batch->root_fd = fcntl(tree->root_fd, F_DUPFD_CLOEXEC, 0);
-        }
+        if (!batch)
+            batch = worktree_batch_new(tree);
         if (node->parent != parent) {
             parent = node->parent;
             worktree_path(tree, parent, &path);
             dir = arena_strndup(&batch->arena, buf_str(&path), path.len);
         }
-        vec_push(&batch->items,
-                 (struct item){.node = id,
-                               .serial = node->serial,
-                               .dir = dir,
-                               .name = arena_strndup(&batch->arena, node->name, node->name_len)});
+        vec_push(&batch->items, (struct hash_item){.node = id,
+                                                   .serial = node->serial,
+                                                   .dir = dir,
+                                                   .name = arena_strndup(&batch->arena, node->name,
+                                                                         node->name_len)});
         bytes += node->stamp.size;
     }
     if (tree->queue_at == tree->queue.n) {
@@ -79,7 +70,7 @@ struct worktree_batch *worktree_next_batch(struct worktree *tree)
     return batch;
 }
 
-static int hash_once(struct hasher *hasher, int dirfd, struct item *item)
+static int hash_once(struct hasher *hasher, int dirfd, struct hash_item *item)
 {
     /* Before the open: a write that comes later must find a recorded time that is not clearly after
      * it. */
@@ -109,12 +100,12 @@ static int hash_once(struct hasher *hasher, int dirfd, struct item *item)
     return errnum;
 }
 
-void worktree_batch_work(struct worktree_batch *batch)
+static void hash(struct worktree_batch *batch)
 {
     struct hasher *hasher = hasher_new();
     const char *dir = NULL;
     int dirfd = -1, dir_errnum = 0;
-    vec_each (struct item, item, &batch->items) {
+    vec_each (struct hash_item, item, &batch->items) {
         if (item->dir != dir) {
             if (dirfd >= 0)
                 close(dirfd);
@@ -134,6 +125,14 @@ void worktree_batch_work(struct worktree_batch *batch)
     if (dirfd >= 0)
         close(dirfd);
     hasher_free(hasher);
+}
+
+void worktree_batch_work(struct worktree_batch *batch)
+{
+    vec_each (struct look_item, look, &batch->looks)
+        worktree_look_work(batch, look);
+    if (batch->items.n)
+        hash(batch);
 }
 
 /* The node's directory must be looked at again, all the way from the root: something on the way is
@@ -160,7 +159,7 @@ static bool same_content(const struct stamp *seen, const struct stamp *hashed)
            seen->ctime_ns == hashed->ctime_ns && seen->mode == hashed->mode;
 }
 
-static void take(struct worktree *tree, const struct item *item)
+static void take(struct worktree *tree, const struct hash_item *item)
 {
     struct node *node = worktree_node(tree, item->node);
     if (node->kind == NODE_FREE || node->serial != item->serial)
@@ -200,11 +199,14 @@ void worktree_batch_done(struct worktree *tree, struct worktree_batch *batch)
 {
     if (!batch)
         return;
-    vec_each (struct item, item, &batch->items)
+    vec_each (struct hash_item, item, &batch->items)
         take(tree, item);
+    vec_each (struct look_item, look, &batch->looks)
+        worktree_look_done(tree, look);
     if (batch->root_fd >= 0)
         close(batch->root_fd);
     vec_release(&batch->items);
+    vec_release(&batch->looks);
     arena_release(&batch->arena);
     free(batch);
 }

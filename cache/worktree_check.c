@@ -62,9 +62,10 @@ static void collect(struct worktree *tree, const struct scope *scope, uint32_t i
                     struct worktree_check *check)
 {
     const struct node *node = worktree_node(tree, id);
-    const struct dir *dir = node->dir;
+    struct dir *dir = node->dir;
     if (!dir)
         return;
+    worktree_wake(tree, dir);
     struct arena *arena = &check->arena;
     struct check_dir copy = {
         .path = arena_strndup(arena, buf_str(&tree->path), tree->path.len),
@@ -280,7 +281,7 @@ const char *worktree_check_changed(struct worktree_check *check)
         const struct check_view *view = &check->views.v[i];
         struct digest digest;
         struct err err = ERR_INIT;
-        worktree_prepare(tree, &view->view, 1);
+        worktree_prepare_now(tree, &view->view, 1);
         same = worktree_digest(tree, view->view, &digest, NULL, &err) == WORKTREE_READY &&
                digest_eq(&digest, &view->digest);
         err_release(&err);

@@ -290,6 +290,12 @@ static void new_rules(struct worktree *tree)
 static void new_index(struct worktree *tree)
 {
     struct buf path = BUF_INIT;
+    /* Sleepers wake with the verdicts that held until now. */
+    for (uint32_t id = 0, n = tree->n_nodes; id < n; id++) {
+        const struct node *node = worktree_node(tree, id);
+        if (node->kind != NODE_FREE && node->dir && node->dir->record.by_index)
+            worktree_wake(tree, node->dir);
+    }
     for (uint32_t id = 1; id < tree->n_nodes; id++) {
         struct node *node = worktree_node(tree, id);
         if (node->kind == NODE_FREE || !(node->flags & N_BY_INDEX))

@@ -290,6 +290,7 @@ void worktree_mark(struct worktree *tree, uint32_t id, const char *name, uint64_
 {
     if (id >= tree->n_nodes || !worktree_node(tree, id)->dir)
         return;
+    worktree_wake(tree, worktree_node(tree, id)->dir);
     if (name)
         mark_entry(tree, id, name, tick, false);
     else if (!mark_what_differs(tree, id, tick))
@@ -321,6 +322,7 @@ void worktree_mark_all(struct worktree *tree, uint64_t tick)
             continue;
         dir->must_read = true;
         dir->reopen = true; /* its watch may be gone */
+        worktree_doubt_sleeper(tree, dir);
         for (int i = 0; i < FLAVOURS; i++)
             dir->whole[i].ready = dir->whole[i].composed = false;
         vec_each (struct consumer, c, &dir->consumers)

@@ -71,6 +71,7 @@ void worktree_dir_drop(struct worktree *tree, uint32_t id)
         tree->dir_closed(tree->ctx, id);
     worktree_node(tree, id)->dir = NULL;
     tree->counts.dirs--;
+    worktree_sleep_end(tree, dir);
     free(dir->children);
     vec_release(&dir->consumers);
     ignore_rules_free(dir->rules);
@@ -124,38 +125,23 @@ uint32_t worktree_child(const struct worktree *tree, const struct dir *dir, cons
     return found;
 }
 
-uint32_t worktree_lookup(const struct worktree *tree, const char *path)
-{
-    char name[256];
-    uint32_t id = 0;
-    while (*path) {
-        size_t n = strcspn(path, "/");
-        const struct dir *dir = worktree_node(tree, id)->dir;
-        if (!dir || n >= sizeof(name))
-            return WORKTREE_NONE;
-        memcpy(name, path, n);
-        name[n] = '\0';
-        id = worktree_child(tree, dir, name, NULL);
-        if (id == WORKTREE_NONE)
-            return WORKTREE_NONE;
-        path += n;
-        path += *path == '/';
-    }
-    return id;
-}
-
-bool worktree_ignores(const struct worktree *tree, const char *path)
+bool worktree_ignores(struct worktree *tree, const char *path)
 {
     char name[256];
     uint32_t id = 0;
     while (*path && id != WORKTREE_NONE && !(worktree_node(tree, id)->flags & N_IGNORED)) {
         size_t n = strcspn(path, "/");
-        const struct dir *dir = worktree_node(tree, id)->dir;
+        struct dir *dir = worktree_node(tree, id)->dir;
+        enum node_kind kind;
         if (n >= sizeof(name) || !dir)
             return false;
         memcpy(name, path, n);
         name[n] = '\0';
         id = worktree_child(tree, dir, name, NULL);
+        if (id == WORKTREE_NONE && worktree_hidden(tree, dir, name, &kind)) {
+            worktree_wake(tree, dir);
+            id = worktree_child(tree, dir, name, NULL);
+        }
         path += n;
         path += *path == '/';
     }

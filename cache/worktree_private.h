@@ -11,6 +11,11 @@
  * "ready" when everything it needs is stat'ed and hashed or queued for hashing, and holds a digest
  * once that has been composed.
  *
+ * Sleepers. A directory that the stat cache knows is not read: it is assumed to be as its record
+ * says, and a worker looks whether that is so (the stamps of the directory and of its entries). Of
+ * its entries only directories and .gitignore are nodes until somebody needs the others
+ * (worktree_wake()); digests that the record has are taken over when all below proves the same.
+ *
  * Invariants:
  *  - a scope's memo is ready only if the directory was read and the memos of all directories that
  * it takes below are ready;
@@ -69,8 +74,9 @@ enum flavour {
 
 struct memo {
     bool ready;
-    bool composed; /* the next two hold */
+    bool composed; /* the next three hold */
     bool any;      /* something is taken */
+    bool recalled; /* it is the record's: the store of trees may not have it */
     struct digest digest;
 };
 
@@ -82,8 +88,17 @@ struct consumer {
     struct memo memo; /* else its own */
 };
 
+enum dir_state {
+    DIR_AWAKE,   /* every entry is a node */
+    DIR_ASSUMED, /* to be as its record says; a look is on its way */
+    DIR_ASLEEP,  /* as its record says */
+};
+
 struct dir {
     uint32_t node;
+    uint8_t state;      /* enum dir_state */
+    bool wants_nodes;   /* wake it when it has been looked at */
+    bool index_held;    /* its record's verdicts are of the index that held when it was assumed */
     uint32_t *children; /* sorted by name's bytes */
     size_t n_children, cap_children;
     bool opened;    /* dir_opened() was called and dir_closed() was not */
@@ -103,6 +118,11 @@ struct dir {
     /* What the stat cache knew about it. */
     bool has_record;
     struct statcache_dir record;
+    uint64_t hidden_files; /* entries that are no nodes */
+    /* The look that is on its way. */
+    uint32_t look, parts; /* its number, and how many parts of it are still out */
+    bool differs, names_differ;
+    uint8_t *answers; /* one of enum look_answer for each entry of the record; NULL: all the same */
 };
 
 struct node {
@@ -131,6 +151,55 @@ struct view {
     bool has_digest, dirty;
     struct digest digest;
     uint64_t tick;
+    struct buf key;  /* kind and patterns: what it is in another process */
+    uint32_t stored; /* its number in the stat cache, or WORKTREE_NONE */
+};
+
+/* A part of a directory to be looked at: n of its record's entries. */
+struct look {
+    uint32_t node, serial, look;
+    uint32_t first, n;
+};
+
+enum look_answer {
+    LOOK_SAME,
+    LOOK_YOUNG,   /* the same stamp, but too young to trust */
+    LOOK_DIFFERS, /* or gone */
+};
+
+struct look_item {
+    struct look look;
+    struct statcache_dir record;
+    /* The answer: the directory's stamp differs, or an entry does. */
+    bool names_differ, differs;
+    uint8_t *answers; /* of its entries; NULL: all the same */
+};
+
+struct hash_item {
+    uint32_t node, serial;
+    const char *dir, *name;
+    /* The answer. */
+    int errnum; /* ENOENT: no regular file of that name any more; EBUSY: it changed whenever it was
+                   read */
+    struct stamp stamp;
+    int64_t recorded_ns;
+    struct digest digest;
+};
+
+/* Has one of the two. The stat cache that looks read outlives it: it ends with the tree. */
+struct worktree_batch {
+    struct arena arena;
+    int root_fd;
+    const struct statcache *cache;
+    VEC(struct hash_item) items;
+    VEC(struct look_item) looks;
+};
+
+/* A memo that was taken over: where its Directory message can be made from. */
+struct recalled {
+    uint32_t dir; /* in the stat cache */
+    enum flavour flavour;
+    uint32_t view; /* or WORKTREE_NONE */
 };
 
 /* Declared outputs that lie directly in one directory. */
@@ -175,6 +244,15 @@ struct worktree {
     struct map changed;         /* paths marked */
     VEC(uint32_t) queue;
     size_t queue_at;
+    VEC(struct look) looks;
+    size_t looks_at;
+    uint32_t n_looks, n_assumed; /* ever asked for; directories in that state */
+    bool keeps_times;            /* the filesystem changes a directory's times with its names */
+    uint64_t root_dev;
+    uint64_t memo_print;
+    struct map stored_views; /* key -> number in the stat cache + 1 */
+    VEC(struct recalled) recalled;
+    struct map recalled_by; /* hash -> index in recalled + 1 */
 
     struct ignore *ignore; /* NULL until first needed */
     uint64_t rules_print, index_print;
@@ -201,11 +279,10 @@ void worktree_node_drop(struct worktree *tree, uint32_t id);
 /* Frees what is below a directory and its struct dir. */
 void worktree_dir_drop(struct worktree *tree, uint32_t id);
 struct dir *worktree_dir(struct worktree *tree, uint32_t id);
-/* The child of that name, or WORKTREE_NONE; *at (may be NULL) is where it is or belongs. */
+/* The child of that name among the nodes, or WORKTREE_NONE; *at (may be NULL) is where it is or
+ * belongs. A sleeper may have entries that are no nodes. */
 uint32_t worktree_child(const struct worktree *tree, const struct dir *dir, const char *name,
                         size_t *at);
-/* The node at that path if it is known, else WORKTREE_NONE. */
-uint32_t worktree_lookup(const struct worktree *tree, const char *path);
 /* Writes the node's path relative to the root. */
 void worktree_path(const struct worktree *tree, uint32_t id, struct buf *out);
 /* The consumer of that scope in the directory, added when it is new. Valid until the next one is
@@ -214,6 +291,45 @@ struct consumer *worktree_consumer(struct dir *dir, uint32_t view, enum flavour 
                                    bool whole);
 /* Clears the memos of the directory and of all above it. */
 void worktree_unsettle(struct worktree *tree, uint32_t dir);
+
+/* worktree_sleep.c: directories as the stat cache knows them */
+/* Assumes the directory, whose path is tree->path, to be as its record says, and queues the look at
+ * it. False when there is no record to go by. */
+bool worktree_assume(struct worktree *tree, struct dir *dir);
+/* Queues a look at it (again); it is in the state DIR_ASSUMED. */
+void worktree_queue_look(struct worktree *tree, struct dir *dir);
+/* What was seen of it so far is not enough any more; it is assumed again when it is next read. */
+void worktree_doubt_sleeper(struct worktree *tree, struct dir *dir);
+/* Makes nodes of all entries. What was not found the same (and all, when there was no look) is
+ * stat'ed when it is needed. */
+void worktree_wake(struct worktree *tree, struct dir *dir);
+/* For a directory that is dropped. */
+void worktree_sleep_end(struct worktree *tree, struct dir *dir);
+/* The entry of that name in a directory that is not awake. */
+bool worktree_hidden(const struct worktree *tree, const struct dir *dir, const char *name,
+                     enum node_kind *kind);
+/* The memo that the directory's record has for the scope, whether it holds or not. */
+bool worktree_record_memo(const struct worktree *tree, const struct dir *dir,
+                          const struct scope *scope, struct statcache_memo *memo);
+/* The same, if it holds provided that all memos below do; the directory is not awake. */
+bool worktree_sleep_memo(const struct worktree *tree, const struct dir *dir,
+                         const struct scope *scope, struct statcache_memo *memo);
+/* Notes that a memo was taken over. */
+void worktree_note_recalled(struct worktree *tree, const struct dir *dir, const struct scope *scope,
+                            const struct digest *digest);
+/* For trees_ask(): makes the Directory message of a memo that was taken over. */
+void worktree_make_message(void *ctx, const struct digest *digest);
+
+/* worktree_batch.c */
+struct worktree_batch *worktree_batch_new(const struct worktree *tree);
+
+/* worktree_look.c: whether directories are as they were */
+/* The next portion of looks, or NULL. */
+struct worktree_batch *worktree_next_look(struct worktree *tree);
+void worktree_look_work(struct worktree_batch *batch, struct look_item *item);
+void worktree_look_done(struct worktree *tree, const struct look_item *item);
+/* Looks at all that is assumed, here and now. */
+void worktree_look_now(struct worktree *tree);
 
 /* worktree_ignore.c: verdicts */
 /* The node's verdict; path is the node's. */
@@ -231,7 +347,7 @@ bool worktree_is_dropping(const char *name, size_t len);
 void worktree_reader_close(struct reader *reader);
 /* Opens the directory whose path is tree->path. ENOENT: it is no directory any more. */
 int worktree_reader_open(struct worktree *tree, struct dir *dir, struct reader *reader);
-/* Reads the names if they may have changed. */
+/* Reads the names if they may have changed, or assumes them. */
 int worktree_read_names(struct worktree *tree, struct dir *dir, struct reader *reader);
 /* Takes the node's stat anew. ENOENT: it is gone (and not yet dropped). Other failures are kept in
  * the node. */
@@ -239,6 +355,13 @@ int worktree_stat_child(struct worktree *tree, struct dir *dir, struct node *nod
                         struct reader *reader);
 /* Removes children that were found to be gone. */
 void worktree_remove_child(struct worktree *tree, struct dir *dir, uint32_t child);
+/* Flags the children that are declared outputs; path is the directory's. */
+void worktree_flag_outputs(struct worktree *tree, struct dir *dir, const char *path);
+
+/* worktree_gather.c */
+/* Brings what the scope takes of the directory, whose path is tree->path, up to date. ENOENT: it is
+ * no directory any more. */
+int worktree_gather(struct worktree *tree, const struct scope *scope, uint32_t id);
 
 /* worktree_view.c: what a scope takes */
 enum pick {

@@ -109,10 +109,10 @@ static void join_records(struct worktree *tree, struct dir *dir)
     }
 }
 
-static void flag_outputs(struct worktree *tree, struct dir *dir)
+void worktree_flag_outputs(struct worktree *tree, struct dir *dir, const char *path)
 {
     const struct output_names *outputs =
-        tree->outputs_in.count ? map_get_str(&tree->outputs_in, buf_str(&tree->path)) : NULL;
+        tree->outputs_in.count ? map_get_str(&tree->outputs_in, path) : NULL;
     for (size_t i = 0; outputs && i < outputs->names.n; i++) {
         uint32_t child = worktree_child(tree, dir, outputs->names.v[i], NULL);
         if (child != WORKTREE_NONE)
@@ -159,6 +159,18 @@ static void merge(struct worktree *tree, struct dir *dir, struct found *found, s
     dir->was_read = true;
 }
 
+/* Whether the stat cache would tell the names as well the next time. */
+static bool is_recorded(const struct worktree *tree, const struct dir *dir)
+{
+    const struct statcache_dir *record = &dir->record;
+    if (!dir->has_record)
+        return false;
+    if (!tree->keeps_times || !stamp_settled(&dir->stamp, dir->read_ns))
+        return true; /* as little as now */
+    return record->names && stamp_eq(&record->stamp, &dir->stamp) &&
+           stamp_settled(&record->stamp, record->read_ns);
+}
+
 int worktree_read_names(struct worktree *tree, struct dir *dir, struct reader *reader)
 {
     if (!dir->must_read)
@@ -167,6 +179,8 @@ int worktree_read_names(struct worktree *tree, struct dir *dir, struct reader *r
         tree->dir_opened(tree->ctx, dir->node, buf_str(&tree->path));
     dir->opened = true;
     dir->reopen = false;
+    if (worktree_assume(tree, dir))
+        return 0;
     worktree_reader_close(reader);
     dir->errnum = worktree_reader_open(tree, dir, reader);
     if (dir->errnum == 0 && !(reader->stream = fdopendir(reader->fd)))
@@ -198,10 +212,9 @@ int worktree_read_names(struct worktree *tree, struct dir *dir, struct reader *r
         if (!dir->has_record)
             dir->has_record =
                 statcache_find(tree->cache, buf_str(&tree->path), tree->path.len, &dir->record);
-        if (!dir->has_record)
-            tree->cache_stale = true;
+        tree->cache_stale |= !is_recorded(tree, dir);
         join_records(tree, dir);
-        flag_outputs(tree, dir);
+        worktree_flag_outputs(tree, dir, buf_str(&tree->path));
         dir->must_read = false;
     }
     vec_release(&found);
@@ -231,6 +244,7 @@ static void reopen_below(struct worktree *tree, struct dir *dir)
         tree->dir_closed(tree->ctx, dir->node);
     dir->opened = false;
     dir->must_read = true;
+    worktree_doubt_sleeper(tree, dir);
     for (int i = 0; i < FLAVOURS; i++)
         dir->whole[i].ready = dir->whole[i].composed = false;
     vec_each (struct consumer, c, &dir->consumers)
@@ -273,6 +287,7 @@ int worktree_stat_child(struct worktree *tree, struct dir *dir, struct node *nod
                         struct reader *reader)
 {
     struct stat st;
+    int64_t begun = node->kind == NODE_FILE ? 0 : (int64_t)clock_realtime_ns();
     int errnum = worktree_reader_open(tree, dir, reader);
     if (errnum == 0 && fstatat(reader->fd, node->name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         errnum = errno;
@@ -302,6 +317,7 @@ int worktree_stat_child(struct worktree *tree, struct dir *dir, struct node *nod
         if (kind == NODE_DIR && node->dir && marked)
             reopen_below(tree, node->dir);
         node->stamp = stamp;
+        node->recorded_ns = begun;
         if (kind == NODE_LINK)
             node->errnum = read_target(node, reader->fd);
         if (node->errnum == ENOENT || node->errnum == EINVAL)

@@ -1,6 +1,6 @@
 /*
- * What a view takes of the nodes, and its digest: gathering (read, stat, queue for hashing) and
- * composing (Directory messages from the bottom up) go over the same selection and stop at memos.
+ * What a view takes of the nodes, and its digest: gathering (worktree_gather.c) and composing
+ * (Directory messages from the bottom up) go over the same selection and stop at memos.
  */
 #include "cache/worktree_private.h"
 
@@ -10,13 +10,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define MAX_TRIES 4
-
-struct below {
-    uint32_t id, serial;
-    struct scope scope;
-};
 
 /* --- what is taken --- */
 
@@ -126,145 +119,6 @@ enum pick worktree_pick(struct worktree *tree, const struct scope *scope, struct
     return PICK_BELOW;
 }
 
-/* --- gathering --- */
-
-struct pass {
-    VEC(struct below) below;
-    VEC(uint32_t) gone;
-};
-
-static void gather_child(struct worktree *tree, const struct scope *scope, struct dir *dir,
-                         uint32_t child, struct reader *reader, struct pass *pass)
-{
-    struct node *node = worktree_node(tree, child);
-    bool look = (node->flags & N_MARKED) || node->kind == NODE_UNKNOWN ||
-                (node->kind == NODE_DIR && node->dir && !(node->flags & N_FRESH));
-    for (int tries = 0; tries < MAX_TRIES; tries++) {
-        if (look && worktree_stat_child(tree, dir, node, reader) == ENOENT) {
-            vec_push(&pass->gone, child);
-            return;
-        }
-        struct scope sub;
-        enum node_kind kind = node->kind;
-        size_t before = worktree_path_push(&tree->path, node->name, node->name_len);
-        enum pick pick = worktree_pick(tree, scope, node, buf_str(&tree->path), &sub);
-        buf_truncate(&tree->path, before);
-        if (pick == PICK_NONE)
-            return;
-        if (pick == PICK_BELOW) {
-            vec_push(&pass->below, (struct below){child, node->serial, sub});
-            return;
-        }
-        look = !(node->flags & N_FRESH);
-        if (!look && node->kind == kind)
-            break;
-    }
-    if (node->kind == NODE_FILE && !node->errnum && !(node->flags & (N_DIGEST | N_QUEUED))) {
-        node->flags |= N_QUEUED;
-        vec_push(&tree->queue, child);
-    }
-}
-
-/* One look at all entries; false when some were gone, so that the names must be read again. */
-static bool gather_children(struct worktree *tree, const struct scope *scope, struct dir *dir,
-                            struct reader *reader, struct pass *pass)
-{
-    worktree_places few = VEC_INIT;
-    bool limited = worktree_few_children(tree, scope, dir, &few);
-    for (size_t i = 0, n = limited ? few.n : dir->n_children; i < n; i++)
-        gather_child(tree, scope, dir, dir->children[limited ? few.v[i] : i], reader, pass);
-    vec_release(&few);
-    bool settled = pass->gone.n == 0;
-    vec_each (uint32_t, gone, &pass->gone)
-        worktree_remove_child(tree, dir, *gone);
-    vec_clear(&pass->gone);
-    return settled;
-}
-
-static int gather(struct worktree *tree, const struct scope *scope, uint32_t id);
-
-static bool gather_below(struct worktree *tree, struct dir *dir, const struct pass *pass)
-{
-    bool settled = true;
-    for (size_t i = 0; i < pass->below.n; i++) {
-        const struct below *below = &pass->below.v[i];
-        struct node *node = worktree_node(tree, below->id);
-        if (node->kind != NODE_DIR || node->serial != below->serial)
-            continue;
-        size_t before = worktree_path_push(&tree->path, node->name, node->name_len);
-        if (gather(tree, &below->scope, below->id) == ENOENT) {
-            node->flags = (uint16_t)((node->flags & ~N_FRESH) | N_MARKED);
-            settled = false;
-        }
-        buf_truncate(&tree->path, before);
-    }
-    if (!settled)
-        dir->must_read = true;
-    return settled;
-}
-
-/* Brings what the scope takes of the directory, whose path is tree->path, up to date. ENOENT: it is
- * no directory any more. */
-static int gather(struct worktree *tree, const struct scope *scope, uint32_t id)
-{
-    struct dir *dir = worktree_dir(tree, id);
-    if (worktree_memo(dir, scope)->ready)
-        return 0;
-    struct reader reader = {NULL, -1};
-    struct pass pass = {VEC_INIT, VEC_INIT};
-    bool settled = false;
-    int errnum = 0;
-    for (int tries = 0; !settled && !errnum && tries < MAX_TRIES; tries++) {
-        vec_clear(&pass.below);
-        errnum = worktree_read_names(tree, dir, &reader);
-        if (errnum)
-            break;
-        if (scope->flavour == PLAIN)
-            worktree_rules_sync(tree, dir, &reader);
-        settled = gather_children(tree, scope, dir, &reader, &pass);
-        worktree_reader_close(&reader);
-        settled &= gather_below(tree, dir, &pass);
-        if (!settled)
-            dir->must_read = true;
-    }
-    worktree_reader_close(&reader);
-    vec_release(&pass.below);
-    vec_release(&pass.gone);
-    if (!settled && !errnum)
-        dir->errnum = EBUSY; /* must_read stands: the next time tries again */
-    if (errnum == ENOENT)
-        return ENOENT;
-    worktree_memo(dir, scope)->ready = true;
-    return 0;
-}
-
-/* Gathers the views that are not ready; true when there was none. */
-static bool gather_views(struct worktree *tree, const uint32_t *views, size_t n)
-{
-    bool ready = true;
-    for (size_t i = 0; i < n; i++) {
-        struct scope scope = worktree_view_scope(tree, views[i]);
-        struct dir *root = worktree_dir(tree, 0);
-        if (worktree_memo(root, &scope)->ready)
-            continue;
-        ready = false;
-        buf_reset(&tree->path);
-        if (gather(tree, &scope, 0) != 0) {
-            root->errnum = ENOENT;
-            worktree_memo(root, &scope)->ready = true;
-        }
-    }
-    return ready;
-}
-
-void worktree_prepare(struct worktree *tree, const uint32_t *views, size_t n)
-{
-    worktree_ignore_sync(tree);
-    /* What one view finds changed without a mark may concern those before it. */
-    for (int tries = 0; tries < MAX_TRIES && !gather_views(tree, views, n); tries++)
-        ;
-}
-
 /* --- composing --- */
 
 static void shown(struct buf *out, const char *path)
@@ -356,13 +210,86 @@ static enum worktree_answer compose_child(struct worktree *tree, const struct sc
     return node->flags & N_DIGEST ? WORKTREE_READY : WORKTREE_PENDING;
 }
 
+/* Whether every directory that the scope takes below has the digest that its record has. */
+static enum worktree_answer recall_below(struct worktree *tree, const struct scope *scope,
+                                         const struct dir *dir, bool *recalled, struct err *err)
+{
+    worktree_places few = VEC_INIT;
+    bool limited = worktree_few_children(tree, scope, dir, &few);
+    enum worktree_answer answer = WORKTREE_READY;
+    *recalled = true;
+    for (size_t i = 0, n = limited ? few.n : dir->n_children; i < n && *recalled; i++) {
+        uint32_t child = dir->children[limited ? few.v[i] : i];
+        struct node *node = worktree_node(tree, child);
+        struct digest digest;
+        struct scope sub;
+        bool any;
+        size_t before = worktree_path_push(&tree->path, node->name, node->name_len);
+        if (worktree_pick(tree, scope, node, buf_str(&tree->path), &sub) == PICK_BELOW) {
+            answer = compose(tree, &sub, child, &digest, &any, err);
+            *recalled = answer == WORKTREE_READY && worktree_memo(node->dir, &sub)->recalled;
+        }
+        buf_truncate(&tree->path, before);
+    }
+    vec_release(&few);
+    return answer;
+}
+
+/* The digest of a directory that is asleep, from its record. Where that does not tell, the
+ * directory is awake afterwards. */
+static enum worktree_answer recall(struct worktree *tree, const struct scope *scope, uint32_t id,
+                                   struct err *err)
+{
+    struct dir *dir = worktree_node(tree, id)->dir;
+    struct statcache_memo known;
+    bool recalled = false;
+    if (worktree_sleep_memo(tree, dir, scope, &known)) {
+        enum worktree_answer answer = recall_below(tree, scope, dir, &recalled, err);
+        if (answer != WORKTREE_READY)
+            return answer;
+    }
+    struct memo *memo = worktree_memo(dir, scope);
+    if (recalled) {
+        memo->digest = known.digest;
+        memo->any = known.digest.size > 0;
+        memo->composed = memo->recalled = true;
+        worktree_note_recalled(tree, dir, scope, &known.digest);
+        return WORKTREE_READY;
+    }
+    worktree_wake(tree, dir);
+    memo->ready = false;
+    if (worktree_gather(tree, scope, id) == 0)
+        return WORKTREE_READY;
+    worktree_unsettle(tree, id);
+    worktree_node(tree, id)->flags |= N_MARKED;
+    return WORKTREE_PENDING;
+}
+
+/* What is composed anew is worth keeping when it will be asked for under the same stamps. */
+static void note_composed(struct worktree *tree, const struct dir *dir, const struct scope *scope,
+                          const struct digest *digest)
+{
+    struct statcache_memo known;
+    if (!tree->keeps_times || tree->cache_stale)
+        return;
+    if (worktree_record_memo(tree, dir, scope, &known) && digest_eq(&known.digest, digest))
+        return;
+    tree->cache_stale = stamp_settled(&dir->stamp, dir->read_ns);
+}
+
 static enum worktree_answer compose(struct worktree *tree, const struct scope *scope, uint32_t id,
                                     struct digest *digest, bool *any, struct err *err)
 {
     struct dir *dir = worktree_node(tree, id)->dir;
     struct memo *memo = dir ? worktree_memo(dir, scope) : NULL;
-    if (!memo || !memo->ready)
+    if (!memo || !memo->ready || dir->state == DIR_ASSUMED)
         return WORKTREE_PENDING;
+    if (!memo->composed && dir->state == DIR_ASLEEP) {
+        enum worktree_answer answer = recall(tree, scope, id, err);
+        if (answer != WORKTREE_READY)
+            return answer;
+        memo = worktree_memo(dir, scope);
+    }
     if (memo->composed) {
         *digest = memo->digest;
         *any = memo->any;
@@ -392,6 +319,8 @@ static enum worktree_answer compose(struct worktree *tree, const struct scope *s
         memo->digest = *digest = trees_put(tree->trees, entries.v, entries.n);
         memo->any = *any = entries.n > 0;
         memo->composed = true;
+        memo->recalled = false;
+        note_composed(tree, dir, scope, digest);
     }
     vec_release(&few);
     vec_release(&entries);
@@ -404,25 +333,31 @@ static enum worktree_answer check_literal(const struct worktree *tree, const cha
                                           struct err *err)
 {
     char name[256];
-    uint32_t id = 0;
+    const struct dir *dir = worktree_node(tree, 0)->dir;
+    enum node_kind kind = NODE_DIR;
     for (const char *at = path; *at;) {
         size_t n = strcspn(at, "/");
-        const struct node *above = worktree_node(tree, id);
-        if (above->kind == NODE_LINK)
+        if (kind == NODE_LINK)
             return broken(path,
                           "is reached through a symbolic link, and kiln follows none; name the "
                           "place that it leads to "
                           "in \"inputs\"",
                           err);
-        id = WORKTREE_NONE;
-        if (above->kind == NODE_DIR && above->dir && n < sizeof(name)) {
+        bool found = false;
+        if (kind == NODE_DIR && dir && n < sizeof(name)) {
             memcpy(name, at, n);
             name[n] = '\0';
             if (strcmp(name, ".git") == 0)
                 return broken(path, "lies in a .git directory, which is never an input", err);
-            id = worktree_child(tree, above->dir, name, NULL);
+            uint32_t id = worktree_child(tree, dir, name, NULL);
+            found = id != WORKTREE_NONE || worktree_hidden(tree, dir, name, &kind);
+            if (id != WORKTREE_NONE)
+                kind = worktree_node(tree, id)->kind;
+            if (dir->state == DIR_ASSUMED)
+                return WORKTREE_PENDING;
+            dir = id == WORKTREE_NONE ? NULL : worktree_node(tree, id)->dir;
         }
-        if (id == WORKTREE_NONE)
+        if (!found)
             return broken(
                 path,
                 "is named in \"inputs\" and is not there; make it, or take it out of \"inputs\"",
@@ -430,7 +365,7 @@ static enum worktree_answer check_literal(const struct worktree *tree, const cha
         at += n;
         at += *at == '/';
     }
-    if (worktree_node(tree, id)->kind == NODE_OTHER)
+    if (kind == NODE_OTHER)
         return broken(
             path,
             "is a FIFO, a socket or a device; only files, links and directories can be inputs",
@@ -448,9 +383,10 @@ static enum worktree_answer check_literals(const struct worktree *tree, const st
             continue;
         if (!worktree_view_has(view, path) && worktree_view_reach(view, path) == GLOB_NONE)
             continue; /* a later pattern takes it away */
-        if (check_literal(tree, path, err) != WORKTREE_READY) {
-            *bad = view->literal_index[i];
-            return WORKTREE_BROKEN;
+        enum worktree_answer answer = check_literal(tree, path, err);
+        if (answer != WORKTREE_READY) {
+            *bad = answer == WORKTREE_BROKEN ? view->literal_index[i] : SIZE_MAX;
+            return answer;
         }
     }
     return WORKTREE_READY;

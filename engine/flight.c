@@ -104,7 +104,7 @@ static void note_inputs(struct engine *e, struct flight *flight)
             vec_push(&views, view); /* in place since the round looked */
     }
     if (views.n) {
-        worktree_prepare(e->worktree, views.v, views.n);
+        worktree_prepare_now(e->worktree, views.v, views.n);
         flight->check = worktree_check_new(e->worktree, views.v, views.n);
     }
     vec_release(&views);

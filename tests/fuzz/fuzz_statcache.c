@@ -19,10 +19,14 @@ static void make_file(struct input input, struct buf *out)
     struct header header = {.magic = MAGIC, .root_len = strlen(ROOT)};
     header.n_dirs = input_byte(&input) % 8;
     header.n_entries = input_byte(&input) % 8;
-    header.memory = input_byte(&input);
-    header.memory_len = input_byte(&input);
+    header.memory.at = input_byte(&input);
+    header.memory.len = input_byte(&input);
+    header.n_memos = input_byte(&input) % 4;
+    header.n_views = input_byte(&input) % 4;
     uint64_t tables = (uint64_t)header.n_dirs * sizeof(struct dir_record) +
-                      (uint64_t)header.n_entries * sizeof(struct entry_record);
+                      (uint64_t)header.n_entries * sizeof(struct entry_record) +
+                      (uint64_t)header.n_memos * sizeof(struct memo_record) +
+                      (uint64_t)header.n_views * sizeof(struct span);
     buf_add(out, &header, sizeof(header));
     buf_add(out, input.at, input.left < tables ? input.left : (size_t)tables);
     while (out->len < sizeof(header) + tables)
@@ -72,8 +76,22 @@ static bool ask(const struct statcache *cache)
             statcache_get(cache, k, &entry);
             CLAIM(strlen(entry.name) == entry.len);
             CLAIM(statcache_name(cache, k, &len) == entry.name && len == entry.len);
+            CLAIM(!entry.target || strlen(entry.target) < UINT32_MAX);
             (void)stamp_settled(&entry.stamp, entry.recorded_ns);
+            uint32_t place;
+            if (statcache_find_entry(cache, &dir, entry.name, &place))
+                CLAIM(strcmp(statcache_name(cache, place, &len), entry.name) == 0);
         }
+        for (uint32_t k = dir.first_memo; k < dir.first_memo + dir.n_memos; k++) {
+            struct statcache_memo memo;
+            statcache_memo(cache, k, &memo);
+            CLAIM(memo.view == STATCACHE_WHOLE || memo.view < statcache_n_views(cache));
+        }
+    }
+    for (uint32_t i = 0; i < statcache_n_views(cache); i++) {
+        size_t n;
+        const char *view = statcache_view(cache, i, &n);
+        CLAIM(!n || memchr(view, view[n - 1], n));
     }
     size_t n;
     const char *memory = statcache_memory(cache, &n);
@@ -90,12 +108,22 @@ static void rewrite(const struct statcache *cache)
     struct statcache_dir dir, now;
     struct statcache_entry entry, same;
     struct statcache_writer *writer = statcache_writer_new(ROOT);
+    for (uint32_t i = 0; i < statcache_n_views(cache); i++) {
+        size_t n;
+        const void *view = statcache_view(cache, i, &n);
+        statcache_writer_view(writer, view, n);
+    }
     for (uint32_t i = 0; i < statcache_n_dirs(cache); i++) {
         statcache_dir(cache, i, &dir);
         statcache_writer_dir(writer, &dir);
         for (uint32_t k = dir.first; k < dir.first + dir.n; k++) {
             statcache_get(cache, k, &entry);
             statcache_writer_add(writer, &entry);
+        }
+        for (uint32_t k = dir.first_memo; k < dir.first_memo + dir.n_memos; k++) {
+            struct statcache_memo memo;
+            statcache_memo(cache, k, &memo);
+            statcache_writer_memo(writer, &memo);
         }
     }
     snprintf(path, sizeof(path), "/tmp/kiln-fuzz-%ld.statcache", (long)getpid());
@@ -108,12 +136,23 @@ static void rewrite(const struct statcache *cache)
         statcache_dir(cache, i, &dir);
         CLAIM(statcache_find(again, dir.path, dir.len, &now));
         CLAIM(now.n == dir.n && now.rules == dir.rules && now.index == dir.index);
+        CLAIM(now.names == dir.names && stamp_eq(&now.stamp, &dir.stamp));
+        CLAIM(now.n_memos == dir.n_memos);
+        for (uint32_t k = 0; k < dir.n_memos; k++) {
+            struct statcache_memo memo, kept;
+            statcache_memo(cache, dir.first_memo + k, &memo);
+            statcache_memo(again, now.first_memo + k, &kept);
+            CLAIM(memo.view == kept.view && memo.flavour == kept.flavour &&
+                  digest_eq(&memo.digest, &kept.digest));
+        }
         for (uint32_t k = 0; k < dir.n; k++) {
             statcache_get(cache, dir.first + k, &entry);
             statcache_get(again, now.first + k, &same);
             CLAIM(strcmp(entry.name, same.name) == 0 && entry.flags == same.flags &&
-                  entry.directory == same.directory);
-            if (entry.flags & STATCACHE_DIGEST)
+                  entry.directory == same.directory && entry.kind == same.kind);
+            CLAIM(!entry.target == !same.target);
+            CLAIM(!entry.target || strcmp(entry.target, same.target) == 0);
+            if ((entry.flags & STATCACHE_STAMPED) == STATCACHE_DIGEST)
                 CLAIM(stamp_eq(&entry.stamp, &same.stamp) &&
                       digest_eq(&entry.digest, &same.digest));
         }

@@ -42,10 +42,16 @@ static struct statcache_entry entry_of(const char *name, uint32_t flags, uint64_
 static void write_sample(const char *path, const char *root)
 {
     struct statcache_writer *writer = statcache_writer_new(root);
+    statcache_writer_memo_print(writer, 77);
+    statcache_writer_view(writer, "a\0b", 4);
+    statcache_writer_view(writer, "", 0);
     static const char *const dirs[] = {"src/lib", "", "src", "src/a\nb"};
     for (size_t i = 0; i < 4; i++) {
         struct statcache_dir dir = {
             .path = dirs[i], .len = strlen(dirs[i]), .rules = i * 7, .index = i * 11};
+        dir.names = i == 3;
+        dir.stamp = (struct stamp){i, i + 1, i + 2, (int64_t)i + 3, -(int64_t)i, S_IFDIR | 0755};
+        dir.read_ns = (int64_t)i + 9;
         statcache_writer_dir(writer, &dir);
         for (uint64_t k = 0; k < i; k++) {
             char name[16];
@@ -53,6 +59,20 @@ static void write_sample(const char *path, const char *root)
             struct statcache_entry entry =
                 entry_of(name, k ? STATCACHE_DIGEST | STATCACHE_VERDICT : STATCACHE_VERDICT, k);
             statcache_writer_add(writer, &entry);
+        }
+        struct statcache_entry link = {.name = "link",
+                                       .len = 4,
+                                       .flags = STATCACHE_TARGET,
+                                       .kind = STATCACHE_LINK,
+                                       .stamp = {.ino = 5, .mode = S_IFLNK},
+                                       .recorded_ns = 6,
+                                       .target = "where it leads"};
+        if (i == 3)
+            statcache_writer_add(writer, &link);
+        for (uint32_t k = 0; k < i; k++) {
+            struct statcache_memo memo = {k, k + 1, digest_of("memo", k)};
+            memo.view = k == 2 ? STATCACHE_WHOLE : k;
+            statcache_writer_memo(writer, &memo);
         }
     }
     assert_int_equal(statcache_writer_save(writer, path, NULL), 0);
@@ -71,7 +91,33 @@ static void test_round_trip(void **state)
     assert_true(statcache_find(cache, "src/a\nb", 7, &dir));
     assert_int_equal(dir.rules, 21);
     assert_int_equal(dir.index, 33);
-    assert_int_equal(dir.n, 3);
+    assert_int_equal(dir.n, 4);
+    assert_true(dir.names && !dir.has_dirs && !dir.has_rules && !dir.by_index);
+    assert_true(stamp_eq(&dir.stamp, &(struct stamp){3, 4, 5, 6, -3, S_IFDIR | 0755}));
+    assert_int_equal(dir.read_ns, 12);
+    assert_int_equal(dir.n_memos, 3);
+    assert_int_equal(statcache_memo_print(cache), 77);
+    for (uint32_t k = 0; k < 3; k++) {
+        struct statcache_memo memo;
+        struct digest digest = digest_of("memo", k);
+        statcache_memo(cache, dir.first_memo + k, &memo);
+        assert_true(memo.view == (k == 2 ? STATCACHE_WHOLE : k));
+        assert_int_equal(memo.flavour, k + 1);
+        assert_true(digest_eq(&memo.digest, &digest));
+    }
+    size_t n_view;
+    assert_int_equal(statcache_n_views(cache), 2);
+    assert_memory_equal(statcache_view(cache, 0, &n_view), "a\0b", 4);
+    assert_int_equal(n_view, 4);
+    struct statcache_entry link;
+    uint32_t place;
+    assert_true(statcache_find_entry(cache, &dir, "link", &place));
+    assert_int_equal(place, dir.first + 3);
+    assert_false(statcache_find_entry(cache, &dir, "lin", &place));
+    statcache_get(cache, dir.first + 3, &link);
+    assert_string_equal(link.target, "where it leads");
+    assert_int_equal(link.kind, STATCACHE_LINK);
+    assert_int_equal(link.recorded_ns, 6);
     for (uint32_t k = 0; k < 3; k++) {
         struct statcache_entry entry, expected;
         char name[16];

@@ -2,6 +2,10 @@
  * Random operations on a project, marked as a watch would, against a working tree that sees it for
  * the first time: every view must have the same digest in both; and a view that is not dirty must
  * have the digest that it had.
+ *
+ * Now and then the tree is saved, and another one goes on from what was saved, after operations
+ * that nobody saw. What it takes over must be as true, and the directories that it did not read
+ * must open.
  */
 #include "test_worktree.h"
 
@@ -27,6 +31,9 @@ static const char *const rules[] = {"*.o\n", "!keep.o\n", "gen/\n", "/a\n", "*.o
 /* The directories that the tree reported, by path, as a watch keeps them. */
 struct watch {
     struct project project;
+    struct trees *trees; /* of the tree; a fresh one has another */
+    char *saved;
+    bool git;
     struct map ids; /* path -> id + 1 */
 };
 
@@ -111,6 +118,10 @@ static void operate(struct watch *watch)
 {
     char *path = random_path(watch), *full = project_path(&watch->project, path);
     struct stat st;
+    if (watch->git && pick(60) == 0) {
+        project_run(&watch->project, pick(2) ? "git add -A" : "git add -f %s || :", path);
+        mark(watch, ".git/index");
+    }
     switch (pick(12)) {
     case 0:
     case 1:
@@ -207,21 +218,34 @@ static bool same(const struct seen *a, const struct seen *b)
     return a->answer == b->answer && digest_eq(&a->digest, &b->digest);
 }
 
+static bool add_described(void *ctx, const char *path, const struct tree_entry *entry)
+{
+    char hex[DIGEST_HEX + 1];
+    digest_hex(&entry->digest, hex);
+    buf_addf(ctx, "%.8s ", hex);
+    return add_listed(ctx, path, entry);
+}
+
 static void describe(struct watch *watch, struct worktree *tree, uint32_t view)
 {
     struct seen seen = look(tree, view);
     if (seen.answer != WORKTREE_READY)
         return;
-    char *list = list_of_view(&watch->project, tree, view);
+    struct buf out = BUF_INIT;
+    struct trees *trees = tree == watch->project.tree ? watch->trees : watch->project.trees;
+    if (trees_walk(trees, &seen.digest, add_described, &out, NULL) != 0)
+        buf_adds(&out, "a directory is not known\n");
+    char *list = buf_detach(&out);
     print_error("-----\n%s", list);
     free(list);
 }
 
 static void compare(struct watch *watch, const uint32_t *views, size_t n, struct seen *last,
-                    int round, int step)
+                    bool anew, int round, int step)
 {
     const uint32_t *dirty;
     bool is_dirty[MAX_VIEWS] = {false};
+    worktree_prepare(watch->project.tree, NULL, 0); /* what git's index tells makes views dirty */
     size_t n_dirty = worktree_take_dirty(watch->project.tree, &dirty);
     for (size_t i = 0; i < n_dirty; i++)
         is_dirty[dirty[i]] = true;
@@ -233,11 +257,11 @@ static void compare(struct watch *watch, const uint32_t *views, size_t n, struct
     for (size_t i = 0; i < n; i++) {
         struct seen expected = look(fresh, other[i]);
         struct seen seen = last[i];
-        if (is_dirty[views[i]] || step == 0)
+        if (is_dirty[views[i]] || anew)
             seen = look(watch->project.tree, views[i]);
         if (!same(&seen, &expected)) {
-            print_error("round %d, step %d, view %d, dirty %d: %d, expected %d\n", round, step,
-                        (int)i, is_dirty[views[i]], seen.answer, expected.answer);
+            print_error("round %d, step %d, view %d, dirty %d, anew %d: %d, expected %d\n", round,
+                        step, (int)i, is_dirty[views[i]], anew, seen.answer, expected.answer);
             describe(watch, watch->project.tree, views[i]);
             describe(watch, fresh, other[i]);
         }
@@ -249,39 +273,101 @@ static void compare(struct watch *watch, const uint32_t *views, size_t n, struct
     worktree_free(fresh);
 }
 
+static void open_tree(struct watch *watch)
+{
+    struct worktree_options options = {
+        .root = watch->project.root,
+        .stat_path = watch->saved,
+        .outputs = watch->project.outputs,
+        .n_outputs = watch->project.n_outputs,
+        .trees = watch->trees = trees_new(),
+        .dir_opened = opened,
+        .dir_closed = closed,
+        .ctx = watch,
+    };
+    assert_int_equal(worktree_new(&options, &watch->project.tree, NULL), 0);
+}
+
+static void close_tree(struct watch *watch, bool save)
+{
+    if (save)
+        assert_int_equal(worktree_save(watch->project.tree, NULL), 0);
+    worktree_free(watch->project.tree);
+    watch->project.tree = NULL;
+    trees_free(watch->trees);
+    map_release(&watch->ids);
+    watch->ids = (struct map)MAP_INIT;
+}
+
+static bool count_entry(void *ctx, const char *path, const struct tree_entry *entry)
+{
+    (void)path, (void)entry;
+    ++*(size_t *)ctx;
+    return true;
+}
+
+/* Saves and goes on from that: once with stamps that are old enough to be trusted, once more after
+ * operations in between. Some views are asked for the first time only afterwards. */
+static void go_on(struct watch *watch, uint32_t *views, size_t n)
+{
+    for (int turn = 0; turn < 2; turn++) {
+        project_age(&watch->project);
+        close_tree(watch, true);
+        if (turn) {
+            for (uint32_t i = 0, many = pick(4); i < many; i++)
+                operate(watch);
+        }
+        open_tree(watch);
+        add_views(watch->project.tree, views);
+        for (size_t i = 0; i < n; i++) {
+            struct seen seen = {.answer = WORKTREE_PENDING};
+            size_t entries = 0;
+            if (turn && pick(3) == 0)
+                continue;
+            seen = look(watch->project.tree, views[i]);
+            if (seen.answer == WORKTREE_READY && pick(2))
+                assert_int_equal(
+                    trees_walk(watch->trees, &seen.digest, count_entry, &entries, NULL), 0);
+        }
+    }
+}
+
 static void test_model(void **state)
 {
     (void)state;
     for (int round = 0; round < ROUNDS; round++) {
         struct watch watch = {.ids = MAP_INIT};
         project_init(&watch.project);
+        watch.saved = path_join(watch.project.base, "state/saved");
         random_state = 4711u * (uint32_t)round + 99;
-        if (round % 2)
+        watch.git = round % 2;
+        if (watch.git)
             project_run(&watch.project, "git init -q .");
         watch.project.outputs[watch.project.n_outputs++] = "out";
         watch.project.outputs[watch.project.n_outputs++] = "a/out";
-        struct worktree_options options = {
-            .root = watch.project.root,
-            .outputs = watch.project.outputs,
-            .n_outputs = watch.project.n_outputs,
-            .trees = watch.project.trees,
-            .dir_opened = opened,
-            .dir_closed = closed,
-            .ctx = &watch,
-        };
-        assert_int_equal(worktree_new(&options, &watch.project.tree, NULL), 0);
+        open_tree(&watch);
         uint32_t views[MAX_VIEWS];
         struct seen last[MAX_VIEWS] = {{.answer = WORKTREE_PENDING}};
         size_t n = add_views(watch.project.tree, views);
         for (int step = 0; step < STEPS; step++) {
+            bool anew = step == 0;
             for (uint32_t i = 0, many = 1 + pick(step ? 6 : 30); i < many; i++)
                 operate(&watch);
             if (pick(20) == 0)
                 worktree_mark_all(watch.project.tree, ++watch.project.tick);
-            compare(&watch, views, n, last, round, step);
+            if (step && pick(10) == 0) {
+                go_on(&watch, views, n);
+                anew = true;
+                for (uint32_t i = 0, many = pick(3); i < many; i++)
+                    operate(&watch);
+                if (pick(8) == 0)
+                    worktree_mark_all(watch.project.tree, ++watch.project.tick);
+            }
+            compare(&watch, views, n, last, anew, round, step);
         }
+        close_tree(&watch, false);
+        free(watch.saved);
         project_release(&watch.project);
-        map_release(&watch.ids);
     }
 }
 
