@@ -69,6 +69,8 @@ int cache_copy_out(struct cache *cache, const struct digest *digest, int dirfd, 
  * another key, is quarantined and counts as a miss; so on a hit action_result_decode() succeeds. */
 int cache_get_action(struct cache *cache, const struct digest *key, struct buf *buf,
                      enum cache_answer *answer, struct err *err) MUST_CHECK;
+/* Whether something is stored under that key (and touches it); it is not read. */
+bool cache_has_action(const struct cache *cache, const struct digest *key);
 int cache_put_action(struct cache *cache, const struct digest *key, const void *bytes, size_t n,
                      struct err *err) MUST_CHECK;
 

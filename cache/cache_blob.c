@@ -501,6 +501,19 @@ int cache_put_action(struct cache *cache, const struct digest *key, const void *
     return rc;
 }
 
+bool cache_has_action(const struct cache *cache, const struct digest *key)
+{
+    char rel[CACHE_REL_SIZE];
+    struct stat st;
+    cache_rel(key, rel);
+    if (cache->ac_fd < 0 || fstatat(cache->ac_fd, rel, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !S_ISREG(st.st_mode))
+        return false;
+    if (!cache->read_only && is_stale(&st))
+        (void)utimensat(cache->ac_fd, rel, NULL, AT_SYMLINK_NOFOLLOW);
+    return true;
+}
+
 /* Whether n bytes are a sealed result that decodes; *n_message is what precedes the seal. */
 static bool action_ok(const struct digest *key, const char *bytes, size_t n, size_t *n_message)
 {

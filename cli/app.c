@@ -13,11 +13,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int find_config(const struct options *options, char **path, char **root, struct err *err)
+int app_find(const struct options *options, char **path, char **root, struct err *err)
 {
     char *cwd = getcwd(NULL, 0);
     int rc = 0;
-    *root = NULL;
+    *path = *root = NULL;
     if (!cwd)
         return err_sys(err, errno, "the current directory can't be told");
     if (options->config) {
@@ -27,10 +27,6 @@ static int find_config(const struct options *options, char **path, char **root, 
         if (!*path)
             rc = err_set(err, ERR_CONFIG, "%s: %s; --config names the pipeline's file",
                          options->config, strerror(errno));
-        char *folder = *path ? mem_strndup(*path, (size_t)(strrchr(*path, '/') - *path)) : NULL;
-        if (folder && !path_is_below(cwd, folder))
-            *root = mem_strdup(cwd);
-        free(folder);
     } else {
         rc = config_find(cwd, path, err);
         if (rc == 0 && !*path)
@@ -40,6 +36,13 @@ static int find_config(const struct options *options, char **path, char **root, 
                          "it with --config FILE, or the project with -C DIR",
                          cwd);
     }
+    if (rc == 0) {
+        size_t n = (size_t)(strrchr(*path, '/') - *path);
+        char *folder = mem_strndup(*path, n ? n : 1);
+        bool inside = !options->config || path_is_below(cwd, folder);
+        *root = mem_strdup(inside ? folder : cwd);
+        free(folder);
+    }
     free(cwd);
     return rc;
 }
@@ -47,7 +50,7 @@ static int find_config(const struct options *options, char **path, char **root, 
 static int open_config(struct app *app, struct err *err)
 {
     char *path = NULL, *root = NULL;
-    int rc = find_config(app->options, &path, &root, err);
+    int rc = app_find(app->options, &path, &root, err);
     if (rc == 0 && stat(path, &app->config_stat) != 0)
         app->config_stat = (struct stat){0};
     if (rc == 0)

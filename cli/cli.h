@@ -76,6 +76,9 @@ struct app {
 };
 
 enum { APP_CONFIG = 1, APP_CACHE = 2, APP_STATE = 4, APP_RUNNER = 8, APP_COOKIES = 16 };
+/* Where the pipeline's file is and which folder is the project's, both absolute; the caller's, also
+ * after a failure. */
+int app_find(const struct options *options, char **path, char **root, struct err *err) MUST_CHECK;
 /* Opens the parts named by flags; what fails is said in err. app_close() also after a failure. */
 int app_open(struct app *app, const struct options *options, unsigned parts,
              struct err *err) MUST_CHECK;

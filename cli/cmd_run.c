@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "cli/watcher.h"
 #include "tui/tui.h"
 
 #include <langinfo.h>
@@ -25,11 +26,12 @@ struct session {
     size_t report_size;
     struct view_json *json;
     struct tui *tui;
+    struct server *server; /* watching: for those who ask */
     uv_timer_t tick;
     uv_timer_t unread; /* to end what nobody reads any more */
     uv_signal_t signals[3];
     int n_signals;
-    bool tick_open, unread_open;
+    bool live, tick_open, unread_open;
     size_t n_running;
     char *own[2]; /* where standard output and error go, when that is a file of the project */
     size_t n_own;
@@ -37,16 +39,17 @@ struct session {
 };
 
 /* kiln's own output is not the project's: as an input it would change with every line. */
-static void find_own_files(struct session *s)
+static void find_own_files(struct session *s, const char *root)
 {
     for (int fd = 1; fd <= 2; fd++) {
         struct stat st;
+        if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+            continue;
         char *link = mem_printf("/proc/self/fd/%d", fd);
         char *path = realpath(link, NULL);
-        size_t n = strlen(s->app.root);
-        if (path && stat(path, &st) == 0 && S_ISREG(st.st_mode) &&
-            path_is_below(path, s->app.root) && path[n] == '/' &&
-            !(s->n_own && !strcmp(s->own[0], path + n + 1)))
+        size_t n = strlen(root);
+        if (path && stat(path, &st) == 0 && S_ISREG(st.st_mode) && path_is_below(path, root) &&
+            path[n] == '/' && !(s->n_own && !strcmp(s->own[0], path + n + 1)))
             s->own[s->n_own++] = mem_strdup(path + n + 1);
         free(path);
         free(link);
@@ -90,6 +93,8 @@ static void finish(struct session *s)
         if (!s->watching && !code && engine_busy(s->engine))
             code = EXIT_STEP_FAILED; /* ended before it was done */
         s->exit_code = s->exit_code ? s->exit_code : code;
+        serve_close(s->server);
+        s->server = NULL;
         engine_close(s->engine, engine_closed, s);
     } else {
         engine_closed(s);
@@ -164,6 +169,22 @@ static void notice_unread(void *ctx, const struct event *event)
     uv_timer_start(&s->unread, on_unread, 0, 0); /* not from within an event */
 }
 
+/* The views without a screen need no engine: somebody else may be telling. */
+static void open_plain_views(struct session *s)
+{
+    const struct options *o = s->options;
+    const char *term = getenv("TERM");
+    if (s->json || s->plain)
+        return;
+    if (o->json) {
+        s->json = view_json_new(stdout);
+        return;
+    }
+    s->live = !o->plain && !in_ci() && isatty(STDOUT_FILENO) && !s->watching && term &&
+              strcmp(term, "dumb") != 0;
+    s->plain = view_plain_new(stdout, color_wanted(o, STDOUT_FILENO), s->live, s->watching);
+}
+
 static int open_views(struct session *s, struct err *err)
 {
     const struct options *o = s->options;
@@ -179,8 +200,9 @@ static int open_views(struct session *s, struct err *err)
                              "--tui needs a terminal that can address its cursor (TERM is \"%s\")",
                              term ? term : "")
                    : err_set(err, ERR_USAGE, "--tui needs a terminal, in the foreground");
-    if (o->json) {
-        s->json = view_json_new(stdout);
+    if (!tui)
+        open_plain_views(s);
+    if (s->json) {
         engine_subscribe(s->engine, view_json_event, s->json);
     } else if (tui) {
         struct tui_options options = {.loop = &s->app.loop,
@@ -199,11 +221,8 @@ static int open_views(struct session *s, struct err *err)
             engine_subscribe(s->engine, view_plain_event, s->plain);
         }
     } else {
-        bool live = !o->plain && !in_ci() && isatty(STDOUT_FILENO) && !s->watching && term &&
-                    strcmp(term, "dumb") != 0;
-        s->plain = view_plain_new(stdout, color_wanted(o, STDOUT_FILENO), live, s->watching);
         engine_subscribe(s->engine, view_plain_event, s->plain);
-        if (live) {
+        if (s->live) {
             uv_timer_init(&s->app.loop, &s->tick);
             s->tick.data = s;
             s->tick_open = true;
@@ -228,11 +247,15 @@ static void on_reloaded(void *ctx, struct graph *graph, const char *const *sourc
     if (!graph) {
         engine_notice(s->engine, "error", error);
         engine_reload_failed(s->engine);
+        serve_loaded(s->server, false);
     } else if (engine_load(s->engine, graph, s->options->args, s->options->n_args, sources,
                            n_sources, &err) < 0) {
         engine_notice(s->engine, "error", err_text(&err));
         err_release(&err);
         engine_reload_failed(s->engine);
+        serve_loaded(s->server, false);
+    } else {
+        serve_loaded(s->server, true);
     }
 }
 
@@ -317,7 +340,63 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
         finish(s);
         return;
     }
+    if (s->watching)
+        s->server = serve_open(&s->app, s->engine);
     engine_start(s->engine);
+}
+
+/* -- asking a kiln that watches ---------------------------------------------------------------- */
+
+static void on_told(void *ctx, const struct event *event)
+{
+    struct session *s = ctx;
+    open_plain_views(s);
+    if (s->json)
+        view_json_event(s->json, event);
+    else
+        view_plain_event(s->plain, event);
+}
+
+static void on_told_tick(void *ctx)
+{
+    struct session *s = ctx;
+    view_plain_tick(s->plain);
+}
+
+/* What is ordered otherwise than a watcher does it, or is to be looked at on a screen, is done
+ * here. */
+static bool is_plain_order(const struct options *o)
+{
+    return !o->tui && !o->force && !o->n_force_steps && !o->no_cache && !o->rehash && !o->jobs;
+}
+
+/* True when a kiln that watches the project has done it. */
+static bool done_by_watcher(struct session *s)
+{
+    struct asking asking = {
+        .options = s->options, .event = on_told, .tick = on_told_tick, .ctx = s};
+    char *config = NULL, *root = NULL;
+    bool done = false;
+    if (s->watching || !is_plain_order(s->options))
+        return false;
+    if (app_find(s->options, &config, &root, NULL) == 0) {
+        find_own_files(s, root);
+        asking.root = root;
+        asking.config = config;
+        void (*pipe)(int) = signal(SIGPIPE, SIG_IGN), (*xfsz)(int) = signal(SIGXFSZ, SIG_IGN);
+        /* To the watcher what is written into the project is a change of it. */
+        done = !s->n_own && watcher_ask(&asking, &s->exit_code);
+        if (!done) { /* what is started from here inherits them */
+            signal(SIGPIPE, pipe);
+            signal(SIGXFSZ, xfsz);
+        }
+        while (s->n_own)
+            free(s->own[--s->n_own]);
+        s->own[0] = s->own[1] = NULL;
+    }
+    free(config);
+    free(root);
+    return done;
 }
 
 int command_run(const struct options *options)
@@ -325,13 +404,20 @@ int command_run(const struct options *options)
     struct session s = {.options = options};
     struct err err = ERR_INIT;
     s.watching = strcmp(options->command, "watch") == 0;
+    if (done_by_watcher(&s)) {
+        view_plain_free(s.plain);
+        view_json_free(s.json);
+        return s.exit_code;
+    }
+    fflush(stdout); /* a part may have been done there */
+    s.exit_code = 0;
     unsigned parts =
         APP_CONFIG | APP_CACHE | APP_STATE | APP_RUNNER | (s.watching ? APP_COOKIES : 0);
     if (app_open(&s.app, options, parts, &err) < 0) {
         complain(options, err_text(&err));
         s.exit_code = err.kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE;
     } else {
-        find_own_files(&s);
+        find_own_files(&s, s.app.root);
         catch_signals(&s);
         pipeline_load(&s.app, on_loaded, &s);
         uv_run(&s.app.loop, UV_RUN_DEFAULT);

@@ -38,6 +38,8 @@ const struct command_spec command_table[] = {
         .help = "Runs the steps, with all they need, once. A step whose inputs are as they were "
                 "when it passed does not run: its outputs come from the cache. Without STEP, every "
                 "step.\n\n"
+                "A kiln that watches the same tree is asked, where there is one, instead of "
+                "looking at every file.\n\n"
                 "Exits with 0 when all passed or were cached, with 1 when a step failed.",
         .max_args = ARGS_ANY,
         .takes_steps = true,

@@ -181,8 +181,11 @@ static void on_run_started(struct view_plain *view, const struct event *event)
     buf_adds(&view->text, "kiln: run");
     if (event->run && strcmp(event->run, "0") != 0)
         buf_addf(&view->text, " %s", event->run);
-    buf_addf(&view->text, ": %zu step%s, %" PRIu32 " job%s\n", n, n == 1 ? "" : "s", jobs,
-             jobs == 1 ? "" : "s");
+    buf_addf(&view->text, ": %zu step%s, %" PRIu32 " job%s%s\n", n, n == 1 ? "" : "s", jobs,
+             jobs == 1 ? "" : "s",
+             !event->u.run_started.watcher ? ""
+             : view->watching              ? ", for a command that asked"
+                                           : ", by the kiln that watches");
     view->live.active = true;
     view->live.total = (uint32_t)n;
     view->live.done = view->live.cached = view->live.failed = 0;

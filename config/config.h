@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/digest.h"
 #include "base/err.h"
 #include "base/glob.h"
 
@@ -86,7 +87,8 @@ struct config {
     const char *shown; /* the same as shown in messages: relative to the root where it lies there */
     const char *root;  /* the project's folder, absolute, symbolic links resolved */
     const char *name;  /* "name", or the root's last component */
-    uint32_t jobs;     /* 0 = as many as there are processors */
+    struct digest text;              /* of what config_load() read; else null */
+    uint32_t jobs;                   /* 0 = as many as there are processors */
     const struct config_step *steps; /* in the order written */
     size_t n_steps;
     const uint32_t *order;                  /* indices of steps, topological; ties as written */

@@ -154,6 +154,8 @@ int config_load(const char *path, const char *root_override, struct config **out
     if (code == 0)
         code = config_parse_given(buf_str(&text), text.len, absolute, path, root ? root : folder,
                                   false, out, err);
+    if (code == 0)
+        (*out)->text = digest_of(buf_str(&text), text.len);
     buf_release(&text);
     free(folder);
     free(absolute);

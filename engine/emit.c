@@ -23,6 +23,12 @@ void emit(struct engine *e, struct run *run, struct event *event)
     }
     vec_each (struct subscriber, s, &e->subscribers)
         s->cb(s->ctx, event);
+    if (run && run->ask)
+        run->ask->opt.event(run->ask->opt.ctx, event);
+    for (size_t i = 0; i < e->asks.n && !run && event->type == EVENT_NOTICE; i++) {
+        if (e->asks.v[i]->run)
+            e->asks.v[i]->opt.event(e->asks.v[i]->opt.ctx, event);
+    }
 }
 
 void engine_notice(struct engine *e, const char *level, const char *text)
@@ -31,15 +37,14 @@ void engine_notice(struct engine *e, const char *level, const char *text)
     emit(e, NULL, &event);
 }
 
-void emit_pipeline(struct engine *e)
+static struct event pipeline(struct engine *e, const bool *wanted, struct arena *arena)
 {
-    struct arena arena = ARENA_INIT;
-    struct event_step_info *steps = arena_zalloc(&arena, e->nodes.n + 1, sizeof *steps);
+    struct event_step_info *steps = arena_zalloc(arena, e->nodes.n + 1, sizeof *steps);
     size_t n = 0;
     vec_each (struct node, node, &e->nodes) {
-        if (!node->selected)
+        if (wanted ? !wanted[node - e->nodes.v] : !node->selected)
             continue;
-        const char **needs = arena_zalloc(&arena, node->deps.n + 1, sizeof *needs);
+        const char **needs = arena_zalloc(arena, node->deps.n + 1, sizeof *needs);
         for (size_t i = 0; i < node->deps.n; i++)
             needs[i] = e->nodes.v[node->deps.v[i]].exec->name;
         steps[n++] = (struct event_step_info){.name = node->exec->name,
@@ -48,13 +53,29 @@ void emit_pipeline(struct engine *e)
                                               .needs = needs,
                                               .n_needs = node->deps.n};
     }
-    struct event event = {.type = EVENT_PIPELINE_LOADED,
+    return (struct event){.type = EVENT_PIPELINE_LOADED,
                           .u.pipeline = {.name = e->graph->name,
                                          .root = e->opt.root,
                                          .steps = steps,
                                          .n_steps = n,
-                                         .watching = e->opt.mode == ENGINE_WATCH}};
+                                         .watching = !wanted && e->opt.mode == ENGINE_WATCH}};
+}
+
+void emit_pipeline(struct engine *e)
+{
+    struct arena arena = ARENA_INIT;
+    struct event event = pipeline(e, NULL, &arena);
     emit(e, NULL, &event);
+    arena_release(&arena);
+}
+
+void emit_pipeline_to(struct engine *e, const struct ask *ask)
+{
+    struct arena arena = ARENA_INIT;
+    struct event event = pipeline(e, ask->wanted, &arena);
+    event.seq = e->seq;
+    event.time_ns = clock_realtime_ns();
+    ask->opt.event(ask->opt.ctx, &event);
     arena_release(&arena);
 }
 
@@ -68,6 +89,7 @@ void emit_run_started(struct engine *e, struct run *run)
                                             .pipeline = e->graph->name,
                                             .root = e->opt.root,
                                             .trigger = run->trigger,
+                                            .watcher = run->ask != NULL,
                                             .steps = names,
                                             .n_steps = run->instances.n,
                                             .jobs = e->jobs}};
@@ -97,25 +119,82 @@ void emit_queued(struct engine *e, struct instance *in)
     emit(e, in->run, &event);
 }
 
-void emit_started(struct engine *e, struct instance *in, int64_t pid)
+/* Calls emit() for each asked run that waits for the flight, under the name that the step has
+ * there. */
+static void emit_to_askers(struct engine *e, const struct flight *flight, struct event *event)
+{
+    const struct node *node = &e->nodes.v[flight->node];
+    const struct instance *current = node->current;
+    vec_each (struct instance *, in, (instances *)&flight->sharers) {
+        event->step = e->nodes.v[(*in)->node].exec->name;
+        if ((*in)->run->ask)
+            emit(e, (*in)->run, event);
+    }
+    event->step = node->exec->name;
+    if (current != flight->owner && current->flight != flight)
+        return; /* another one is to follow: so do they */
+    vec_each (struct instance *, in, (instances *)&node->followers)
+        emit(e, (*in)->run, event);
+}
+
+static void make_started(struct engine *e, const struct flight *flight, char hex[DIGEST_HEX + 1],
+                         struct reasons *reasons, struct event *event)
+{
+    const struct instance *in = flight->owner;
+    digest_hex(&in->key, hex);
+    reasons_of(e, in, reasons);
+    *event = (struct event){.type = EVENT_STEP_STARTED,
+                            .step = e->nodes.v[in->node].exec->name,
+                            .u.started = {.key = hex,
+                                          .runner = e->opt.runner->ops->name,
+                                          .attempt = in->attempt,
+                                          .pid = flight->pid,
+                                          .reasons = reasons->list.v,
+                                          .n_reasons = reasons->list.n,
+                                          .all_reasons = reasons->all,
+                                          .log = flight->log ? flight->log : EVENT_NO_LOG}};
+}
+
+void emit_started(struct engine *e, struct flight *flight)
 {
     char hex[DIGEST_HEX + 1];
     struct reasons reasons = {0};
-    digest_hex(&in->key, hex);
-    reasons_of(e, in, &reasons);
+    struct event event;
+    make_started(e, flight, hex, &reasons, &event);
+    emit(e, flight->owner->run, &event);
+    emit_to_askers(e, flight, &event);
+    reasons_release(&reasons);
+}
+
+void emit_log(struct engine *e, struct flight *flight, int stream, uint64_t offset, uint64_t n)
+{
     struct event event = {
-        .type = EVENT_STEP_STARTED,
-        .step = e->nodes.v[in->node].exec->name,
-        .u.started = {.key = hex,
-                      .runner = e->opt.runner->ops->name,
-                      .attempt = in->attempt,
-                      .pid = pid,
-                      .reasons = reasons.list.v,
-                      .n_reasons = reasons.list.n,
-                      .all_reasons = reasons.all,
-                      .log = in->flight && in->flight->log ? in->flight->log : EVENT_NO_LOG}};
+        .type = EVENT_STEP_LOG,
+        .step = e->nodes.v[flight->node].exec->name,
+        .u.log = {.stream = stream, .offset = offset, .n = n, .log = flight->log}};
+    emit(e, flight->owner->run, &event);
+    emit_to_askers(e, flight, &event);
+}
+
+void emit_so_far(struct engine *e, const struct flight *flight, struct instance *in)
+{
+    char hex[DIGEST_HEX + 1];
+    struct reasons reasons = {0};
+    struct event event;
+    if (!flight->announced || flight->cancelled || !in->run->ask)
+        return;
+    make_started(e, flight, hex, &reasons, &event);
+    event.step = e->nodes.v[in->node].exec->name;
     emit(e, in->run, &event);
     reasons_release(&reasons);
+    uint64_t offset = 0;
+    vec_each (struct action_chunk, chunk, (chunks *)&flight->chunks) {
+        event = (struct event){.type = EVENT_STEP_LOG,
+                               .step = e->nodes.v[in->node].exec->name,
+                               .u.log = {chunk->stream, offset, chunk->bytes, flight->log}};
+        emit(e, in->run, &event);
+        offset += chunk->bytes;
+    }
 }
 
 static bool add_size(void *ctx, const char *path, const struct tree_entry *entry)

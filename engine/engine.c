@@ -174,6 +174,7 @@ static void drain(struct engine *e, void (*drained)(struct engine *), const char
     e->drained = drained;
     if (e->settle_open)
         uv_timer_stop(&e->settle);
+    asks_refuse(e, true);
     cancel_all(e, why);
     engine_check_drained(e);
 }
@@ -340,6 +341,7 @@ static void engine_freed(struct engine *e)
     vec_release(&e->ready);
     vec_release(&e->queue);
     vec_release(&e->runs);
+    vec_release(&e->asks);
     map_release(&e->flights);
     if (e->reloading) {
         graph_free(e->reloading->graph);
@@ -437,7 +439,10 @@ static void on_command(void *ctx, const struct command *command)
             cancel_step(e, &e->nodes.v[e->node_of[op]]);
         schedule_pump(e);
         break;
-    case COMMAND_PAUSE: e->paused = true; break;
+    case COMMAND_PAUSE:
+        e->paused = true;
+        asks_refuse(e, false);
+        break;
     case COMMAND_RESUME:
         e->paused = false;
         round_next(e);

@@ -119,6 +119,30 @@ void engine_look_at_sources(struct engine *engine);
 /* Begins the first round. */
 void engine_start(struct engine *engine);
 
+/* Watching: somebody else's wish for a run of these steps and all that they need (none: of every
+ * step), with trigger "command", as a process of its own would do it now. */
+struct engine_ask {
+    const char *const *steps;
+    size_t n_steps;
+    bool keep_going;
+    /* pipeline.loaded with the steps wanted, then every event of the run, and every notice. */
+    event_cb *event;
+    /* Once, at the end, with the run's exit code; or with -1: it can't be told by this engine any
+     * more, which was nobody's fault. */
+    void (*done)(void *ctx, int exit_code);
+    void *ctx;
+};
+struct ask;
+/* Takes the wish on: after a barrier and a round everything done before this call has been seen.
+ * What the last rounds found to be current is told at once, what others run already is waited for.
+ * NULL when this engine can't speak for such a run now: paused, a step is not being watched, the
+ * pipeline is about to be replaced, directories are polled ... The steps are borrowed during the
+ * call; callbacks come later. */
+struct ask *engine_ask(struct engine *engine, const struct engine_ask *options);
+/* Ends it before its time: what nobody else waits for is cancelled. gone: no more callbacks, the
+ * ask is gone with this call; else done is still called. */
+void engine_ask_end(struct engine *engine, struct ask *ask, bool gone);
+
 /* What the finished run came to: the exit code of INTERFACES (0, 1, 2, 3). */
 int engine_exit_code(const struct engine *engine);
 /* Whether something of a run is still to be done. */

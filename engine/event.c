@@ -4,6 +4,7 @@
  * A line is one object without white space, its fields in the order written here. What is absent is
  * null, or an empty list. Beyond the names of event.h:
  *
+ *     run.started     "watcher": true when a kiln that watches does it for a command
  *     step.started    "reasons_total": how many reasons there were, when the list is cut;
  *                     "log": the spool file
  *     step.finished   "error", "saved_ms"
@@ -166,6 +167,8 @@ static void add_run_started(struct buf *out, const struct event *event)
     field_strings(out, "steps", event->u.run_started.steps, event->u.run_started.n_steps);
     field_u64(out, "jobs", event->u.run_started.jobs);
     field_str(out, "trigger", event->u.run_started.trigger);
+    if (event->u.run_started.watcher)
+        field_bool(out, "watcher", true);
 }
 
 static void add_reasons(struct buf *out, const struct reason *reasons, size_t n)

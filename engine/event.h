@@ -104,6 +104,7 @@ struct event {
             const char *const *steps; /* topological */
             size_t n_steps;
             uint32_t jobs;
+            bool watcher; /* a kiln that watches does it for a command */
         } run_started;
         struct {
             const char *key; /* 64 hex */

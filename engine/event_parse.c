@@ -207,6 +207,7 @@ static void parse_run_started(struct parse *parse, const json_t *object, struct 
     out->u.run_started.steps = get_strings(parse, object, "steps", &out->u.run_started.n_steps);
     out->u.run_started.jobs = get_u32(parse, object, "jobs");
     out->u.run_started.trigger = get_text(parse, object, "trigger");
+    out->u.run_started.watcher = get_bool(parse, object, "watcher");
 }
 
 static void parse_started(struct parse *parse, const json_t *object, struct event *out)

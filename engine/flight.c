@@ -49,10 +49,16 @@ void flight_end(struct engine *e, struct flight *flight, enum step_status status
         forget_ready(e, next);
         schedule_ready(e, next);
     }
+    /* An edit ended it: who asked for the step gets what it comes to now. */
+    bool follows = status == STEP_CANCELLED && flight->cancel_why && flight->owner->run->ask &&
+                   next && next != flight->owner && next->state != DONE && !e->drained;
     const struct runner_exit *exit = flight->exit.end_ns ? &flight->exit : NULL;
     bool recorded = flight->owner->run->record != NULL;
     char *same = mem_printf("the equal step %s failed", node->exec->name);
-    instance_finish(e, flight->owner, status, exit, tainted, duration_ms, error);
+    if (follows)
+        ask_follow(e, flight->owner);
+    else
+        instance_finish(e, flight->owner, status, exit, tainted, duration_ms, error);
     vec_each (struct instance *, in, &shared)
         instance_finish(e, *in, status, exit, false, duration_ms,
                         (*in)->node == flight->node ? NULL : same);
@@ -120,9 +126,11 @@ static void note_inputs(struct engine *e, struct flight *flight)
 /* A command that could not be started is told like any other: it has a log that says why. */
 static void announce(struct flight *flight, pid_t pid)
 {
-    if (!flight->announced)
-        emit_started(flight->engine, flight->owner, pid);
+    if (flight->announced)
+        return;
     flight->announced = true;
+    flight->pid = pid;
+    emit_started(flight->engine, flight);
 }
 
 static void on_started(void *ctx, pid_t pid)
@@ -172,11 +180,7 @@ static void on_output(void *ctx, int stream, uint64_t offset, uint64_t n)
     else
         vec_push(&flight->chunks, (struct action_chunk){(uint8_t)stream, n});
     flight->spooled = offset + n;
-    struct event event = {
-        .type = EVENT_STEP_LOG,
-        .step = flight->engine->nodes.v[flight->node].exec->name,
-        .u.log = {.stream = stream, .offset = offset, .n = n, .log = flight->log}};
-    emit(flight->engine, flight->owner->run, &event);
+    emit_log(flight->engine, flight, stream, offset, n);
 }
 
 static int launch(struct engine *e, struct flight *flight, struct err *err);
@@ -216,7 +220,7 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
         free(text);
     }
     if (exit->lost) {
-        e->exit_code = 3;
+        e->exit_code = flight->owner->code = 3;
         flight_end(e, flight, STEP_FAILED, false, exit->lost);
     } else if (flight->cancelled || exit->cancelled) {
         node->cancels += flight->cancel_why != NULL;
@@ -299,8 +303,8 @@ void flight_start(struct engine *e, struct instance *in)
     e->n_running++;
     map_put(&e->flights, flight->key.hash, sizeof flight->key.hash, flight, NULL);
     if (launch(e, flight, &err) < 0) {
-        int code = err.kind == ERR_CONFIG ? 2 : 3;
-        e->exit_code = e->exit_code < code ? code : e->exit_code;
+        in->code = err.kind == ERR_CONFIG ? 2 : 3;
+        e->exit_code = e->exit_code < in->code ? in->code : e->exit_code;
         flight_end(e, flight, STEP_FAILED, false, err_text(&err));
     }
     err_release(&err);

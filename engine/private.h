@@ -10,6 +10,9 @@
  *     WAITING -> READY -> QUEUED -> RUNNING -> DONE
  *                  |-> SHARING (an equal key is in flight) -> DONE or back to READY
  *                  `-> RESTORING (a hit whose outputs are not in place) -> DONE or QUEUED
+ *     FOLLOWING -> DONE, as the node's current instance ends (or it takes that one's place)
+ *
+ * The instances of an asked run (ask.c) are not superseded: they follow whatever the step comes to.
  *
  * All of it belongs to the loop thread. Workers get jobs that own what they need.
  */
@@ -42,6 +45,7 @@
 struct run;
 struct flight;
 struct instance;
+struct ask;
 
 /* The outcome of an exec: what the cache or an execution gave. Lives in its own arena, replaced as
  * a whole. */
@@ -55,6 +59,8 @@ struct value {
 };
 
 typedef VEC(uint32_t) ids;
+typedef VEC(struct instance *) instances;
+typedef VEC(struct action_chunk) chunks;
 
 struct local {
     op_id op;
@@ -80,6 +86,7 @@ struct node {
     uint32_t out_view;   /* or WORKTREE_NONE */
     struct value value;
     struct instance *current; /* the latest */
+    instances followers;      /* of asked runs: they end as current does */
     struct flight *flight;    /* the execution of this step that is still alive; one at a time, it
                                  writes in the tree */
     bool outputs_current;     /* in place, as far as the last round saw */
@@ -96,7 +103,7 @@ struct node {
     bool restoring;      /* a worker is putting its outputs into place */
 };
 
-enum instance_state { WAITING, READY, RESTORING, QUEUED, SHARING, RUNNING, DONE };
+enum instance_state { WAITING, READY, RESTORING, QUEUED, SHARING, RUNNING, FOLLOWING, DONE };
 
 struct instance {
     uint32_t node;
@@ -114,6 +121,7 @@ struct instance {
     struct flight *flight;
     uint32_t attempt;
     enum step_status status;
+    int code;             /* an exit code above 1, when its trouble has one */
     uint64_t start_ns;    /* monotonic */
     enum plan_state plan; /* planning */
 };
@@ -122,11 +130,22 @@ struct run {
     char *id;
     struct record *record;
     const char *trigger;
-    VEC(struct instance *) instances; /* topological */
+    instances instances; /* topological */
     size_t pending;
     uint64_t start_ns;
     uint32_t counts[STEP_STATUS_N];
     bool failed, closing;
+    struct ask *ask; /* who wants it; NULL: nobody in particular, or not any more */
+    int code;        /* the worst of its instances */
+    bool stopping;   /* asked for without keep-going, and a step failed */
+};
+
+/* ask.c: somebody who asked for a run. */
+struct ask {
+    struct engine_ask opt;
+    bool *wanted;    /* nodes */
+    bool due;        /* the round under way answers it */
+    struct run *run; /* NULL: it has not begun */
 };
 
 struct dep_stamp {
@@ -137,7 +156,7 @@ struct dep_stamp {
 struct flight {
     struct engine *engine;
     struct instance *owner; /* the instance it was started for; its run lives at least as long */
-    VEC(struct instance *) sharers;
+    instances sharers;
     uint32_t node;
     struct digest key;
     struct runner_exec *exec; /* while the command runs */
@@ -149,12 +168,13 @@ struct flight {
     int spool;              /* ... -1 before there was output */
     uint64_t spooled;
     bool announced; /* step.started was told for this attempt */
+    pid_t pid;      /* then */
     /* What it reads was written while it ran, or is no longer what its key says: static words. */
     const char *disturbed;
     struct worktree_check *check;     /* the inputs as they were when it began; NULL: it has none */
     VEC(struct dep_stamp) dep_stamps; /* not watching: outputs of what it needs */
     VEC(uint64_t) dep_ticks;          /* of the outputs of what it needs */
-    VEC(struct action_chunk) chunks;
+    chunks chunks;
     uint64_t start_ns;   /* monotonic */
     VEC(uint64_t) ticks; /* of the node's locals, when their digests were taken */
     uint64_t epoch;
@@ -200,6 +220,7 @@ struct engine {
     bool asking;       /* the reload callback is being called */
 
     VEC(struct run *) runs;       /* alive */
+    VEC(struct ask *) asks;       /* alive */
     struct map flights;           /* key -> flight */
     VEC(struct instance *) ready; /* to be checked */
     VEC(struct instance *) queue; /* to be started, in order, from queue_head on */
@@ -243,10 +264,17 @@ struct engine {
 /* emit.c */
 void emit(struct engine *e, struct run *run, struct event *event);
 void emit_pipeline(struct engine *e);
+/* Tells one who asked of the steps that he wants. */
+void emit_pipeline_to(struct engine *e, const struct ask *ask);
 void emit_run_started(struct engine *e, struct run *run);
 void emit_run_finished(struct engine *e, struct run *run);
 void emit_queued(struct engine *e, struct instance *in);
-void emit_started(struct engine *e, struct instance *in, int64_t pid);
+/* Tells the owner's run, and each asked run that waits for the flight. */
+void emit_started(struct engine *e, struct flight *flight);
+void emit_log(struct engine *e, struct flight *flight, int stream, uint64_t offset, uint64_t n);
+/* Tells the run of an instance that came to wait for the flight what was told before, if it was
+ * asked for. */
+void emit_so_far(struct engine *e, const struct flight *flight, struct instance *in);
 void emit_finished(struct engine *e, struct instance *in, const struct runner_exit *exit,
                    bool tainted, uint64_t duration_ms, const char *error);
 
@@ -324,8 +352,43 @@ void calm_restart(struct engine *e);
 /* watching.c */
 int watching_open(struct engine *e, struct err *err) MUST_CHECK;
 
+/* ask.c */
+/* A round begins: what was asked for up to now is answered at its end. */
+void asks_due(struct engine *e);
+/* Begins the runs of those who are due. sources_changed: this graph can't answer them. */
+void asks_begin(struct engine *e, bool sources_changed);
+/* Sends all away, or those whose run has not begun. */
+void asks_refuse(struct engine *e, bool all);
+/* The run of an ask is done. */
+void ask_done(struct engine *e, struct run *run, int code);
+/* Has the instance end as the node's current one does. */
+void ask_follow(struct engine *e, struct instance *in);
+void ask_unfollow(struct engine *e, const struct instance *in);
+/* The node's current instance is done: so are its followers. */
+void ask_finish_followers(struct engine *e, struct instance *in, const struct runner_exit *exit,
+                          bool tainted, uint64_t duration_ms, const char *error);
+/* The instance is about to end for a reason of its run's own: somebody who follows it takes its
+ * place. */
+void ask_hand_over(struct engine *e, struct instance *in);
+/* Ends what has not begun in asked runs that a failure ended; true when there was any. */
+bool asks_stop(struct engine *e);
+
 /* schedule.c */
 struct run *run_new(struct engine *e, const char *trigger, const bool *affected);
+/* The parts of it: a run without instances; an instance of it, which is not its node's current one
+ * yet; making it that (what was there before is freed, or returned while its run needs it); setting
+ * those going that are. */
+struct run *run_open(struct engine *e, const char *trigger);
+struct instance *instance_new(struct run *run, uint32_t node);
+struct instance *instance_enter(struct engine *e, struct instance *in);
+void run_set_going(struct engine *e, struct run *run);
+/* Takes the instance off every list that it may be on. */
+void instance_forget(struct engine *e, struct instance *in);
+/* Counts what the instance waits for; sets it going when that is nothing. */
+void instance_arm(struct engine *e, struct instance *in);
+bool outputs_in_place(struct engine *e, const struct node *node);
+/* Why a step of a run that a failure ended was not started; the caller's. */
+char *skip_words(const struct engine *e, const struct instance *in);
 void instance_check(struct engine *e, struct instance *in);
 void instance_finish(struct engine *e, struct instance *in, enum step_status status,
                      const struct runner_exit *exit, bool tainted, uint64_t duration_ms,

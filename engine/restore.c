@@ -49,7 +49,7 @@ static void restore_finish(struct restore *r)
         instance_finish(e, in, STEP_CANCELLED, NULL, false, 0, NULL);
     } else if (r->rc < 0) {
         char *text = mem_printf("its outputs could not be restored: %s", err_text(&r->err));
-        e->exit_code = 3;
+        e->exit_code = in->code = 3;
         instance_finish(e, in, STEP_FAILED, NULL, false, 0, text);
         free(text);
     } else {
@@ -57,6 +57,8 @@ static void restore_finish(struct restore *r)
         in->evicted = r->answer == CACHE_MISS;
         if (in == node->current)
             schedule_ready(e, in);
+        else if (in->run->ask && next->state != DONE)
+            ask_follow(e, in);
         else
             instance_finish(e, in, STEP_CANCELLED, NULL, false, 0, "its inputs changed");
     }

@@ -219,6 +219,7 @@ static void finish_round(struct engine *e)
     e->all_wanted = e->stale_wanted = false;
     memset(e->forced, 0, e->nodes.n * sizeof *e->forced);
     memset(e->affected, 0, e->nodes.n * sizeof *e->affected);
+    asks_begin(e, source_changed);
     schedule_pump(e);
 }
 
@@ -296,6 +297,7 @@ void round_next(struct engine *e)
     if (e->round_wanted && !e->paused) {
         e->round_wanted = false;
         e->round = ROUND_BARRIER;
+        asks_due(e);
         if (e->watch) {
             e->n_jobs++;
             watch_barrier(e->watch, after_barrier, e);

@@ -41,13 +41,14 @@ void forget_ready(struct engine *e, struct instance *in)
     in->ready = 0;
 }
 
-/* Takes the instance off every list that it may be on. */
-static void forget(struct engine *e, struct instance *in)
+void instance_forget(struct engine *e, struct instance *in)
 {
     if (in->state == READY) {
         forget_ready(e, in);
         turn_forget(e, in);
     }
+    if (in->state == FOLLOWING)
+        ask_unfollow(e, in);
     for (size_t i = e->queue_head; i < e->queue.n && in->state == QUEUED; i++) {
         if (e->queue.v[i] == in)
             e->queue.v[i] = NULL;
@@ -76,6 +77,9 @@ static void run_finish(struct engine *e, struct run *run)
         run->counts[STEP_FAILED] || (e->opt.mode == ENGINE_RUN && run->counts[STEP_CANCELLED]);
     if (e->exit_code < 2) /* watching, the last run counts */
         e->exit_code = bad ? 1 : 0;
+    if (run->ask)
+        ask_done(e, run,
+                 run->code ? run->code : run->counts[STEP_FAILED] || run->counts[STEP_CANCELLED]);
     record_free(run->record);
     vec_each (struct instance *, in, &run->instances) {
         (*in)->run = NULL;
@@ -101,16 +105,20 @@ void instance_finish(struct engine *e, struct instance *in, enum step_status sta
                      const char *error)
 {
     struct node *node = &e->nodes.v[in->node];
-    forget(e, in);
+    instance_forget(e, in);
     in->state = DONE;
     in->status = status;
     in->flight = NULL;
     in->run->counts[status]++;
+    in->run->code = in->run->code > in->code ? in->run->code : in->code;
     if (e->opt.mode != ENGINE_PLAN)
         emit_finished(e, in, exit, tainted, duration_ms, error);
     if (status == STEP_FAILED && !e->opt.keep_going && e->opt.mode == ENGINE_RUN)
         e->stop_starting = true;
+    if (status == STEP_FAILED && in->run->ask && !in->run->ask->opt.keep_going)
+        in->run->stopping = true;
     if (node->current == in) {
+        ask_finish_followers(e, in, exit, tainted, duration_ms, error);
         vec_each (uint32_t, m, &node->dependents) {
             struct instance *dependent = e->nodes.v[*m].current;
             if (dependent && dependent->state == WAITING && --dependent->blocked == 0)
@@ -121,7 +129,7 @@ void instance_finish(struct engine *e, struct instance *in, enum step_status sta
         run_finish(e, in->run);
 }
 
-struct run *run_new(struct engine *e, const char *trigger, const bool *affected)
+struct run *run_open(struct engine *e, const char *trigger)
 {
     struct run *run = mem_zalloc(1, sizeof *run);
     struct err err = ERR_INIT;
@@ -135,49 +143,80 @@ struct run *run_new(struct engine *e, const char *trigger, const bool *affected)
     err_release(&err);
     run->id = mem_strdup(run->record ? record_id(run->record) : "0");
     vec_push(&e->runs, run);
+    return run;
+}
 
+struct instance *instance_new(struct run *run, uint32_t node)
+{
+    struct instance *in = mem_zalloc(1, sizeof *in);
+    in->node = node;
+    in->run = run;
+    in->state = WAITING;
+    in->attempt = 1;
+    vec_push(&run->instances, in);
+    return in;
+}
+
+struct instance *instance_enter(struct engine *e, struct instance *in)
+{
+    struct node *node = &e->nodes.v[in->node];
+    struct instance *old = node->current;
+    in->tainted_before = node->recheck;
+    in->forced = e->forced[in->node];
+    e->n_recheck -= node->recheck;
+    node->current = in;
+    node->recheck = false;
+    if (!old || old->run)
+        return old;
+    instance_free(old);
+    return NULL;
+}
+
+void instance_arm(struct engine *e, struct instance *in)
+{
+    in->blocked = 0;
+    vec_each (uint32_t, dep, &e->nodes.v[in->node].deps) {
+        const struct instance *upstream = e->nodes.v[*dep].current;
+        in->blocked += upstream && upstream->state != DONE;
+    }
+    if (in->blocked == 0)
+        schedule_ready(e, in);
+}
+
+void run_set_going(struct engine *e, struct run *run)
+{
+    vec_each (struct instance *, in, &run->instances) {
+        if (e->nodes.v[(*in)->node].current == *in)
+            instance_arm(e, *in);
+    }
+}
+
+struct run *run_new(struct engine *e, const char *trigger, const bool *affected)
+{
+    struct run *run = run_open(e, trigger);
     /* An older instance that has not begun has nothing to say any more; one that runs goes on until
      * its successor knows its key. */
     VEC(struct instance *) superseded = VEC_INIT;
     for (size_t i = 0; i < e->nodes.n; i++) {
-        struct node *node = &e->nodes.v[i];
         if (!affected[i])
             continue;
-        struct instance *old = node->current;
-        struct instance *in = mem_zalloc(1, sizeof *in);
-        in->node = (uint32_t)i;
-        in->run = run;
-        in->state = WAITING;
-        in->attempt = 1;
-        in->tainted_before = node->recheck;
-        in->forced = e->forced[i];
-        e->n_recheck -= node->recheck;
-        node->current = in;
-        node->recheck = false;
-        vec_push(&run->instances, in);
-        if (old && !old->run)
-            instance_free(old);
-        else if (old && (old->state == WAITING || old->state == READY || old->state == QUEUED ||
-                         old->state == SHARING))
+        struct instance *old = instance_enter(e, instance_new(run, (uint32_t)i));
+        if (old && (old->state == WAITING || old->state == READY || old->state == QUEUED ||
+                    old->state == SHARING))
             vec_push(&superseded, old);
     }
     run->pending = run->instances.n;
     if (e->opt.mode != ENGINE_PLAN)
         emit_run_started(e, run);
-    vec_each (struct instance *, old, &superseded)
-        instance_finish(e, *old, STEP_CANCELLED, NULL, false, 0,
-                        "its inputs changed before it began");
+    vec_each (struct instance *, old, &superseded) {
+        if ((*old)->run->ask)
+            ask_follow(e, *old);
+        else
+            instance_finish(e, *old, STEP_CANCELLED, NULL, false, 0,
+                            "its inputs changed before it began");
+    }
     vec_release(&superseded);
-    vec_each (struct instance *, in, &run->instances) {
-        vec_each (uint32_t, dep, &e->nodes.v[(*in)->node].deps) {
-            const struct instance *upstream = e->nodes.v[*dep].current;
-            (*in)->blocked += upstream && upstream->state != DONE;
-        }
-    }
-    for (size_t i = 0; i < run->instances.n; i++) {
-        if (run->instances.v[i]->blocked == 0)
-            schedule_ready(e, run->instances.v[i]);
-    }
+    run_set_going(e, run);
     return run;
 }
 
@@ -211,13 +250,23 @@ static bool look_up(struct engine *e, struct node *node, const struct instance *
     return hit;
 }
 
-static bool outputs_in_place(struct engine *e, const struct node *node)
+bool outputs_in_place(struct engine *e, const struct node *node)
 {
     struct digest now;
     if (node->out_view == WORKTREE_NONE)
         return true;
     enum worktree_answer answer = worktree_digest(e->worktree, node->out_view, &now, NULL, NULL);
     return answer == WORKTREE_READY && digest_eq(&now, &node->value.tree);
+}
+
+static void share(struct engine *e, struct flight *flight, struct instance *in)
+{
+    in->state = SHARING;
+    in->flight = flight;
+    vec_push(&flight->sharers, in);
+    emit_so_far(e, flight, in);
+    vec_each (struct instance *, follower, &e->nodes.v[in->node].followers)
+        emit_so_far(e, flight, *follower);
 }
 
 /* True when the instance has to wait for another execution, which may be one that it has just told
@@ -228,9 +277,7 @@ static bool waits_for_flight(struct engine *e, struct node *node, struct instanc
         return true; /* the end of the restoring makes it ready again */
     if (node->flight) {
         if (digest_eq(&node->flight->key, &in->key) && !node->flight->cancelled && !in->forced) {
-            in->state = SHARING;
-            in->flight = node->flight;
-            vec_push(&node->flight->sharers, in);
+            share(e, node->flight, in);
         } else if (in->forced || node->cancels < ENGINE_MAX_CANCELS) {
             flight_cancel(node->flight,
                           in->forced ? "it is started anew" : "its inputs changed while it ran");
@@ -239,9 +286,7 @@ static bool waits_for_flight(struct engine *e, struct node *node, struct instanc
     }
     void **place = map_get(&e->flights, in->key.hash, sizeof in->key.hash);
     if (place && node->exec->cache && !in->forced && !e->opt.no_cache) {
-        in->state = SHARING;
-        in->flight = *place;
-        vec_push(&in->flight->sharers, in);
+        share(e, *place, in);
         return true;
     }
     return false;
@@ -300,9 +345,9 @@ void instance_check(struct engine *e, struct instance *in)
     if (key_of(e, in, &err) < 0) {
         say_where(e, node, &err);
         char *text = mem_printf("%s", err_text(&err));
-        int code = err.kind == ERR_SYSTEM ? 3 : 2;
-        if (e->opt.mode != ENGINE_WATCH && e->exit_code < code)
-            e->exit_code = code;
+        in->code = err.kind == ERR_SYSTEM ? 3 : 2;
+        if (e->opt.mode != ENGINE_WATCH && e->exit_code < in->code)
+            e->exit_code = in->code;
         err_release(&err);
         in->plan = PLAN_RUN;
         if (planning)
@@ -366,6 +411,14 @@ void schedule_cancel(struct engine *e, struct instance *in, const char *why)
         instance_finish(e, in, STEP_CANCELLED, NULL, false, 0, why);
 }
 
+char *skip_words(const struct engine *e, const struct instance *in)
+{
+    const struct instance *trouble = upstream_trouble(e, &e->nodes.v[in->node]);
+    if (trouble && trouble->state == DONE && trouble->status == STEP_FAILED)
+        return mem_printf("it needs %s, which failed", name_of(e, trouble));
+    return mem_strdup("not started, because another step failed (--keep-going starts it)");
+}
+
 /* Without keep-going, a failure ends what has not begun; what runs is let finish. */
 static bool skip_the_rest(struct engine *e)
 {
@@ -378,12 +431,7 @@ static bool skip_the_rest(struct engine *e)
                 vec_push(&rest, *in);
         }
         vec_each (struct instance *, in, &rest) {
-            const struct instance *trouble = upstream_trouble(e, &e->nodes.v[(*in)->node]);
-            char *text =
-                trouble && trouble->state == DONE && trouble->status == STEP_FAILED
-                    ? mem_printf("it needs %s, which failed", name_of(e, trouble))
-                    : mem_strdup(
-                          "not started, because another step failed (--keep-going starts it)");
+            char *text = skip_words(e, *in);
             instance_finish(e, *in, STEP_SKIPPED, NULL, false, 0, text);
             free(text);
             any = true;
@@ -453,8 +501,9 @@ void schedule_pump(struct engine *e)
             if (in->state == READY)
                 instance_check(e, in);
         }
+        more = asks_stop(e);
         if (e->stop_starting)
-            more = skip_the_rest(e);
+            more |= skip_the_rest(e);
         else
             vec_clear(&e->ready);
         while (!e->stop_starting && start_one(e))

@@ -172,6 +172,7 @@ void session_close(struct engine *e)
 {
     vec_each (struct node, node, &e->nodes) {
         value_release(&node->value);
+        vec_release(&node->followers);
         vec_release(&node->deps);
         vec_release(&node->dependents);
         vec_release(&node->locals);
