@@ -9,8 +9,9 @@
  * PAUSE_MS to 1.5 times that, at random, as no person saves in step with a timer; watchers that
  * drop what happens while their command runs need it as well.
  *
- * The first save tells that the watcher is up: it is made again every second until something is
- * started for it, and not counted. Prints the times in ms, one a line.
+ * The first save tells that the watcher is up: it is made again after one, two, four
+ * ... seconds until something is started for it, and not counted. Prints the times in ms, one a
+ * line.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -107,12 +108,12 @@ int main(int argc, char **argv)
         fail(folder);
     srand((unsigned)now());
 
-    uint64_t came_up = now() + (uint64_t)DEADLINE_MS * 1000000;
-    while (!stamp(inotify, argv[4], save(argv[3], 0), 1000))
-        if (now() > came_up)
+    int patience = 1000;
+    while (!stamp(inotify, argv[4], save(argv[3], 0), patience))
+        if ((patience *= 2) > DEADLINE_MS)
             give_up();
     /* What the earlier of these saves cause must not be taken for the answer to a later one. */
-    while (stamp(inotify, argv[4], now(), 1000))
+    while (stamp(inotify, argv[4], now(), patience))
         ;
     for (size_t k = 1; k <= n; k++) {
         pause_ms(pause * (1 + 0.5 * rand() / RAND_MAX));

@@ -28,7 +28,7 @@ row_7() {
     for pid in "${all[@]}"; do
         kib=$(resident "$pid")
         high=$(resident "$pid" VmHWM)
-        [[ $pid == "$watcher" ]] && name='kiln watch' || name='its warden'
+        [[ $pid == "$watcher" ]] && name='kiln watch' || name="kiln watch's warden"
         single "$case_name" "$name, resident" MiB "$(mib "$kib")"
         single "$case_name" "$name, resident at most" MiB "$(mib "$high")"
         now=$((now + kib)) peak=$((peak + high))
