@@ -19,7 +19,7 @@
 #define WIRE_MAX_REQUEST ((size_t)4 << 20) /* an environment can be big */
 #define WIRE_MAX_FRAME   ((size_t)64 << 20)
 
-#define WIRE_ACK_MS    50   /* a watcher that has not taken a request up by then is done without */
+#define WIRE_ACK_MS    45   /* a watcher that has not taken a request up by then is done without */
 #define WIRE_PING_MS   1000 /* between two signs of life while a run goes on */
 #define WIRE_SILENT_MS 5000 /* without one the watcher is given up */
 
