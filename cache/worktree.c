@@ -141,6 +141,7 @@ void worktree_free(struct worktree *tree)
     vec_release(&tree->recalled);
     map_release(&tree->recalled_by);
     map_release(&tree->stored_views);
+    vec_release(&tree->unsure);
     ignore_free(tree->ignore);
     statcache_free(tree->cache);
     buf_release(&tree->path);

@@ -120,6 +120,10 @@ bool worktree_ignores(struct worktree *tree, const char *path);
  * allocation in the ordinary case. (A name that is not known yet, and one that is ignored, are
  * stat'ed: what ignore rules leave out must not taint anybody.) */
 void worktree_mark(struct worktree *tree, uint32_t dir, const char *name, uint64_t tick);
+/* Marks the files that somebody had open for writing when they were hashed: they may have been
+ * written through a mapping, which nothing tells of. Disturbs nobody where they are as they were.
+ */
+void worktree_doubt_open(struct worktree *tree);
 /* Everything may have changed: all stats are taken anew at the next prepare (digests are kept by
  * stat). */
 void worktree_mark_all(struct worktree *tree, uint64_t tick);

@@ -286,6 +286,19 @@ static bool mark_what_differs(struct worktree *tree, uint32_t id, uint64_t tick)
     return true;
 }
 
+void worktree_doubt_open(struct worktree *tree)
+{
+    VEC(uint32_t) unsure = VEC_INIT;
+    memcpy(&unsure, &tree->unsure, sizeof(unsure));
+    memset(&tree->unsure, 0, sizeof(tree->unsure));
+    vec_each (uint32_t, id, &unsure) {
+        const struct node *node = worktree_node(tree, *id);
+        if (node->kind == NODE_FILE && node->recorded_ns == NEVER_SETTLED)
+            mark_entry(tree, node->parent, node->name, 0, true);
+    }
+    vec_release(&unsure);
+}
+
 void worktree_mark(struct worktree *tree, uint32_t id, const char *name, uint64_t tick)
 {
     if (id >= tree->n_nodes || !worktree_node(tree, id)->dir)

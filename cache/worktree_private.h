@@ -41,6 +41,9 @@
 #define CHUNK_NODES 1024
 #define NAME_SIZES  17
 
+/* As recorded_ns: no stamp is old enough for this digest to be trusted by it. */
+#define NEVER_SETTLED INT64_C(0)
+
 enum node_kind {
     NODE_FREE,
     NODE_UNKNOWN, /* readdir did not tell */
@@ -253,6 +256,8 @@ struct worktree {
     struct map stored_views; /* key -> number in the stat cache + 1 */
     VEC(struct recalled) recalled;
     struct map recalled_by; /* hash -> index in recalled + 1 */
+    VEC(uint32_t) unsure; /* files that were open for writing when they were hashed; some of them
+                             may be something else by now */
 
     struct ignore *ignore; /* NULL until first needed */
     uint64_t rules_print, index_print;

@@ -260,6 +260,7 @@ static void after_barrier(void *ctx, struct watch_clock clock)
         engine_job_done(e);
         return;
     }
+    worktree_doubt_open(e->worktree);
     take_dirty(e);
     if (e->all_wanted) {
         vec_clear(&e->stale);
