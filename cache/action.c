@@ -5,10 +5,12 @@
  * is what makes the encoding canonical. Messages and their strings live in an arena, so there is
  * nothing to free one by one.
  *
- * What an ActionResult of kiln's carries beyond the API's own fields: one Any of type kiln.LogOrder
- * in execution_metadata.auxiliary_metadata. Its value is, for each piece of the log in the order it
- * came, the varint of the stream (1 stdout, 2 stderr) and the varint of how many bytes are next
- * from it.
+ * What an ActionResult of kiln's carries beyond the API's own fields, in
+ * execution_metadata.auxiliary_metadata:
+ *
+ *     kiln.LogOrder  for each piece of the log in the order it came, the varint of the stream (1
+ *                    stdout, 2 stderr) and the varint of how many bytes are next from it
+ *     kiln.Origin    the step's name, a NUL, the project's absolute path
  */
 #include "cache/action.h"
 
@@ -24,6 +26,7 @@
 #define DESCRIPTOR(lower) (&build__bazel__remote__execution__v2__##lower##__descriptor)
 
 #define LOG_ORDER_TYPE "kiln.LogOrder"
+#define ORIGIN_TYPE    "kiln.Origin"
 
 #define NS_PER_S UINT64_C(1000000000)
 
@@ -220,10 +223,23 @@ static void add_varint(struct buf *buf, uint64_t value)
     buf_addc(buf, (char)value);
 }
 
+/* There are two kinds of it at most. */
+static void add_auxiliary(struct arena *arena, MESSAGE(ExecutedActionMetadata) * metadata,
+                          const char *type, const struct buf *value)
+{
+    MESSAGE(Any) *any = message_new(arena, DESCRIPTOR(any));
+    any->type_url = lend(type);
+    any->value.data = (uint8_t *)value->data;
+    any->value.len = value->len;
+    if (!metadata->auxiliary_metadata)
+        metadata->auxiliary_metadata = arena_zalloc(arena, 2, sizeof(any));
+    metadata->auxiliary_metadata[metadata->n_auxiliary_metadata++] = any;
+}
+
 void action_result_encode(const struct action_result *result, struct buf *out)
 {
     struct arena arena = ARENA_INIT;
-    struct buf order = BUF_INIT;
+    struct buf order = BUF_INIT, origin = BUF_INIT;
     MESSAGE(ActionResult) *message = message_new(&arena, DESCRIPTOR(action_result));
     MESSAGE(ExecutedActionMetadata) *metadata =
         message_new(&arena, DESCRIPTOR(executed_action_metadata));
@@ -239,22 +255,23 @@ void action_result_encode(const struct action_result *result, struct buf *out)
     metadata->execution_start_timestamp = timestamp_message(&arena, result->start_ns);
     metadata->execution_completed_timestamp = timestamp_message(&arena, result->end_ns);
     if (result->n_chunks > 0) {
-        MESSAGE(Any) *any = message_new(&arena, DESCRIPTOR(any));
         for (size_t i = 0; i < result->n_chunks; i++) {
             add_varint(&order, result->chunks[i].stream);
             add_varint(&order, result->chunks[i].bytes);
         }
-        any->type_url = lend(LOG_ORDER_TYPE);
-        any->value.data = (uint8_t *)order.data;
-        any->value.len = order.len;
-        metadata->n_auxiliary_metadata = 1;
-        metadata->auxiliary_metadata = arena_memdup(&arena, &any, sizeof(any));
+        add_auxiliary(&arena, metadata, LOG_ORDER_TYPE, &order);
+    }
+    if (result->step && result->root) {
+        buf_add(&origin, result->step, strlen(result->step) + 1);
+        buf_adds(&origin, result->root);
+        add_auxiliary(&arena, metadata, ORIGIN_TYPE, &origin);
     }
     if (protobuf_c_message_get_packed_size(&metadata->base) > 0)
         message->execution_metadata = metadata;
 
     pack(message, out);
     buf_release(&order);
+    buf_release(&origin);
     arena_release(&arena);
 }
 
@@ -419,6 +436,18 @@ static bool time_from(const MESSAGE(Timestamp) * message, uint64_t *ns)
     return true;
 }
 
+/* Words for people: what is odd is left out. */
+static void origin_from(const ProtobufCBinaryData *value, struct arena *arena,
+                        struct action_result *out)
+{
+    const char *text = (const char *)value->data;
+    const char *nul = value->len ? memchr(text, '\0', value->len) : NULL;
+    if (!nul || !utf8_valid(text, (size_t)(nul - text)))
+        return;
+    out->step = text;
+    out->root = arena_strndup(arena, nul + 1, value->len - (size_t)(nul - text) - 1);
+}
+
 static int metadata_from(const MESSAGE(ExecutedActionMetadata) * metadata, struct arena *arena,
                          struct action_result *out, struct err *err)
 {
@@ -433,6 +462,8 @@ static int metadata_from(const MESSAGE(ExecutedActionMetadata) * metadata, struc
         const MESSAGE(Any) *any = metadata->auxiliary_metadata[i];
         if (strcmp(any->type_url, LOG_ORDER_TYPE) == 0 && !chunks_from(&any->value, arena, out))
             return malformed(err, "action result", "the order of its log is not valid");
+        if (strcmp(any->type_url, ORIGIN_TYPE) == 0)
+            origin_from(&any->value, arena, out);
     }
     return 0;
 }

@@ -68,6 +68,7 @@ struct action_result {
     size_t n_chunks;
     uint64_t start_ns, end_ns; /* CLOCK_REALTIME of the execution */
     const char *worker;        /* who ran it, for people; may be NULL */
+    const char *step, *root; /* which step of the project where made it, for people; may be NULL */
 };
 
 /* The chunk list goes into execution_metadata.auxiliary_metadata as type "kiln.LogOrder", varints

@@ -1,12 +1,11 @@
 /*
- * cache.c - opening the disk cache, its lock, and what concerns all of it: sweeping, counting,
- * clearing.
+ * cache.c - opening the disk cache: its directories, its lock, and the sweep of what was left in
+ * tmp/.
  */
 #include "cache/cache.h"
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "base/vec.h"
 #include "cache/cache_private.h"
 #include "cache/unfinished.h"
 
@@ -38,10 +37,7 @@ void cache_unique_name(struct cache *cache, const char *stem, char name[CACHE_NA
              (uint64_t)atomic_fetch_add_explicit(&cache->counter, 1, memory_order_relaxed));
 }
 
-/* Calls cb for each name in the directory but the dots, until it returns non-zero; -1 with errno
- * when it can't be read. */
-typedef int name_cb(void *ctx, int dirfd, const char *name);
-static int each_name(int dirfd, const char *sub, name_cb *cb, void *ctx)
+int cache_each_name(int dirfd, const char *sub, cache_name_cb *cb, void *ctx)
 {
     int fd = openat(dirfd, sub, DIR_FLAGS | O_NOFOLLOW);
     if (fd < 0)
@@ -66,7 +62,7 @@ static int each_name(int dirfd, const char *sub, name_cb *cb, void *ctx)
 
 /* -- opening ----------------------------------------------------------------------------------- */
 
-static int lock_wait(int fd, int how)
+int cache_flock(int fd, int how)
 {
     int rc;
     do
@@ -139,7 +135,7 @@ static void open_lock(struct cache *cache)
     if (flock(cache->lock_fd, LOCK_SH | LOCK_NB) == 0)
         return;
     /* Somebody clears it and will be done soon. A file system without locks must not stop us. */
-    if (errno != EWOULDBLOCK || lock_wait(cache->lock_fd, LOCK_SH) != 0) {
+    if (errno != EWOULDBLOCK || cache_flock(cache->lock_fd, LOCK_SH) != 0) {
         close(cache->lock_fd);
         cache->lock_fd = -1;
     }
@@ -168,6 +164,8 @@ int cache_open(const char *path, struct cache **out, bool *read_only, struct err
     cache->root_fd = cache->cas_fd = cache->ac_fd = cache->tmp_fd = cache->lock_fd = -1;
     cache->note_fd = -1;
     pthread_mutex_init(&cache->note_lock, NULL);
+    cache->use_fd = -1;
+    pthread_mutex_init(&cache->use_mutex, NULL);
     if (getrandom(&cache->random, sizeof(cache->random), GRND_NONBLOCK) < 0)
         cache->random = (uint32_t)time(NULL);
 
@@ -185,7 +183,7 @@ int cache_open(const char *path, struct cache **out, bool *read_only, struct err
                  "or set KILN_CACHE_DIR to another directory)");
         err_move(err, &why);
     } else {
-        (void)each_name(cache->tmp_fd, ".", sweep_cb, cache);
+        (void)cache_each_name(cache->tmp_fd, ".", sweep_cb, cache);
     }
     *read_only = cache->read_only;
     *out = cache;
@@ -198,10 +196,14 @@ void cache_close(struct cache *cache)
         return;
     unfinished_close(cache);
     pthread_mutex_destroy(&cache->note_lock);
-    int fds[] = {cache->cas_fd, cache->ac_fd, cache->tmp_fd, cache->lock_fd, cache->root_fd};
+    if (cache->root_fd >= 0)
+        cache_size_flush(cache);
+    int fds[] = {cache->cas_fd,  cache->ac_fd,  cache->tmp_fd,
+                 cache->lock_fd, cache->use_fd, cache->root_fd};
     for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
         if (fds[i] >= 0)
             close(fds[i]);
+    pthread_mutex_destroy(&cache->use_mutex);
     free(cache->path);
     free(cache);
 }
@@ -209,110 +211,4 @@ void cache_close(struct cache *cache)
 const char *cache_path(const struct cache *cache)
 {
     return cache->path;
-}
-
-/* -- counting ---------------------------------------------------------------------------------- */
-
-struct tally {
-    uint64_t files, bytes;
-};
-
-static int tally_file_cb(void *ctx, int dirfd, const char *name)
-{
-    struct tally *tally = ctx;
-    struct stat st;
-    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)) {
-        tally->files++;
-        tally->bytes += (uint64_t)st.st_size;
-    }
-    return 0;
-}
-
-static int tally_dir_cb(void *ctx, int dirfd, const char *name)
-{
-    /* Gone meanwhile, or a stray file: nothing to count. */
-    if (each_name(dirfd, name, tally_file_cb, ctx) != 0 && errno != ENOENT && errno != ENOTDIR)
-        return -1;
-    return 0;
-}
-
-int cache_stats(struct cache *cache, struct cache_stats *out, struct err *err)
-{
-    struct tally cas = {0, 0}, ac = {0, 0};
-    *out = (struct cache_stats){0};
-    if ((cache->cas_fd >= 0 && each_name(cache->cas_fd, ".", tally_dir_cb, &cas) != 0) ||
-        (cache->ac_fd >= 0 && each_name(cache->ac_fd, ".", tally_dir_cb, &ac) != 0))
-        return err_sys(err, errno, "cannot read the cache directory %s", cache->path);
-    out->blobs = cas.files;
-    out->actions = ac.files;
-    out->bytes = cas.bytes + ac.bytes;
-    return 0;
-}
-
-/* -- clearing ---------------------------------------------------------------------------------- */
-
-struct names {
-    VEC(char *) list;
-};
-
-static int names_cb(void *ctx, int dirfd, const char *name)
-{
-    struct names *names = ctx;
-    (void)dirfd;
-    vec_push(&names->list, mem_strdup(name));
-    return 0;
-}
-
-/* Empties a directory and keeps it, because handles hold its descriptor. */
-static int empty_dir(int dirfd, struct err *err)
-{
-    struct names names = {VEC_INIT};
-    int rc = 0;
-    if (each_name(dirfd, ".", names_cb, &names) != 0)
-        rc = err_sys(err, errno, "cannot read a directory");
-    vec_each (char *, name, &names.list) {
-        if (rc == 0)
-            rc = file_remove_tree(dirfd, *name, err);
-        free(*name);
-    }
-    vec_release(&names.list);
-    return rc;
-}
-
-int cache_clear(struct cache *cache, struct cache_stats *removed, struct err *err)
-{
-    *removed = (struct cache_stats){0};
-    if (cache->root_fd < 0)
-        return 0; /* there is nothing, and nothing could make it */
-    if (cache->read_only)
-        return err_sys(err, EROFS, "cannot clear the cache at %s", cache->path);
-    if (cache->lock_fd < 0)
-        return err_set(err, ERR_SYSTEM,
-                       "cannot clear the cache at %s: its file system has no locks, so another "
-                       "kiln may be using it; stop all of them and remove the directory",
-                       cache->path);
-    if (flock(cache->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        int errnum = errno;
-        (void)lock_wait(cache->lock_fd, LOCK_SH); /* a failed upgrade may have dropped it */
-        if (errnum != EWOULDBLOCK)
-            return err_sys(err, errnum, "cannot lock the cache at %s", cache->path);
-        return err_set(err, ERR_USAGE,
-                       "the cache at %s is in use by another kiln; stop it (or wait until it is "
-                       "done) and try again",
-                       cache->path);
-    }
-    int rc = cache_stats(cache, removed, err);
-    /* Results first: what is left when this is interrupted must not name what is gone. */
-    if (rc == 0)
-        rc = empty_dir(cache->ac_fd, err);
-    if (rc == 0)
-        rc = empty_dir(cache->cas_fd, err);
-    if (rc == 0)
-        rc = empty_dir(cache->tmp_fd, err);
-    if (rc == 0)
-        rc = file_remove_tree(cache->root_fd, "bad", err);
-    if (rc != 0)
-        err_wrap(err, "clearing the cache at %s", cache->path);
-    (void)lock_wait(cache->lock_fd, LOCK_SH);
-    return rc;
 }

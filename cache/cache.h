@@ -4,18 +4,22 @@
  *
  *     <path>/v1/cas/xx/<sha256>   content, 0444 (executable is the tree's bit, not the blob's)
  *     <path>/v1/ac/xx/<sha256>    encoded ActionResult of the Action with that digest, sealed
- *                                 (see cache_blob.c)
+ *                                 (see cache_result.c)
  *     <path>/v1/tmp/              being written; whatever is old here is an orphan and is swept
  *     <path>/v1/bad/              what did not hold what it claimed, moved aside for a look
- *     <path>/v1/lock              flock: shared by every user, exclusive for clear and gc
+ *     <path>/v1/lock              flock: shared by every user, exclusive for a clear of all
+ *     <path>/v1/use               byte locks: what is at work just now (see cache_use.c)
+ *     <path>/v1/gc                flock: one gc or verify at a time
+ *     <path>/v1/size              about how much all of it takes (see cache_size.c)
+ *     <path>/v1/stat/             stat caches of projects (see statcache.c)
  *
  * Integrity, not durability: written to tmp with O_EXCL while hashed, then renamed, no fsync;
  * verified (size and SHA-256) on every copy out; what does not verify is moved to bad/ and counts
  * as absent. The action result is the commit: it is put after all that it names.
  *
- * All functions may be called from any thread on the same handle (it is immutable but for atomic
- * counters). A cache that cannot be written (read-only, full disk) still serves reads; puts fail
- * with ERR_SYSTEM.
+ * All functions may be called from any thread on the same handle. A cache that cannot be written
+ * (read-only, full disk) still serves reads; puts fail with ERR_SYSTEM. Removing and checking are
+ * in cache_gc.h and cache_verify.h.
  */
 #ifndef KILN_CACHE_CACHE_H
 #define KILN_CACHE_CACHE_H
@@ -74,13 +78,26 @@ bool cache_has_action(const struct cache *cache, const struct digest *key);
 int cache_put_action(struct cache *cache, const struct digest *key, const void *bytes, size_t n,
                      struct err *err) MUST_CHECK;
 
+/* Brackets a commit (from its first put to the action result) or a restore: what is touched
+ * meanwhile is not collected by any process. Nests; counted a handle. */
+void cache_use_begin(struct cache *cache);
+void cache_use_end(struct cache *cache);
+
 struct cache_stats {
-    uint64_t blobs, bytes, actions;
-    uint64_t limit_bytes; /* 0 = no limit */
+    uint64_t blobs, bytes, actions; /* bytes: of content */
+    uint64_t disk_bytes;            /* what they take, in blocks */
+    uint64_t limit_bytes;           /* for disk_bytes; 0 = no limit */
 };
 int cache_stats(struct cache *cache, struct cache_stats *out, struct err *err) MUST_CHECK;
-/* Removes everything stored; *removed tells what that was. Needs the exclusive lock: ERR_USAGE,
- * saying what to do, when another kiln uses the cache. */
-int cache_clear(struct cache *cache, struct cache_stats *removed, struct err *err) MUST_CHECK;
+
+/* How much the cache may take on its disk. */
+struct cache_limits {
+    uint64_t limit;   /* 0 = no limit: $KILN_CACHE_SIZE, else a tenth of the disk, at most 20 GiB */
+    uint64_t missing; /* for 5 % of the disk to be free */
+    uint64_t floor;   /* the cache is not made smaller than this because of what is missing: what
+                         others fill must not cost all of it */
+};
+/* ERR_USAGE when KILN_CACHE_SIZE is no size; *out then has the default. */
+int cache_limits(struct cache *cache, struct cache_limits *out, struct err *err) MUST_CHECK;
 
 #endif

@@ -238,6 +238,7 @@ static bool tables_fit(const struct statcache *cache, const struct header *heade
     return true;
 }
 
+/* root: it must be of that one; NULL: of any. */
 static bool parse(struct statcache *cache, const char *root)
 {
     struct header header;
@@ -261,7 +262,7 @@ static bool parse(struct statcache *cache, const char *root)
     cache->views = (const struct span *)(const void *)(bytes + views_at);
     cache->strings = bytes + strings_at;
     if (!string_fits(cache->strings, &header, (struct span){0, header.root_len}) ||
-        strcmp(cache->strings, root) != 0 || !span_fits(&header, header.memory) ||
+        (root && strcmp(cache->strings, root) != 0) || !span_fits(&header, header.memory) ||
         !tables_fit(cache, &header))
         return false;
     cache->memory = cache->strings + header.memory.at;
@@ -273,9 +274,9 @@ static bool parse(struct statcache *cache, const char *root)
     return true;
 }
 
-static bool read_whole(const char *path, struct buf *file)
+static bool read_whole(int dirfd, const char *path, struct buf *file)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return false;
     struct stat st;
@@ -292,9 +293,18 @@ static bool read_whole(const char *path, struct buf *file)
 struct statcache *statcache_load(const char *path, const char *root)
 {
     struct statcache *cache = mem_zalloc(1, sizeof(*cache));
-    if (path && !(read_whole(path, &cache->file) && parse(cache, root)))
+    if (path && !(read_whole(AT_FDCWD, path, &cache->file) && parse(cache, root)))
         buf_release(&cache->file);
     return cache;
+}
+
+bool statcache_check(int dirfd, const char *name, char **root)
+{
+    struct statcache cache = {0};
+    bool ok = read_whole(dirfd, name, &cache.file) && parse(&cache, NULL);
+    *root = ok ? mem_strdup(cache.strings) : NULL;
+    buf_release(&cache.file);
+    return ok;
 }
 
 void statcache_free(struct statcache *cache)

@@ -96,6 +96,8 @@ struct statcache_writer;
 
 /* Never fails: whatever can't be used is an empty cache. path NULL gives one too. */
 struct statcache *statcache_load(const char *path, const char *root);
+/* Whether the file name below dirfd is whole, and (new string, else NULL) whose root it is of. */
+bool statcache_check(int dirfd, const char *name, char **root);
 void statcache_free(struct statcache *cache);
 /* Directories count from 0, sorted by path. */
 uint32_t statcache_n_dirs(const struct statcache *cache);

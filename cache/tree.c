@@ -470,12 +470,12 @@ int trees_encode_tree(const struct trees *trees, const struct digest *root, stru
     return rc;
 }
 
-/* Reads the messages into the store, root first; children that are not reachable do no harm. */
-static int read_tree(struct trees *trees, struct reader r, struct digest *root, struct err *err)
+int tree_each(const void *bytes, size_t n, tree_each_cb *cb, void *ctx, struct err *err)
 {
+    struct reader r = {bytes, n ? (const unsigned char *)bytes + n : bytes};
     struct arena arena = ARENA_INIT;
     int rc = 0, tag = TAG_1;
-    if (r.p == r.end)
+    if (n == 0)
         return err_set(err, ERR_CORRUPT, "a tree message has no root");
     while (rc == 0 && r.p < r.end) {
         struct reader sub;
@@ -484,27 +484,42 @@ static int read_tree(struct trees *trees, struct reader r, struct digest *root, 
             rc = err_set(err, ERR_CORRUPT, "a tree message is malformed");
             break;
         }
-        size_t n = (size_t)(sub.end - sub.p);
-        rc = tree_decode(sub.p, n, &arena, &dir, err);
+        size_t n_sub = (size_t)(sub.end - sub.p);
+        rc = tree_decode(sub.p, n_sub, &arena, &dir, err);
+        if (rc == 0)
+            cb(ctx, sub.p, n_sub, &dir);
         arena_release(&arena);
-        if (rc == 0) {
-            struct digest digest = trees_put_encoded(trees, sub.p, n);
-            if (tag == TAG_1)
-                *root = digest;
-        }
         tag = TAG_2;
     }
     return rc;
 }
 
+struct reading {
+    struct trees *trees;
+    struct digest root;
+    bool begun;
+};
+
+/* Children that are not reachable do no harm. */
+static void read_dir(void *ctx, const void *bytes, size_t n, const struct tree_dir *dir)
+{
+    struct reading *reading = ctx;
+    (void)dir;
+    struct digest digest = trees_put_encoded(reading->trees, bytes, n);
+    if (!reading->begun)
+        reading->root = digest;
+    reading->begun = true;
+}
+
 int trees_decode_tree(struct trees *trees, const void *bytes, size_t n, struct digest *root,
                       struct err *err)
 {
-    struct reader r = {bytes, n ? (const unsigned char *)bytes + n : bytes};
-    int rc = read_tree(trees, r, root, err);
+    struct reading reading = {.trees = trees};
+    int rc = tree_each(bytes, n, read_dir, &reading, err);
     if (rc == 0) {
         struct tree_visit visit = {.trees = trees};
         uint64_t entries;
+        *root = reading.root;
         rc = visit_dir(&visit, root, 0, &entries, err);
         visit_release(&visit);
     }

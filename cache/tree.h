@@ -118,6 +118,12 @@ int trees_walk(const struct trees *trees, const struct digest *root, tree_walk_c
  * root. ERR_CORRUPT when a directory is not in the store. */
 int trees_encode_tree(const struct trees *trees, const struct digest *root, struct buf *out,
                       struct err *err) MUST_CHECK;
+/* Called for each Directory message of a Tree, the root first; bytes and dir live as long as the
+ * call. */
+typedef void tree_each_cb(void *ctx, const void *bytes, size_t n, const struct tree_dir *dir);
+/* Reads a Tree message without a store. ERR_CORRUPT when it is malformed; until then cb was called.
+ */
+int tree_each(const void *bytes, size_t n, tree_each_cb *cb, void *ctx, struct err *err) MUST_CHECK;
 /* Puts all directories of a Tree message into the store; *root is the root's digest. ERR_CORRUPT
  * when a child is missing or malformed, or when it would expand to more than 16 million entries. */
 int trees_decode_tree(struct trees *trees, const void *bytes, size_t n, struct digest *root,

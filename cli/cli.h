@@ -30,7 +30,7 @@ enum when { WHEN_AUTO, WHEN_ALWAYS, WHEN_NEVER };
 /* The command line; strings point into argv. */
 struct options {
     const char *command;            /* "run", "watch" ... */
-    const char *subcommand;         /* of cache: "stats", "clear"; else NULL */
+    const char *subcommand;         /* of cache: "stats", "gc", "verify", "clear"; else NULL */
     const char *directory, *config; /* -C, --config */
     enum when color;
     bool help;
@@ -41,6 +41,8 @@ struct options {
     size_t n_force_steps;
     uint32_t jobs;
     const char *run_id; /* --run */
+    bool size_set;      /* --size */
+    uint64_t size;
 };
 
 /* Parses; ERR_USAGE with the nearest option or command name. No arguments at all: the command is
@@ -98,6 +100,14 @@ void pipeline_load(struct app *app, pipeline_cb *cb, void *ctx);
 bool pipeline_is_old(const struct app *app);
 /* Reads the file anew first. The old config stays when the new one is wrong. */
 void pipeline_reload(struct app *app, pipeline_cb *cb, void *ctx);
+
+/* tidy.c: keeps the cache within its limit. Subscribe tidy_event() while watching: a worker looks
+ * whenever nothing is left to do. tidy_end(), when the loop is done, looks a last time and frees;
+ * NULL is fine. */
+struct tidy;
+struct tidy *tidy_new(uv_loop_t *loop, struct cache *cache);
+void tidy_event(void *tidy, const struct event *event);
+void tidy_end(struct tidy *tidy, const struct options *options);
 
 /* Views: each folds events and prints. */
 struct view_plain;

@@ -1,9 +1,10 @@
 /*
- * cmd_cache.c - kiln cache stats, kiln cache clear.
+ * cmd_cache.c - kiln cache stats, kiln cache clear, and what all of kiln cache begin with.
  *
- *     --json    {"path", "blobs", "bytes", "actions", "limit_bytes"}; of clear: what was removed
+ *     --json    {"path", "blobs", "bytes", "actions", "disk_bytes", "limit_bytes"}; of clear: what
+ *               was removed
  */
-#include "cli/cli.h"
+#include "cli/cmd_cache.h"
 
 #include "base/mem.h"
 #include "base/text.h"
@@ -20,34 +21,43 @@ static void add_json(const char *path, const struct cache_stats *stats, struct b
     buf_add_json_str(out, path);
     buf_addf(out,
              ",\"blobs\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"actions\":%" PRIu64
-             ",\"limit_bytes\":%" PRIu64 "}\n",
-             stats->blobs, stats->bytes, stats->actions, stats->limit_bytes);
+             ",\"disk_bytes\":%" PRIu64 ",\"limit_bytes\":%" PRIu64 "}\n",
+             stats->blobs, stats->bytes, stats->actions, stats->disk_bytes, stats->limit_bytes);
 }
 
-/* "56 results, 1234 files, 4.1 MiB" */
-static void add_amount(const struct cache_stats *stats, struct buf *out)
+void cache_add_amount(const struct cache_stats *stats, struct buf *out)
 {
     char size[16];
     buf_addf(out, "%" PRIu64 " result%s, %" PRIu64 " blob%s, %s", stats->actions,
              stats->actions == 1 ? "" : "s", stats->blobs, stats->blobs == 1 ? "" : "s",
-             text_size(stats->bytes, size));
+             text_size(stats->disk_bytes, size));
+}
+
+void cache_add_limit(const struct cache_stats *stats, struct buf *out)
+{
+    char size[16];
+    if (stats->limit_bytes)
+        buf_addf(out, ", limit %s", text_size(stats->limit_bytes, size));
+    else
+        buf_adds(out, ", no limit");
 }
 
 static int show_stats(struct cache *cache, const struct options *options, struct err *err)
 {
     struct cache_stats stats;
+    struct cache_limits limits;
     struct buf out = BUF_INIT;
-    if (cache_stats(cache, &stats, err) < 0)
+    if (cache_stats(cache, &stats, err) < 0 || cache_limits(cache, &limits, err) < 0)
         return -(int)err->kind;
+    stats.limit_bytes = limits.limit;
     if (options->json) {
         add_json(cache_path(cache), &stats, &out);
     } else {
-        char limit[16];
         buf_adds(&out, cache_path(cache));
         buf_adds(&out, ": ");
-        add_amount(&stats, &out);
-        buf_addf(&out, ", %s%s\n", stats.limit_bytes ? "limit " : "no limit",
-                 stats.limit_bytes ? text_size(stats.limit_bytes, limit) : "");
+        cache_add_amount(&stats, &out);
+        cache_add_limit(&stats, &out);
+        buf_addc(&out, '\n');
     }
     fwrite(buf_str(&out), 1, out.len, stdout);
     buf_release(&out);
@@ -64,7 +74,7 @@ static int confirm(struct cache *cache, bool *yes, struct err *err)
     if (cache_stats(cache, &stats, err) < 0)
         return -(int)err->kind;
     buf_addf(&text, "Remove ");
-    add_amount(&stats, &text);
+    cache_add_amount(&stats, &text);
     buf_addf(&text, " from %s? [y/N] ", cache_path(cache));
     fwrite(text.data, 1, text.len, stderr);
     fflush(stderr);
@@ -80,7 +90,7 @@ static int confirm(struct cache *cache, bool *yes, struct err *err)
 
 static int clear(struct cache *cache, const struct options *options, struct err *err)
 {
-    struct cache_stats removed;
+    struct cache_stats removed, left;
     struct buf out = BUF_INIT;
     bool yes = options->yes;
     if (!yes && confirm(cache, &yes, err) < 0)
@@ -89,21 +99,26 @@ static int clear(struct cache *cache, const struct options *options, struct err 
         fputs("kiln: nothing was removed\n", stderr);
         return 0;
     }
-    if (cache_clear(cache, &removed, err) < 0)
+    if (cache_clear(cache, &removed, &left, err) < 0)
         return -(int)err->kind;
     if (options->json) {
         add_json(cache_path(cache), &removed, &out);
     } else {
         buf_addf(&out, "%s: removed ", cache_path(cache));
-        add_amount(&removed, &out);
+        cache_add_amount(&removed, &out);
         buf_addc(&out, '\n');
+        if (left.blobs + left.actions > 0) {
+            buf_adds(&out, "in use by another kiln, and left: ");
+            cache_add_amount(&left, &out);
+            buf_addc(&out, '\n');
+        }
     }
     fwrite(buf_str(&out), 1, out.len, stdout);
     buf_release(&out);
     return 0;
 }
 
-static int open_cache(struct cache **out, bool clearing, struct err *err)
+static int open_cache(struct cache **out, const char *to_do, struct err *err)
 {
     bool read_only = false;
     char *path = cache_default_path();
@@ -112,9 +127,9 @@ static int open_cache(struct cache **out, bool clearing, struct err *err)
             err, ERR_SYSTEM,
             "there is no place for the cache: set HOME, XDG_CACHE_HOME or KILN_CACHE_DIR");
     int code = cache_open(path, out, &read_only, err);
-    if (code == 0 && read_only && clearing) {
+    if (code == 0 && read_only && to_do) {
         char *why = mem_strdup(err_text(err));
-        code = err_set(err, ERR_SYSTEM, "the cache at %s can only be read, not cleared: %s", path,
+        code = err_set(err, ERR_SYSTEM, "the cache at %s can only be read, not %s: %s", path, to_do,
                        why);
         free(why);
     } else if (code == 0) {
@@ -128,19 +143,28 @@ int command_cache(const struct options *options)
 {
     struct cache *cache = NULL;
     struct err err = ERR_INIT;
-    int rc, code = EXIT_OK;
-    bool clearing = !strcmp(options->subcommand, "clear");
+    int code = EXIT_OK;
+    bool all_right = true;
+    bool clearing = !strcmp(options->subcommand, "clear"), gc = !strcmp(options->subcommand, "gc");
+    const char *to_do = clearing ? "cleared" : gc && !options->dry_run ? "made smaller" : NULL;
+    int rc;
     if (clearing && !options->yes && !(isatty(STDIN_FILENO) && isatty(STDERR_FILENO)))
         rc = err_set(&err, ERR_USAGE,
                      "clearing the cache asks first, and there is no terminal to ask on; --yes "
                      "clears it without asking");
     else
-        rc = open_cache(&cache, clearing, &err);
+        rc = open_cache(&cache, to_do, &err);
     if (rc == 0)
-        rc = clearing ? clear(cache, options, &err) : show_stats(cache, options, &err);
+        rc = clearing ? clear(cache, options, &err)
+             : gc     ? cache_show_gc(cache, options, &err)
+             : !strcmp(options->subcommand, "verify")
+                 ? cache_show_verify(cache, options, &all_right, &err)
+                 : show_stats(cache, options, &err);
     if (rc < 0) {
         complain(options, err_text(&err));
         code = err.kind == ERR_USAGE ? EXIT_USAGE : EXIT_KILN;
+    } else if (!all_right) {
+        code = EXIT_STEP_FAILED;
     }
     err_release(&err);
     cache_close(cache);

@@ -27,6 +27,7 @@ struct session {
     struct view_json *json;
     struct tui *tui;
     struct server *server; /* watching: for those who ask */
+    struct tidy *tidy;
     uv_timer_t tick;
     uv_timer_t unread; /* to end what nobody reads any more */
     uv_signal_t signals[3];
@@ -323,8 +324,11 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
     bool bad = engine_new(&options, &s->engine, &err) < 0;
     if (!bad) {
         s->control = engine_control(s->engine);
-        if (s->watching)
+        s->tidy = tidy_new(&s->app.loop, s->app.cache);
+        if (s->watching) {
             engine_subscribe(s->engine, check_source, s);
+            engine_subscribe(s->engine, tidy_event, s->tidy);
+        }
         bad = open_views(s, &err) < 0;
     }
     if (bad)
@@ -422,6 +426,7 @@ int command_run(const struct options *options)
         pipeline_load(&s.app, on_loaded, &s);
         uv_run(&s.app.loop, UV_RUN_DEFAULT);
     }
+    tidy_end(s.tidy, options);
     err_release(&err);
     free(s.own[0]);
     free(s.own[1]);

@@ -169,6 +169,11 @@ static int take(struct parser *parser, const struct option_spec *spec, const cha
     case OPT_DOT: out->dot = true; break;
     case OPT_MERMAID: out->mermaid = true; break;
     case OPT_RUN: return set_run(parser, spec, value);
+    case OPT_SIZE:
+        if (!text_parse_size(value, &out->size))
+            return bad_value(parser, spec, value, "a size such as 20GiB or 500MB");
+        out->size_set = true;
+        break;
     case OPT_YES: out->yes = true; break;
     case OPT_N: break;
     }
@@ -328,9 +333,16 @@ static int check_options(struct parser *parser)
             first = name;
         }
     }
-    if (out->yes && out->subcommand && strcmp(out->subcommand, "clear") != 0)
-        return err_set(parser->err, ERR_USAGE, "\"kiln cache %s\" has no option --yes",
-                       out->subcommand);
+    static const struct {
+        enum option_id id;
+        const char *subcommand;
+    } of_one[] = {{OPT_YES, "clear"}, {OPT_DRY_RUN, "gc"}, {OPT_SIZE, "gc"}};
+    for (size_t i = 0; i < sizeof of_one / sizeof *of_one; i++) {
+        if (parser->given[of_one[i].id] && out->subcommand &&
+            strcmp(out->subcommand, of_one[i].subcommand) != 0)
+            return err_set(parser->err, ERR_USAGE, "\"kiln %s %s\" has no option --%s",
+                           out->command, out->subcommand, option_table[of_one[i].id].name);
+    }
     return 0;
 }
 

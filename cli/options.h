@@ -64,6 +64,7 @@ enum option_id {
     OPT_DOT,
     OPT_MERMAID,
     OPT_RUN,
+    OPT_SIZE,
     OPT_YES,
     OPT_N
 };

@@ -7,6 +7,8 @@
 
 static const struct choice cache_subcommands[] = {
     {"stats", "how much it holds"},
+    {"gc", "removes what was used least lately, down to its limit"},
+    {"verify", "reads all of it, and sets aside what is damaged"},
     {"clear", "removes everything it holds"},
     {NULL, NULL},
 };
@@ -87,11 +89,18 @@ const struct command_spec command_table[] = {
     {
         .name = "cache",
         .bit = CMD_CACHE,
-        .arguments = "stats|clear",
-        .summary = "look at the cache, or clear it",
+        .arguments = "stats|gc|verify|clear",
+        .summary = "look at the cache, check it, make it smaller, or clear it",
         .help = "The cache is the user's, shared by all projects. It lies in $KILN_CACHE_DIR, else "
                 "$XDG_CACHE_HOME/kiln, else ~/.cache/kiln.\n\n"
-                "Clearing asks first on a terminal; elsewhere it wants --yes.",
+                "It may take $KILN_CACHE_SIZE (20GiB, 500MB; 0 for no limit), else a tenth of its "
+                "disk, at most 20 GiB; 5 % of the disk are left free. After a run that went over, "
+                "kiln removes what was used least lately; \"gc\" does so at once, and \"gc "
+                "--dry-run\" tells what would go and why.\n\n"
+                "\"verify\" exits with 0 when all was right, with 1 when something was not and "
+                "had to be mended.\n\n"
+                "Clearing asks first on a terminal; elsewhere it wants --yes. What other kilns use "
+                "at that moment stays.",
         .min_args = 1,
         .max_args = 1,
         .subcommands = cache_subcommands,
@@ -152,8 +161,9 @@ const struct option_spec option_table[OPT_N] = {
                    "run even what is cached: every selected step, or just STEP (may be repeated)"},
     [OPT_KEEP_GOING] = {OPT_KEEP_GOING, "keep-going", 'k', NULL, false, CMD_WORK, NULL,
                         "after a failure, still start what does not depend on it"},
-    [OPT_DRY_RUN] = {OPT_DRY_RUN, "dry-run", 'n', NULL, false, CMD_RUN, NULL,
-                     "show what would run, as \"kiln plan\" does"},
+    [OPT_DRY_RUN] = {OPT_DRY_RUN, "dry-run", 'n', NULL, false, CMD_RUN | CMD_CACHE, NULL,
+                     "only show what would be done: what would run, as \"kiln plan\" does; what "
+                     "\"cache gc\" would remove"},
     [OPT_NO_CACHE] = {OPT_NO_CACHE, "no-cache", 0, NULL, false, CMD_WORK, NULL,
                       "neither take results from the cache nor put them there"},
     [OPT_REHASH] = {OPT_REHASH, "rehash", 0, NULL, false, CMD_WORK | CMD_PLAN | CMD_EXPLAIN, NULL,
@@ -170,6 +180,8 @@ const struct option_spec option_table[OPT_N] = {
                      "print the graph for Mermaid instead"},
     [OPT_RUN] = {OPT_RUN, "run", 0, "ID", false, CMD_LOGS, NULL,
                  "of that run, as \"kiln runs\" numbers them; else the newest"},
+    [OPT_SIZE] = {OPT_SIZE, "size", 0, "SIZE", false, CMD_CACHE, NULL,
+                  "bring the cache down to that size (20GiB, 500MB) instead of its limit"},
     [OPT_YES] = {OPT_YES, "yes", 'y', NULL, false, CMD_CACHE, NULL, "clear without asking"},
 };
 

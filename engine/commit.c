@@ -94,6 +94,8 @@ static void capture_all(struct commit *commit)
     result->end_ns = flight->exit.end_ns;
     result->worker = arena_printf(&commit->value.arena, "run %s, step %s", flight->owner->run->id,
                                   commit->exec->name);
+    result->step = arena_strdup(&commit->value.arena, commit->exec->name);
+    result->root = arena_strdup(&commit->value.arena, commit->root);
     bool outputs = commit->exec->n_outputs > 0;
     if (outputs)
         commit->stamp = stamp_of(commit);
@@ -159,6 +161,7 @@ void commit_queue(uv_loop_t *loop, struct commit *commit)
 
 void commit_free(struct commit *commit)
 {
+    cache_use_end(commit->cache);
     value_release(&commit->value);
     err_release(&commit->err);
     err_release(&commit->stored);

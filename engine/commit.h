@@ -4,7 +4,8 @@
  *
  * A commit is self-contained while the worker has it: it reads the exec (immutable, in the graph)
  * and the flight's spool and chunks, which nobody touches after the command ended. done is called
- * on the loop; the receiver frees it with commit_free().
+ * on the loop; the receiver frees it with commit_free(). As long as it lives the cache is marked as
+ * in use.
  */
 #ifndef KILN_ENGINE_COMMIT_H
 #define KILN_ENGINE_COMMIT_H

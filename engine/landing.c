@@ -256,6 +256,7 @@ void flight_commit(struct engine *e, struct flight *flight)
     commit->engine = e;
     commit->flight = flight;
     commit->cache = e->opt.cache;
+    cache_use_begin(commit->cache); /* until commit_free() */
     commit->root = e->opt.root;
     commit->exec = node->exec;
     commit->store = node->exec->cache && !e->opt.no_cache;

@@ -35,6 +35,7 @@ static void restore_finish(struct restore *r)
     struct instance *in = r->in;
     struct node *node = &e->nodes.v[in->node];
     node->restoring = false;
+    cache_use_end(r->cache);
     node->stamped = !e->watch && r->rc == 0 && r->answer == CACHE_HIT;
     node->stamp = r->stamp;
     turn_give(e, node);
@@ -104,5 +105,6 @@ void restore_start(struct engine *e, struct instance *in)
     in->state = RESTORING;
     node->restoring = true;
     e->n_jobs++;
+    cache_use_begin(r->cache);
     uv_queue_work(e->loop, &r->work, restore_work, restore_done);
 }

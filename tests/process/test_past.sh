@@ -92,7 +92,7 @@ test_about_kiln() {
     kiln 0 schema
     assert_match "$(jq -r '."$schema"' "$T/out")" "2020-12"
     kiln 0 help
-    assert_out '^  cache stats\|clear '
+    assert_out '^  cache stats\|gc\|verify\|clear$'
     kiln 0 run --help
     assert_out '^  kiln run '
     kiln 2 rnu

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "cache/cache_gc.h"
 #include "base/file.h"
 #include "base/map.h"
 #include "base/vec.h"
@@ -496,10 +497,10 @@ static void reasons_name_commands_and_variables(void **state)
 static void a_cleared_cache_is_a_reason(void **state)
 {
     struct rig *r = *state;
-    struct cache_stats removed;
+    struct cache_stats removed, left;
     put(r, "src.txt", "code\n");
     run(r, two_steps());
-    assert_int_equal(cache_clear(r->cache, &removed, NULL), 0);
+    assert_int_equal(cache_clear(r->cache, &removed, &left, NULL), 0);
     run(r, two_steps());
     assert_reasons(r, "a:evicted:;b:evicted:;");
 }
