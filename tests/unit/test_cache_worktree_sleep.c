@@ -1,0 +1,173 @@
+/*
+ * Directories that the stat cache knows: not read again while they are as they were, and never
+ * believed when they are not.
+ */
+#include "test_worktree.h"
+
+static void make_project(struct project *project)
+{
+    project_init(project);
+    project_write(project, "top", "0");
+    project_write(project, "src/a", "1");
+    project_write(project, "src/lib/x", "2");
+    project_write(project, "src/lib/deep/y", "3");
+    project_write(project, "other/z", "4");
+    project_run(project, "ln -s a src/link");
+}
+
+/* What is saved is old enough to be trusted afterwards. */
+static void settle(struct project *project)
+{
+    project_age(project);
+    project_open(project);
+    digest_of_view(project->tree, INPUTS(project->tree, "**"));
+    digest_of_view(project->tree, INPUTS(project->tree, "src"));
+    digest_of_view(project->tree, INPUTS(project->tree, "**/x", "**/y"));
+    assert_int_equal(worktree_save(project->tree, NULL), 0);
+}
+
+static struct digest fresh_digest(struct project *project, const char *pattern)
+{
+    struct worktree *tree = project_open_other(project, NULL);
+    struct digest digest = digest_of_view(tree, INPUTS(tree, pattern));
+    worktree_free(tree);
+    return digest;
+}
+
+static void assert_same(struct project *project, const char *pattern)
+{
+    struct digest digest = digest_of_view(project->tree, INPUTS(project->tree, pattern));
+    struct digest expected = fresh_digest(project, pattern);
+    assert_true(digest_eq(&digest, &expected));
+}
+
+/* Nothing is hashed, nothing is written, and the hooks are called all the same. */
+static void test_nothing_changed(void **state)
+{
+    (void)state;
+    struct project project;
+    struct stat before, after;
+    make_project(&project);
+    settle(&project);
+    assert_int_equal(stat(project.stat_path, &before), 0);
+    project.opened = 0;
+    project_open(&project);
+    assert_same(&project, "**");
+    assert_same(&project, "src");
+    digest_of_view(project.tree, INPUTS(project.tree, "**/x", "**/y"));
+    assert_int_equal(project.opened, 5);
+    assert_int_equal(worktree_counts(project.tree).hashed_files, 0);
+    assert_int_equal(worktree_counts(project.tree).files, 5);
+    assert_int_equal(worktree_save(project.tree, NULL), 0);
+    assert_int_equal(stat(project.stat_path, &after), 0);
+    assert_int_equal(before.st_ino, after.st_ino);
+    project_release(&project);
+}
+
+/* A directory's digest rests on those below. One of these is seen to change by somebody who does
+ * not ask for the one above: what is saved then must not tell the old digest to the next. */
+static void test_changed_below_unasked(void **state)
+{
+    (void)state;
+    struct project project;
+    make_project(&project);
+    settle(&project);
+    project_write(&project, "src/lib/deep/y", "changed");
+    project_age(&project);
+    project_open(&project);
+    digest_of_view(project.tree, INPUTS(project.tree, "src/lib/deep"));
+    assert_int_equal(worktree_save(project.tree, NULL), 0);
+    project_open(&project);
+    assert_same(&project, "src");
+    assert_same(&project, "**");
+    project_release(&project);
+}
+
+/* Each kind of change, unseen: in a file, of a name, of a link, of rules; below what is whole and
+ * what is selected. */
+static void test_changed_unseen(void **state)
+{
+    (void)state;
+    static const char *const changes[] = {
+        "echo 5 > src/lib/x",          "touch src/lib/new",    "rm src/lib/deep/y",
+        "ln -sfn top src/link",        "mv src/lib src/moved", "echo /lib/ > src/.gitignore",
+        "rm -r src && mkdir src",      "chmod +x src/a",       "rm -r other && echo 6 > other",
+        "mv other/z other/z2",         "mkfifo src/fifo",      "mkdir -p .git && rm -r .git",
+        "echo x > src/lib/.gitignore",
+    };
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        struct project project;
+        make_project(&project);
+        settle(&project);
+        project_run(&project, "%s", changes[i]);
+        for (int turn = 0; turn < 2; turn++) {
+            project_open(&project);
+            assert_same(&project, "**");
+            assert_same(&project, "**/x");
+            assert_int_equal(worktree_save(project.tree, NULL), 0);
+        }
+        project_release(&project);
+    }
+}
+
+/* A look that was under way when everything had to be doubted says nothing. */
+static void test_late_answer(void **state)
+{
+    (void)state;
+    for (int turn = 0; turn < 4; turn++) {
+        const char *pattern = turn / 2 ? "**/?" : "**"; /* the former makes them wake */
+        bool marked = turn % 2;
+        struct project project;
+        make_project(&project);
+        settle(&project);
+        project_open(&project);
+        uint32_t view = INPUTS(project.tree, pattern);
+        worktree_prepare(project.tree, &view, 1);
+        struct worktree_batch *batch = worktree_next_batch(project.tree);
+        assert_non_null(batch);
+        worktree_batch_work(batch);
+        project_write(&project, "src/lib/x", "changed");
+        if (marked)
+            worktree_mark_all(project.tree, 1);
+        else
+            worktree_prepare_now(project.tree, &view, 1);
+        worktree_batch_done(project.tree, batch);
+        assert_same(&project, pattern);
+        project_release(&project);
+    }
+}
+
+/* Messages that were never made in this process can be opened, also after a change. */
+static void test_messages(void **state)
+{
+    (void)state;
+    struct project project;
+    make_project(&project);
+    settle(&project);
+    worktree_free(project.tree);
+    project.tree = NULL;
+    trees_free(project.trees);
+    project.trees = trees_new();
+    project_open(&project);
+    uint32_t view = INPUTS(project.tree, "**");
+    struct digest before = digest_of_view(project.tree, view);
+    struct worktree *other = project_open_other(&project, NULL);
+    worktree_mark_all(project.tree, 1);
+    struct buf out = BUF_INIT;
+    assert_int_equal(trees_walk(project.trees, &before, add_listed, &out, NULL), 0);
+    assert_string_equal(buf_str(&out), "other/\nother/z\nsrc/\nsrc/a\nsrc/lib/\nsrc/lib/deep/\n"
+                                       "src/lib/deep/y\nsrc/lib/x\nsrc/link@a\ntop\n");
+    buf_release(&out);
+    worktree_free(other);
+    project_release(&project);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nothing_changed), cmocka_unit_test(test_changed_below_unasked),
+        cmocka_unit_test(test_changed_unseen),  cmocka_unit_test(test_late_answer),
+        cmocka_unit_test(test_messages),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
