@@ -54,7 +54,12 @@ struct trees {
     struct hasher *hasher;
     struct buf scratch;
     VEC(struct source) sources;
+    struct map kept;           /* hashes that the next sweep leaves */
+    size_t bytes, bytes_swept; /* stored now, and after the last sweep */
 };
+
+/* Below this a sweep is not worth looking through all that is in use. */
+#define GROWN_BYTES ((size_t)1 << 20)
 
 /* -- writing ----------------------------------------------------------------------------------- */
 
@@ -324,6 +329,7 @@ void trees_free(struct trees *trees)
     if (!trees)
         return;
     map_release(&trees->by_hash);
+    map_release(&trees->kept);
     arena_release(&trees->arena);
     hasher_free(trees->hasher);
     vec_release(&trees->sources);
@@ -331,18 +337,23 @@ void trees_free(struct trees *trees)
     free(trees);
 }
 
+static void store(struct trees *trees, const uint8_t *hash, const void *bytes, size_t n)
+{
+    struct stored *stored = arena_alloc(&trees->arena, sizeof(*stored) + n);
+    stored->n = n;
+    if (n > 0)
+        memcpy(stored->bytes, bytes, n);
+    map_put(&trees->by_hash, hash, DIGEST_BYTES, stored, NULL);
+    trees->bytes += sizeof(*stored) + n;
+}
+
 struct digest trees_put_encoded(struct trees *trees, const void *bytes, size_t n)
 {
     hasher_start(trees->hasher);
     hasher_add(trees->hasher, bytes, n);
     struct digest digest = hasher_end(trees->hasher);
-    if (!map_get(&trees->by_hash, digest.hash, sizeof(digest.hash))) {
-        struct stored *stored = arena_alloc(&trees->arena, sizeof(*stored) + n);
-        stored->n = n;
-        if (n > 0)
-            memcpy(stored->bytes, bytes, n);
-        map_put(&trees->by_hash, digest.hash, sizeof(digest.hash), stored, NULL);
-    }
+    if (!map_get(&trees->by_hash, digest.hash, sizeof(digest.hash)))
+        store(trees, digest.hash, bytes, n);
     return digest;
 }
 
@@ -384,6 +395,59 @@ const void *trees_get(const struct trees *trees, const struct digest *digest, si
         return NULL;
     *n = stored->n;
     return stored->bytes;
+}
+
+bool trees_grown(const struct trees *trees)
+{
+    return trees->bytes > 2 * trees->bytes_swept + GROWN_BYTES;
+}
+
+size_t trees_bytes(const struct trees *trees)
+{
+    return trees->bytes;
+}
+
+void trees_keep(struct trees *trees, const struct digest *root)
+{
+    struct arena arena = ARENA_INIT;
+    VEC(struct digest) todo = VEC_INIT;
+    vec_push(&todo, *root);
+    while (todo.n) {
+        struct digest digest = vec_pop(&todo);
+        const struct stored *stored = find(trees, &digest);
+        struct tree_dir dir = {NULL, 0};
+        bool kept = !stored;
+        if (stored)
+            map_put(&trees->kept, digest.hash, DIGEST_BYTES, NULL, &kept);
+        if (kept || tree_decode(stored->bytes, stored->n, &arena, &dir, NULL) != 0)
+            continue;
+        for (size_t i = 0; i < dir.n; i++)
+            if (dir.entries[i].kind == TREE_DIR)
+                vec_push(&todo, dir.entries[i].digest);
+        arena_release(&arena);
+    }
+    arena_release(&arena);
+    vec_release(&todo);
+}
+
+void trees_sweep(struct trees *trees)
+{
+    struct map all = trees->by_hash;
+    struct arena arena = trees->arena;
+    trees->by_hash = (struct map)MAP_INIT;
+    trees->arena = (struct arena)ARENA_INIT;
+    trees->bytes = 0;
+    trees_put_encoded(trees, "", 0);
+    map_each (entry, &trees->kept) {
+        void **place = map_get(&all, entry->key, DIGEST_BYTES);
+        const struct stored *stored = place ? *place : NULL;
+        if (stored && stored->n)
+            store(trees, entry->key, stored->bytes, stored->n);
+    }
+    map_release(&all);
+    arena_release(&arena);
+    map_release(&trees->kept);
+    trees->bytes_swept = trees->bytes;
 }
 
 int trees_open(const struct trees *trees, const struct digest *digest, struct arena *arena,

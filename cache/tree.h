@@ -3,11 +3,12 @@
  *
  * A tree is the digest of its root Directory. A struct trees keeps the encoded Directory messages
  * of one process by digest: what an operation makes is put there, so a digest got from this store
- * can always be opened again. Canonical form: every list sorted by UTF-8 bytes, defaults not
- * encoded, the empty directory is the empty message (RE API v2, message Directory).
+ * can be opened again as long as whoever holds it keeps it in a sweep. Canonical form: every list
+ * sorted by UTF-8 bytes, defaults not encoded, the empty directory is the empty message (RE API v2,
+ * message Directory).
  *
  * Ownership: struct trees is opaque, trees_free(). Belongs to the loop thread. Bytes returned by
- * trees_get live as long as the store.
+ * trees_get live until the next trees_sweep().
  */
 #ifndef KILN_CACHE_TREE_H
 #define KILN_CACHE_TREE_H
@@ -63,6 +64,14 @@ void trees_ask(struct trees *trees, trees_missing_cb *missing, void *ctx);
 void trees_ask_no_more(struct trees *trees, const void *ctx);
 /* The encoded message of that digest, or NULL; *n is its length. */
 const void *trees_get(const struct trees *trees, const struct digest *digest, size_t *n);
+/* Whether the store holds so much more than what the last sweep left that another is worth it. */
+bool trees_grown(const struct trees *trees);
+/* For the next sweep: the directory stays, with all below it that is in the store. */
+void trees_keep(struct trees *trees, const struct digest *root);
+/* Lets go of what was not kept since the last one; what trees_get() gave before is gone. */
+void trees_sweep(struct trees *trees);
+/* How much is stored. */
+size_t trees_bytes(const struct trees *trees);
 /* Opens a directory of the store into the arena; ERR_CORRUPT when it is not there. */
 int trees_open(const struct trees *trees, const struct digest *digest, struct arena *arena,
                struct tree_dir *out, struct err *err) MUST_CHECK;

@@ -211,3 +211,18 @@ struct worktree_counts worktree_counts(const struct worktree *tree)
 {
     return tree->counts;
 }
+
+void worktree_keep_trees(const struct worktree *tree)
+{
+    for (uint32_t id = 0; id < tree->n_nodes; id++) {
+        const struct dir *dir = worktree_node(tree, id)->dir;
+        if (!dir)
+            continue;
+        for (int i = 0; i < FLAVOURS; i++)
+            if (dir->whole[i].composed)
+                trees_keep(tree->trees, &dir->whole[i].digest);
+        vec_each (struct consumer, c, &dir->consumers)
+            if (c->memo.composed)
+                trees_keep(tree->trees, &c->memo.digest);
+    }
+}

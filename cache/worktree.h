@@ -152,4 +152,7 @@ struct worktree_counts {
 };
 struct worktree_counts worktree_counts(const struct worktree *tree);
 
+/* Calls trees_keep() for every directory whose digest is known. Not while a batch is out. */
+void worktree_keep_trees(const struct worktree *tree);
+
 #endif

@@ -302,6 +302,9 @@ bool value_of(struct engine *e, op_id op, struct digest *out, struct err *err);
  * directory output can't be had (evicted); else it stays known by its digest alone. */
 bool value_set(struct engine *e, struct node *node, struct value *value, bool whole);
 void value_release(struct value *value);
+/* Lets go of directories that nothing refers to any more, when they have become many. Only while no
+ * run is alive and no view is being read. */
+void session_sweep(struct engine *e);
 /* Asks the worktree for the local's digest; true when it changed. */
 bool local_refresh(struct engine *e, struct local *local);
 

@@ -310,6 +310,7 @@ void round_next(struct engine *e)
     if (!schedule_busy(e) && !e->reload_asked && !e->was_idle && !e->n_restless &&
         e->opt.mode == ENGINE_WATCH) {
         e->was_idle = true;
+        session_sweep(e);
         struct event event = {.type = EVENT_WATCH_IDLE};
         emit(e, NULL, &event);
     }

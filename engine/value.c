@@ -205,6 +205,25 @@ void session_close(struct engine *e)
     e->graph = NULL;
 }
 
+void session_sweep(struct engine *e)
+{
+    if (!trees_grown(e->trees))
+        return;
+    worktree_keep_trees(e->worktree);
+    vec_each (struct local, local, &e->locals)
+        trees_keep(e->trees, &local->digest);
+    vec_each (struct node, node, &e->nodes) {
+        if (!node->value.known)
+            continue;
+        trees_keep(e->trees, &node->value.tree);
+        trees_keep(e->trees, &node->value.input_root);
+    }
+    for (size_t i = 0; i < e->graph->n_ops; i++)
+        if (e->derived[i].known)
+            trees_keep(e->trees, &e->derived[i].value);
+    trees_sweep(e->trees);
+}
+
 bool local_refresh(struct engine *e, struct local *local)
 {
     struct err err = ERR_INIT;

@@ -897,15 +897,65 @@ static void test_operation_edges(void **state)
     trees_free(trees);
 }
 
+/* Ten thousand edits, swept whenever it is worth it: what is kept can be opened, and the rest does
+ * not grow. */
+static void test_sweep(void **state)
+{
+    struct trees *trees = trees_new();
+    struct err err = ERR_INIT;
+    struct digest root = tree_empty(), kept, other = digest_fake('d', 3);
+    size_t most = 0, sweeps = 0;
+    char path[64];
+    (void)state;
+    for (int i = 0; i < 200; i++) {
+        snprintf(path, sizeof(path), "dir%d/sub/file%d", i % 10, i);
+        struct tree_entry entry = file("", digest_str(path), false);
+        assert_ok(trees_make(trees, &root, path, &entry, &root, &err), &err);
+    }
+    kept = root;
+    for (int i = 0; i < 10000; i++) {
+        snprintf(path, sizeof(path), "edit %d", i);
+        struct tree_entry entry = file("", digest_str(path), false);
+        snprintf(path, sizeof(path), "dir%d/sub/file%d", i % 10, i % 200);
+        assert_ok(trees_make(trees, &root, path, &entry, &root, &err), &err);
+        if (trees_grown(trees)) {
+            trees_keep(trees, &root);
+            trees_keep(trees, &kept);
+            trees_keep(trees, &other); /* nobody knows it */
+            trees_sweep(trees);
+            assert_false(trees_grown(trees));
+            sweeps++;
+        }
+        most = trees_bytes(trees) > most ? trees_bytes(trees) : most;
+    }
+    assert_true(sweeps > 5);
+    assert_true(most < (size_t)2 << 20);
+    struct buf message = BUF_INIT;
+    assert_ok(trees_encode_tree(trees, &root, &message, &err), &err);
+    assert_ok(trees_encode_tree(trees, &kept, &message, &err), &err);
+    trees_sweep(trees);
+    assert_fails(trees_encode_tree(trees, &root, &message, &err), ERR_CORRUPT, &err);
+    buf_release(&message);
+    err_release(&err);
+    trees_free(trees);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_golden_directories),  cmocka_unit_test(test_empty),
-        cmocka_unit_test(test_same_as_library),     cmocka_unit_test(test_damaged_directories),
-        cmocka_unit_test(test_refused_directories), cmocka_unit_test(test_store),
-        cmocka_unit_test(test_tree_message),        cmocka_unit_test(test_bombs),
-        cmocka_unit_test(test_operations_model),    cmocka_unit_test(test_compare_model),
-        cmocka_unit_test(test_compare_kinds),       cmocka_unit_test(test_operation_edges),
+        cmocka_unit_test(test_golden_directories),
+        cmocka_unit_test(test_empty),
+        cmocka_unit_test(test_same_as_library),
+        cmocka_unit_test(test_damaged_directories),
+        cmocka_unit_test(test_refused_directories),
+        cmocka_unit_test(test_store),
+        cmocka_unit_test(test_tree_message),
+        cmocka_unit_test(test_bombs),
+        cmocka_unit_test(test_operations_model),
+        cmocka_unit_test(test_compare_model),
+        cmocka_unit_test(test_compare_kinds),
+        cmocka_unit_test(test_operation_edges),
+        cmocka_unit_test(test_sweep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
