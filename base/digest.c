@@ -16,7 +16,8 @@ struct hasher {
     EVP_MD *sha256; /* fetched once: a fetch costs more than hashing a small file */
     EVP_MD_CTX *ctx;
     uint64_t size;
-    unsigned char *space; /* READ_BYTES for digest_of_fd(), made when first needed */
+    const atomic_bool *stop; /* or NULL */
+    unsigned char *space;    /* READ_BYTES for digest_of_fd(), made when first needed */
 };
 
 /* SHA-256 cannot fail for its input: this is memory, or an OpenSSL that was set up without it. */
@@ -78,12 +79,19 @@ struct digest digest_of(const void *bytes, size_t n)
     return digest;
 }
 
+void hasher_heed(struct hasher *hasher, const atomic_bool *stop)
+{
+    hasher->stop = stop;
+}
+
 int digest_of_fd(struct hasher *hasher, int fd, struct digest *out, struct err *err)
 {
     if (!hasher->space)
         hasher->space = mem_alloc(READ_BYTES);
     hasher_start(hasher);
     for (off_t at = 0;;) {
+        if (hasher->stop && atomic_load_explicit(hasher->stop, memory_order_relaxed))
+            return err_sys(err, ECANCELED, "hashing the file");
         ssize_t n = pread(fd, hasher->space, READ_BYTES, at);
         if (n < 0 && errno == EINTR)
             continue;

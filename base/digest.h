@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -33,6 +34,9 @@ struct digest hasher_end(struct hasher *hasher);
 
 /* The digest of n bytes. */
 struct digest digest_of(const void *bytes, size_t n);
+/* From now on digest_of_fd() with this hasher fails with ECANCELED once *stop is set, in mid-file
+ * too; NULL: never. */
+void hasher_heed(struct hasher *hasher, const atomic_bool *stop);
 /* Hashes the open file from its start to its end with pread; a read error fails with ERR_SYSTEM and
  * the errno. */
 int digest_of_fd(struct hasher *hasher, int fd, struct digest *out, struct err *err) MUST_CHECK;

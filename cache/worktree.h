@@ -98,6 +98,9 @@ struct worktree_batch *worktree_next_batch(struct worktree *tree);
 void worktree_batch_work(struct worktree_batch *batch);
 /* Takes the answers over and frees the batch. Before worktree_free(). */
 void worktree_batch_done(struct worktree *tree, struct worktree_batch *batch);
+/* Hashing ends as soon as can be, now and from now on: the tree is about to be freed. Batches that
+ * are out must still be given back first. */
+void worktree_stop(struct worktree *tree);
 
 enum worktree_answer {
     WORKTREE_READY,   /* *out holds */

@@ -31,6 +31,7 @@ struct worktree_batch *worktree_batch_new(const struct worktree *tree)
 {
     struct worktree_batch *batch = mem_zalloc(1, sizeof(*batch));
     batch->root_fd = fcntl(tree->root_fd, F_DUPFD_CLOEXEC, 0);
+    batch->stop = &tree->stop;
     batch->cache = tree->cache;
     return batch;
 }
@@ -126,6 +127,7 @@ static int hash_once(struct hasher *hasher, int dirfd, struct hash_item *item)
 static void hash(struct worktree_batch *batch)
 {
     struct hasher *hasher = hasher_new();
+    hasher_heed(hasher, batch->stop);
     const char *dir = NULL;
     int dirfd = -1, dir_errnum = 0;
     vec_each (struct hash_item, item, &batch->items) {
@@ -148,6 +150,11 @@ static void hash(struct worktree_batch *batch)
     if (dirfd >= 0)
         close(dirfd);
     hasher_free(hasher);
+}
+
+void worktree_stop(struct worktree *tree)
+{
+    atomic_store(&tree->stop, true);
 }
 
 void worktree_batch_work(struct worktree_batch *batch)

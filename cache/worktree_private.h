@@ -37,6 +37,7 @@
 #include "cache/worktree.h"
 
 #include <dirent.h>
+#include <stdatomic.h>
 
 #define CHUNK_NODES 1024
 #define NAME_SIZES  17
@@ -194,6 +195,7 @@ struct worktree_batch {
     struct arena arena;
     int root_fd;
     const struct statcache *cache;
+    const atomic_bool *stop; /* the worktree's, which outlives it */
     VEC(struct hash_item) items;
     VEC(struct look_item) looks;
 };
@@ -222,6 +224,7 @@ struct scope {
 
 struct worktree {
     char *root, *stat_path;
+    atomic_bool stop;
     int root_fd;
     struct trees *trees;
     void (*dir_opened)(void *ctx, uint32_t dir, const char *path);
@@ -256,8 +259,9 @@ struct worktree {
     struct map stored_views; /* key -> number in the stat cache + 1 */
     VEC(struct recalled) recalled;
     struct map recalled_by; /* hash -> index in recalled + 1 */
-    VEC(uint32_t) unsure; /* files that were open for writing when they were hashed; some of them
-                             may be something else by now */
+    VEC(uint32_t)
+    unsure; /* files that were open for writing when they were hashed; some of them
+               may be something else by now */
 
     struct ignore *ignore; /* NULL until first needed */
     uint64_t rules_print, index_print;

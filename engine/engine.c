@@ -175,6 +175,8 @@ static void drain(struct engine *e, void (*drained)(struct engine *), const char
     if (e->settle_open)
         uv_timer_stop(&e->settle);
     asks_refuse(e, true);
+    if (e->worktree)
+        worktree_stop(e->worktree);
     cancel_all(e, why);
     engine_check_drained(e);
 }
