@@ -23,6 +23,7 @@ int engine_new(const struct engine_options *options, struct engine **out, struct
     e->cache_warned = options->cache_read_only;
     turn_open(e);
     calm_open(e);
+    schedule_open(e);
     *out = e;
     return 0;
 }
@@ -130,6 +131,10 @@ static void close_graph(struct engine *e)
     e->round = ROUND_IDLE;
     e->source_view = UINT32_MAX;
     e->n_sources = 0;
+    vec_each (char *, step, &e->gone)
+        free(*step);
+    vec_release(&e->gone);
+    e->gone_known = false;
     session_close(e);
 }
 
@@ -341,6 +346,7 @@ static void engine_freed(struct engine *e)
     trees_free(e->trees);
     vec_release(&e->subscribers);
     vec_release(&e->ready);
+    vec_release(&e->ahead);
     vec_release(&e->queue);
     vec_release(&e->runs);
     vec_release(&e->asks);
@@ -366,9 +372,10 @@ static void handle_gone(uv_handle_t *timer)
 static void close_watch_closed(void *ctx)
 {
     struct engine *e = ctx;
-    e->n_closing = 3; /* libuv says in which order they are gone */
+    e->n_closing = 4; /* libuv says in which order they are gone */
     uv_close((uv_handle_t *)&e->turn_timer, handle_gone);
     uv_close((uv_handle_t *)&e->calm, handle_gone);
+    uv_close((uv_handle_t *)&e->ahead_timer, handle_gone);
     uv_close((uv_handle_t *)&e->settle, handle_gone);
 }
 
@@ -380,6 +387,7 @@ static void close_drained(struct engine *e)
     close_graph(e);
     uv_timer_stop(&e->turn_timer);
     uv_timer_stop(&e->calm);
+    uv_timer_stop(&e->ahead_timer);
     if (e->settle_open)
         uv_timer_stop(&e->settle);
     if (!e->settle_open)

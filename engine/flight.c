@@ -10,10 +10,89 @@
 #include <string.h>
 #include <unistd.h>
 
+static void forget_ahead(struct engine *e, const struct flight *flight)
+{
+    for (size_t i = 0; i < e->ahead.n; i++) {
+        if (e->ahead.v[i] != flight)
+            continue;
+        e->ahead.n--;
+        memmove(&e->ahead.v[i], &e->ahead.v[i + 1], (e->ahead.n - i) * sizeof *e->ahead.v);
+        return;
+    }
+}
+
+/* Gives its place to the first of those started ahead. */
 static void free_slot(struct engine *e, struct flight *flight)
 {
-    e->n_running -= flight->has_slot;
+    if (!flight->has_slot) {
+        forget_ahead(e, flight);
+        return;
+    }
     flight->has_slot = false;
+    for (size_t i = 0; i < e->ahead.n; i++) {
+        struct flight *next = e->ahead.v[i];
+        if (next->withdrawing)
+            continue;
+        forget_ahead(e, next);
+        next->has_slot = true;
+        if (!flight->exit.counted)
+            runner_go_on(e->opt.runner);
+        return;
+    }
+    e->n_running--;
+}
+
+/* False when it runs already. */
+static bool expect_withdrawn(struct flight *flight)
+{
+    if (flight->withdrawing || flight->announced)
+        return false;
+    flight->withdrawing = true;
+    flight->engine->n_withdrawing++;
+    return true;
+}
+
+void flight_withdraw_ahead(struct engine *e)
+{
+    vec_each (struct flight *, flight, &e->ahead) {
+        if ((*flight)->exec && expect_withdrawn(*flight))
+            runner_withdraw((*flight)->exec);
+    }
+    e->pace_is_quick = false;
+}
+
+static void withdrawing_is_over(struct engine *e, struct flight *flight)
+{
+    e->n_withdrawing -= flight->withdrawing;
+    flight->withdrawing = false;
+}
+
+/* It is no longer in the air: its step can be started again, and equal ones are on their own. */
+static void take_down(struct engine *e, struct flight *flight)
+{
+    struct node *node = &e->nodes.v[flight->node];
+    withdrawing_is_over(e, flight);
+    node->flight = NULL;
+    turn_give(e, node);
+    free_slot(e, flight);
+    e->n_landing -= flight->landing;
+    void **place = map_get(&e->flights, flight->key.hash, sizeof flight->key.hash);
+    if (place && *place == flight)
+        map_del(&e->flights, flight->key.hash, sizeof flight->key.hash);
+}
+
+static void flight_free(struct flight *flight)
+{
+    if (flight->spool >= 0)
+        close(flight->spool);
+    worktree_check_free(flight->check);
+    vec_release(&flight->dep_stamps);
+    vec_release(&flight->dep_ticks);
+    vec_release(&flight->sharers);
+    vec_release(&flight->chunks);
+    vec_release(&flight->ticks);
+    free(flight->log);
+    free(flight);
 }
 
 void flight_end(struct engine *e, struct flight *flight, enum step_status status, bool tainted,
@@ -23,13 +102,7 @@ void flight_end(struct engine *e, struct flight *flight, enum step_status status
     uint64_t duration_ms = (clock_monotonic_ns() - flight->start_ns) / 1000000;
     if (flight->exit.start_ns && flight->exit.end_ns > flight->exit.start_ns)
         duration_ms = (flight->exit.end_ns - flight->exit.start_ns) / 1000000;
-    node->flight = NULL;
-    turn_give(e, node);
-    free_slot(e, flight);
-    e->n_landing -= flight->landing;
-    void **place = map_get(&e->flights, flight->key.hash, sizeof flight->key.hash);
-    if (place && *place == flight)
-        map_del(&e->flights, flight->key.hash, sizeof flight->key.hash);
+    take_down(e, flight);
     /* A failure of the command itself is everybody's who shared it; anything else they find out. */
     bool all_failed = status == STEP_FAILED && flight->exit.end_ns && !error;
     /* A pass that no cache has is found nowhere else by the same step's successor. */
@@ -64,18 +137,29 @@ void flight_end(struct engine *e, struct flight *flight, enum step_status status
                         (*in)->node == flight->node ? NULL : same);
     free(same);
     vec_release(&shared);
-    if (flight->spool >= 0)
-        close(flight->spool);
     if (!recorded && flight->log)
         unlink(flight->log);
-    worktree_check_free(flight->check);
-    vec_release(&flight->dep_stamps);
-    vec_release(&flight->dep_ticks);
-    vec_release(&flight->sharers);
-    vec_release(&flight->chunks);
-    vec_release(&flight->ticks);
-    free(flight->log);
-    free(flight);
+    flight_free(flight);
+    schedule_pump(e);
+}
+
+/* It was to start in another one's place, and has not: all as if it had never been. */
+static void call_off(struct engine *e, struct flight *flight)
+{
+    struct instance *next = e->nodes.v[flight->node].current;
+    take_down(e, flight);
+    vec_each (struct instance *, in, &flight->sharers) {
+        (*in)->flight = NULL;
+        schedule_ready(e, *in);
+    }
+    flight->owner->flight = NULL;
+    schedule_ready(e, flight->owner);
+    struct run *run = flight->owner->run;
+    run->stopping |=
+        run->ask && !run->ask->opt.keep_going && run->counts[STEP_FAILED] > 0; /* here too */
+    if (next != flight->owner && next && next->state == READY)
+        schedule_ready(e, next);
+    flight_free(flight);
     schedule_pump(e);
 }
 
@@ -135,7 +219,9 @@ static void announce(struct flight *flight, pid_t pid)
 
 static void on_started(void *ctx, pid_t pid)
 {
-    announce(ctx, pid);
+    struct flight *flight = ctx;
+    withdrawing_is_over(flight->engine, flight);
+    announce(flight, pid);
 }
 
 /* Where the output goes to, made for the first of it. */
@@ -210,6 +296,12 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
     struct node *node = &e->nodes.v[flight->node];
     flight->exec = NULL;
     flight->exit = *exit;
+    if (exit->withdrawn && !flight->cancelled) {
+        call_off(e, flight);
+        return;
+    }
+    withdrawing_is_over(e, flight);
+    e->pace_is_quick = exit->end_ns - exit->start_ns < ENGINE_QUICK_NS;
     if (!flight->cancelled)
         announce(flight, 0);
     if (exit->truncated) {
@@ -275,6 +367,7 @@ static int launch(struct engine *e, struct flight *flight, struct err *err)
                                      .cwd = exec->cwd,
                                      .spool_offset = flight->spooled,
                                      .spool_limit = ENGINE_SPOOL_LIMIT,
+                                     .ahead = !flight->has_slot,
                                      .timeout_ms = exec->timeout_ms,
                                      .grace_ms = ENGINE_GRACE_MS};
     int rc = runner_start(e->opt.runner, &request, &callbacks, flight, &flight->exec, err);
@@ -299,8 +392,11 @@ void flight_start(struct engine *e, struct instance *in)
     in->flight = flight;
     node->flight = flight;
     node->value.known = false; /* it writes over what was in place */
-    flight->has_slot = true;
-    e->n_running++;
+    flight->has_slot = e->n_running < e->jobs;
+    if (flight->has_slot)
+        e->n_running++;
+    else
+        schedule_ahead(e, flight);
     map_put(&e->flights, flight->key.hash, sizeof flight->key.hash, flight, NULL);
     if (launch(e, flight, &err) < 0) {
         in->code = err.kind == ERR_CONFIG ? 2 : 3;
@@ -316,6 +412,9 @@ void flight_cancel(struct flight *flight, const char *why)
         return;
     flight->cancelled = true;
     flight->cancel_why = why;
-    if (flight->exec)
-        runner_cancel(flight->exec);
+    if (!flight->exec)
+        return;
+    if (!flight->has_slot)
+        (void)expect_withdrawn(flight);
+    runner_cancel(flight->exec);
 }

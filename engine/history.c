@@ -93,20 +93,13 @@ const struct history_record *history_last_pass(const struct history *history, co
     return found ? found->pass : NULL;
 }
 
-const struct history_record *history_same_command(const struct history *history,
-                                                  const void *command, size_t n,
-                                                  bool (*gone)(void *ctx, const char *step),
-                                                  void *ctx)
+void history_steps(const struct history *history, void (*cb)(void *ctx, const char *step),
+                   void *ctx)
 {
-    const struct history_record *best = NULL;
     map_each (entry, &history->view->steps) {
         const struct step *step = entry->value;
-        const struct history_record *record = step->pass ? step->pass : step->last;
-        if (record->n_command == n && memcmp(record->command, command, n) == 0 &&
-            (!best || record->time_ns > best->time_ns) && gone(ctx, record->step))
-            best = record;
+        cb(ctx, step->last->step);
     }
-    return best;
 }
 
 /* A stored message proved wrong: no directory is taken for known any more, so that all are written

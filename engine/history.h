@@ -47,12 +47,9 @@ void history_close(struct history *history);
 const struct history_record *history_last(const struct history *history, const char *step);
 /* The last record with status HISTORY_PASSED. */
 const struct history_record *history_last_pass(const struct history *history, const char *step);
-/* The latest pass, else result, of any step with that command for which gone() answers true; or
- * NULL. */
-const struct history_record *history_same_command(const struct history *history,
-                                                  const void *command, size_t n,
-                                                  bool (*gone)(void *ctx, const char *step),
-                                                  void *ctx);
+/* Tells the names of all steps that it knows. */
+void history_steps(const struct history *history, void (*cb)(void *ctx, const char *step),
+                   void *ctx);
 /* Puts the Directory messages of that root that the history has into the store; false when the tree
  * is not (wholly) known. */
 bool history_load_tree(const struct history *history, const struct digest *root,

@@ -35,6 +35,9 @@
               */
 #define ENGINE_GRACE_MS    5000
 #define ENGINE_SPOOL_LIMIT ((uint64_t)1 << 30)
+#define ENGINE_MAX_AHEAD   4
+#define ENGINE_AHEAD_MS    50 /* for so long at most: the inputs are those of then */
+#define ENGINE_QUICK_NS    20000000
 #define ENGINE_MAX_LANDING 64 /* results on their way, beside which further steps are started */
 #define ENGINE_MAX_CANCELS                                                 \
     3 /* edits in a row that restart a running step; then it is let finish \
@@ -160,8 +163,9 @@ struct flight {
     uint32_t node;
     struct digest key;
     struct runner_exec *exec; /* while the command runs */
-    bool has_slot;            /* counts as one of the jobs */
-    bool landing;             /* its command has passed, its result is on its way */
+    bool has_slot;            /* counts as one of the jobs; else it was started ahead */
+    bool withdrawing;
+    bool landing; /* its command has passed, its result is on its way */
     bool cancelled;
     const char *cancel_why; /* static; NULL: by order of a person */
     char *log;              /* NULL, and ... */
@@ -225,7 +229,11 @@ struct engine {
     VEC(struct instance *) ready; /* to be checked */
     VEC(struct instance *) queue; /* to be started, in order, from queue_head on */
     size_t queue_head;
-    size_t n_running; /* flights that hold a job slot */
+    size_t n_running;           /* flights that hold a job slot */
+    VEC(struct flight *) ahead; /* those that are to take the places of others, in order */
+    size_t n_withdrawing;
+    bool pace_is_quick; /* the last command took no time to speak of */
+    uv_timer_t ahead_timer;
     size_t n_landing; /* those whose result is on its way */
     bool stop_starting, started, finished, closing, paused, pumping;
     int exit_code;
@@ -241,6 +249,8 @@ struct engine {
     ids stale;         /* views whose digests must be taken anew */
     size_t n_batches;  /* out with workers */
     uint32_t passes;   /* of this round over files that change while they are read */
+    VEC(char *) gone;  /* steps that the history knows and the graph has not ... */
+    bool gone_known;   /* ... once somebody has asked */
     int turn_fd;
     uv_timer_t turn_timer;
     VEC(struct instance *) turn_waiters; /* instances that another kiln keeps waiting */
@@ -404,6 +414,9 @@ void forget_ready(struct engine *e, struct instance *in);
 /* Checks what is ready, starts what may start, and says when nothing is left. Call it after
  * anything that changes states. */
 void schedule_pump(struct engine *e);
+void schedule_open(struct engine *e);
+/* Notes that the execution was started ahead. */
+void schedule_ahead(struct engine *e, struct flight *flight);
 /* Ends the instance as cancelled: at once, or when its command is gone. why: static, NULL for a
  * person's order. */
 void schedule_cancel(struct engine *e, struct instance *in, const char *why);
@@ -413,6 +426,8 @@ bool schedule_busy(const struct engine *e);
 /* Tells executions of what needs this node that its outputs are being written under them. */
 void flight_disturb_dependents(struct engine *e, const struct node *node);
 void flight_start(struct engine *e, struct instance *in);
+/* Those started ahead that do not run yet shall not. */
+void flight_withdraw_ahead(struct engine *e);
 void flight_cancel(struct flight *flight, const char *why);
 /* The execution is over: its instances are finished or looked at again, and it is freed. */
 void flight_end(struct engine *e, struct flight *flight, enum step_status status, bool tainted,

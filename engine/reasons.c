@@ -288,19 +288,39 @@ static void diff(struct engine *e, size_t max, const struct instance *in, struct
         diff_inputs(e, max, in, out);
 }
 
-static bool is_gone(void *ctx, const char *step)
+static void note_gone(void *ctx, const char *step)
 {
-    const struct engine *e = ctx;
-    return graph_find(e->graph, step) == OP_NONE;
+    struct engine *e = ctx;
+    if (graph_find(e->graph, step) == OP_NONE)
+        vec_push(&e->gone, mem_strdup(step));
+}
+
+/* The latest pass, else result, of a step that the pipeline no longer has and that ran the same
+ * command; or NULL. */
+static const struct history_record *predecessor(struct engine *e, const struct instance *in)
+{
+    const struct history_record *best = NULL;
+    if (!e->opt.history || !in->has_key)
+        return NULL;
+    if (!e->gone_known)
+        history_steps(e->opt.history, note_gone, e);
+    e->gone_known = true;
+    vec_each (char *, step, &e->gone) {
+        const struct history_record *record = history_last_pass(e->opt.history, *step);
+        if (!record)
+            record = history_last(e->opt.history, *step);
+        if (record && record->n_command == in->command.len &&
+            memcmp(record->command, in->command.data, in->command.len) == 0 &&
+            (!best || record->time_ns > best->time_ns))
+            best = record;
+    }
+    return best;
 }
 
 /* A step without a past: the one that it was called before, if there is one. */
 static void tell_new(struct engine *e, size_t max, const struct instance *in, struct reasons *out)
 {
-    out->base =
-        e->opt.history && in->has_key
-            ? history_same_command(e->opt.history, in->command.data, in->command.len, is_gone, e)
-            : NULL;
+    out->base = predecessor(e, in);
     const char *note =
         out->base ? arena_printf(&out->arena, "compared with %s, which is gone and ran the same",
                                  out->base->step)

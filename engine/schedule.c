@@ -113,10 +113,14 @@ void instance_finish(struct engine *e, struct instance *in, enum step_status sta
     in->run->code = in->run->code > in->code ? in->run->code : in->code;
     if (e->opt.mode != ENGINE_PLAN)
         emit_finished(e, in, exit, tainted, duration_ms, error);
-    if (status == STEP_FAILED && !e->opt.keep_going && e->opt.mode == ENGINE_RUN)
+    if (status == STEP_FAILED && !e->opt.keep_going && e->opt.mode == ENGINE_RUN) {
         e->stop_starting = true;
-    if (status == STEP_FAILED && in->run->ask && !in->run->ask->opt.keep_going)
+        flight_withdraw_ahead(e);
+    }
+    if (status == STEP_FAILED && in->run->ask && !in->run->ask->opt.keep_going) {
         in->run->stopping = true;
+        flight_withdraw_ahead(e);
+    }
     if (node->current == in) {
         ask_finish_followers(e, in, exit, tainted, duration_ms, error);
         vec_each (uint32_t, m, &node->dependents) {
@@ -453,9 +457,37 @@ static bool key_is_old(struct engine *e, struct instance *in)
     return old;
 }
 
+/*
+ * Where commands take no time to speak of, what kiln does between two of them is what counts; so
+ * some are given to the runner ahead, each to take the place of one that ends. They are called off
+ * when that takes longer than thought. With one job nothing is: then a result is taken before the
+ * next step can touch anything.
+ */
+static bool may_start_ahead(const struct engine *e)
+{
+    return e->pace_is_quick && e->jobs > 1 && e->ahead.n < ENGINE_MAX_AHEAD;
+}
+
+static void ahead_too_long(uv_timer_t *timer)
+{
+    flight_withdraw_ahead(timer->data);
+}
+
+void schedule_open(struct engine *e)
+{
+    uv_timer_init(e->loop, &e->ahead_timer);
+    e->ahead_timer.data = e;
+}
+
+void schedule_ahead(struct engine *e, struct flight *flight)
+{
+    vec_push(&e->ahead, flight);
+    uv_timer_start(&e->ahead_timer, ahead_too_long, ENGINE_AHEAD_MS, 0);
+}
+
 static bool start_one(struct engine *e)
 {
-    if (e->n_running >= e->jobs)
+    if (e->n_withdrawing || (e->n_running >= e->jobs && !may_start_ahead(e)))
         return false;
     for (size_t i = e->queue_head; i < e->queue.n; i++) {
         struct instance *in = e->queue.v[i];

@@ -45,6 +45,9 @@ struct host_exec {
     uv_timer_t timer; /* the timeout, then the grace period */
     bool timed;       /* the timer is there, and has to be closed */
     uint64_t grace_ms;
+    uint64_t late_timeout_ms; /* started ahead: from when it starts; or 0 */
+    bool ahead;               /* no place has been counted for it yet */
+    bool withdrawing;
     struct runner_exit exit;
     char *lost;             /* owns exit.lost */
     char *program, *folder; /* for the message when it could not be started */
@@ -59,6 +62,8 @@ struct host {
     int null_fd;
     struct host_exec *execs;
     uint64_t last_id;
+    uint64_t counted; /* as the warden counts, as far as is known */
+    uint64_t n_ahead; /* executions with ahead set */
     bool closing;
     void (*closed)(void *ctx);
     void *closed_ctx;
@@ -135,6 +140,7 @@ static void force_kill(struct host_exec *exec)
     if (exec->done || exec->force == FORCE_KILL)
         return;
     exec->force = FORCE_KILL;
+    exec->withdrawing = true;
     if (exec->timed)
         uv_timer_stop(&exec->timer);
     post_kind(exec, WARDEN_KILL);
@@ -148,6 +154,7 @@ static void force_more(struct host_exec *exec)
         return;
     }
     exec->force = FORCE_TERM;
+    exec->withdrawing = true;
     post_kind(exec, WARDEN_TERM);
     start_timer(exec, on_grace_over, exec->grace_ms);
 }
@@ -172,6 +179,15 @@ static void host_cancel(struct runner_exec *base)
     if (!exec->exit.timed_out)
         exec->exit.cancelled = true;
     force_more(exec);
+}
+
+static void host_withdraw(struct runner_exec *base)
+{
+    struct host_exec *exec = (struct host_exec *)base;
+    if (exec->done || exec->withdrawing)
+        return;
+    exec->withdrawing = true;
+    post_kind(exec, WARDEN_WITHDRAW);
 }
 
 static void free_exec(struct host_exec *exec)
@@ -216,6 +232,25 @@ static void pump(struct host_exec *exec, int stream, size_t max)
         exec->callbacks.output(exec->ctx, stream + 1, offset, kept);
 }
 
+static void no_longer_ahead(struct host_exec *exec)
+{
+    host_of(exec)->n_ahead -= exec->ahead;
+    exec->ahead = false;
+}
+
+/* Follows the warden's counting: a place is for the first of those started ahead. Of ours, it
+ * counts behind what has been withdrawn. */
+static void count(struct host *host, bool ours)
+{
+    struct host_exec *first = NULL;
+    for (struct host_exec *exec = host->execs; exec; exec = exec->next)
+        if (exec->ahead && !(ours && exec->withdrawing)) /* the oldest is the last */
+            first = exec;
+    host->counted++;
+    if (first)
+        no_longer_ahead(first);
+}
+
 /* No writer is left but what nobody could kill, so what the pipes hold now is all there is. */
 static void finish(struct host_exec *exec)
 {
@@ -226,6 +261,7 @@ static void finish(struct host_exec *exec)
     exec->exit.spool_errno = spool->errnum;
     exec->exit.lost = exec->lost;
     exec->done = true;
+    no_longer_ahead(exec);
     streams_close(&exec->streams);
     exec->callbacks.exited(exec->ctx, &exec->exit);
     let_go(exec);
@@ -239,6 +275,8 @@ static void on_started(struct host_exec *exec, const struct warden_report *repor
     exec->exit.start_ns = report->time_ns;
     /* Not before: started comes first. What cannot be watched is taken at the end. */
     (void)streams_watch(&exec->streams, host_of(exec)->epoll, exec->id);
+    if (exec->late_timeout_ms && exec->force == FORCE_NONE)
+        start_timer(exec, on_timeout, exec->late_timeout_ms);
     exec->callbacks.started(exec->ctx, exec->pid);
 }
 
@@ -290,6 +328,17 @@ static void on_exited(struct host_exec *exec, const struct warden_report *report
     exec->exit.exit_code = report->exit_code;
     exec->exit.signal = report->signal;
     exec->exit.end_ns = report->time_ns;
+    exec->exit.counted = report->counted != 0;
+    if (report->counted)
+        count(host_of(exec), false);
+    finish(exec);
+}
+
+static void on_withdrawn(struct host_exec *exec, const struct warden_report *report)
+{
+    exec->exit.exit_code = -1;
+    exec->exit.withdrawn = true;
+    exec->exit.start_ns = exec->exit.end_ns = report->time_ns;
     finish(exec);
 }
 
@@ -297,11 +346,13 @@ static void on_report(struct host *host, const struct warden_report *report)
 {
     struct host_exec *exec = find_exec(host, report->id);
     if (report->kind != WARDEN_EXITED)
-        wire_answered(&host->wire);
+        wire_answered(&host->wire, report->id);
     if (exec && report->kind == WARDEN_STARTED)
         on_started(exec, report);
     else if (exec && report->kind == WARDEN_FAILED)
         on_failed(exec, report);
+    else if (exec && report->kind == WARDEN_WITHDRAWN)
+        on_withdrawn(exec, report);
     else if (exec)
         on_exited(exec, report);
     flush(host);
@@ -421,8 +472,13 @@ static int host_start(struct runner *runner, const struct runner_request *reques
     struct wire_message message = wire_start(request, exec->folder, exec->id);
     for (int i = 0; i < STREAMS; i++)
         message.fds[i] = exec->streams.write[i];
+    if (request->ahead) {
+        message.request.after = host->counted + ++host->n_ahead;
+        exec->ahead = true;
+        exec->late_timeout_ms = request->timeout_ms;
+    }
     post(host, message);
-    if (request->timeout_ms)
+    if (request->timeout_ms && !request->ahead)
         start_timer(exec, on_timeout, request->timeout_ms);
     *result = &exec->base;
     return 0;
@@ -482,11 +538,22 @@ static void host_close(struct runner *runner, void (*closed)(void *ctx), void *c
     shut(host);
 }
 
+static void host_go_on(struct runner *runner)
+{
+    struct host *host = (struct host *)runner;
+    if (!host->wire.warden)
+        return;
+    count(host, true);
+    post(host, (struct wire_message){.request = {.kind = WARDEN_COUNT}});
+}
+
 static const struct runner_ops host_ops = {
     .name = "host",
     .in_tree = true,
     .start = host_start,
     .cancel = host_cancel,
+    .withdraw = host_withdraw,
+    .go_on = host_go_on,
     .close = host_close,
 };
 

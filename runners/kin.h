@@ -28,6 +28,7 @@ enum job_state { JOB_FREE = 0, JOB_RUNNING, JOB_ENDED };
  * session stay its own until all is over. */
 struct job {
     enum job_state state;
+    bool hurried; /* told to end */
     bool lenient; /* TERM has been sent: what is left has until KILL comes */
     pid_t pid;
     uint64_t id;

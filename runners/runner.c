@@ -16,6 +16,16 @@ void runner_cancel(struct runner_exec *exec)
     exec->runner->ops->cancel(exec);
 }
 
+void runner_withdraw(struct runner_exec *exec)
+{
+    exec->runner->ops->withdraw(exec);
+}
+
+void runner_go_on(struct runner *runner)
+{
+    runner->ops->go_on(runner);
+}
+
 void runner_close(struct runner *runner, void (*closed)(void *ctx), void *ctx)
 {
     runner->ops->close(runner, closed, ctx);

@@ -38,7 +38,11 @@ struct runner_request {
     /* Bytes of output kept; what is over is read and dropped, and said in runner_exit. 0 = no
      * limit. */
     uint64_t spool_limit;
-    uint64_t timeout_ms; /* 0 = none; counts from runner_start() */
+    /* Not at once, but in the place of an execution that ends: of one that ends well by itself at
+     * once, without asking anybody; after any other when runner_go_on() is called. Those started
+     * ahead go in order. */
+    bool ahead;
+    uint64_t timeout_ms; /* 0 = none; counts from runner_start(), or from when it starts */
     uint64_t grace_ms;   /* between TERM and KILL; 0 = KILL at once */
 };
 
@@ -48,6 +52,8 @@ struct runner_exit {
     int exit_code;
     int signal; /* 0, or the signal that ended it */
     bool timed_out, cancelled;
+    bool withdrawn;    /* it was to start later, and never did */
+    bool counted;      /* its place is for one started ahead already */
     bool truncated;    /* output over spool_limit was dropped */
     int spool_errno;   /* making or writing the spool failed (disk full): the step was killed */
     uint64_t start_ns; /* CLOCK_REALTIME */
@@ -77,6 +83,8 @@ struct runner_ops {
                  const struct runner_callbacks *callbacks, void *ctx, struct runner_exec **out,
                  struct err *err);
     void (*cancel)(struct runner_exec *exec);
+    void (*withdraw)(struct runner_exec *exec);
+    void (*go_on)(struct runner *runner);
     void (*close)(struct runner *runner, void (*closed)(void *ctx), void *ctx);
 };
 
@@ -104,6 +112,11 @@ int runner_start(struct runner *runner, const struct runner_request *request,
 /* TERM now and KILL after the grace period, to all it started; exited follows with cancelled set.
  * Called again during the grace period (also a timeout's): KILL at once. */
 void runner_cancel(struct runner_exec *exec);
+/* What has been started ahead and does not run yet shall not: exited follows with withdrawn set.
+ * One that has started meanwhile goes on. Until either is known, start nothing ahead. */
+void runner_withdraw(struct runner_exec *exec);
+/* The first of those started ahead may take the place of one whose exited was not counted. */
+void runner_go_on(struct runner *runner);
 /* Kills what still runs (their exited follow), then frees the runner and calls closed (may be NULL)
  * from the loop. */
 void runner_close(struct runner *runner, void (*closed)(void *ctx), void *ctx);

@@ -34,7 +34,16 @@
  * socket waiting. */
 #define MAX_PASSES 64
 
+/* A START that waits for its place. */
+struct held {
+    struct warden_request request;
+    int fds[WARDEN_FDS];
+};
+
 struct warden {
+    struct held held[WARDEN_HELD]; /* in the order they came */
+    size_t n_held;
+    uint64_t counted;
     char *shared;
     int sock, parent, signals;
     bool restless; /* settle again without waiting */
@@ -167,7 +176,9 @@ static void report_over(struct warden *w)
             .exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : -1,
             .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
             .time_ns = job->ended_ns,
+            .counted = status == 0 && !job->hurried,
         };
+        w->counted += message.counted != 0;
         job->state = JOB_FREE;
         report(w, &message);
     }
@@ -284,10 +295,49 @@ static void start(struct warden *w, const struct warden_request *request, int fd
     close_all(fds);
 }
 
+/* The place of what has ended is for the next that is held. */
+static void start_held(struct warden *w)
+{
+    while (w->n_held > 0 && w->held[0].request.after <= w->counted) {
+        struct held first = w->held[0];
+        w->n_held--;
+        memmove(&w->held[0], &w->held[1], w->n_held * sizeof w->held[0]);
+        start(w, &first.request, first.fds);
+    }
+}
+
+static void hold(struct warden *w, const struct warden_request *request, int fds[WARDEN_FDS])
+{
+    if (w->n_held == WARDEN_HELD) { /* kiln does not send so many */
+        start(w, request, fds);
+        return;
+    }
+    struct held *held = &w->held[w->n_held++];
+    held->request = *request;
+    memcpy(held->fds, fds, sizeof held->fds);
+    start_held(w);
+}
+
+static void withdraw(struct warden *w, uint64_t id)
+{
+    for (size_t i = 0; i < w->n_held; i++) {
+        if (w->held[i].request.id != id)
+            continue;
+        struct warden_report message = {
+            .kind = WARDEN_WITHDRAWN, .id = id, .time_ns = clock_realtime_ns()};
+        close_all(w->held[i].fds);
+        w->n_held--;
+        memmove(&w->held[i], &w->held[i + 1], (w->n_held - i) * sizeof w->held[0]);
+        for (; i < w->n_held; i++)
+            w->held[i].request.after--;
+        report(w, &message);
+    }
+}
+
 /* Every group once: also those that have left the session of the main process, or its group. */
 static void terminate(struct warden *w, struct job *job)
 {
-    job->lenient = true;
+    job->lenient = job->hurried = true;
     kin_attribute(&w->kin); /* before the first signal tears the family apart */
     kill(-job->pid, SIGTERM);
     kill(-job->pid, SIGCONT);
@@ -329,15 +379,25 @@ static int serve(struct warden *w)
     if (head && head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS)
         memcpy(fds, CMSG_DATA(head), head->cmsg_len - CMSG_LEN(0));
     if (request.kind == WARDEN_START) {
-        start(w, &request, fds);
+        if (request.after > w->counted)
+            hold(w, &request, fds);
+        else
+            start(w, &request, fds);
         return 1;
     }
+    if (request.kind == WARDEN_COUNT) {
+        w->counted++;
+        start_held(w);
+        return 1;
+    }
+    withdraw(w, request.id);
     w->restless = true;
     struct job *job = kin_find_job(&w->kin, request.id);
     if (job && request.kind == WARDEN_TERM)
         terminate(w, job);
     if (job && request.kind == WARDEN_KILL) {
         job->lenient = false;
+        job->hurried = true;
         kill(-job->pid, SIGKILL);
     }
     return 1;
@@ -416,6 +476,7 @@ _Noreturn void warden_run(struct warden *w, char *shared, int sock, int parent)
             settle(w);
         if (fds[2].revents)
             break;
+        start_held(w);
         if (fds[1].revents)
             for (int i = 0; i < 16 && (served = serve(w)) == 1; i++)
                 continue;

@@ -12,6 +12,11 @@
  *
  * - START, with two descriptors: the write ends of stdout and of stderr. Answered, in the order of
  *   the STARTs, by STARTED and later EXITED, or by FAILED and nothing more.
+ *   With after, it is held until the warden has counted so many executions: those that ended well
+ *   by themselves, and one for each COUNT. So the place of one that has ended is taken at once,
+ *   and kiln has the say after a failure.
+ * - WITHDRAW, and TERM and KILL too: what is held is dropped, and answered by WITHDRAWN; the others
+ *   that are held behind it move up. What has been started is not withdrawn.
  * - TERM: TERM and CONT to everything of the execution. What is left after its main process has
  *   ended is let be until KILL comes.
  * - KILL: KILL to everything of it, at once.
@@ -38,20 +43,28 @@
 /* Where a program is looked for when the request has no PATH. */
 #define WARDEN_DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 
-enum warden_request_kind { WARDEN_START = 1, WARDEN_TERM, WARDEN_KILL };
+enum warden_request_kind {
+    WARDEN_START = 1,
+    WARDEN_TERM,
+    WARDEN_KILL,
+    WARDEN_WITHDRAW,
+    WARDEN_COUNT
+};
 
 struct warden_request {
     uint32_t kind;
     uint32_t unused;
     uint64_t id;       /* given by kiln, never zero, growing from each START to the next */
+    uint64_t after;    /* START: 0 = at once */
     uint64_t at, size; /* START: of the payload; size 0: it is more than any system allows */
 };
 
-#define WARDEN_FDS 2 /* that come with START */
+#define WARDEN_FDS  2  /* that come with START */
+#define WARDEN_HELD 16 /* at most */
 /* For payloads, shared. Of arguments and environment Linux allows 6 MiB at most. */
 #define WARDEN_SHARED ((size_t)16 * 1024 * 1024)
 
-enum warden_report_kind { WARDEN_STARTED = 1, WARDEN_FAILED, WARDEN_EXITED };
+enum warden_report_kind { WARDEN_STARTED = 1, WARDEN_FAILED, WARDEN_WITHDRAWN, WARDEN_EXITED };
 enum warden_stage { WARDEN_STAGE_WARDEN = 1, WARDEN_STAGE_CHDIR, WARDEN_STAGE_EXEC };
 
 struct warden_report {
@@ -61,6 +74,8 @@ struct warden_report {
     int32_t pid;       /* STARTED */
     int32_t exit_code; /* EXITED: -1 when ended by a signal */
     int32_t signal;    /* EXITED: 0, or the signal */
+    int32_t counted;   /* EXITED: it ended well by itself */
+    int32_t unused;
     uint64_t id;
     uint64_t time_ns; /* CLOCK_REALTIME: of the start, of the main process's end */
 };

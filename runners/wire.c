@@ -24,15 +24,21 @@ static void close_fd(int *fd)
 static bool place(struct wire *wire, struct wire_message *message)
 {
     const size_t align = sizeof(char *);
-    size_t at = (wire->used + align - 1) / align * align;
-    if (message->request.size > WARDEN_SHARED) { /* more than exec can take, and told like that */
+    size_t at = 0, i = 0;
+    if (message->request.size > WARDEN_SHARED) /* more than exec can take, and told like that */
         message->request.size = 0;
-        return true;
-    }
-    if (message->request.size > WARDEN_SHARED - at)
+    for (; i < wire->payloads.n && wire->payloads.v[i].at < at + message->request.size; i++)
+        at = (wire->payloads.v[i].end + align - 1) / align * align;
+    if (at > WARDEN_SHARED || message->request.size > WARDEN_SHARED - at)
         return false;
-    memcpy(wire->shared + at, message->payload, message->request.size);
+    if (message->request.size)
+        memcpy(wire->shared + at, message->payload, message->request.size);
     message->request.at = at;
+    struct wire_payload taken = {message->request.id, at, at + message->request.size};
+    vec_push(&wire->payloads, taken);
+    memmove(&wire->payloads.v[i + 1], &wire->payloads.v[i],
+            (wire->payloads.n - 1 - i) * sizeof taken);
+    wire->payloads.v[i] = taken;
     return true;
 }
 
@@ -68,13 +74,9 @@ static int send_now(struct wire *wire, struct wire_message *message)
     if (errnum == ETOOMANYREFS || errnum == ENOBUFS || errnum == ENOMEM)
         errnum = EAGAIN;
     wire->full = errnum == EAGAIN;
-    if (errnum)
-        return errnum;
-    if (message->request.kind == WARDEN_START) {
-        wire->used = message->request.at + message->request.size;
-        wire->unanswered++;
-    }
-    return 0;
+    if (errnum && message->request.kind == WARDEN_START)
+        wire_answered(wire, message->request.id);
+    return errnum;
 }
 
 void wire_post(struct wire *wire, struct wire_message *message)
@@ -97,10 +99,16 @@ void wire_flush(struct wire *wire)
     memmove(wire->queue.v, wire->queue.v + n, wire->queue.n * sizeof wire->queue.v[0]);
 }
 
-void wire_answered(struct wire *wire)
+void wire_answered(struct wire *wire, uint64_t id)
 {
-    if (--wire->unanswered == 0)
-        wire->used = 0;
+    size_t i = 0;
+    while (i < wire->payloads.n && wire->payloads.v[i].id != id)
+        i++;
+    if (i == wire->payloads.n)
+        return;
+    wire->payloads.n--;
+    memmove(&wire->payloads.v[i], &wire->payloads.v[i + 1],
+            (wire->payloads.n - i) * sizeof wire->payloads.v[0]);
 }
 
 void wire_drop(struct wire *wire)
@@ -213,6 +221,7 @@ void wire_close(struct wire *wire)
 {
     wire_drop(wire);
     vec_release(&wire->queue);
+    vec_release(&wire->payloads);
     close_fd(&wire->sock);
     if (wire->shared)
         munmap(wire->shared, WARDEN_SHARED);

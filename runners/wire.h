@@ -17,14 +17,19 @@ struct wire_message {
     char *payload;       /* owned, or NULL; request.size bytes */
 };
 
+/* A piece of the shared memory. */
+struct wire_payload {
+    uint64_t id;
+    size_t at, end;
+};
+
 struct wire {
     pid_t warden; /* 0 once it has ended */
     int sock;     /* -1 once closed */
     char *shared;
-    size_t used;                    /* of it; it is begun anew when everything has been answered */
-    unsigned unanswered;            /* STARTs */
-    VEC(struct wire_message) queue; /* what there was no room for ... */
-    bool full;                      /* ... in the socket; else it waits for answers */
+    VEC(struct wire_payload) payloads; /* of STARTs without answer, by place */
+    VEC(struct wire_message) queue;    /* what there was no room for ... */
+    bool full;                         /* ... in the socket; else it waits for answers */
 };
 
 /* Forks a warden. Returns 0 or an errno, and then nothing is left open. */
@@ -40,7 +45,7 @@ void wire_post(struct wire *wire, struct wire_message *message);
 /* Sends what has been kept, as far as there is room. */
 void wire_flush(struct wire *wire);
 /* A START has been answered: its payload is no longer needed. */
-void wire_answered(struct wire *wire);
+void wire_answered(struct wire *wire, uint64_t id);
 /* Forgets what has been kept. */
 void wire_drop(struct wire *wire);
 

@@ -496,6 +496,79 @@ static void test_many_at_once(void **state)
     }
 }
 
+/* Starts the script ahead: it is to take the place of one that ends. */
+static struct run *run_ahead(struct rig *rig, const char *script)
+{
+    struct run *run = run_new(rig);
+    run->request.ahead = true;
+    run_start(rig, run, script);
+    return run;
+}
+
+/* What is started ahead waits for one that ends well, in order; after a failure for the word. */
+static void test_ahead(void **state)
+{
+    struct rig *rig = *state;
+    struct run *first = run_new(rig);
+    run_start(rig, first, "until [ -e go ]; do :; done");
+    struct run *second = run_ahead(rig, "[ -e go ] && exit 3");
+    struct run *third = run_ahead(rig, ": > third; exit 4");
+    struct run *fourth = run_ahead(rig, "[ -e third ]");
+    struct run *fifth = run_ahead(rig, ":");
+    rig_wait(rig, &first->n_started, 1);
+    write_file(rig, "go", "", 0600);
+    run_wait(rig, first);
+    assert_int_equal(first->exit.exit_code, 0);
+    assert_true(first->exit.counted);
+    run_wait(rig, second);
+    assert_int_equal(second->exit.exit_code, 3);
+    assert_false(second->exit.counted);
+    struct run *other = run_script(rig, "exit 5"); /* the warden has seen all of the above */
+    assert_int_equal(third->n_started, 0);
+    runner_go_on(rig->runner);
+    run_wait(rig, third);
+    assert_int_equal(third->exit.exit_code, 4);
+    runner_withdraw(fifth->exec);
+    run_wait(rig, fifth);
+    assert_true(fifth->exit.withdrawn);
+    assert_int_equal(fifth->n_started, 0);
+    runner_go_on(rig->runner);
+    run_wait(rig, fourth);
+    assert_int_equal(fourth->exit.exit_code, 0);
+    assert_false(fourth->exit.withdrawn);
+    struct run *const all[] = {first, second, third, fourth, fifth, other};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        run_free(all[i]);
+}
+
+/* One that is withdrawn leaves no gap; one that is cancelled never starts; closing ends all. */
+static void test_ahead_withdrawn(void **state)
+{
+    struct rig *rig = *state;
+    struct run *first = run_new(rig);
+    run_start(rig, first, "until [ -e go ]; do :; done");
+    struct run *second = run_ahead(rig, ":");
+    struct run *third = run_ahead(rig, ":");
+    struct run *fourth = run_ahead(rig, "sleep 1000");
+    struct run *fifth = run_ahead(rig, ":");
+    runner_withdraw(second->exec);
+    runner_cancel(third->exec);
+    run_wait(rig, second);
+    run_wait(rig, third);
+    assert_true(second->exit.withdrawn && third->exit.withdrawn && third->exit.cancelled);
+    assert_int_equal(second->n_started + third->n_started + fourth->n_started, 0);
+    write_file(rig, "go", "", 0600);
+    run_wait(rig, first);
+    rig_wait(rig, &fourth->n_started, 1);
+    runner_withdraw(fourth->exec); /* too late */
+    rig_close(rig);
+    assert_int_equal(fourth->exit.signal, SIGKILL);
+    assert_true(fifth->exit.withdrawn);
+    struct run *const all[] = {first, second, third, fourth, fifth};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        run_free(all[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -517,6 +590,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_huge, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many_at_once, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_ahead, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_ahead_withdrawn, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
