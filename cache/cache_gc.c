@@ -8,6 +8,7 @@
  * the blob is written anew.
  */
 #include "cache/cache_gc.h"
+#include "cache/unfinished.h"
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -190,6 +191,8 @@ static int sweep_cb(void *ctx, int dirfd, const char *name)
     struct sweep *sweep = ctx;
     struct gc_report *report = sweep->gc->report;
     struct stat st;
+    if (sweep->kind == GC_TMP && unfinished_is_note(name))
+        return 0; /* its writer may live for long; who opens the cache looks after it */
     if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_mtime >= sweep->older_than_s ||
         (sweep->kind == GC_STAT && !project_is_gone(dirfd, name)))
         return 0;

@@ -138,7 +138,9 @@ bool unfinished_collect(const struct cache *cache, const char *name)
     int fd = openat(cache->tmp_fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return false;
-    bool dead = lock(fd, LOCK_EX | LOCK_NB) == 0 && fstat(fd, &st) == 0 && st.st_nlink > 0;
+    bool locked = lock(fd, LOCK_EX | LOCK_NB) == 0;
+    bool known = locked || errno == EWOULDBLOCK;
+    bool dead = locked && fstat(fd, &st) == 0 && st.st_nlink > 0;
     if (dead && counter && file_read_fd(fd, name, NOTE_MAX, &note, NULL) == 0) {
         snprintf(head, sizeof(head), ".kiln-%.*s-", (int)(counter - numbers), numbers);
         for (const char *root = buf_str(&note), *end = root + note.len; root < end;) {
@@ -154,5 +156,5 @@ bool unfinished_collect(const struct cache *cache, const char *name)
         (void)unlinkat(cache->tmp_fd, name, 0);
     close(fd);
     buf_release(&note);
-    return dead;
+    return known;
 }

@@ -18,8 +18,8 @@ void unfinished_note(struct cache *cache, const char *root, const char *path);
 
 /* Whether the name in tmp/ is such a note. */
 bool unfinished_is_note(const char *name);
-/* Takes away what the dead writer of that note left, and then the note. False when it is alive, or
- * nobody can tell. */
+/* Takes away what the writer of that note left, and then the note, if it is dead. False when nobody
+ * can tell whether it is. */
 bool unfinished_collect(const struct cache *cache, const char *name);
 /* Ends the handle's own note. */
 void unfinished_close(struct cache *cache);

@@ -664,6 +664,10 @@ static void test_killed(void **state)
     assert_int_equal(read(ready[0], &byte, 1), 1);
     close(ready[0]);
 
+    /* However long it has been at it. */
+    char *ancient = mem_printf("touch -d '3 days ago' '%s'/v1/tmp/restoring-*", f->cache_dir);
+    assert_int_equal(system(ancient), 0);
+    free(ancient);
     assert_ok(cache_open(f->cache_dir, &other, &read_only, &err), &err);
     cache_close(other);
     assert_int_equal(count_names(f, ".", ".kiln-"), 1); /* it is alive */
