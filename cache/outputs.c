@@ -224,6 +224,21 @@ static int capture_dir(struct capture *c, struct trees *trees, struct buf *path,
     return rc;
 }
 
+/* A listing is read back at once, so one that is there already, but damaged, is found and replaced
+ * here. */
+static int put_listing(struct capture *c, const struct buf *message, struct digest *digest)
+{
+    struct buf back = BUF_INIT;
+    enum cache_answer answer = CACHE_MISS;
+    int rc = cache_put(c->cache, buf_str(message), message->len, digest, c->err);
+    if (rc == 0)
+        rc = cache_get(c->cache, digest, message->len, &back, &answer, c->err);
+    if (rc == 0 && answer == CACHE_MISS)
+        rc = cache_put(c->cache, buf_str(message), message->len, digest, c->err);
+    buf_release(&back);
+    return rc;
+}
+
 static int capture_tree(struct capture *c, struct action_output *output)
 {
     struct trees *trees = trees_new();
@@ -233,7 +248,7 @@ static int capture_tree(struct capture *c, struct action_output *output)
     if (rc == 0) {
         rc = trees_encode_tree(trees, &output->root, &message, c->err);
         if (rc == 0 && c->cache)
-            rc = cache_put(c->cache, buf_str(&message), message.len, &output->digest, c->err);
+            rc = put_listing(c, &message, &output->digest);
         else if (rc == 0)
             output->digest = digest_of(buf_str(&message), message.len);
         if (rc != 0)
