@@ -55,11 +55,13 @@ static void look(const struct worktree *tree, struct entry *entry)
 }
 
 /* Whether a view may take something below the entry. */
-static bool may_hold_some(const struct worktree *tree, const struct view *view, struct entry *entry)
+static bool may_hold_some(const struct worktree *tree, const struct consumer *consumer,
+                          struct entry *entry)
 {
-    if (worktree_view_reach(view, entry->path) == GLOB_NONE)
+    if (worktree_view_reach(&tree->views.v[consumer->view], entry->path) == GLOB_NONE)
         return false;
-    if (entry->node && entry->node->kind == NODE_DIR)
+    /* Another view's reading may have found already that it is no directory any more. */
+    if (!consumer->memo.ready || (entry->node && entry->node->kind == NODE_DIR))
         return true;
     look(tree, entry);
     return entry->directory || (entry->errnum && entry->errnum != ENOENT);
@@ -74,7 +76,7 @@ static bool selects(const struct worktree *tree, const struct consumer *consumer
         return true;
     if (reach->flavours[consumer->flavour])
         return worktree_view_has(view, entry->path) ||
-               worktree_view_names_below(view, entry->path) || may_hold_some(tree, view, entry);
+               worktree_view_names_below(view, entry->path) || may_hold_some(tree, consumer, entry);
     /* Ignored, but it or something below may be named outright. */
     return consumer->flavour == PLAIN && reach->flavours[FORCED] &&
            (worktree_view_names(view, entry->path) || worktree_view_names_below(view, entry->path));
@@ -117,9 +119,10 @@ static void climb(struct worktree *tree, uint32_t id, struct entry *entry, uint6
 static void touch_below(struct worktree *tree, struct dir *dir, uint64_t tick, struct reach *reach)
 {
     vec_each (struct consumer, consumer, &dir->consumers) {
+        if (consumer->flavour == ALL)
+            continue;
         consumer->memo.ready = consumer->memo.composed = false;
-        if (consumer->flavour != ALL)
-            touch_view(tree, consumer->view, tick, reach);
+        touch_view(tree, consumer->view, tick, reach);
     }
     dir->whole[PLAIN].ready = dir->whole[PLAIN].composed = false;
     for (size_t i = 0; i < dir->n_children; i++) {

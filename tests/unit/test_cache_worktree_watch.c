@@ -245,6 +245,37 @@ static void test_hooks(void **state)
     release_told(&told);
 }
 
+/* What one view has read already, before its event came, the others have to be told of all the
+ * same. */
+static void test_read_before_it_was_marked(void **state)
+{
+    struct project *project = *state;
+    struct told told = {.n = 0};
+    static const char *const changes[] = {"rm -r sub", "rm -r sub && touch sub"};
+    for (size_t i = 0; i < 2; i++) {
+        project_run(project, "rm -rf sub && mkdir sub && touch sub/a other");
+        open_told(project, &told);
+        struct worktree *tree = project->tree;
+        uint32_t all = INPUTS(tree, "**"), below = INPUTS(tree, "sub/*");
+        assert_lists(project, all, "other\nsub/\nsub/a\n");
+        assert_lists(project, below, "sub/\nsub/a\n");
+        assert_int_equal(take_dirty(tree), 0);
+        project_run(project, "%s", changes[i]);
+        project_run(project, "touch new");
+        uint32_t root = told_id(&told, "");
+        worktree_mark(tree, root, "new", 1);
+        assert_lists(project, all, i ? "new\nother\nsub\n" : "new\nother\n");
+        take_dirty(tree);
+        worktree_mark(tree, root, "sub", 2);
+        assert_true(take_dirty(tree) & 1u << below);
+        assert_lists(project, below, "");
+        project_run(project, "rm -f new");
+        worktree_free(tree);
+        project->tree = NULL;
+    }
+    release_told(&told);
+}
+
 static const char *check_of(struct worktree *tree, uint32_t view, struct worktree_check **check)
 {
     *check = worktree_check_new(tree, &view, 1);
@@ -309,6 +340,7 @@ static void test_check(void **state)
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-    const struct CMUnitTest tests[] = {TEST(test_marks), TEST(test_hooks), TEST(test_check)};
+    const struct CMUnitTest tests[] = {TEST(test_marks), TEST(test_hooks),
+                                       TEST(test_read_before_it_was_marked), TEST(test_check)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
