@@ -195,6 +195,19 @@ static void mark_all_of(struct worktree *tree, uint32_t id, uint64_t tick)
     }
 }
 
+void worktree_find_gone(struct worktree *tree, const struct node *node)
+{
+    struct reach reach = {{true, true, true}, false};
+    worktree_path(tree, node->parent, &tree->mark_path);
+    worktree_path_push(&tree->mark_path, node->name, node->name_len);
+    struct entry entry = {.dir = node->parent, .node = node, .path = buf_str(&tree->mark_path)};
+    if ((node->flags & N_OUTPUT) || strcmp(node->name, ".git") == 0)
+        reach.flavours[PLAIN] = reach.flavours[FORCED] = false;
+    if ((node->flags & N_IGNORED) && !(node->flags & N_TRACKED))
+        reach.flavours[PLAIN] = false;
+    climb(tree, node->parent, &entry, 0, &reach);
+}
+
 /* quiet: nobody is told that it changed; that is found out. */
 static void mark_entry(struct worktree *tree, uint32_t id, const char *name, uint64_t tick,
                        bool quiet)

@@ -267,7 +267,8 @@ struct worktree {
     uint64_t rules_print, index_print;
     struct statcache *cache;
     bool cache_stale; /* what is known is more than the file says */
-    struct buf path;  /* of the directory being walked */
+    bool rules_torn; /* verdicts may be of other rules than they are filed under: don't save them */
+    struct buf path; /* of the directory being walked */
     struct buf mark_path;
     struct worktree_counts counts;
 };
@@ -389,6 +390,12 @@ bool worktree_view_names_below(const struct view *view, const char *dir);
 bool worktree_at_output(const struct worktree *tree, const char *path);
 struct scope worktree_view_scope(const struct worktree *tree, uint32_t view);
 struct memo *worktree_memo(struct dir *dir, const struct scope *scope);
+
+/* worktree_mark.c */
+/* The node is about to be forgotten, or to become something else: that is told to the views that
+ * may have taken it. The event that comes later may find them no more, as it is judged by what
+ * stands there then. */
+void worktree_find_gone(struct worktree *tree, const struct node *node);
 
 /* worktree_few.c */
 /* Indices, rising, of the children of the directory (whose path is tree->path) that the scope may

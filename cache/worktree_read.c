@@ -81,6 +81,7 @@ static int by_name(const void *a, const void *b)
 static void become(struct worktree *tree, uint32_t id, enum node_kind kind)
 {
     struct node *node = worktree_node(tree, id);
+    worktree_find_gone(tree, node);
     worktree_dir_drop(tree, id);
     if ((node->kind == NODE_DIR) != (kind == NODE_DIR))
         node->flags &= (uint16_t)~N_VERDICTS;
@@ -120,6 +121,13 @@ void worktree_flag_outputs(struct worktree *tree, struct dir *dir, const char *p
     }
 }
 
+/* The node is gone from the disk. */
+static void forget(struct worktree *tree, uint32_t id)
+{
+    worktree_find_gone(tree, worktree_node(tree, id));
+    worktree_node_drop(tree, id);
+}
+
 static void merge(struct worktree *tree, struct dir *dir, struct found *found, size_t n)
 {
     uint32_t *children = mem_alloc((n ? n : 1) * sizeof(*children));
@@ -129,7 +137,7 @@ static void merge(struct worktree *tree, struct dir *dir, struct found *found, s
         int order = 1;
         while (old < dir->n_children &&
                (order = strcmp(worktree_node(tree, dir->children[old])->name, found[i].name)) < 0) {
-            worktree_node_drop(tree, dir->children[old++]);
+            forget(tree, dir->children[old++]);
             changed = true;
         }
         if (old < dir->n_children && order == 0) {
@@ -147,7 +155,7 @@ static void merge(struct worktree *tree, struct dir *dir, struct found *found, s
         changed = true;
     }
     for (; old < dir->n_children; old++) {
-        worktree_node_drop(tree, dir->children[old]);
+        forget(tree, dir->children[old]);
         changed = true;
     }
     free(dir->children);
@@ -314,8 +322,10 @@ int worktree_stat_child(struct worktree *tree, struct dir *dir, struct node *nod
     if (kind == NODE_FILE) {
         take_file(tree, node, &stamp);
     } else {
-        if (kind == NODE_DIR && node->dir && marked)
+        if (kind == NODE_DIR && node->dir && marked) {
             reopen_below(tree, node->dir);
+            worktree_unsettle(tree, dir->node);
+        }
         node->stamp = stamp;
         node->recorded_ns = begun;
         if (kind == NODE_LINK)
@@ -335,6 +345,6 @@ void worktree_remove_child(struct worktree *tree, struct dir *dir, uint32_t chil
     memmove(&dir->children[at], &dir->children[at + 1],
             (dir->n_children - at - 1) * sizeof(*dir->children));
     dir->n_children--;
-    worktree_node_drop(tree, child);
+    forget(tree, child);
     worktree_unsettle(tree, dir->node);
 }
