@@ -70,7 +70,9 @@ int worktree_new(const struct worktree_options *options, struct worktree **out,
                  struct err *err) MUST_CHECK;
 /* Does not save. */
 void worktree_free(struct worktree *tree);
-/* Writes the stat cache if anything changed since it was loaded (atomic replace). */
+/* Writes the stat cache if anything changed since it was loaded (atomic replace). Not when ignore
+ * rules were edited just as they were read: what was decided then is known to this process alone.
+ */
 int worktree_save(struct worktree *tree, struct err *err) MUST_CHECK;
 
 enum worktree_view_kind {

@@ -116,7 +116,7 @@ int worktree_gather(struct worktree *tree, const struct scope *scope, uint32_t i
         if (scope->flavour == PLAIN)
             worktree_rules_sync(tree, dir, &reader);
         need_nodes(tree, scope, dir);
-        settled = gather_children(tree, scope, dir, &reader, &pass);
+        settled = gather_children(tree, scope, dir, &reader, &pass) && !dir->must_read;
         worktree_reader_close(&reader);
         settled &= gather_below(tree, dir, &pass);
         if (!settled)

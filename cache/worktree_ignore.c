@@ -93,15 +93,25 @@ static void load_rules(struct worktree *tree, struct dir *dir)
     uint32_t child = worktree_child(tree, dir, RULES_NAME, NULL);
     if (child == WORKTREE_NONE || !(worktree_node(tree, child)->flags & N_DIGEST))
         return;
+    struct node *node = worktree_node(tree, child);
     struct buf path = BUF_INIT, text = BUF_INIT;
+    struct digest digest = {.size = 0};
     struct stamp stamp;
     int fd;
     worktree_path(tree, dir->node, &path);
     if (beneath_open(tree->root_fd, buf_str(&path), false, &fd, NULL) == 0) {
-        if (read_rules(fd, &text, &stamp))
+        if (read_rules(fd, &text, &stamp)) {
+            digest = digest_of(buf_str(&text), text.len);
             dir->rules =
                 ignore_rules_new(buf_str(&text), text.len, ignore_folds_case(tree->ignore));
+        }
         close(fd);
+    }
+    if (!digest_eq(&digest, &node->digest)) {
+        /* Edited since the fingerprint was made. Where nobody knew of that, verdicts of the new
+         * rules are given under the fingerprint of the old ones. */
+        tree->rules_torn |= node->flags & N_FRESH;
+        node->flags &= (uint16_t)~N_FRESH;
     }
     buf_release(&path);
     buf_release(&text);
@@ -207,6 +217,7 @@ static void sync_own_rules(struct worktree *tree, struct dir *dir, struct reader
     struct node *node = worktree_node(tree, child);
     if (!(node->flags & N_FRESH) && worktree_stat_child(tree, dir, node, reader) == ENOENT) {
         worktree_remove_child(tree, dir, child);
+        dir->must_read = true; /* it may be the directory that was away for a moment */
         return;
     }
     if (node->kind != NODE_FILE || node->errnum)

@@ -231,7 +231,7 @@ static void write_views(struct saving *saving)
 
 int worktree_save(struct worktree *tree, struct err *err)
 {
-    if (!tree->stat_path || !tree->cache_stale)
+    if (!tree->stat_path || !tree->cache_stale || tree->rules_torn)
         return 0;
     struct saving saving = {.tree = tree, .writer = statcache_writer_new(tree->root)};
     struct buf memory = BUF_INIT;

@@ -110,6 +110,111 @@ static void test_changed_unseen(void **state)
     }
 }
 
+/* Changes in disguise: of the same size, under an old mtime, by another name, or of what git keeps
+ * elsewhere. */
+static void test_changed_in_disguise(void **state)
+{
+    (void)state;
+    static const char *const changes[] = {
+        "touch -r src/lib/x ../t && printf 9 >src/lib/x && touch -r ../t src/lib/x",
+        "touch -r src/lib/x ../t && printf 9 >../n && touch -r ../t ../n && mv ../n src/lib/x",
+        "touch -r src/lib ../t && mv other/z src/lib/z && touch -r ../t src/lib",
+        "touch -r src/a ../t && touch -r ../t src/b src/lib src && mv src/a c && mv src/b src/a && "
+        "mv c src/b && touch -r ../t src",
+        "touch ../t && touch -hr src/link ../t && ln -sfn b src/link && touch -hr ../t src/link",
+        "ln src/lib/x ../hard && printf 9 >../hard",
+        "mv src/lib ../c && mv src/twin src/lib && mv ../c src/twin",
+        "mv src/lib other/lib && ln -s ../other/lib src/lib",
+        "mv src ../src && ln -s ../src src",
+        "cp -a src c && rm -r src && mv c src && printf 9 >src/lib/x",
+        "rm src/lib/x && mkdir src/lib/x",
+        "rm -r src/lib/deep && touch src/lib/deep",
+        "touch -r .gitignore ../t && echo '*.p' >.gitignore && touch -r ../t .gitignore",
+        "touch -r .gitignore ../t && echo '*.p' >../n && touch -r ../t ../n && mv ../n .gitignore",
+        "mv .gitignore c.c && ln -s c.c .gitignore",
+        "printf '*.p\\n' >../.gitignore",
+        "git add -f src/f.o",
+        "git add -f src/f.o && git add -f src/lib/g.o",
+        "git rm -q --cached kept.o",
+        "git rm -q --cached src/gen/kept",
+        "git add -f src/gen/new",
+        "echo '*.c' >.git/info/exclude",
+        "git config core.excludesFile \"$HOME/x\" && echo a >\"$HOME/x\"",
+        "git config core.ignoreCase true && mv src/f.o src/f.O",
+        "mkdir -p \"$HOME/.config/git\" && echo a >\"$HOME/.config/git/ignore\"",
+        "rm -r .git",
+        "mv .git ../git && git init -q .",
+        "chmod 600 src/lib/x",
+        "chmod +x src/lib/deep/y && chmod -x src/lib/deep/y",
+        "mv src/lib/deep src/lib/deeper && mv src/lib/deeper src/lib/deep && echo 9 "
+        ">src/lib/deep/y",
+        "cd .. && cp -a project c && rm -r project && mv c project && printf 9 >project/src/lib/x",
+        "cd .. && mv project c && mkdir project && cp -a c/. project && rm project/src/a",
+    };
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        struct project project;
+        make_project(&project);
+        project_write(&project, ".gitignore", "*.o\n");
+        project_write(&project, "src/.gitignore", "gen/\n");
+        project_write(&project, "src/b", "8");
+        project_write(&project, "src/f.o", "o");
+        project_write(&project, "src/f.p", "p");
+        project_write(&project, "src/lib/g.o", "o");
+        project_write(&project, "kept.o", "o");
+        project_write(&project, "c.c", "*.p\n");
+        project_write(&project, "src/gen/kept", "k");
+        project_write(&project, "src/gen/new", "n");
+        project_write(&project, "src/twin/x", "7");
+        project_write(&project, "src/twin/deep/y", "6");
+        project_run(&project, "git init -q . && git add -f kept.o src/gen/kept src/a");
+        settle(&project);
+        if (i % 2) { /* what was taken over is taken over once more */
+            project_open(&project);
+            digest_of_view(project.tree, INPUTS(project.tree, "**"));
+            digest_of_view(project.tree, INPUTS(project.tree, "src/f.p"));
+            assert_int_equal(worktree_save(project.tree, NULL), 0);
+        }
+        project_run(&project, "%s", changes[i]);
+        for (int turn = 0; turn < 2; turn++) {
+            project_open(&project);
+            assert_same(&project, "**");
+            assert_same(&project, "**/x");
+            assert_same(&project, "src");
+            assert_int_equal(worktree_save(project.tree, NULL), 0);
+        }
+        project_release(&project);
+    }
+}
+
+/* Rules are read when the first verdict needs them, which may be after they were edited: what is
+ * found then must not pass for what those say that were there before. */
+static void test_rules_edited_while_read(void **state)
+{
+    (void)state;
+    struct project project;
+    struct worktree_batch *batch;
+    make_project(&project);
+    project_write(&project, ".gitignore", "*.o\n");
+    settle(&project);
+    project_write(&project, "src/f.o", "o");
+    project_write(&project, "src/f.p", "p");
+    project_age(&project);
+    project_open(&project);
+    uint32_t view = INPUTS(project.tree, "**");
+    worktree_prepare(project.tree, &view, 1);
+    while ((batch = worktree_next_batch(project.tree))) {
+        worktree_batch_work(batch);
+        worktree_batch_done(project.tree, batch);
+    }
+    project_write(&project, ".gitignore", "*.p\n");
+    digest_of_view(project.tree, view);
+    assert_int_equal(worktree_save(project.tree, NULL), 0);
+    project_write(&project, ".gitignore", "*.o\n");
+    project_open(&project);
+    assert_same(&project, "**");
+    project_release(&project);
+}
+
 /* A look that was under way when everything had to be doubted says nothing. */
 static void test_late_answer(void **state)
 {
@@ -165,9 +270,13 @@ static void test_messages(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing_changed), cmocka_unit_test(test_changed_below_unasked),
-        cmocka_unit_test(test_changed_unseen),  cmocka_unit_test(test_late_answer),
+        cmocka_unit_test(test_nothing_changed),
+        cmocka_unit_test(test_changed_below_unasked),
+        cmocka_unit_test(test_changed_unseen),
+        cmocka_unit_test(test_late_answer),
         cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_changed_in_disguise),
+        cmocka_unit_test(test_rules_edited_while_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
