@@ -5,11 +5,14 @@
  *
  * Now and then the tree is saved, and another one goes on from what was saved, after operations
  * that nobody saw. What it takes over must be as true, and the directories that it did not read
- * must open.
+ * must open. Operations also come while threads look and hash, and while a step would run: the
+ * check must tell if they concern its inputs.
  */
 #include "test_worktree.h"
 
 #include "base/map.h"
+
+#include <pthread.h>
 
 #define ROUNDS 40
 #define STEPS  40
@@ -33,7 +36,7 @@ struct watch {
     struct project project;
     struct trees *trees; /* of the tree; a fresh one has another */
     char *saved;
-    bool git;
+    bool git, silent, new_rules;
     struct map ids; /* path -> id + 1 */
 };
 
@@ -62,7 +65,7 @@ static void mark(struct watch *watch, const char *path)
     const char *slash = strrchr(path, '/');
     char *dir = slash ? mem_strndup(path, (size_t)(slash - path)) : mem_strdup("");
     uintptr_t id = (uintptr_t)map_get_str(&watch->ids, dir);
-    if (id) /* else nobody looks there */
+    if (id && !watch->silent) /* else nobody looks there */
         worktree_mark(watch->project.tree, (uint32_t)(id - 1),
                       pick(12) ? (slash ? slash + 1 : path) : NULL, ++watch->project.tick);
     free(dir);
@@ -160,6 +163,7 @@ static void operate(struct watch *watch)
         char *ignore = slash && pick(3) ? mem_printf("%.*s/.gitignore", (int)(slash - path), path)
                                         : mem_strdup(".gitignore");
         char *place = project_path(&watch->project, ignore);
+        watch->new_rules = true;
         if (pick(4) == 0) {
             if (unlink(place) == 0)
                 mark(watch, ignore);
@@ -244,7 +248,7 @@ static void compare(struct watch *watch, const uint32_t *views, size_t n, struct
                     bool anew, int round, int step)
 {
     const uint32_t *dirty;
-    bool is_dirty[MAX_VIEWS] = {false};
+    bool is_dirty[MAX_VIEWS + 1] = {false};
     worktree_prepare(watch->project.tree, NULL, 0); /* what git's index tells makes views dirty */
     size_t n_dirty = worktree_take_dirty(watch->project.tree, &dirty);
     for (size_t i = 0; i < n_dirty; i++)
@@ -271,6 +275,67 @@ static void compare(struct watch *watch, const uint32_t *views, size_t n, struct
     if (step % 2)
         assert_int_equal(worktree_save(fresh, NULL), 0);
     worktree_free(fresh);
+}
+
+static void *work(void *batch)
+{
+    worktree_batch_work(batch);
+    return NULL;
+}
+
+/* As the engine works, and nothing rests meanwhile. */
+static void be_restless(struct watch *watch, const uint32_t *views, size_t n)
+{
+    struct worktree *tree = watch->project.tree;
+    for (uint32_t turn = 0, turns = 1 + pick(3); turn < turns; turn++) {
+        struct worktree_batch *out[3];
+        pthread_t threads[3];
+        size_t n_out = 0, from = pick((uint32_t)n);
+        struct digest digest;
+        worktree_prepare(tree, views + from, pick(3) ? n - from : 1);
+        while (n_out < 3 && (out[n_out] = worktree_next_batch(tree))) {
+            assert_int_equal(pthread_create(&threads[n_out], NULL, work, out[n_out]), 0);
+            n_out++;
+        }
+        for (uint32_t i = 0, many = pick(4); i < many; i++)
+            operate(watch);
+        if (pick(10) == 0)
+            worktree_mark_all(tree, ++watch->project.tick);
+        if (pick(4) == 0)
+            worktree_prepare_now(tree, &views[pick((uint32_t)n)], 1);
+        while (n_out) {
+            assert_int_equal(pthread_join(threads[--n_out], NULL), 0);
+            worktree_batch_done(tree, out[n_out]);
+            if (pick(3) == 0)
+                operate(watch);
+            (void)worktree_digest(tree, views[pick((uint32_t)n)], &digest, NULL, NULL);
+        }
+        if (pick(4) == 0)
+            assert_int_equal(worktree_save(tree, NULL), 0);
+    }
+}
+
+/* A step runs, and things happen that no event tells of. */
+static void check(struct watch *watch, uint32_t view)
+{
+    struct worktree *tree = watch->project.tree;
+    struct seen before = look(tree, view);
+    bool git = watch->git;
+    if (before.answer != WORKTREE_READY)
+        return;
+    struct worktree_check *check = worktree_check_new(tree, &view, 1);
+    watch->git = watch->new_rules = false; /* they touch no file: the step did read its inputs */
+    watch->silent = true;
+    for (uint32_t i = 0, many = pick(4); i < many; i++)
+        operate(watch);
+    watch->silent = false;
+    watch->git = git;
+    worktree_check_work(check);
+    bool changed = worktree_check_changed(check) != NULL;
+    worktree_check_free(check);
+    worktree_mark_all(tree, ++watch->project.tick);
+    struct seen after = look(tree, view);
+    assert_true(changed || watch->new_rules || same(&before, &after));
 }
 
 static void open_tree(struct watch *watch)
@@ -318,7 +383,11 @@ static void go_on(struct watch *watch, uint32_t *views, size_t n)
                 operate(watch);
         }
         open_tree(watch);
+        if (pick(2)) /* other numbers than the last one had */
+            INPUTS(watch->project.tree, "gen/**");
         add_views(watch->project.tree, views);
+        if (turn && pick(2))
+            be_restless(watch, views, n);
         for (size_t i = 0; i < n; i++) {
             struct seen seen = {.answer = WORKTREE_PENDING};
             size_t entries = 0;
@@ -335,11 +404,13 @@ static void go_on(struct watch *watch, uint32_t *views, size_t n)
 static void test_model(void **state)
 {
     (void)state;
+    const char *seed = getenv("KILN_SEED");
+    int first = seed ? atoi(seed) : 0;
     for (int round = 0; round < ROUNDS; round++) {
         struct watch watch = {.ids = MAP_INIT};
         project_init(&watch.project);
         watch.saved = path_join(watch.project.base, "state/saved");
-        random_state = 4711u * (uint32_t)round + 99;
+        random_state = 4711u * (uint32_t)(round + first) + 99;
         watch.git = round % 2;
         if (watch.git)
             project_run(&watch.project, "git init -q .");
@@ -363,7 +434,11 @@ static void test_model(void **state)
                 if (pick(8) == 0)
                     worktree_mark_all(watch.project.tree, ++watch.project.tick);
             }
+            if (!anew && pick(6) == 0)
+                be_restless(&watch, views, n);
             compare(&watch, views, n, last, anew, round, step);
+            if (pick(6) == 0)
+                check(&watch, views[pick((uint32_t)n)]);
         }
         close_tree(&watch, false);
         free(watch.saved);
