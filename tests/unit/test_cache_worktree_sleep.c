@@ -83,6 +83,35 @@ static void test_changed_below_unasked(void **state)
     project_release(&project);
 }
 
+/* The same when somebody is stopped half-way: one directory below was found changed and has a new
+ * digest, others were not looked at yet. */
+static void test_saved_half_way(void **state)
+{
+    (void)state;
+    struct project project;
+    struct digest digest;
+    make_project(&project);
+    project_write(&project, "src/lib/deep/gone", "5");
+    project_run(&project, "for i in $(seq 100 299); do mkdir src/lib/z$i && echo >src/lib/z$i/f; "
+                          "done");
+    settle(&project);
+    project_run(&project, "rm src/lib/deep/gone");
+    project_age(&project);
+    project_open(&project);
+    uint32_t view = INPUTS(project.tree, "**");
+    worktree_prepare(project.tree, &view, 1);
+    struct worktree_batch *batch = worktree_next_batch(project.tree);
+    worktree_batch_work(batch);
+    worktree_batch_done(project.tree, batch);
+    worktree_prepare(project.tree, &view, 1);
+    assert_int_equal(worktree_digest(project.tree, view, &digest, NULL, NULL), WORKTREE_PENDING);
+    assert_int_equal(worktree_save(project.tree, NULL), 0);
+    project_open(&project);
+    assert_same(&project, "src");
+    assert_same(&project, "**");
+    project_release(&project);
+}
+
 /* Each kind of change, unseen: in a file, of a name, of a link, of rules; below what is whole and
  * what is selected. */
 static void test_changed_unseen(void **state)
@@ -277,6 +306,7 @@ int main(void)
         cmocka_unit_test(test_messages),
         cmocka_unit_test(test_changed_in_disguise),
         cmocka_unit_test(test_rules_edited_while_read),
+        cmocka_unit_test(test_saved_half_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
