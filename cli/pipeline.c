@@ -22,6 +22,8 @@ struct loading {
     struct buf log;     /* where the generator's output goes */
     struct buf printed; /* what it printed, when it ran */
     bool ran;
+    bool again;  /* what it printed is no longer in the cache */
+    bool forced; /* so it runs whatever is known */
     struct buf error;
     struct config *config; /* what the generator made */
     int exit_code;
@@ -111,11 +113,19 @@ static void on_event(void *ctx, const struct event *event)
     buf_release(&text);
 }
 
+static void generate(struct loading *l);
+
 static void generator_closed(void *ctx)
 {
     struct loading *l = ctx;
     struct graph *graph = NULL;
     struct err err = ERR_INIT;
+    if (l->again) {
+        l->again = false;
+        l->forced = true;
+        generate(l);
+        return;
+    }
     if (l->config && graph_from_config(l->config, &graph, &err) < 0)
         fail(l, &err);
     answer(l, graph);
@@ -137,17 +147,22 @@ static void generator_done(void *ctx)
                          "%s: the generator printed more than %zu MiB, which no pipeline needs",
                          l->app->config->shown, MAX_PIPELINE >> 20);
         struct buf *from = l->ran ? &l->printed : &text;
-        if (rc < 0 || config_parse(buf_str(from), from->len, l->app->config->path, l->app->root,
-                                   true, &l->config, &err) < 0)
+        if (rc == -(int)ERR_CORRUPT && !l->ran && !l->forced) {
+            l->again = true;
+            err_release(&err);
+        } else if (rc < 0 || config_parse(buf_str(from), from->len, l->app->config->path,
+                                          l->app->root, true, &l->config, &err) < 0) {
             fail(l, &err);
+        }
     }
     buf_release(&text);
     engine_close(l->engine, generator_closed, l);
 }
 
-static void generate(struct loading *l, struct graph *graph)
+static void generate(struct loading *l)
 {
     struct app *app = l->app;
+    struct graph *graph = NULL;
     struct err err = ERR_INIT;
     struct engine_options options = {.loop = &app->loop,
                                      .mode = ENGINE_RUN,
@@ -159,11 +174,13 @@ static void generate(struct loading *l, struct graph *graph)
                                      .cache = app->cache,
                                      .cache_read_only = app->read_only,
                                      .no_cache = app->options->no_cache,
+                                     .force = l->forced,
                                      .runner = app->runner,
                                      .jobs = 1,
                                      .done = generator_done,
                                      .ctx = l};
-    if (engine_new(&options, &l->engine, &err) < 0) {
+    if (graph_from_config(app->config, &graph, &err) < 0 ||
+        engine_new(&options, &l->engine, &err) < 0) {
         graph_free(graph);
         fail(l, &err);
         answer(l, NULL);
@@ -186,14 +203,13 @@ void pipeline_load(struct app *app, pipeline_cb *cb, void *ctx)
     l->app = app;
     l->cb = cb;
     l->ctx = ctx;
-    if (graph_from_config(app->config, &graph, &err) < 0) {
-        fail(l, &err);
-        answer(l, NULL);
-    } else if (app->config->generate) {
-        generate(l, graph);
-    } else {
-        answer(l, graph);
+    if (app->config->generate) {
+        generate(l);
+        return;
     }
+    if (graph_from_config(app->config, &graph, &err) < 0)
+        fail(l, &err);
+    answer(l, graph);
 }
 
 bool pipeline_is_old(const struct app *app)

@@ -421,6 +421,32 @@ S
     assert_err 'generate'
 }
 
+# What the generator printed is gone from the cache, or damaged there: it is called again.
+test_generate_again() {
+    local cas=$XDG_CACHE_HOME/kiln/v1/cas blob
+    project '{"version": 1, "generate": {"run": "echo called >> \"$HOME/calls\"; [ ! -e \"$HOME/broken\" ] && cat made.json", "inputs": ["made.json"]}}'
+    echo '{"version": 1, "steps": {"one": {"run": "true", "inputs": []}}}' > made.json
+    blob=$(sha256sum < made.json | cut -c 1-64)
+    kiln 0 run --json
+    assert_eq "$(ran)" one
+    rm "$cas/${blob:0:2}/$blob"
+    kiln 0 run --json
+    assert_eq "$(ran)" ""
+    assert_eq "$(wc -l < "$HOME/calls")" 2
+    cmp made.json "$cas/${blob:0:2}/$blob" || fail "it was not stored again"
+    chmod u+w "$cas/${blob:0:2}/$blob"
+    tr o x < made.json > "$cas/${blob:0:2}/$blob"
+    kiln 0 plan
+    kiln 0 plan
+    assert_eq "$(wc -l < "$HOME/calls")" 3
+    cmp made.json "$cas/${blob:0:2}/$blob" || fail "it was not stored again"
+    rm "$cas/${blob:0:2}/$blob"
+    touch "$HOME/broken"
+    kiln 2 run
+    assert_err 'generator of the pipeline failed with exit code 1'
+    assert_eq "$(wc -l < "$HOME/calls")" 4
+}
+
 # Same size, and within the clock's grain: every edit counts all the same.
 test_quick_edits() {
     project '{"version": 1, "steps": {"a": {"run": "cat src/* > o", "inputs": ["src"], "outputs": ["o"]}}}'
