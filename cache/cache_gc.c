@@ -2,10 +2,10 @@
  * cache_gc.c - making the disk cache smaller while others work in it.
  *
  * Nobody is locked out. A file goes only when nobody used it since the oldest commit or restore
- * that goes on began (cache_use.c), and in three steps: it is renamed into tmp/, looked at again,
- * and removed when it still is as old as it was in the plan. Somebody who puts a blob that is there
- * touches it: either before the rename, then it is brought back, or after, then the touch fails and
- * the blob is written anew.
+ * that goes on began (cache_use.c), nor since gc did, and in three steps: it is renamed into tmp/,
+ * looked at again, and removed when it still is as old as it was in the plan. Somebody who puts a
+ * blob that is there touches it and looks whether it still is: either the touch comes before gc's
+ * second look, then the file is brought back, or after, then it is missed and written anew.
  */
 #include "cache/cache_gc.h"
 #include "cache/unfinished.h"
@@ -56,6 +56,7 @@ struct gc {
     const struct gc_options *options;
     struct gc_report *report;
     struct gc_plan plan;
+    int64_t keep;   /* what was used from here on stays, whoever looks idle by now */
     uint64_t freed; /* of what the plan counts */
     int gate;
     size_t *result_item; /* results that go -> their item + 1 */
@@ -99,6 +100,19 @@ static int64_t keep_from(struct cache *cache)
     if (oldest == INT64_MAX || __builtin_mul_overflow(oldest - TOUCH_AGE_S, SECOND_NS, &ns))
         return INT64_MAX;
     return ns;
+}
+
+/*
+ * The lists are made one after the other, so a commit that ends meanwhile may have its blobs in one
+ * and not its result in the other: what it touched must stay even when nobody is at work once the
+ * lists are there. If it was at work when they were begun, this says so; if it began later, nothing
+ * it touched is older than now.
+ */
+static int begin(struct gc *gc, struct err *err)
+{
+    int64_t now = cache_use_now(gc->cache), at_work = keep_from(gc->cache);
+    gc->keep = now < at_work ? now : at_work;
+    return gc_plan_count(&gc->plan, gc->cache, err);
 }
 
 static void add_item(struct gc *gc, const struct gc_entry *entry)
@@ -158,7 +172,7 @@ static void collect(struct gc *gc)
     for (size_t i = 0; i < plan->order.n && (target == 0 || total - gc->freed > target); i++) {
         if (i % ASK_AGAIN == 0)
             keep = keep_from(gc->cache);
-        if (plan->order.v[i].used_ns >= keep)
+        if (plan->order.v[i].used_ns >= (keep < gc->keep ? keep : gc->keep))
             break;
         collect_entry(gc, &plan->order.v[i]);
     }
@@ -243,7 +257,7 @@ static void aim(struct gc *gc, const struct cache_limits *limits, bool slack)
 static int run(struct gc *gc, const struct cache_limits *limits, bool slack, struct err *err)
 {
     struct gc_report *report = gc->report;
-    int rc = gc_plan_count(&gc->plan, gc->cache, err);
+    int rc = begin(gc, err);
     if (rc != 0)
         return rc;
     report->before = gc->plan.stats;
@@ -362,7 +376,7 @@ static bool may_make_room(struct cache *cache)
 
 static bool give_up_a_portion(struct gc *gc, uint64_t need)
 {
-    if (gc_plan_count(&gc->plan, gc->cache, NULL) != 0)
+    if (begin(gc, NULL) != 0)
         return false;
     uint64_t total = gc->plan.stats.disk_bytes;
     if (need > total / 2)

@@ -117,6 +117,10 @@ bool cache_peek_result(const struct cache *cache, const struct digest *key, stru
  * process; INT64_MAX when nobody is at it. */
 int64_t cache_use_oldest(struct cache *cache);
 
+/* Now, in ns, by the clock that stamps the cache's files: nothing that is touched from here on is
+ * older, and whatever was touched before is, where that clock ticks within a moment. */
+int64_t cache_use_now(struct cache *cache);
+
 /* For gc, around a moment in which a file may be missed that will be back: a descriptor for it (-1
  * is fine), and its beginning and end. */
 int cache_gate_open(struct cache *cache);

@@ -1,9 +1,9 @@
 /*
  * cache_put.c - putting content into the disk cache.
  *
- * What is there already is not written again but touched, always: gc takes a file away only when it
- * is still as old as it was when gc looked, so whoever has been told that a blob is stored keeps
- * it.
+ * What is there already is not written again but touched, always, and looked for once more: gc
+ * takes a file away only when it is still as old as it was when gc looked, so whoever has been told
+ * that a blob is stored keeps it. What can't be touched is written again.
  */
 #include "cache/cache.h"
 
@@ -145,8 +145,9 @@ static bool already_there(const struct cache *cache, const struct digest *digest
     if (!cache_find(cache, digest, &st))
         return false;
     cache_rel(digest, rel);
-    /* gc may have taken it away just now. */
-    return utimensat(cache->cas_fd, rel, NULL, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+    /* gc may take it away just now: if it is there after the touch, gc has seen that or will. */
+    return utimensat(cache->cas_fd, rel, NULL, AT_SYMLINK_NOFOLLOW) == 0 &&
+           cache_find(cache, digest, &st);
 }
 
 /* Stores bytes whose digest is known. */

@@ -21,6 +21,9 @@
 /* Where locks can't be had, everybody is taken to be at work for so long. */
 #define BLIND_S 3600
 
+/* How long the next tick of the files' clock is waited for. */
+#define TICK_MS 25
+
 #define GATE ((off_t)1 << 62)
 
 static int open_uses(struct cache *cache)
@@ -83,6 +86,37 @@ int64_t cache_use_oldest(struct cache *cache)
     pthread_mutex_unlock(&cache->use_mutex);
     int64_t others = fd >= 0 ? oldest_of_others(fd) : (int64_t)time(NULL) - BLIND_S;
     return own < others ? own : others;
+}
+
+static bool stamp(int fd, int64_t *ns)
+{
+    struct stat st;
+    if (fd < 0 || futimens(fd, NULL) != 0 || fstat(fd, &st) != 0)
+        return false;
+    *ns = cache_mtime_ns(&st);
+    return true;
+}
+
+int64_t cache_use_now(struct cache *cache)
+{
+    int64_t first, now;
+    pthread_mutex_lock(&cache->use_mutex);
+    int fd = open_uses(cache);
+    pthread_mutex_unlock(&cache->use_mutex);
+    if (!stamp(fd, &first)) {
+        struct timespec ts;
+        clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+        return (int64_t)ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+    }
+    now = first;
+    for (int i = 0; i < TICK_MS && now == first; i++) {
+        const struct timespec pause = {.tv_nsec = 1000000};
+        if (i > 0)
+            (void)nanosleep(&pause, NULL);
+        if (!stamp(fd, &now))
+            return first;
+    }
+    return now;
 }
 
 int cache_gate_open(struct cache *cache)

@@ -21,9 +21,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define THREADS  2
-#define TREE_MAX ((size_t)1 << 30)
-#define STRAY_S  (30 * INT64_C(86400)) /* a stat cache without its project */
+#define THREADS      2
+#define TREE_MAX     ((size_t)1 << 30)
+#define STRAY_S      (30 * INT64_C(86400)) /* a stat cache without its project */
+#define UNFINISHED_S 3600                  /* what is older has no writer any more */
 
 #define ASIDE   "set aside"
 #define REMOVED "removed"
@@ -39,7 +40,7 @@ struct verify {
     atomic_size_t next;
     atomic_uint_fast64_t done;
     uint64_t all;
-    struct map trees; /* digest and size -> 1: names only what is there; 2: does not */
+    struct map trees; /* digest and size -> whether it names only what is there */
 };
 
 static void found(struct verify *v, const char *sub, const char *name, const char *problem,
@@ -247,18 +248,16 @@ static void look_for_files(void *ctx, const void *bytes, size_t n, const struct 
 static bool tree_is_whole(struct verify *v, const struct digest *digest)
 {
     static char yes, no;
-    bool known;
-    void **place = map_put(&v->trees, digest, sizeof(*digest), &no, &known);
+    void **known = map_get(&v->trees, digest, sizeof(*digest));
     if (known)
-        return *place == &yes;
+        return *known == &yes;
     struct buf message = BUF_INIT;
     struct missing missing = {.v = v};
     bool whole = cache_peek(v->cache, digest, TREE_MAX, &message) &&
                  tree_each(buf_str(&message), message.len, look_for_files, &missing, NULL) == 0 &&
                  !missing.any;
     buf_release(&message);
-    if (whole)
-        *place = &yes;
+    map_put(&v->trees, digest, sizeof(*digest), whole ? &yes : &no, NULL);
     return whole;
 }
 
@@ -303,6 +302,14 @@ static void check_result(struct verify *v, const struct cache_file *file)
 
 /* -- stat caches, and what was set aside ------------------------------------------------------- */
 
+/* Whether it is the temporary file of file_write_atomic(), and young enough to have a writer. */
+static bool is_being_written(int dirfd, const char *name)
+{
+    struct stat st;
+    return name[0] == '.' && (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+                              st.st_mtime >= time(NULL) - UNFINISHED_S);
+}
+
 static int stat_cb(void *ctx, int dirfd, const char *name)
 {
     struct verify *v = ctx;
@@ -310,6 +317,8 @@ static int stat_cb(void *ctx, int dirfd, const char *name)
     struct digest id;
     char *root = NULL, hex[DIGEST_HEX + 1] = "";
     const char *problem = NULL;
+    if (is_being_written(dirfd, name))
+        return 0;
     v->report->stat_caches++;
     bool whole = statcache_check(dirfd, name, &root);
     if (whole) {

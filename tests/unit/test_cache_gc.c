@@ -282,7 +282,9 @@ static void *commit_often(void *ctx)
     if (cache_open(race->path, &cache, &read_only, NULL) != 0)
         return race;
     while (!atomic_load(race->stop)) {
+        static const char *const paths[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
         struct digest digests[8];
+        struct action_output outputs[8];
         struct buf blob = BUF_INIT;
         enum cache_answer answer;
         cache_use_begin(cache);
@@ -291,9 +293,10 @@ static void *commit_often(void *ctx)
             int n = snprintf(text, sizeof text, "content %u", roll(&race->seed, 40));
             if (cache_put(cache, text, (size_t)n, &digests[i], NULL) != 0)
                 race->failures++;
+            outputs[i] =
+                (struct action_output){.kind = OUTPUT_FILE, .path = paths[i], .digest = digests[i]};
         }
-        struct action_output out = {.kind = OUTPUT_FILE, .path = "o", .digest = digests[0]};
-        struct action_result result = {.outputs = &out, .n_outputs = 1};
+        struct action_result result = {.outputs = outputs, .n_outputs = 8};
         action_result_encode(&result, &blob);
         if (cache_put_action(cache, &digests[1], blob.data, blob.len, NULL) != 0)
             race->failures++;
@@ -318,7 +321,7 @@ static void test_race(void **state)
     struct fixture *f = *state;
     struct race races[2];
     atomic_bool stop = false;
-    uint64_t removed = 0;
+    uint64_t removed = 0, dangling = 0;
     unsigned want = getenv("KILN_ROUNDS") ? (unsigned)atoi(getenv("KILN_ROUNDS")) : 300;
     for (uint32_t i = 0; i < 2; i++) {
         races[i] = (struct race){.path = f->path, .stop = &stop, .seed = i + 7};
@@ -329,9 +332,14 @@ static void test_race(void **state)
     for (unsigned round = 0; round < want && time(NULL) < deadline; round++) {
         struct gc_options options = {.size = 4096};
         struct gc_report report;
+        struct verify_report verified;
         if (cache_gc(f->cache, &options, &report, NULL) == 0)
             removed += report.removed.blobs;
         gc_report_release(&report);
+        /* No result may be left whose content is gone. */
+        assert_int_equal(cache_verify(f->cache, NULL, NULL, &verified, NULL), 0);
+        dangling += verified.findings.n;
+        verify_report_release(&verified);
     }
     atomic_store(&stop, true);
     for (int i = 0; i < 2; i++) {
@@ -341,6 +349,7 @@ static void test_race(void **state)
         assert_int_equal(races[i].failures, 0);
     }
     assert_true(removed > 0);
+    assert_int_equal(dangling, 0);
 }
 
 #define with_cache(test) cmocka_unit_test_setup_teardown(test, setup, teardown)

@@ -38,11 +38,13 @@ static void test_all_right(void **state)
     struct digest tree;
     put_result(f, "a", "output", "log", 10);
     put_tree_result(f, "t", "1", "2", 10, &tree);
+    put_tree_result(f, "the same", "1", "2", 10, &tree);
+    put_tree_result(f, "and again", "1", "2", 10, &tree);
     put(f, "");
     put(f, "named by nobody");
     assert_int_equal(verify(f, &report), 0);
     assert_int_equal(report.checked.blobs, 7);
-    assert_int_equal(report.checked.actions, 2);
+    assert_int_equal(report.checked.actions, 4);
     verify_report_release(&report);
 }
 
@@ -183,6 +185,15 @@ static void test_stat_caches(void **state)
     assert_ok(statcache_writer_save(writer, path, &err), &err);
     assert_int_equal(truncate(path, 50), 0);
     assert_found(f, "stat/", "damaged", "removed");
+    /* One that is being written is left to its writer; one that nobody ends is not. */
+    write_text(stat, ".kiln-1-1.tmp", "beg", 3, 0600);
+    assert_int_equal(verify(f, &report), 0);
+    assert_int_equal(report.stat_caches, 0);
+    verify_report_release(&report);
+    char *unfinished = path_join(stat, ".kiln-1-1.tmp");
+    set_age(unfinished, 2 * 3600);
+    assert_found(f, "stat/.kiln", "damaged", "removed");
+    free(unfinished);
     statcache_writer_free(writer);
     free(other);
     free(path);
