@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 row_5() {
-    local dir=$work/steps steps i case_name hits spec=()
+    local dir=$work/steps steps i case_name hits fresh spec=()
     steps=$(pick 50 10000)
     case_name="$(thousands "$steps") × /bin/true"
     hits="$case_name, again"
@@ -30,9 +30,12 @@ row_5() {
         printf 'build s%05d: true\n  n = %d\n' $(for ((i = 0; i < steps; i++)); do printf '%d %d ' "$i" "$i"; done)
     } >"$dir/build.ninja"
     cd "$dir"
+    # Moved away and not removed: for minutes ext4 does not take the inodes of removed files again, and looks at each of them whenever
+    # a file is made beside. A first run on a machine where nobody just removed thousands of files has nothing of that.
+    fresh="[ ! -e '$work/own' ] || mv '$work/own' \"\$(mktemp -d '$work/before.XXXXXX')\""
     ! have make || spec+=(-- 'make -j2' make -j2)
     ! have ninja || spec+=(-- 'ninja -j2' -n 3 ninja -j2)
-    measure "$case_name" "$runs" 'kiln run -j 2' -p "rm -rf '$work/own'" "$kiln" run -j 2 --plain \
+    measure "$case_name" "$runs" 'kiln run -j 2' -p "$fresh" "$kiln" run -j 2 --plain \
         "${spec[@]}" -- 'floor: posix_spawn, 2 at a time' "$work/bin/spawn" "$steps" 2 /bin/true
     expect_hits "$dir" "$steps"
     measure "$hits" "$runs" 'kiln run -j 2' "$kiln" run -j 2 --plain
