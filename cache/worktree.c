@@ -91,7 +91,9 @@ int worktree_new(const struct worktree_options *options, struct worktree **out, 
     tree->ctx = options->ctx;
     for (size_t i = 0; i < options->n_outputs; i++)
         add_output(tree, options->outputs[i]);
-    tree->cache = statcache_load(tree->stat_path, tree->root);
+    tree->cache = worktree_ahead_take(options->stat_ahead, tree->stat_path, tree->root);
+    if (!tree->cache)
+        tree->cache = statcache_load(tree->stat_path, tree->root);
     prepare_memos(tree, options);
     worktree_node_add(tree, WORKTREE_NONE, "", 0, NODE_DIR);
     *out = tree;

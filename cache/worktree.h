@@ -42,14 +42,16 @@
 #include <stdint.h>
 
 struct worktree;
+struct worktree_ahead;
 struct worktree_batch;
 struct worktree_check;
 
 #define WORKTREE_NONE UINT32_MAX
 
 struct worktree_options {
-    const char *root;           /* absolute path of the project's folder */
-    const char *stat_path;      /* the stat cache's file, or NULL for none */
+    const char *root;                  /* absolute path of the project's folder */
+    const char *stat_path;             /* the stat cache's file, or NULL for none */
+    struct worktree_ahead *stat_ahead; /* its reading, begun before; the caller's, may be NULL */
     const char *scratch_path;   /* not used (a project without a repository needs no stand-in for
                                    one); may be NULL */
     const char *const *outputs; /* declared outputs of all steps, normalised, disjoint */
@@ -63,6 +65,13 @@ struct worktree_options {
     void (*dir_closed)(void *ctx, uint32_t dir);
     void *ctx;
 };
+
+/* Begins to read the stat cache, on a thread of its own; without one it is read when it is needed.
+ * Never fails. The first worktree of that stat_path and root takes what was read; it must be opened
+ * by the thread that began. */
+struct worktree_ahead *worktree_ahead_new(const char *stat_path, const char *root);
+/* Waits for the reading. NULL is fine. */
+void worktree_ahead_free(struct worktree_ahead *ahead);
 
 /* Fails only when the root can't be opened. A missing, damaged or foreign stat cache is an empty
  * one. */

@@ -302,6 +302,12 @@ struct consumer *worktree_consumer(struct dir *dir, uint32_t view, enum flavour 
 /* Clears the memos of the directory and of all above it. */
 void worktree_unsettle(struct worktree *tree, uint32_t dir);
 
+/* worktree_ahead.c */
+/* What statcache_load(path, root) gives; the caller's. NULL, and nothing done, when another one was
+ * begun, it was taken already, or ahead is NULL. */
+struct statcache *worktree_ahead_take(struct worktree_ahead *ahead, const char *path,
+                                      const char *root);
+
 /* worktree_sleep.c: directories as the stat cache knows them */
 /* Assumes the directory, whose path is tree->path, to be as its record says, and queues the look at
  * it. False when there is no record to go by. */

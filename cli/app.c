@@ -5,6 +5,7 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "cache/worktree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -47,12 +48,29 @@ int app_find(const struct options *options, char **path, char **root, struct err
     return rc;
 }
 
-static int open_config(struct app *app, struct err *err)
+/* The stat cache is read while the rest is opened. */
+static void read_ahead(struct app *app, const char *root)
+{
+    char *cache = cache_default_path();
+    if (!cache)
+        return;
+    char hex[DIGEST_HEX + 1];
+    struct digest id = digest_of(root, strlen(root));
+    digest_hex(&id, hex);
+    app->stat_path = mem_printf("%s/v1/stat/%s", cache, hex);
+    if (!app->options->rehash)
+        app->stat_ahead = worktree_ahead_new(app->stat_path, root);
+    free(cache);
+}
+
+static int open_config(struct app *app, unsigned parts, struct err *err)
 {
     char *path = NULL, *root = NULL;
     int rc = app_find(app->options, &path, &root, err);
     if (rc == 0 && stat(path, &app->config_stat) != 0)
         app->config_stat = (struct stat){0};
+    if (rc == 0 && (parts & APP_CACHE))
+        read_ahead(app, root);
     if (rc == 0)
         rc = config_load(path, root, &app->config, err);
     if (rc == 0)
@@ -78,16 +96,15 @@ static int open_cache(struct app *app, struct err *err)
     }
     if (rc == 0)
         app->scratch_path = path_join(path, "v1/tmp");
-    if (rc == 0 && app->root) {
-        char hex[DIGEST_HEX + 1];
-        struct digest id = digest_of(app->root, strlen(app->root));
-        digest_hex(&id, hex);
+    if (rc == 0 && app->stat_path) {
         char *dir = path_join(path, "v1/stat");
-        if (app->read_only || file_mkdirs(dir, 0700, NULL) == 0)
-            app->stat_path = path_join(dir, hex);
-        free(dir);
-        if (app->options->rehash && app->stat_path)
+        if (!app->read_only && file_mkdirs(dir, 0700, NULL) != 0) {
+            free(app->stat_path);
+            app->stat_path = NULL;
+        } else if (app->options->rehash) {
             unlink(app->stat_path);
+        }
+        free(dir);
     }
     free(path);
     return rc;
@@ -147,7 +164,7 @@ int app_open(struct app *app, const struct options *options, unsigned parts, str
     app->loop_open = true;
     if ((parts & APP_RUNNER) && runner_host_new(&app->loop, &app->runner, err) < 0)
         return -(int)err->kind; /* first, while this process is still small and single */
-    if ((parts & APP_CONFIG) && open_config(app, err) < 0)
+    if ((parts & APP_CONFIG) && open_config(app, parts, err) < 0)
         return -(int)err->kind;
     if ((parts & APP_CACHE) && open_cache(app, err) < 0)
         return -(int)err->kind;
@@ -174,6 +191,7 @@ void app_close(struct app *app)
     if (app->cookie_dir && file_remove_tree(AT_FDCWD, app->cookie_dir, NULL) < 0)
         warn(app->options, "a temporary directory of this run could not be removed");
     free(app->cookie_dir);
+    worktree_ahead_free(app->stat_ahead);
     free(app->stat_path);
     free(app->scratch_path);
     free(app->root);

@@ -75,6 +75,7 @@ struct app {
     struct history *history; /* likewise */
     struct runner *runner;
     char *stat_path, *scratch_path, *cookie_dir;
+    struct worktree_ahead *stat_ahead; /* NULL: none to be read */
 };
 
 enum { APP_CONFIG = 1, APP_CACHE = 2, APP_STATE = 4, APP_RUNNER = 8, APP_COOKIES = 16 };

@@ -164,6 +164,7 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
                                      .mode = ENGINE_PLAN,
                                      .root = app->root,
                                      .stat_path = app->stat_path,
+                                     .stat_ahead = app->stat_ahead,
                                      .scratch_path = app->scratch_path,
                                      .version = KILN_VERSION,
                                      .trigger = "command",

@@ -301,6 +301,7 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
                                      .mode = s->watching ? ENGINE_WATCH : ENGINE_RUN,
                                      .root = s->app.root,
                                      .stat_path = s->app.stat_path,
+                                     .stat_ahead = s->app.stat_ahead,
                                      .scratch_path = s->app.scratch_path,
                                      .cookie_dir = s->app.cookie_dir,
                                      .version = KILN_VERSION,

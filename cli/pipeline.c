@@ -168,6 +168,7 @@ static void generate(struct loading *l)
                                      .mode = ENGINE_RUN,
                                      .root = app->root,
                                      .stat_path = app->stat_path,
+                                     .stat_ahead = app->stat_ahead,
                                      .scratch_path = app->scratch_path,
                                      .version = KILN_VERSION,
                                      .trigger = "command",

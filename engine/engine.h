@@ -28,6 +28,7 @@
 #include <uv.h>
 
 struct engine;
+struct worktree_ahead;
 
 enum engine_mode {
     ENGINE_RUN,   /* one run, then done */
@@ -56,8 +57,9 @@ struct plan_step {
 struct engine_options {
     uv_loop_t *loop;
     enum engine_mode mode;
-    const char *root;         /* the project's folder, absolute */
-    const char *stat_path;    /* the stat cache's file; NULL: none */
+    const char *root;                  /* the project's folder, absolute */
+    const char *stat_path;             /* the stat cache's file; NULL: none */
+    struct worktree_ahead *stat_ahead; /* its reading, begun before: for the first graph; or NULL */
     const char *scratch_path; /* a directory kiln may write small things to; outside of the tree */
     const char *cookie_dir;   /* watching: an existing private directory outside of the tree */
     const char *version;

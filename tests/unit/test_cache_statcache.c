@@ -1,6 +1,7 @@
 #include "test_worktree.h"
 
 #include "cache/statcache.h"
+#include "cache/worktree_private.h"
 
 #include <time.h>
 
@@ -211,13 +212,43 @@ static void test_strange_files(void **state)
     project_release(&project);
 }
 
+/* Read ahead it is the same, given out once; one that nobody takes, or of another file or root, is
+ * left alone. */
+static void test_ahead(void **state)
+{
+    (void)state;
+    struct project project;
+    project_init(&project);
+    write_sample(project.stat_path, "/root");
+    struct worktree_ahead *ahead = worktree_ahead_new(project.stat_path, "/root");
+    assert_null(worktree_ahead_take(ahead, project.stat_path, "/rood"));
+    assert_null(worktree_ahead_take(ahead, project.root, "/root"));
+    assert_null(worktree_ahead_take(ahead, NULL, "/root"));
+    struct statcache *cache = worktree_ahead_take(ahead, project.stat_path, "/root");
+    assert_int_equal(statcache_n_dirs(cache), 4);
+    assert_null(worktree_ahead_take(ahead, project.stat_path, "/root"));
+    statcache_free(cache);
+    worktree_ahead_free(ahead);
+
+    assert_int_equal(truncate(project.stat_path, 100), 0);
+    ahead = worktree_ahead_new(project.stat_path, "/root");
+    cache = worktree_ahead_take(ahead, project.stat_path, "/root");
+    assert_int_equal(statcache_n_dirs(cache), 0);
+    statcache_free(cache);
+    worktree_ahead_free(ahead);
+
+    worktree_ahead_free(worktree_ahead_new(project.stat_path, "/root"));
+    assert_null(worktree_ahead_take(NULL, project.stat_path, "/root"));
+    worktree_ahead_free(NULL);
+    project_release(&project);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_racy_rule),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_strange_files),
+        cmocka_unit_test(test_racy_rule), cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_damage),    cmocka_unit_test(test_strange_files),
+        cmocka_unit_test(test_ahead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
