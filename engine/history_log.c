@@ -27,12 +27,15 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAGIC        0x31484c4bu
-#define HEAD_BYTES   ((size_t)20)
-#define SUM_AT       ((size_t)12)
-#define STEP_BYTES   ((size_t)116) /* of a STEP's payload before the strings */
-#define DIGEST_AT    ((size_t)20)
-#define WINDOW_BYTES ((size_t)8192)
+#define MAGIC      0x31484c4bu
+#define HEAD_BYTES ((size_t)20)
+#define SUM_AT     ((size_t)12)
+#define STEP_BYTES ((size_t)116) /* of a STEP's payload before the strings */
+#define DIGEST_AT  ((size_t)20)
+/* Directory messages, most of a log, are passed over: after one, little is read, and much where
+ * record follows record. */
+#define WINDOW_MORE  ((size_t)64 << 10)
+#define WINDOW_AFTER ((size_t)2 << 10)
 
 /* -- numbers ----------------------------------------------------------------------------------- */
 
@@ -255,7 +258,9 @@ static int window_get(struct window *window, uint64_t offset, size_t n, const un
     if (offset > window->size || window->size - offset < n)
         return 0;
     if (offset < window->at || offset + n > window->at + window->data.len) {
-        size_t want = n > WINDOW_BYTES ? n : WINDOW_BYTES;
+        bool follows = offset <= window->at + window->data.len;
+        size_t want = follows ? WINDOW_MORE : WINDOW_AFTER;
+        want = n > want ? n : want;
         if (window->size - offset < want)
             want = (size_t)(window->size - offset);
         buf_reset(&window->data);
