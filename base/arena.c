@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define ALIGN     _Alignof(max_align_t)
-#define FIRST_CAP ((size_t)4096)
+#define FIRST_CAP ((size_t)512)
 #define LAST_CAP  ((size_t)256 * 1024)
 
 struct arena_block {
