@@ -60,8 +60,7 @@ bool cache_has(const struct cache *cache, const struct digest *digest);
 /* Reads a blob into buf, verified; more than max bytes is an error. */
 int cache_get(struct cache *cache, const struct digest *digest, size_t max, struct buf *buf,
               enum cache_answer *answer, struct err *err) MUST_CHECK;
-/* Opens a blob for reading without verifying it (its size is checked); *fd is the caller's. For
- * logs. */
+/* Opens a blob for reading, verified; *fd is the caller's, at its beginning. For logs. */
 int cache_open_blob(struct cache *cache, const struct digest *digest, int *fd,
                     enum cache_answer *answer, struct err *err) MUST_CHECK;
 /* Makes the file name in the directory dirfd with the blob's content, verified while copying: a

@@ -54,7 +54,7 @@ bool cache_quarantine(struct cache *cache, int dirfd, const char *rel, const cha
     snprintf(name, sizeof(name), "bad/%s.%s", rel + 3, unique);
     if (renameat(dirfd, rel, cache->root_fd, name) == 0)
         return true;
-    return errno == ENOENT && mkdirat(cache->root_fd, "bad", 0700) == 0 &&
+    return errno == ENOENT && (mkdirat(cache->root_fd, "bad", 0700) == 0 || errno == EEXIST) &&
            renameat(dirfd, rel, cache->root_fd, name) == 0;
 }
 
@@ -84,8 +84,9 @@ int cache_open_stored(struct cache *cache, int dirfd, const char *rel, const cha
     return 0;
 }
 
-int cache_open_blob(struct cache *cache, const struct digest *digest, int *fd,
-                    enum cache_answer *answer, struct err *err)
+/* Opens a blob of the right size. */
+static int open_blob(struct cache *cache, const struct digest *digest, int *fd,
+                     enum cache_answer *answer, struct err *err)
 {
     char rel[CACHE_REL_SIZE];
     struct stat st;
@@ -105,6 +106,29 @@ int cache_open_blob(struct cache *cache, const struct digest *digest, int *fd,
     return 0;
 }
 
+int cache_open_blob(struct cache *cache, const struct digest *digest, int *fd,
+                    enum cache_answer *answer, struct err *err)
+{
+    struct digest actual;
+    int rc = open_blob(cache, digest, fd, answer, err);
+    if (rc != 0 || *answer == CACHE_MISS)
+        return rc;
+    struct hasher *hasher = hasher_new();
+    rc = digest_of_fd(hasher, *fd, &actual, err);
+    hasher_free(hasher);
+    if (rc == 0 && digest_eq(&actual, digest))
+        return 0;
+    close(*fd);
+    *fd = -1;
+    *answer = CACHE_MISS;
+    if (rc == 0) {
+        char rel[CACHE_REL_SIZE];
+        cache_rel(digest, rel);
+        (void)cache_quarantine(cache, cache->cas_fd, rel, "cas");
+    }
+    return rc;
+}
+
 int cache_read_failed(const struct cache *cache, const struct digest *digest, int errnum,
                       struct err *err)
 {
@@ -117,7 +141,7 @@ int cache_get(struct cache *cache, const struct digest *digest, size_t max, stru
               enum cache_answer *answer, struct err *err)
 {
     int fd;
-    int rc = cache_open_blob(cache, digest, &fd, answer, err);
+    int rc = open_blob(cache, digest, &fd, answer, err);
     if (rc != 0 || *answer == CACHE_MISS)
         return rc;
     if (digest->size > max) {
@@ -234,7 +258,7 @@ int cache_copy_by(struct cache *cache, struct cache_hand *hand, const struct dig
 {
     int from;
     struct digest actual = {0};
-    int rc = cache_open_blob(cache, digest, &from, answer, err);
+    int rc = open_blob(cache, digest, &from, answer, err);
     if (rc != 0 || *answer == CACHE_MISS)
         return rc;
     /* A byte more than there should be would be seen. */

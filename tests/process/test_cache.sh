@@ -54,6 +54,54 @@ full_cache() {
     right
 }
 
+# A full disk whose room old results take: they go, and the new one is kept.
+test_full_of_old_results() {
+    with_mounts full_of_old_results
+}
+
+full_of_old_results() {
+    local n
+    export KILN_CACHE_DIR=$T/small
+    small_disk "$KILN_CACHE_DIR" 1024
+    small_project
+    for n in 1 2 3; do
+        head -c 200000 /dev/urandom > big
+        right a b
+    done
+    find "$KILN_CACHE_DIR/v1/cas" "$KILN_CACHE_DIR/v1/ac" -type f -exec touch -d '2 days ago' {} +
+    fill_disk "$KILN_CACHE_DIR"
+    truncate -s -40000 "$KILN_CACHE_DIR/fill"
+    head -c 100000 /dev/urandom > big
+    right a b
+    assert_eq "$(events 'select(.type == "notice") | .text')" ""
+    right
+    rm o
+    right
+    kiln 0 cache verify
+    [ "$(find "$KILN_CACHE_DIR/v1/cas" -type f -size +150k | wc -l)" -lt 3 ] || fail "nothing was collected"
+}
+
+# A limit is kept without anybody asking, and what the last run needs is not what goes.
+test_limit_by_itself() {
+    local n
+    export KILN_CACHE_SIZE=1MiB
+    small_project
+    for n in 1 2 3 4 5 6 7 8; do
+        head -c 300000 /dev/urandom > big
+        right a b
+        # What was stored before is not in use any more, nor is it taken for having been just now.
+        find "$XDG_CACHE_HOME/kiln/v1/cas" "$XDG_CACHE_HOME/kiln/v1/ac" -type f -exec touch -d "$((9 - n)) hours ago" {} +
+        touch -d '1 hour ago' "$XDG_CACHE_HOME/kiln/v1/gc" # it does not pause
+    done
+    head -c 300000 /dev/urandom > big
+    right a b
+    kiln 0 cache stats --json
+    jq -e '.disk_bytes <= 1048576 and .disk_bytes > 300000' "$T/out" > /dev/null || fail "the limit"
+    rm o
+    right
+    kiln 0 cache verify
+}
+
 test_cache_full_from_the_start() {
     with_mounts cache_full_from_the_start
 }

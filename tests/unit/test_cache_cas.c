@@ -150,6 +150,12 @@ static void test_put_get(void **state)
     close(fd);
     assert_ok(cache_open_blob(f->cache, &absent, &fd, &answer, &err), &err);
     assert_int_equal(answer, CACHE_MISS);
+    path = stored_path(f, "cas", &digest);
+    assert_ok(file_write_atomic(path, "hellO\n", 6, 0444, &err), &err);
+    assert_ok(cache_open_blob(f->cache, &digest, &fd, &answer, &err), &err);
+    assert_int_equal(answer, CACHE_MISS);
+    assert_false(cache_has(f->cache, &digest));
+    free(path);
     err_release(&err);
     buf_release(&buf);
 }
