@@ -207,8 +207,11 @@ static int sweep_cb(void *ctx, int dirfd, const char *name)
     struct stat st;
     if (sweep->kind == GC_TMP && unfinished_is_note(name))
         return 0; /* its writer may live for long; who opens the cache looks after it */
-    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_mtime >= sweep->older_than_s ||
-        (sweep->kind == GC_STAT && !project_is_gone(dirfd, name)))
+    /* A stat cache is written beside its place: a name with a dot is not one yet. */
+    bool unfinished = sweep->kind == GC_STAT && *name == '.';
+    int64_t older_than_s = unfinished ? (int64_t)time(NULL) - TMP_AGE_S : sweep->older_than_s;
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_mtime >= older_than_s ||
+        (sweep->kind == GC_STAT && !unfinished && !project_is_gone(dirfd, name)))
         return 0;
     if (!sweep->gc->options->dry_run && file_remove_tree(dirfd, name, NULL) != 0)
         return 0;
