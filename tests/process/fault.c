@@ -43,14 +43,14 @@ __attribute__((constructor)) static void begin(void)
     const char *what = getenv("FAULT_CLASS");
     if (!is)
         return;
-    counter = mmap(NULL, sizeof(*counter), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-                   0);
+    counter =
+        mmap(NULL, sizeof(*counter), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (counter == MAP_FAILED)
         abort();
     fault_at = at ? strtoul(at, NULL, 10) : 0;
     if (to)
-        report = (int)syscall(SYS_openat, AT_FDCWD, to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
-                              0600);
+        report =
+            (int)syscall(SYS_openat, AT_FDCWD, to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (!strcmp(is, "ENOSPC") || !strcmp(is, "EIO") || !strcmp(is, "EDQUOT")) {
         fault_errno = *is == 'E' && is[1] == 'N' ? ENOSPC : is[1] == 'I' ? EIO : EDQUOT;
         only = CHANGES;
@@ -96,45 +96,45 @@ static bool is_regular(int fd)
     return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-#define REAL(type, name, ...)                                                                      \
-    static type (*real)(__VA_ARGS__);                                                              \
-    if (!real)                                                                                     \
-        *(void **)&real = dlsym(RTLD_NEXT, name)
+#define REAL(type, name, ...)         \
+    static type (*real)(__VA_ARGS__); \
+    if (!real)                        \
+    *(void **)&real = dlsym(RTLD_NEXT, name)
 
-#define SIMPLE(type, name, params, args, classes, ...)                                             \
-    type name params;                                                                              \
-    type name params                                                                               \
-    {                                                                                              \
-        REAL(type, #name, __VA_ARGS__);                                                            \
-        return fault(classes) ? (type)-1 : real args;                                              \
+#define SIMPLE(type, name, params, args, classes, ...) \
+    type name params;                                  \
+    type name params                                   \
+    {                                                  \
+        REAL(type, #name, __VA_ARGS__);                \
+        return fault(classes) ? (type)-1 : real args;  \
     }
 
-#define OPEN(name, params, args, ...)                                                              \
-    int name params;                                                                               \
-    int name params                                                                                \
-    {                                                                                              \
-        REAL(int, #name, __VA_ARGS__, mode_t);                                                     \
-        mode_t mode = 0;                                                                           \
-        if (flags & (O_CREAT | __O_TMPFILE)) {                                                     \
-            va_list list;                                                                          \
-            va_start(list, flags);                                                                 \
-            mode = va_arg(list, mode_t);                                                           \
-            va_end(list);                                                                          \
-        }                                                                                          \
-        return fault(ANY | (flags & (O_CREAT | __O_TMPFILE) ? CHANGES : 0)) ? -1 : real args;      \
+#define OPEN(name, params, args, ...)                                                         \
+    int name params;                                                                          \
+    int name params                                                                           \
+    {                                                                                         \
+        REAL(int, #name, __VA_ARGS__, mode_t);                                                \
+        mode_t mode = 0;                                                                      \
+        if (flags & (O_CREAT | __O_TMPFILE)) {                                                \
+            va_list list;                                                                     \
+            va_start(list, flags);                                                            \
+            mode = va_arg(list, mode_t);                                                      \
+            va_end(list);                                                                     \
+        }                                                                                     \
+        return fault(ANY | (flags & (O_CREAT | __O_TMPFILE) ? CHANGES : 0)) ? -1 : real args; \
     }
 
-#define WRITE(name, params, args, whole, half, ...)                                                \
-    ssize_t name params;                                                                           \
-    ssize_t name params                                                                            \
-    {                                                                                              \
-        REAL(ssize_t, #name, __VA_ARGS__);                                                         \
-        if (!is_regular(fd) || !fault(ANY | CHANGES | (n > 1 ? WRITES : 0)))                       \
-            return real args;                                                                      \
-        if (kind == FAIL)                                                                          \
-            return -1;                                                                             \
-        ssize_t done = real half;                                                                  \
-        return kind == LIE && done >= 0 ? (ssize_t)(whole) : done;                                 \
+#define WRITE(name, params, args, whole, half, ...)                          \
+    ssize_t name params;                                                     \
+    ssize_t name params                                                      \
+    {                                                                        \
+        REAL(ssize_t, #name, __VA_ARGS__);                                   \
+        if (!is_regular(fd) || !fault(ANY | CHANGES | (n > 1 ? WRITES : 0))) \
+            return real args;                                                \
+        if (kind == FAIL)                                                    \
+            return -1;                                                       \
+        ssize_t done = real half;                                            \
+        return kind == LIE && done >= 0 ? (ssize_t)(whole) : done;           \
     }
 
 OPEN(open, (const char *path, int flags, ...), (path, flags, mode), const char *, int)

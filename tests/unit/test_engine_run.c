@@ -9,10 +9,10 @@
 
 #include <cmocka.h>
 
-#include "cache/cache_gc.h"
 #include "base/file.h"
 #include "base/map.h"
 #include "base/vec.h"
+#include "cache/cache_gc.h"
 #include "engine/engine.h"
 
 #include <fcntl.h>
