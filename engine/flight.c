@@ -21,7 +21,8 @@ static void forget_ahead(struct engine *e, const struct flight *flight)
     }
 }
 
-/* Gives its place to the first of those started ahead. */
+/* Gives its place to the first of those started ahead: the same that the runner has begun for it if
+ * it was counted, even one that is being withdrawn, which came too late then. */
 static void free_slot(struct engine *e, struct flight *flight)
 {
     if (!flight->has_slot) {
@@ -31,7 +32,7 @@ static void free_slot(struct engine *e, struct flight *flight)
     flight->has_slot = false;
     for (size_t i = 0; i < e->ahead.n; i++) {
         struct flight *next = e->ahead.v[i];
-        if (next->withdrawing)
+        if (next->withdrawing && !flight->exit.counted)
             continue;
         forget_ahead(e, next);
         next->has_slot = true;
@@ -74,7 +75,6 @@ static void take_down(struct engine *e, struct flight *flight)
     withdrawing_is_over(e, flight);
     node->flight = NULL;
     turn_give(e, node);
-    free_slot(e, flight);
     e->n_landing -= flight->landing;
     void **place = map_get(&e->flights, flight->key.hash, sizeof flight->key.hash);
     if (place && *place == flight)
@@ -137,6 +137,7 @@ void flight_end(struct engine *e, struct flight *flight, enum step_status status
                         (*in)->node == flight->node ? NULL : same);
     free(same);
     vec_release(&shared);
+    free_slot(e, flight); /* not before it is known whether a failure ends what has not begun */
     if (!recorded && flight->log)
         unlink(flight->log);
     flight_free(flight);
@@ -148,6 +149,7 @@ static void call_off(struct engine *e, struct flight *flight)
 {
     struct instance *next = e->nodes.v[flight->node].current;
     take_down(e, flight);
+    free_slot(e, flight);
     vec_each (struct instance *, in, &flight->sharers) {
         (*in)->flight = NULL;
         schedule_ready(e, *in);
@@ -296,6 +298,9 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
     struct node *node = &e->nodes.v[flight->node];
     flight->exec = NULL;
     flight->exit = *exit;
+    if (exit->counted && e->ahead.n)
+        free_slot(e, flight);
+    flight->exit.counted = false; /* who starts ahead from now on is not who the place went to */
     if (exit->withdrawn && !flight->cancelled) {
         call_off(e, flight);
         return;
@@ -329,6 +334,10 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
     } else if (flight->owner->attempt <= node->exec->retries && !e->stop_starting) {
         struct err err = ERR_INIT;
         flight->owner->attempt++;
+        if (!flight->has_slot) { /* it ended well, but too late */
+            flight->has_slot = true;
+            e->n_running++;
+        }
         if (launch(e, flight, &err) < 0)
             flight_end(e, flight, STEP_FAILED, false, err_text(&err));
         err_release(&err);

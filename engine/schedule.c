@@ -465,7 +465,8 @@ static bool key_is_old(struct engine *e, struct instance *in)
  */
 static bool may_start_ahead(const struct engine *e)
 {
-    return e->pace_is_quick && e->jobs > 1 && e->ahead.n < ENGINE_MAX_AHEAD;
+    return e->pace_is_quick && e->jobs > 1 && e->ahead.n < ENGINE_MAX_AHEAD &&
+           e->n_landing < ENGINE_MAX_LANDING;
 }
 
 static void ahead_too_long(uv_timer_t *timer)
