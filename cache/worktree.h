@@ -144,6 +144,9 @@ void worktree_mark_all(struct worktree *tree, uint64_t tick);
 /* Views that may have changed since the last call; the array is the worktree's, valid until its
  * next call. */
 size_t worktree_take_dirty(struct worktree *tree, const uint32_t **views);
+/* Whether a file that was looked at had several hard links: through one that lies elsewhere it can
+ * be written without an event. */
+bool worktree_linked(const struct worktree *tree);
 /* Tick of the last mark that touched the view. */
 uint64_t worktree_view_tick(const struct worktree *tree, uint32_t view);
 /* Paths marked since the last call that some view takes or that are new, at most max of them, one

@@ -38,7 +38,7 @@ struct worktree_batch *worktree_next_look(struct worktree *tree)
     return batch;
 }
 
-static enum look_answer look_at(const struct statcache *cache, uint32_t i, int dirfd)
+static enum look_answer look_at(const struct statcache *cache, uint32_t i, int dirfd, bool *linked)
 {
     struct stamp then, now;
     struct stat st;
@@ -48,6 +48,7 @@ static enum look_answer look_at(const struct statcache *cache, uint32_t i, int d
         return LOOK_SAME; /* its name and kind are all that is known */
     if (fstatat(dirfd, statcache_name(cache, i, &len), &st, AT_SYMLINK_NOFOLLOW) != 0)
         return LOOK_DIFFERS;
+    *linked |= S_ISREG(st.st_mode) && st.st_nlink > 1;
     now = stamp_of(&st);
     if (!stamp_eq(&then, &now))
         return LOOK_DIFFERS;
@@ -69,7 +70,7 @@ void worktree_look_work(struct worktree_batch *batch, struct look_item *item)
         item->differs = false;
     }
     for (uint32_t i = 0; i < look->n && !item->differs; i++) {
-        enum look_answer answer = look_at(batch->cache, look->first + i, fd);
+        enum look_answer answer = look_at(batch->cache, look->first + i, fd, &item->linked);
         if (answer == LOOK_SAME)
             continue;
         if (!item->answers)
@@ -98,6 +99,7 @@ static void conclude(struct worktree *tree, struct dir *dir)
 void worktree_look_done(struct worktree *tree, const struct look_item *item)
 {
     const struct look *look = &item->look;
+    tree->linked |= item->linked;
     const struct node *node = worktree_node(tree, look->node);
     struct dir *dir = node->kind != NODE_FREE && node->serial == look->serial ? node->dir : NULL;
     if (!dir || dir->state != DIR_ASSUMED || dir->look != look->look)

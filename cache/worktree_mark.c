@@ -373,6 +373,11 @@ size_t worktree_take_dirty(struct worktree *tree, const uint32_t **views)
     return tree->taken.n;
 }
 
+bool worktree_linked(const struct worktree *tree)
+{
+    return tree->linked;
+}
+
 uint64_t worktree_view_tick(const struct worktree *tree, uint32_t view)
 {
     return tree->views.v[view].tick;

@@ -176,6 +176,7 @@ struct look_item {
     struct statcache_dir record;
     /* The answer: the directory's stamp differs, or an entry does. */
     bool names_differ, differs;
+    bool linked;      /* a file has another name */
     uint8_t *answers; /* of its entries; NULL: all the same */
 };
 
@@ -266,6 +267,7 @@ struct worktree {
     struct ignore *ignore; /* NULL until first needed */
     uint64_t rules_print, index_print;
     struct statcache *cache;
+    bool linked;      /* worktree_linked() */
     bool cache_stale; /* what is known is more than the file says */
     bool rules_torn; /* verdicts may be of other rules than they are filed under: don't save them */
     struct buf path; /* of the directory being walked */

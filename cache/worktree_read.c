@@ -320,6 +320,7 @@ int worktree_stat_child(struct worktree *tree, struct dir *dir, struct node *nod
         worktree_unsettle(tree, dir->node);
     }
     if (kind == NODE_FILE) {
+        tree->linked |= st.st_nlink > 1;
         take_file(tree, node, &stamp);
     } else {
         if (kind == NODE_DIR && node->dir && marked) {

@@ -169,6 +169,27 @@ test_another_environment() {
     watch_stop
 }
 
+# No event tells of a write through a hard link that lies elsewhere.
+test_an_edit_through_another_hard_link() {
+    local i
+    project "$(pipeline '"a": {"run": "cat in", "inputs": ["in"]}')"
+    echo 1 > in
+    ln in "$T/elsewhere"
+    for i in 2 3; do # the second time what the stat cache knows is looked at
+        watch_start
+        echo "$i" > "$T/elsewhere"
+        kiln 0 run --json
+        assert_eq "$(by_watcher) $(step_log a)" "null $i"
+        watch_stop
+    done
+    watch_start
+    put in 4 # a file of its own
+    watch_stop
+    watch_start
+    asked 0
+    watch_stop
+}
+
 test_output_into_the_project_is_no_edit() {
     begin '"all": {"run": "ls > /dev/null"}'
     "$KILN" run --json > "$P/words" 2> "$T/err"
