@@ -87,7 +87,8 @@ struct ask *engine_ask(struct engine *e, const struct engine_ask *options)
     /* Without records the logs are gone before the asker can read them. What no event may tell of
      * is seen by who looks himself. */
     if (!steady || e->paused || e->opt.no_cache || e->opt.force || !e->opt.records || !e->watch ||
-        watch_counts(e->watch).polled || worktree_linked(e->worktree))
+        watch_counts(e->watch).polled || worktree_linked(e->worktree) ||
+        !runner_works(e->opt.runner))
         return NULL;
     bool *wanted = mem_zalloc(e->nodes.n + 1, sizeof *wanted);
     if (!want_all(e, options, wanted)) {

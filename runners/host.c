@@ -547,6 +547,12 @@ static void host_go_on(struct runner *runner)
     post(host, (struct wire_message){.request = {.kind = WARDEN_COUNT}});
 }
 
+static bool host_works(const struct runner *runner)
+{
+    const struct host *host = (const struct host *)runner;
+    return host->wire.warden && !host->closing;
+}
+
 static const struct runner_ops host_ops = {
     .name = "host",
     .in_tree = true,
@@ -554,6 +560,7 @@ static const struct runner_ops host_ops = {
     .cancel = host_cancel,
     .withdraw = host_withdraw,
     .go_on = host_go_on,
+    .works = host_works,
     .close = host_close,
 };
 

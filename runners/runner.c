@@ -26,6 +26,11 @@ void runner_go_on(struct runner *runner)
     runner->ops->go_on(runner);
 }
 
+bool runner_works(const struct runner *runner)
+{
+    return runner->ops->works(runner);
+}
+
 void runner_close(struct runner *runner, void (*closed)(void *ctx), void *ctx)
 {
     runner->ops->close(runner, closed, ctx);

@@ -85,6 +85,7 @@ struct runner_ops {
     void (*cancel)(struct runner_exec *exec);
     void (*withdraw)(struct runner_exec *exec);
     void (*go_on)(struct runner *runner);
+    bool (*works)(const struct runner *runner);
     void (*close)(struct runner *runner, void (*closed)(void *ctx), void *ctx);
 };
 
@@ -117,6 +118,8 @@ void runner_cancel(struct runner_exec *exec);
 void runner_withdraw(struct runner_exec *exec);
 /* The first of those started ahead may take the place of one whose exited was not counted. */
 void runner_go_on(struct runner *runner);
+/* False when nothing can be started any more: its helper is gone. */
+bool runner_works(const struct runner *runner);
 /* Kills what still runs (their exited follow), then frees the runner and calls closed (may be NULL)
  * from the loop. */
 void runner_close(struct runner *runner, void (*closed)(void *ctx), void *ctx);

@@ -190,6 +190,18 @@ test_an_edit_through_another_hard_link() {
     watch_stop
 }
 
+test_a_watcher_that_can_start_nothing_any_more() {
+    begin
+    asked 0
+    kill -KILL "$(pgrep -P "$WATCH_PID" kiln-warden)"
+    echo 2 > in
+    wait_event '.type == "step.finished" and .status == "failed"'
+    kiln 0 run --json
+    assert_eq "$(by_watcher)" null
+    assert_file out 2
+    watch_stop
+}
+
 test_output_into_the_project_is_no_edit() {
     begin '"all": {"run": "ls > /dev/null"}'
     "$KILN" run --json > "$P/words" 2> "$T/err"
