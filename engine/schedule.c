@@ -524,7 +524,6 @@ void schedule_pump(struct engine *e)
     }
     e->pumping = true;
     for (bool more = true; more;) {
-        more = false;
         for (size_t i = 0; i < e->ready.n && !e->stop_starting; i++) {
             struct instance *in = e->ready.v[i];
             e->ready.v[i] = NULL;
