@@ -159,8 +159,9 @@ struct worktree_check *worktree_check_new(struct worktree *tree, const uint32_t 
 /* Any thread: stats everything again; entries too young to trust by stat are hashed. */
 void worktree_check_work(struct worktree_check *check);
 /* The first path that differs, relative to the root, or NULL when all is as it was. Lives as long
- * as the check. Loop thread: names that have come are judged here, by the ignore rules and the
- * views' patterns (so it may read directories, as worktree_prepare()). */
+ * as the check. Loop thread: what has changed without a mark is marked here, names that have come
+ * are judged by the ignore rules and the views' patterns (so it may read directories, as
+ * worktree_prepare()). */
 const char *worktree_check_changed(struct worktree_check *check);
 void worktree_check_free(struct worktree_check *check);
 

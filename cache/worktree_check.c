@@ -56,6 +56,8 @@ struct worktree_check {
     VEC(struct new_name) names;
     VEC(struct check_view) views;
     const char *changed;
+    const struct check_entry *entry; /* the one that changed, if it is one, */
+    size_t entry_dir;                /* and where it lies */
 };
 
 static void collect(struct worktree *tree, const struct scope *scope, uint32_t id,
@@ -214,8 +216,11 @@ static void check_dir(struct worktree_check *check, size_t index, struct hasher 
         return;
     }
     for (size_t i = dir->first; i < dir->first + dir->n && !check->changed; i++)
-        if (!same_entry(hasher, fd, &check->entries.v[i]))
-            note_changed(check, dir->path, check->entries.v[i].name);
+        if (!same_entry(hasher, fd, &check->entries.v[i])) {
+            check->entry = &check->entries.v[i];
+            check->entry_dir = index;
+            note_changed(check, dir->path, check->entry->name);
+        }
     bool listed = fstat(fd, &st) == 0;
     struct stamp stamp = listed ? stamp_of(&st) : (struct stamp){.dev = 0};
     if (check->changed ||
@@ -263,8 +268,26 @@ static void tell_new(struct worktree_check *check)
     note_changed(check, check->dirs.v[told->dir].path, told->name);
 }
 
+/* What nothing has told of yet may have caused no event, as a write through a link that lies
+ * outside of the tree. */
+static void mark_unseen(const struct worktree_check *check)
+{
+    struct worktree *tree = check->tree;
+    const struct check_dir *dir = &check->dirs.v[check->entry_dir];
+    const struct node *node = worktree_node(tree, dir->node);
+    if (node->kind != NODE_DIR || node->serial != dir->serial || !node->dir)
+        return;
+    worktree_wake(tree, node->dir);
+    uint32_t id = worktree_child(tree, node->dir, check->entry->name, NULL);
+    const struct node *child = id == WORKTREE_NONE ? NULL : worktree_node(tree, id);
+    if (child && (child->flags & N_FRESH) && stamp_eq(&child->stamp, &check->entry->stamp))
+        worktree_mark(tree, dir->node, check->entry->name, 0);
+}
+
 const char *worktree_check_changed(struct worktree_check *check)
 {
+    if (check->entry)
+        mark_unseen(check);
     if (check->changed || !check->names.n)
         return check->changed;
     struct worktree *tree = check->tree;

@@ -195,11 +195,7 @@ static void note_inputs(struct engine *e, struct flight *flight)
         else if (!e->watch && view != WORKTREE_NONE)
             vec_push(&views, view); /* in place since the round looked */
     }
-    if (views.n) {
-        worktree_prepare_now(e->worktree, views.v, views.n);
-        flight->check = worktree_check_new(e->worktree, views.v, views.n);
-    }
-    vec_release(&views);
+    worktree_prepare_now(e->worktree, views.v, views.n);
     vec_each (uint32_t, index, (ids *)&node->locals) {
         const struct local *local = &e->locals.v[*index];
         struct digest now;
@@ -207,6 +203,9 @@ static void note_inputs(struct engine *e, struct flight *flight)
             !digest_eq(&now, &local->digest))
             flight->disturbed = "an input changed before it ran";
     }
+    if (views.n)
+        flight->check = worktree_check_new(e->worktree, views.v, views.n);
+    vec_release(&views);
 }
 
 /* A command that could not be started is told like any other: it has a log that says why. */

@@ -261,8 +261,7 @@ void flight_commit(struct engine *e, struct flight *flight)
     commit->exec = node->exec;
     commit->store = node->exec->cache && !e->opt.no_cache;
     commit->capture = true;
-    commit->check =
-        e->watch ? NULL : flight->check; /* watching, events tell whether it is needed */
+    commit->check = flight->check; /* watching, too: some changes cause no event */
     commit->done = commit_cb;
     e->n_jobs++;
     commit_queue(e->loop, commit);
