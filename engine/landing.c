@@ -128,6 +128,7 @@ static void commit_finish(struct engine *e, struct commit *commit)
     struct node *node = &e->nodes.v[flight->node];
     if (flight->cancelled) {
         const char *why = flight->cancel_why;
+        node->taints += why != NULL; /* it had ended: this is no edit in mid-run */
         commit_free(commit);
         flight_end(e, flight, STEP_CANCELLED, why != NULL, why);
         return;
