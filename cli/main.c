@@ -37,7 +37,7 @@ static int dispatch(const struct options *options)
         err_release(&err);
         return EXIT_USAGE;
     }
-    if (options->dry_run)
+    if (options->dry_run && strcmp(options->command, "run") == 0)
         return command_plan(options);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         if (strcmp(commands[i].name, options->command) == 0)

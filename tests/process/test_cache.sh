@@ -401,4 +401,21 @@ test_projects_share_content_not_results() {
     right
 }
 
+# What it says of gc is said about the cache, and removes nothing.
+test_gc_says_what_it_would_do() {
+    project '{"version": 1, "steps": {"a": {"run": "cat in > out", "inputs": ["in"], "outputs": ["out"]}}}'
+    echo 1 > in
+    kiln 0 run
+    kiln 0 cache gc --dry-run --size 0
+    assert_out 'would remove'
+    assert_no_out 'would run'
+    kiln 0 cache gc --dry-run --size 0 --json
+    assert_eq "$(jq .dry_run "$T/out")" true
+    kiln 0 cache stats --json
+    assert_eq "$(jq .actions "$T/out")" 1 "results"
+    kiln 0 cache gc --size 0
+    kiln 0 cache stats --json
+    assert_eq "$(jq .actions "$T/out")" 0 "results"
+}
+
 run_tests
