@@ -127,6 +127,8 @@ int trees_walk(const struct trees *trees, const struct digest *root, tree_walk_c
  * root. ERR_CORRUPT when a directory is not in the store. */
 int trees_encode_tree(const struct trees *trees, const struct digest *root, struct buf *out,
                       struct err *err) MUST_CHECK;
+/* Appends one encoded Directory to a Tree message; the root is the first of them. */
+void tree_put_directory(struct buf *out, bool root, const void *bytes, size_t n);
 /* Called for each Directory message of a Tree, the root first; bytes and dir live as long as the
  * call. */
 typedef void tree_each_cb(void *ctx, const void *bytes, size_t n, const struct tree_dir *dir);
