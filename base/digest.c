@@ -4,7 +4,7 @@
 
 #include <errno.h>
 #include <openssl/evp.h>
-#include <openssl/sha.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,6 @@
 #define READ_BYTES ((size_t)128 * 1024)
 
 struct hasher {
-    EVP_MD *sha256; /* fetched once: a fetch costs more than hashing a small file */
     EVP_MD_CTX *ctx;
     uint64_t size;
     const atomic_bool *stop; /* or NULL */
@@ -29,13 +28,28 @@ static _Noreturn void no_sha256(void)
     abort();
 }
 
+/* The algorithm, the same for everybody and never changed: fetching it costs more than hashing a
+ * small file. OpenSSL takes it back as the process exits. */
+static EVP_MD *the_sha256;
+
+static void fetch_sha256(void)
+{
+    the_sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+}
+
+static EVP_MD_CTX *context_new(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    if (pthread_once(&once, fetch_sha256) != 0 || !the_sha256 || !ctx)
+        no_sha256();
+    return ctx;
+}
+
 struct hasher *hasher_new(void)
 {
     struct hasher *hasher = mem_zalloc(1, sizeof(*hasher));
-    hasher->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-    hasher->ctx = EVP_MD_CTX_new();
-    if (!hasher->sha256 || !hasher->ctx)
-        no_sha256();
+    hasher->ctx = context_new();
     return hasher;
 }
 
@@ -44,14 +58,13 @@ void hasher_free(struct hasher *hasher)
     if (!hasher)
         return;
     EVP_MD_CTX_free(hasher->ctx);
-    EVP_MD_free(hasher->sha256);
     free(hasher->space);
     free(hasher);
 }
 
 void hasher_start(struct hasher *hasher)
 {
-    if (EVP_DigestInit_ex2(hasher->ctx, hasher->sha256, NULL) != 1)
+    if (EVP_DigestInit_ex2(hasher->ctx, the_sha256, NULL) != 1)
         no_sha256();
     hasher->size = 0;
 }
@@ -74,8 +87,11 @@ struct digest hasher_end(struct hasher *hasher)
 struct digest digest_of(const void *bytes, size_t n)
 {
     struct digest digest = {.size = n};
-    if (!SHA256(n ? bytes : "", n, digest.hash))
+    EVP_MD_CTX *ctx = context_new();
+    if (EVP_DigestInit_ex2(ctx, the_sha256, NULL) != 1 || EVP_DigestUpdate(ctx, bytes, n) != 1 ||
+        EVP_DigestFinal_ex(ctx, digest.hash, NULL) != 1)
         no_sha256();
+    EVP_MD_CTX_free(ctx);
     return digest;
 }
 

@@ -195,7 +195,8 @@ static void note_inputs(struct engine *e, struct flight *flight)
         else if (!e->watch && view != WORKTREE_NONE)
             vec_push(&views, view); /* in place since the round looked */
     }
-    worktree_prepare_now(e->worktree, views.v, views.n);
+    if (views.n)
+        worktree_prepare_now(e->worktree, views.v, views.n);
     vec_each (uint32_t, index, (ids *)&node->locals) {
         const struct local *local = &e->locals.v[*index];
         struct digest now;

@@ -101,6 +101,7 @@ struct node {
     bool restless;       /* ... or when all is calm ... */
     uint32_t calm_tries; /* ... as often as that already */
     bool recheck;        /* its last result was disturbed: look again in the next round */
+    uint64_t turn_at;    /* turn.c: the byte of its lock, once known */
     bool writing;        /* turn.c: it may write its outputs now */
     uint32_t n_readers;  /* turn.c: executions of this kiln that need it */
     bool restoring;      /* a worker is putting its outputs into place */

@@ -43,20 +43,31 @@ void turn_close(struct engine *e)
     vec_release(&e->turn_waiters);
 }
 
-/* Brings the kernel's lock in line with what the node's counts say. Without a lock file, or where
- * locks are not to be had, everybody may. */
-static bool apply(struct engine *e, const struct node *node)
+/* Never 0, which stands for "not known yet". */
+static uint64_t place_of(const struct node *node)
 {
     struct digest id = digest_of(node->exec->name, strlen(node->exec->name));
     uint64_t offset;
     memcpy(&offset, id.hash, sizeof offset);
+    offset &= INT64_MAX >> 1;
+    return offset ? offset : 1;
+}
+
+/* Brings the kernel's lock in line with what the node's counts say. Without a lock file, or where
+ * locks are not to be had, everybody may. */
+static bool apply(struct engine *e, struct node *node)
+{
+    if (e->turn_fd < 0)
+        return true;
+    if (!node->turn_at)
+        node->turn_at = place_of(node);
     struct flock lock = {.l_type = (short)(node->writing     ? F_WRLCK
                                            : node->n_readers ? F_RDLCK
                                                              : F_UNLCK),
                          .l_whence = SEEK_SET,
-                         .l_start = (off_t)(offset & INT64_MAX >> 1),
+                         .l_start = (off_t)node->turn_at,
                          .l_len = 1};
-    if (e->turn_fd < 0 || fcntl(e->turn_fd, F_OFD_SETLK, &lock) == 0)
+    if (fcntl(e->turn_fd, F_OFD_SETLK, &lock) == 0)
         return true;
     return errno != EAGAIN && errno != EACCES;
 }

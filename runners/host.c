@@ -25,9 +25,9 @@
 #include <unistd.h>
 
 /* Of one stream in one turn of the loop: a flood must not starve the others. */
-#define TURN_BYTES   ((size_t)1024 * 1024)
-#define TURN_EVENTS  64
-#define TURN_REPORTS 64
+#define TURN_BYTES    ((size_t)1024 * 1024)
+#define TURN_EVENTS   64
+#define TURN_MESSAGES 8
 
 /* How far its ending has come; it only ever goes on. */
 enum force { FORCE_NONE = 0, FORCE_TERM, FORCE_KILL };
@@ -57,8 +57,10 @@ struct host {
     struct runner base;
     uv_loop_t *loop;
     struct wire wire;
-    int epoll;      /* of the wire's socket and all streams ... */
-    uv_poll_t poll; /* ... which the loop sees as one */
+    uv_poll_t socket; /* the wire's */
+    int epoll;        /* of all streams ... */
+    uv_poll_t output; /* ... which the loop sees as one */
+    int n_handles;    /* of these two, not closed yet */
     int null_fd;
     struct host_exec *execs;
     uint64_t last_id;
@@ -87,15 +89,12 @@ static struct host_exec *find_exec(const struct host *host, uint64_t id)
 
 /* --- sending --- */
 
-/* What epoll says of the wire's socket; executions have other ids. */
-#define ID_SOCKET 0
+static void on_socket(uv_poll_t *poll, int status, int events);
 
-/* Has the socket watched, also for room when something waits for it. Returns 0 or an errno. */
-static int watch_socket(struct host *host, int op)
+/* Has the socket watched, also for room when something waits for it. */
+static void watch_socket(struct host *host)
 {
-    struct epoll_event event = {.events = EPOLLIN | (host->wire.full ? EPOLLOUT : 0U),
-                                .data.u64 = ID_SOCKET};
-    return epoll_ctl(host->epoll, op, host->wire.sock, &event) != 0 ? errno : 0;
+    uv_poll_start(&host->socket, UV_READABLE | (host->wire.full ? UV_WRITABLE : 0), on_socket);
 }
 
 static void post(struct host *host, struct wire_message message)
@@ -103,7 +102,7 @@ static void post(struct host *host, struct wire_message message)
     bool was_full = host->wire.full;
     wire_post(&host->wire, &message);
     if (host->wire.full != was_full)
-        watch_socket(host, EPOLL_CTL_MOD);
+        watch_socket(host);
 }
 
 static void flush(struct host *host)
@@ -111,7 +110,7 @@ static void flush(struct host *host)
     bool was_full = host->wire.full;
     wire_flush(&host->wire);
     if (host->wire.full != was_full)
-        watch_socket(host, EPOLL_CTL_MOD);
+        watch_socket(host);
 }
 
 static void post_kind(struct host_exec *exec, enum warden_request_kind kind)
@@ -366,7 +365,7 @@ static void on_warden_gone(struct host *host)
     if (!warden)
         return;
     host->wire.warden = 0;
-    epoll_ctl(host->epoll, EPOLL_CTL_DEL, host->wire.sock, NULL);
+    uv_poll_stop(&host->socket);
     wire_drop(&host->wire);
     /* At most a moment: its descriptors are closed on its way out. */
     while (waitpid(warden, NULL, 0) < 0 && errno == EINTR)
@@ -388,26 +387,34 @@ static void on_warden_gone(struct host *host)
         shut(host);
 }
 
-static void on_socket(struct host *host, uint32_t events)
+/* Takes all that the warden has sent, in one call as a rule. */
+static void on_socket(uv_poll_t *poll, int status, int events)
 {
-    if (events & EPOLLOUT)
+    struct host *host = poll->data;
+    struct warden_report reports[TURN_MESSAGES][WARDEN_REPORTS];
+    struct iovec parts[TURN_MESSAGES];
+    struct mmsghdr messages[TURN_MESSAGES] = {0};
+    (void)status; /* reading tells */
+    if (events & UV_WRITABLE)
         flush(host);
-    for (int i = 0; i < TURN_REPORTS && host->wire.warden; i++) {
-        struct warden_report report;
-        ssize_t n = recv(host->wire.sock, &report, sizeof report, MSG_DONTWAIT);
-        if (n == (ssize_t)sizeof report) {
-            on_report(host, &report);
-            continue;
-        }
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EAGAIN)
-            return;
+    for (int i = 0; i < TURN_MESSAGES; i++) {
+        parts[i] = (struct iovec){reports[i], sizeof reports[i]};
+        messages[i].msg_hdr.msg_iov = &parts[i];
+        messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    int n = recvmmsg(host->wire.sock, messages, TURN_MESSAGES, MSG_DONTWAIT, NULL);
+    if (n < 0 && errno != EINTR && errno != EAGAIN)
         on_warden_gone(host);
+    for (int i = 0; i < n && host->wire.warden; i++) {
+        size_t size = messages[i].msg_len;
+        if (size == 0 || size % sizeof reports[i][0] != 0)
+            on_warden_gone(host);
+        for (size_t k = 0; k < size / sizeof reports[i][0] && host->wire.warden; k++)
+            on_report(host, &reports[i][k]);
     }
 }
 
-static void on_ready(uv_poll_t *poll, int status, int events)
+static void on_output(uv_poll_t *poll, int status, int events)
 {
     struct host *host = poll->data;
     struct epoll_event ready[TURN_EVENTS];
@@ -415,12 +422,9 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     (void)events;
     int n = epoll_wait(host->epoll, ready, TURN_EVENTS, 0);
     for (int i = 0; i < n; i++) {
-        uint64_t id = ready[i].data.u64 / STREAMS;
         /* A callback may have ended it since. */
-        struct host_exec *exec = find_exec(host, id);
-        if (id == ID_SOCKET)
-            on_socket(host, ready[i].events);
-        else if (exec)
+        struct host_exec *exec = find_exec(host, ready[i].data.u64 / STREAMS);
+        if (exec)
             pump(exec, (int)(ready[i].data.u64 % STREAMS), TURN_BYTES);
     }
 }
@@ -504,6 +508,8 @@ static void release(struct host *host)
 static void on_host_closed(uv_handle_t *handle)
 {
     struct host *host = handle->data;
+    if (--host->n_handles > 0)
+        return;
     void (*closed)(void *ctx) = host->closed;
     void *ctx = host->closed_ctx;
     release(host);
@@ -511,15 +517,23 @@ static void on_host_closed(uv_handle_t *handle)
         closed(ctx);
 }
 
-/* The next step of closing: executions, then the warden, then our own handle. */
+static void close_handles(struct host *host)
+{
+    if (uv_is_closing((uv_handle_t *)&host->socket))
+        return;
+    uv_close((uv_handle_t *)&host->socket, on_host_closed);
+    uv_close((uv_handle_t *)&host->output, on_host_closed);
+}
+
+/* The next step of closing: executions, then the warden, then our own handles. */
 static void shut(struct host *host)
 {
     if (host->execs)
         return;
     if (host->wire.warden)
         shutdown(host->wire.sock, SHUT_WR); /* it ends, and on_warden_gone comes back here */
-    else if (!uv_is_closing((uv_handle_t *)&host->poll))
-        uv_close((uv_handle_t *)&host->poll, on_host_closed);
+    else
+        close_handles(host);
 }
 
 static void host_close(struct runner *runner, void (*closed)(void *ctx), void *ctx)
@@ -564,6 +578,29 @@ static const struct runner_ops host_ops = {
     .close = host_close,
 };
 
+static int add_poll(struct host *host, uv_poll_t *poll, int fd, struct err *err)
+{
+    int rc = uv_poll_init(host->loop, poll, fd);
+    if (rc < 0)
+        return err_sys(err, -rc, "cannot watch kiln's helper process");
+    poll->data = host;
+    host->n_handles++;
+    return 0;
+}
+
+static int open_host(struct host *host, struct err *err)
+{
+    host->epoll = epoll_create1(EPOLL_CLOEXEC);
+    host->null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (host->epoll < 0 || host->null_fd < 0)
+        return err_sys(err, errno, "opening /dev/null");
+    int errnum = wire_open(&host->wire);
+    if (errnum)
+        return err_sys(err, errnum, "cannot start kiln's helper process");
+    int rc = add_poll(host, &host->socket, host->wire.sock, err);
+    return rc == 0 ? add_poll(host, &host->output, host->epoll, err) : rc;
+}
+
 int runner_host_new(uv_loop_t *loop, struct runner **out, struct err *err)
 {
     *out = NULL;
@@ -572,28 +609,23 @@ int runner_host_new(uv_loop_t *loop, struct runner **out, struct err *err)
             err, errno,
             "kiln finds what a step leaves behind through /proc, and cannot read it: mount /proc");
     struct host *host = mem_zalloc(1, sizeof *host);
-    int status = 0, errnum = 0;
     host->base.ops = &host_ops;
     host->loop = loop;
     host->wire.sock = -1;
-    host->epoll = epoll_create1(EPOLL_CLOEXEC);
-    host->null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    if (host->epoll < 0 || host->null_fd < 0)
-        status = err_sys(err, errno, "opening /dev/null");
-    else if ((errnum = wire_open(&host->wire)) != 0)
-        status = err_sys(err, errnum, "cannot start kiln's helper process");
-    else if ((errnum = watch_socket(host, EPOLL_CTL_ADD)) != 0 ||
-             (errnum = -uv_poll_init(loop, &host->poll, host->epoll)) != 0)
-        status = err_sys(err, errnum, "cannot watch kiln's helper process");
-    if (status != 0) {
-        pid_t warden = host->wire.warden;
-        release(host); /* the warden ends with the socket */
-        if (warden > 0)
-            waitpid(warden, NULL, 0);
-        return status;
+    int rc = open_host(host, err);
+    if (rc == 0) {
+        watch_socket(host);
+        uv_poll_start(&host->output, UV_READABLE, on_output);
+        *out = &host->base;
+        return 0;
     }
-    host->poll.data = host;
-    uv_poll_start(&host->poll, UV_READABLE, on_ready);
-    *out = &host->base;
-    return 0;
+    pid_t warden = host->wire.warden;
+    wire_close(&host->wire); /* the warden ends with the socket */
+    if (warden > 0)
+        waitpid(warden, NULL, 0);
+    if (host->n_handles > 0)
+        uv_close((uv_handle_t *)&host->socket, on_host_closed);
+    else
+        release(host);
+    return rc;
 }

@@ -46,6 +46,8 @@ struct warden {
     uint64_t counted;
     char *shared;
     int sock, parent, signals;
+    struct warden_report reports[WARDEN_REPORTS]; /* not sent yet */
+    size_t n_reports;
     bool restless; /* settle again without waiting */
     struct kin kin;
     char stack[LAUNCH_STACK] __attribute__((aligned(64)));
@@ -65,12 +67,24 @@ void warden_unreserve(struct warden *warden)
 
 /* --- ending --- */
 
-static void report(struct warden *w, const struct warden_report *message)
+static void send_reports(struct warden *w)
 {
     /* Blocking: kiln never blocks on us. A failure means that kiln is gone, and poll says that too.
      */
-    while (send(w->sock, message, sizeof *message, MSG_NOSIGNAL) < 0 && errno == EINTR)
+    while (w->n_reports > 0 &&
+           send(w->sock, w->reports, w->n_reports * sizeof w->reports[0], MSG_NOSIGNAL) < 0 &&
+           errno == EINTR)
         continue;
+    w->n_reports = 0;
+}
+
+/* Kept until we would wait: what takes the place of something that has ended is started before kiln
+ * is woken, and that once for both. */
+static void report(struct warden *w, const struct warden_report *message)
+{
+    if (w->n_reports == WARDEN_REPORTS)
+        send_reports(w);
+    w->reports[w->n_reports++] = *message;
 }
 
 static bool any_ended(const struct warden *w)
@@ -466,6 +480,7 @@ _Noreturn void warden_run(struct warden *w, char *shared, int sock, int parent)
             {.fd = w->parent, .events = POLLIN},
         };
         bool ended = any_ended(w);
+        send_reports(w);
         if (poll(fds, 3, w->restless ? 0 : ended ? RECHECK_MS : -1) < 0 && errno != EINTR)
             break;
         /* There is at most one: it stands for all that have ended. */

@@ -6,9 +6,10 @@
  * say "nothing of it is left" and mean it, and it outlives a killed kiln just long enough to clean
  * up. Why: docs/decisions/0001-warden.md.
  *
- * The wire is a SOCK_SEQPACKET pair: one message is one struct, in the machine's own layout (both
- * ends are the same program). kiln sends struct warden_request, the warden answers with struct
- * warden_report; end of file means that the other one is gone or wants to part.
+ * The wire is a SOCK_SEQPACKET pair; a message is made of structs, in the machine's own layout
+ * (both ends are the same program). kiln sends struct warden_request, the warden answers with one
+ * or more of struct warden_report, all that a turn of its loop came to; end of file means that the
+ * other one is gone or wants to part.
  *
  * - START, with two descriptors: the write ends of stdout and of stderr. Answered, in the order of
  *   the STARTs, by STARTED and later EXITED, or by FAILED and nothing more.
@@ -79,6 +80,8 @@ struct warden_report {
     uint64_t id;
     uint64_t time_ns; /* CLOCK_REALTIME: of the start, of the main process's end */
 };
+
+#define WARDEN_REPORTS 32 /* in one message at most */
 
 struct warden_payload {
     uint32_t argc, envc;
