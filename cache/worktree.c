@@ -92,7 +92,9 @@ int worktree_new(const struct worktree_options *options, struct worktree **out, 
     for (size_t i = 0; i < options->n_outputs; i++)
         add_output(tree, options->outputs[i]);
     tree->cache = worktree_ahead_take(options->stat_ahead, tree->stat_path, tree->root);
-    if (!tree->cache)
+    if (tree->cache)
+        tree->ahead = options->stat_ahead;
+    else
         tree->cache = statcache_load(tree->stat_path, tree->root);
     prepare_memos(tree, options);
     worktree_node_add(tree, WORKTREE_NONE, "", 0, NODE_DIR);
@@ -114,6 +116,7 @@ void worktree_free(struct worktree *tree)
 {
     if (!tree)
         return;
+    worktree_ahead_stop(tree->ahead);
     tree->dir_closed = NULL; /* who frees the tree knows */
     trees_ask_no_more(tree->trees, tree);
     worktree_dir_drop(tree, 0);

@@ -51,7 +51,8 @@ struct worktree_check;
 struct worktree_options {
     const char *root;                  /* absolute path of the project's folder */
     const char *stat_path;             /* the stat cache's file, or NULL for none */
-    struct worktree_ahead *stat_ahead; /* its reading, begun before; the caller's, may be NULL */
+    struct worktree_ahead *stat_ahead; /* its reading, begun before; the caller's, outlives the
+                                          worktree; may be NULL */
     const char *scratch_path;   /* not used (a project without a repository needs no stand-in for
                                    one); may be NULL */
     const char *const *outputs; /* declared outputs of all steps, normalised, disjoint */
@@ -67,9 +68,10 @@ struct worktree_options {
 };
 
 /* Begins to read the stat cache, on a thread of its own; without one it is read when it is needed.
- * Never fails. The first worktree of that stat_path and root takes what was read; it must be opened
- * by the thread that began. */
-struct worktree_ahead *worktree_ahead_new(const char *stat_path, const char *root);
+ * look: and to look at what it knows, until the worktree begins to do so; not for one whose
+ * dir_opened puts watches. Never fails. The first worktree of that stat_path and root takes what
+ * was read and seen; it must be opened by the thread that began. */
+struct worktree_ahead *worktree_ahead_new(const char *stat_path, const char *root, bool look);
 /* Waits for the reading. NULL is fine. */
 void worktree_ahead_free(struct worktree_ahead *ahead);
 

@@ -15,6 +15,27 @@
 #define BATCH_ENTRIES 2048
 #define BATCH_LOOKS   128
 
+void worktree_forget_ahead(struct worktree *tree)
+{
+    worktree_ahead_stop(tree->ahead);
+    tree->ahead = NULL;
+}
+
+/* Takes over what was seen before it was asked for. */
+static bool was_looked_at(struct worktree *tree, const struct look *look, const struct dir *dir)
+{
+    const struct look_item *seen =
+        tree->ahead ? worktree_ahead_looked(tree->ahead, dir->record.number) : NULL;
+    if (!seen)
+        return false;
+    struct look_item item = *seen;
+    item.look = *look;
+    if (seen->answers)
+        item.answers += look->first - seen->look.first;
+    worktree_look_done(tree, &item);
+    return true;
+}
+
 struct worktree_batch *worktree_next_look(struct worktree *tree)
 {
     struct worktree_batch *batch = NULL;
@@ -26,6 +47,8 @@ struct worktree_batch *worktree_next_look(struct worktree *tree)
         if (node->kind == NODE_FREE || node->serial != look->serial || !node->dir ||
             node->dir->state != DIR_ASSUMED || node->dir->look != look->look)
             continue;
+        if (was_looked_at(tree, look, node->dir))
+            continue;
         if (!batch)
             batch = worktree_batch_new(tree);
         vec_push(&batch->looks, (struct look_item){.look = *look, .record = node->dir->record});
@@ -34,6 +57,7 @@ struct worktree_batch *worktree_next_look(struct worktree *tree)
     if (tree->looks_at == tree->looks.n) {
         vec_clear(&tree->looks);
         tree->looks_at = 0;
+        worktree_forget_ahead(tree); /* steps may run from now on */
     }
     return batch;
 }
@@ -123,6 +147,7 @@ void worktree_look_done(struct worktree *tree, const struct look_item *item)
 void worktree_look_now(struct worktree *tree)
 {
     struct worktree_batch *batch;
+    worktree_forget_ahead(tree);
     if (!tree->n_assumed)
         return;
     /* What a worker has taken is looked at again; its answer comes too late. */

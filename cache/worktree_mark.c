@@ -339,6 +339,7 @@ static void reopen_root(struct worktree *tree)
 void worktree_mark_all(struct worktree *tree, uint64_t tick)
 {
     struct reach reach = {.hit = false};
+    worktree_forget_ahead(tree);
     reopen_root(tree);
     for (uint32_t id = 0; id < tree->n_nodes; id++) {
         struct node *node = worktree_node(tree, id);

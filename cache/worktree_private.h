@@ -41,6 +41,8 @@
 
 #define CHUNK_NODES 1024
 #define NAME_SIZES  17
+/* So many entries of a directory are looked at at once. */
+#define LOOK_ENTRIES 4096
 
 /* As recorded_ns: no stamp is old enough for this digest to be trusted by it. */
 #define NEVER_SETTLED INT64_C(0)
@@ -267,8 +269,9 @@ struct worktree {
     struct ignore *ignore; /* NULL until first needed */
     uint64_t rules_print, index_print;
     struct statcache *cache;
-    bool linked;      /* worktree_linked() */
-    bool cache_stale; /* what is known is more than the file says */
+    struct worktree_ahead *ahead; /* what it saw may be taken over; NULL: not, or not any more */
+    bool linked;                  /* worktree_linked() */
+    bool cache_stale;             /* what is known is more than the file says */
     bool rules_torn; /* verdicts may be of other rules than they are filed under: don't save them */
     struct buf path; /* of the directory being walked */
     struct buf mark_path;
@@ -306,9 +309,15 @@ void worktree_unsettle(struct worktree *tree, uint32_t dir);
 
 /* worktree_ahead.c */
 /* What statcache_load(path, root) gives; the caller's. NULL, and nothing done, when another one was
- * begun, it was taken already, or ahead is NULL. */
+ * begun, it was taken already, or ahead is NULL. It may go on to read the cache until it is
+ * stopped.
+ */
 struct statcache *worktree_ahead_take(struct worktree_ahead *ahead, const char *path,
                                       const char *root);
+/* Ends the looking; it takes no longer than one directory does. NULL is fine. */
+void worktree_ahead_stop(struct worktree_ahead *ahead);
+/* Stops it. What was seen of the directory of that number, all of its entries, or NULL. */
+const struct look_item *worktree_ahead_looked(struct worktree_ahead *ahead, uint32_t dir);
 
 /* worktree_sleep.c: directories as the stat cache knows them */
 /* Assumes the directory, whose path is tree->path, to be as its record says, and queues the look at
@@ -346,6 +355,8 @@ struct worktree_batch *worktree_batch_new(const struct worktree *tree);
 struct worktree_batch *worktree_next_look(struct worktree *tree);
 void worktree_look_work(struct worktree_batch *batch, struct look_item *item);
 void worktree_look_done(struct worktree *tree, const struct look_item *item);
+/* What was seen ahead is not to be taken over any more. */
+void worktree_forget_ahead(struct worktree *tree);
 /* Looks at all that is assumed, here and now. */
 void worktree_look_now(struct worktree *tree);
 

@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PART_ENTRIES 4096
-
 static enum node_kind kind_of(enum statcache_kind kind)
 {
     switch (kind) {
@@ -81,7 +79,7 @@ void worktree_queue_look(struct worktree *tree, struct dir *dir)
     free(dir->answers);
     dir->answers = NULL;
     do {
-        look.n = left < PART_ENTRIES ? left : PART_ENTRIES;
+        look.n = left < LOOK_ENTRIES ? left : LOOK_ENTRIES;
         vec_push(&tree->looks, look);
         dir->parts++;
         look.first += look.n;

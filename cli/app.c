@@ -48,8 +48,8 @@ int app_find(const struct options *options, char **path, char **root, struct err
     return rc;
 }
 
-/* The stat cache is read while the rest is opened. */
-static void read_ahead(struct app *app, const char *root)
+/* The stat cache is read, and what it knows is looked at, while the rest is opened. */
+static void read_ahead(struct app *app, const char *root, bool watching)
 {
     char *cache = cache_default_path();
     if (!cache)
@@ -59,7 +59,7 @@ static void read_ahead(struct app *app, const char *root)
     digest_hex(&id, hex);
     app->stat_path = mem_printf("%s/v1/stat/%s", cache, hex);
     if (!app->options->rehash)
-        app->stat_ahead = worktree_ahead_new(app->stat_path, root);
+        app->stat_ahead = worktree_ahead_new(app->stat_path, root, !watching);
     free(cache);
 }
 
@@ -70,7 +70,7 @@ static int open_config(struct app *app, unsigned parts, struct err *err)
     if (rc == 0 && stat(path, &app->config_stat) != 0)
         app->config_stat = (struct stat){0};
     if (rc == 0 && (parts & APP_CACHE))
-        read_ahead(app, root);
+        read_ahead(app, root, parts & APP_COOKIES);
     if (rc == 0)
         rc = config_load(path, root, &app->config, err);
     if (rc == 0)

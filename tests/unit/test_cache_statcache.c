@@ -220,7 +220,7 @@ static void test_ahead(void **state)
     struct project project;
     project_init(&project);
     write_sample(project.stat_path, "/root");
-    struct worktree_ahead *ahead = worktree_ahead_new(project.stat_path, "/root");
+    struct worktree_ahead *ahead = worktree_ahead_new(project.stat_path, "/root", false);
     assert_null(worktree_ahead_take(ahead, project.stat_path, "/rood"));
     assert_null(worktree_ahead_take(ahead, project.root, "/root"));
     assert_null(worktree_ahead_take(ahead, NULL, "/root"));
@@ -231,13 +231,13 @@ static void test_ahead(void **state)
     worktree_ahead_free(ahead);
 
     assert_int_equal(truncate(project.stat_path, 100), 0);
-    ahead = worktree_ahead_new(project.stat_path, "/root");
+    ahead = worktree_ahead_new(project.stat_path, "/root", false);
     cache = worktree_ahead_take(ahead, project.stat_path, "/root");
     assert_int_equal(statcache_n_dirs(cache), 0);
     statcache_free(cache);
     worktree_ahead_free(ahead);
 
-    worktree_ahead_free(worktree_ahead_new(project.stat_path, "/root"));
+    worktree_ahead_free(worktree_ahead_new(project.stat_path, "/root", false));
     assert_null(worktree_ahead_take(NULL, project.stat_path, "/root"));
     worktree_ahead_free(NULL);
     project_release(&project);

@@ -4,6 +4,8 @@
  */
 #include "test_worktree.h"
 
+#include <dirent.h>
+
 static void make_project(struct project *project)
 {
     project_init(project);
@@ -34,11 +36,59 @@ static struct digest fresh_digest(struct project *project, const char *pattern)
     return digest;
 }
 
+static size_t n_threads(void)
+{
+    DIR *dir = opendir("/proc/self/task");
+    size_t n = 0;
+    assert_non_null(dir);
+    for (const struct dirent *entry; (entry = readdir(dir));)
+        n += entry->d_name[0] != '.';
+    closedir(dir);
+    return n;
+}
+
+/* A working tree whose stat cache is read ahead, and which was looked at wholly before it was asked
+ * for. The worktree goes before *ahead. */
+static struct worktree *open_ahead(struct project *project, struct trees *trees,
+                                   struct worktree_ahead **ahead)
+{
+    struct worktree *tree;
+    struct timespec pause = {0, 1000000};
+    size_t before = n_threads();
+    *ahead = worktree_ahead_new(project->stat_path, project->root, true);
+    for (int i = 0; n_threads() > before; i++) {
+        assert_true(i < 60000);
+        nanosleep(&pause, NULL);
+    }
+    struct worktree_options options = {
+        .root = project->root,
+        .stat_path = project->stat_path,
+        .stat_ahead = *ahead,
+        .trees = trees,
+    };
+    assert_int_equal(worktree_new(&options, &tree, NULL), 0);
+    return tree;
+}
+
+static struct digest digest_ahead(struct project *project, const char *pattern)
+{
+    struct worktree_ahead *ahead;
+    struct trees *trees = trees_new();
+    struct worktree *tree = open_ahead(project, trees, &ahead);
+    struct digest digest = digest_of_view(tree, INPUTS(tree, pattern));
+    worktree_free(tree);
+    worktree_ahead_free(ahead);
+    trees_free(trees);
+    return digest;
+}
+
 static void assert_same(struct project *project, const char *pattern)
 {
     struct digest digest = digest_of_view(project->tree, INPUTS(project->tree, pattern));
     struct digest expected = fresh_digest(project, pattern);
+    struct digest ahead = digest_ahead(project, pattern);
     assert_true(digest_eq(&digest, &expected));
+    assert_true(digest_eq(&ahead, &expected));
 }
 
 /* Nothing is hashed, nothing is written, and the hooks are called all the same. */
@@ -271,6 +321,48 @@ static void test_late_answer(void **state)
     }
 }
 
+/* What was looked at ahead needs no work any more. It is not for what was marked, nor for whoever
+ * wants to know what is so now. */
+static void test_looked_at_ahead(void **state)
+{
+    (void)state;
+    for (int turn = 0; turn < 3; turn++) {
+        struct project project;
+        struct worktree_ahead *ahead;
+        struct digest digest;
+        make_project(&project);
+        settle(&project);
+        struct trees *trees = trees_new();
+        struct worktree *tree = open_ahead(&project, trees, &ahead);
+        uint32_t view = INPUTS(tree, "**");
+        worktree_prepare(tree, &view, 1);
+        if (turn > 0)
+            project_write(&project, "src/lib/x", "changed");
+        if (turn == 1)
+            worktree_mark_all(tree, 1);
+        if (turn == 2)
+            worktree_prepare_now(tree, &view, 1);
+        if (turn == 0) {
+            assert_null(worktree_next_batch(tree));
+            assert_int_equal(worktree_counts(tree).stats, 10);
+            assert_int_equal(worktree_digest(tree, view, &digest, NULL, NULL), WORKTREE_READY);
+        }
+        digest = digest_of_view(tree, view);
+        struct digest expected = fresh_digest(&project, "**");
+        assert_true(digest_eq(&digest, &expected));
+        /* The second look is one of now. */
+        project_write(&project, "src/lib/x", "again");
+        worktree_mark_all(tree, 2);
+        digest = digest_of_view(tree, view);
+        expected = fresh_digest(&project, "**");
+        assert_true(digest_eq(&digest, &expected));
+        worktree_free(tree);
+        worktree_ahead_free(ahead);
+        trees_free(trees);
+        project_release(&project);
+    }
+}
+
 /* Messages that were never made in this process can be opened, also after a change. */
 static void test_messages(void **state)
 {
@@ -299,13 +391,10 @@ static void test_messages(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nothing_changed),
-        cmocka_unit_test(test_changed_below_unasked),
-        cmocka_unit_test(test_changed_unseen),
-        cmocka_unit_test(test_late_answer),
-        cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_changed_in_disguise),
-        cmocka_unit_test(test_rules_edited_while_read),
+        cmocka_unit_test(test_nothing_changed),     cmocka_unit_test(test_changed_below_unasked),
+        cmocka_unit_test(test_changed_unseen),      cmocka_unit_test(test_late_answer),
+        cmocka_unit_test(test_looked_at_ahead),     cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_changed_in_disguise), cmocka_unit_test(test_rules_edited_while_read),
         cmocka_unit_test(test_saved_half_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
