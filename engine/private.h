@@ -227,6 +227,8 @@ struct engine {
     VEC(struct run *) runs;       /* alive */
     VEC(struct ask *) asks;       /* alive */
     struct map flights;           /* key -> flight */
+    struct map foreseen;          /* key -> struct value *, NULL once it was taken */
+    bool foreseeing;              /* what workers bring is still wanted */
     VEC(struct instance *) ready; /* to be checked */
     VEC(struct instance *) queue; /* to be started, in order, from queue_head on */
     size_t queue_head;
@@ -422,6 +424,16 @@ void schedule_ahead(struct engine *e, struct flight *flight);
  * person's order. */
 void schedule_cancel(struct engine *e, struct instance *in, const char *why);
 bool schedule_busy(const struct engine *e);
+
+/* foresee.c: results read before they are asked for */
+/* The decoded result of that key, of a command that passed. Any thread. */
+bool foresee_read(struct cache *cache, const struct digest *key, struct value *out);
+/* Begins to read those of the keys that the steps had last. */
+void foresee_begin(struct engine *e);
+/* The same as foresee_read(), if it was read already. */
+bool foresee_take(struct engine *e, const struct digest *key, struct value *out);
+/* What nobody took is let go. */
+void foresee_end(struct engine *e);
 
 /* flight.c */
 /* Tells executions of what needs this node that its outputs are being written under them. */

@@ -221,6 +221,7 @@ static void finish_round(struct engine *e)
     memset(e->affected, 0, e->nodes.n * sizeof *e->affected);
     asks_begin(e, source_changed);
     schedule_pump(e);
+    foresee_end(e);
 }
 
 static void hash_on(struct engine *e)
@@ -283,6 +284,8 @@ static void after_barrier(void *ctx, struct watch_clock clock)
     }
     e->round = ROUND_HASHING;
     e->passes = 0;
+    if (e->all_wanted)
+        foresee_begin(e);
     prepare(e);
     hash_on(e);
     if (e->watch)

@@ -237,16 +237,9 @@ static const struct instance *upstream_trouble(const struct engine *e, const str
 
 static bool look_up(struct engine *e, struct node *node, const struct instance *in)
 {
-    struct buf blob = BUF_INIT;
-    enum cache_answer answer = CACHE_MISS;
     struct value value = {0};
-    bool hit = cache_get_action(e->opt.cache, &in->key, &blob, &answer, NULL) == 0 &&
-               answer == CACHE_HIT &&
-               action_result_decode(blob.data, blob.len, &value.arena, &value.result, NULL) == 0 &&
-               value.result.exit_code == 0;
-    buf_release(&blob);
+    bool hit = foresee_take(e, &in->key, &value) || foresee_read(e->opt.cache, &in->key, &value);
     if (hit) {
-        value.key = in->key;
         value.input_root = in->input_root;
         hit = value_set(e, node, &value, true);
     }

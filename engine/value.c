@@ -171,6 +171,7 @@ int session_open(struct engine *e, struct err *err)
 
 void session_close(struct engine *e)
 {
+    foresee_end(e);
     vec_each (struct node, node, &e->nodes) {
         value_release(&node->value);
         vec_release(&node->followers);
