@@ -64,16 +64,31 @@ static char *project_id(const char *root)
     return id;
 }
 
+/* By a name that is always the same: what a killed process leaves is the next one's. Two at a time
+ * write the same. */
+static int write_root(const char *path, const char *root, struct err *err)
+{
+    char *line = mem_printf("%s\n", root), *name = mem_printf("%s.new", path);
+    int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int errnum = fd < 0 || file_write_all(fd, line, strlen(line)) < 0 ? errno : 0;
+    if (fd >= 0 && close(fd) < 0 && !errnum && errno != EINTR)
+        errnum = errno;
+    if (!errnum && rename(name, path) < 0 && access(path, F_OK) < 0)
+        errnum = errno;
+    if (errnum)
+        unlink(name);
+    free(line);
+    free(name);
+    return errnum ? err_sys(err, errnum, "cannot write %s", path) : 0;
+}
+
 /* Makes the directory and says there whose it is. */
 static int make_project(const char *dir, const char *root, struct err *err)
 {
     int code = file_mkdirs(dir, 0700, err);
     char *path = path_join(dir, "root");
-    if (code == 0 && access(path, F_OK) < 0 && errno == ENOENT) {
-        char *line = mem_printf("%s\n", root);
-        code = file_write_atomic(path, line, strlen(line), 0600, err);
-        free(line);
-    }
+    if (code == 0 && access(path, F_OK) < 0 && errno == ENOENT)
+        code = write_root(path, root, err);
     free(path);
     return code;
 }

@@ -1,16 +1,18 @@
 /*
  * fault.c - a library to be preloaded into kiln that lets the n-th of its calls go wrong.
  *
- *     FAULT_KIND   count: only count · kill: the process is killed instead of the call
- *                  ENOSPC, EIO, EDQUOT: a call that writes fails so · short: a write is cut short
- *                  lie: a write says that it wrote all, and wrote half · malloc: no memory
- *     FAULT_AT     which one, from 1 on, over all processes and threads of one kiln
- *     FAULT_COUNT  a file that gets the number of calls that counted, one byte of any kind each
+ *     FAULT_KIND   ENOSPC, EIO, EDQUOT: a call that changes files fails so
+ *                  short: a write is cut short · lie: a write says that it wrote all, and wrote
+ * half zeros: the same, and all that is there are zeros · read: a call that reads files or looks at
+ * them fails with EIO · malloc: no memory FAULT_AT     which one, from 1 on, over all processes and
+ * threads of one kiln; 0 only counts FAULT_COUNT  a file that gets the number of calls that
+ * counted, one byte of any kind each
  *
- * What counts: with kill and count every call here, otherwise those that change files (and for
- * short and lie writes to regular files alone). Steps do not see it: kiln hands none of its
+ * Writes and reads are those of regular files alone. Steps do not see it: kiln hands none of its
  * environment on to them.
  */
+#include <alloca.h>
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -27,20 +29,29 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum kind { OFF, COUNT, KILL, FAIL, SHORT, LIE, MALLOC };
-enum class { ANY = 1, CHANGES = 2, WRITES = 4, ALLOCATES = 8 };
+enum class { CHANGES = 1, WRITES = 2, READS = 4, ALLOCATES = 8 };
+enum how { FAIL, SHORT, LIE, ZEROS };
 
-static enum kind kind;
-static int fault_errno;
+static const struct kind {
+    const char *name;
+    enum class only; /* what counts */
+    enum how how;
+    int errnum;
+} kinds[] = {
+    {"ENOSPC", CHANGES, FAIL, ENOSPC}, {"EIO", CHANGES, FAIL, EIO},
+    {"EDQUOT", CHANGES, FAIL, EDQUOT}, {"short", WRITES, SHORT, 0},
+    {"lie", WRITES, LIE, 0},           {"zeros", WRITES, ZEROS, 0},
+    {"read", READS, FAIL, EIO},        {"malloc", ALLOCATES, FAIL, ENOMEM},
+};
+
+static const struct kind *kind;
 static unsigned long fault_at;
-static int only = ANY; /* what counts */
 static atomic_ulong *counter;
 static int report = -1;
 
 __attribute__((constructor)) static void begin(void)
 {
     const char *is = getenv("FAULT_KIND"), *at = getenv("FAULT_AT"), *to = getenv("FAULT_COUNT");
-    const char *what = getenv("FAULT_CLASS");
     if (!is)
         return;
     counter =
@@ -51,49 +62,29 @@ __attribute__((constructor)) static void begin(void)
     if (to)
         report =
             (int)syscall(SYS_openat, AT_FDCWD, to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (!strcmp(is, "ENOSPC") || !strcmp(is, "EIO") || !strcmp(is, "EDQUOT")) {
-        fault_errno = *is == 'E' && is[1] == 'N' ? ENOSPC : is[1] == 'I' ? EIO : EDQUOT;
-        only = CHANGES;
-        kind = FAIL;
-    } else if (!strcmp(is, "short") || !strcmp(is, "lie")) {
-        only = WRITES;
-        kind = *is == 's' ? SHORT : LIE;
-    } else if (!strcmp(is, "malloc")) {
-        only = ALLOCATES;
-        kind = MALLOC;
-    } else if (!strcmp(is, "count")) {
-        kind = COUNT;
-        if (what)
-            only = !strcmp(what, "writes")      ? WRITES
-                   : !strcmp(what, "changes")   ? CHANGES
-                   : !strcmp(what, "allocates") ? ALLOCATES
-                                                : ANY;
-    } else {
-        kind = KILL;
-    }
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (!strcmp(is, kinds[i].name))
+            kind = &kinds[i];
 }
 
 /* Whether it is this call's turn to go wrong. */
 static bool fault(int classes)
 {
-    if (kind == OFF || !(classes & only))
+    if (!kind || !(classes & (int)kind->only))
         return false;
     unsigned long n = atomic_fetch_add(counter, 1) + 1;
     if (report >= 0)
         (void)syscall(SYS_write, report, ".", 1);
-    if (kind == COUNT || n != fault_at)
+    if (n != fault_at)
         return false;
-    if (kind == KILL)
-        (void)syscall(SYS_kill, getpid(), SIGKILL);
-    if (kind == FAIL)
-        errno = fault_errno;
+    errno = kind->errnum;
     return true;
 }
 
 static bool is_regular(int fd)
 {
-    struct stat st;
-    return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    struct stat st; /* not by the fstat() below, which would count */
+    return syscall(SYS_newfstatat, fd, "", &st, AT_EMPTY_PATH) == 0 && S_ISREG(st.st_mode);
 }
 
 #define REAL(type, name, ...)         \
@@ -109,32 +100,36 @@ static bool is_regular(int fd)
         return fault(classes) ? (type)-1 : real args;  \
     }
 
-#define OPEN(name, params, args, ...)                                                         \
-    int name params;                                                                          \
-    int name params                                                                           \
-    {                                                                                         \
-        REAL(int, #name, __VA_ARGS__, mode_t);                                                \
-        mode_t mode = 0;                                                                      \
-        if (flags & (O_CREAT | __O_TMPFILE)) {                                                \
-            va_list list;                                                                     \
-            va_start(list, flags);                                                            \
-            mode = va_arg(list, mode_t);                                                      \
-            va_end(list);                                                                     \
-        }                                                                                     \
-        return fault(ANY | (flags & (O_CREAT | __O_TMPFILE) ? CHANGES : 0)) ? -1 : real args; \
+#define OPEN(name, params, args, ...)                                                     \
+    int name params;                                                                      \
+    int name params                                                                       \
+    {                                                                                     \
+        REAL(int, #name, __VA_ARGS__, mode_t);                                            \
+        mode_t mode = 0;                                                                  \
+        if (flags & (O_CREAT | __O_TMPFILE)) {                                            \
+            va_list list;                                                                 \
+            va_start(list, flags);                                                        \
+            mode = va_arg(list, mode_t);                                                  \
+            va_end(list);                                                                 \
+        }                                                                                 \
+        return fault(flags & (O_CREAT | __O_TMPFILE) ? CHANGES : READS) ? -1 : real args; \
     }
 
-#define WRITE(name, params, args, whole, half, ...)                          \
-    ssize_t name params;                                                     \
-    ssize_t name params                                                      \
-    {                                                                        \
-        REAL(ssize_t, #name, __VA_ARGS__);                                   \
-        if (!is_regular(fd) || !fault(ANY | CHANGES | (n > 1 ? WRITES : 0))) \
-            return real args;                                                \
-        if (kind == FAIL)                                                    \
-            return -1;                                                       \
-        ssize_t done = real half;                                            \
-        return kind == LIE && done >= 0 ? (ssize_t)(whole) : done;           \
+#define WRITE(name, params, args, whole, half, ...)                     \
+    ssize_t name params;                                                \
+    ssize_t name params                                                 \
+    {                                                                   \
+        REAL(ssize_t, #name, __VA_ARGS__);                              \
+        if (!is_regular(fd) || !fault(CHANGES | (n > 1 ? WRITES : 0)))  \
+            return real args;                                           \
+        if (kind->how == FAIL)                                          \
+            return -1;                                                  \
+        if (kind->how == ZEROS) {                                       \
+            p = memset(alloca(n), 0, n);                                \
+            return real args;                                           \
+        }                                                               \
+        ssize_t done = real half;                                       \
+        return kind->how == LIE && done >= 0 ? (ssize_t)(whole) : done; \
     }
 
 OPEN(open, (const char *path, int flags, ...), (path, flags, mode), const char *, int)
@@ -149,55 +144,78 @@ WRITE(pwrite, (int fd, const void *p, size_t n, off_t at), (fd, p, n, at), n, (f
       int, const void *, size_t, off_t)
 WRITE(pwrite64, (int fd, const void *p, size_t n, off64_t at), (fd, p, n, at), n,
       (fd, p, n / 2, at), int, const void *, size_t, off64_t)
-SIMPLE(ssize_t, writev, (int fd, const struct iovec *v, int n), (fd, v, n), ANY, int,
+SIMPLE(ssize_t, writev, (int fd, const struct iovec *v, int n), (fd, v, n), 0, int,
        const struct iovec *, int)
 SIMPLE(ssize_t, splice,
        (int from, off64_t *at, int to, off64_t *to_at, size_t n, unsigned int flags),
-       (from, at, to, to_at, n, flags), ANY | CHANGES, int, off64_t *, int, off64_t *, size_t,
+       (from, at, to, to_at, n, flags), CHANGES, int, off64_t *, int, off64_t *, size_t,
        unsigned int)
 SIMPLE(ssize_t, copy_file_range,
        (int from, off64_t *at, int to, off64_t *to_at, size_t n, unsigned int flags),
-       (from, at, to, to_at, n, flags), ANY | CHANGES, int, off64_t *, int, off64_t *, size_t,
+       (from, at, to, to_at, n, flags), CHANGES, int, off64_t *, int, off64_t *, size_t,
        unsigned int)
-SIMPLE(int, rename, (const char *a, const char *b), (a, b), ANY | CHANGES, const char *,
-       const char *)
-SIMPLE(int, renameat, (int a, const char *b, int c, const char *d), (a, b, c, d), ANY | CHANGES,
-       int, const char *, int, const char *)
-SIMPLE(int, mkdir, (const char *a, mode_t b), (a, b), ANY | CHANGES, const char *, mode_t)
-SIMPLE(int, mkdirat, (int a, const char *b, mode_t c), (a, b, c), ANY | CHANGES, int, const char *,
-       mode_t)
-SIMPLE(int, symlink, (const char *a, const char *b), (a, b), ANY | CHANGES, const char *,
-       const char *)
-SIMPLE(int, symlinkat, (const char *a, int b, const char *c), (a, b, c), ANY | CHANGES,
+SIMPLE(int, rename, (const char *a, const char *b), (a, b), CHANGES, const char *, const char *)
+SIMPLE(int, renameat, (int a, const char *b, int c, const char *d), (a, b, c, d), CHANGES, int,
        const char *, int, const char *)
-SIMPLE(int, linkat, (int a, const char *b, int c, const char *d, int e), (a, b, c, d, e),
-       ANY | CHANGES, int, const char *, int, const char *, int)
-SIMPLE(int, unlink, (const char *a), (a), ANY | CHANGES, const char *)
-SIMPLE(int, unlinkat, (int a, const char *b, int c), (a, b, c), ANY | CHANGES, int, const char *,
-       int)
-SIMPLE(int, ftruncate, (int a, off_t b), (a, b), ANY | CHANGES, int, off_t)
-SIMPLE(int, ftruncate64, (int a, off64_t b), (a, b), ANY | CHANGES, int, off64_t)
-SIMPLE(int, fsync, (int a), (a), ANY | CHANGES, int)
-SIMPLE(int, fdatasync, (int a), (a), ANY | CHANGES, int)
-SIMPLE(int, flock, (int a, int b), (a, b), ANY, int, int)
+SIMPLE(int, mkdir, (const char *a, mode_t b), (a, b), CHANGES, const char *, mode_t)
+SIMPLE(int, mkdirat, (int a, const char *b, mode_t c), (a, b, c), CHANGES, int, const char *,
+       mode_t)
+SIMPLE(int, symlink, (const char *a, const char *b), (a, b), CHANGES, const char *, const char *)
+SIMPLE(int, symlinkat, (const char *a, int b, const char *c), (a, b, c), CHANGES, const char *, int,
+       const char *)
+SIMPLE(int, linkat, (int a, const char *b, int c, const char *d, int e), (a, b, c, d, e), CHANGES,
+       int, const char *, int, const char *, int)
+SIMPLE(int, unlink, (const char *a), (a), CHANGES, const char *)
+SIMPLE(int, unlinkat, (int a, const char *b, int c), (a, b, c), CHANGES, int, const char *, int)
+SIMPLE(int, ftruncate, (int a, off_t b), (a, b), CHANGES, int, off_t)
+SIMPLE(int, ftruncate64, (int a, off64_t b), (a, b), CHANGES, int, off64_t)
+SIMPLE(int, fsync, (int a), (a), CHANGES, int)
+SIMPLE(int, fdatasync, (int a), (a), CHANGES, int)
 SIMPLE(int, utimensat, (int a, const char *b, const struct timespec *c, int d), (a, b, c, d),
-       ANY | CHANGES, int, const char *, const struct timespec *, int)
-SIMPLE(int, fchmodat, (int a, const char *b, mode_t c, int d), (a, b, c, d), ANY | CHANGES, int,
+       CHANGES, int, const char *, const struct timespec *, int)
+SIMPLE(int, fchmodat, (int a, const char *b, mode_t c, int d), (a, b, c, d), CHANGES, int,
        const char *, mode_t, int)
-SIMPLE(int, pipe2, (int *a, int b), (a, b), ANY, int *, int)
-SIMPLE(ssize_t, read, (int a, void *b, size_t c), (a, b, c), ANY, int, void *, size_t)
-SIMPLE(ssize_t, pread, (int a, void *b, size_t c, off_t d), (a, b, c, d), ANY, int, void *, size_t,
-       off_t)
-SIMPLE(ssize_t, readlinkat, (int a, const char *b, char *c, size_t d), (a, b, c, d), ANY, int,
+SIMPLE(int, fchmod, (int a, mode_t b), (a, b), CHANGES, int, mode_t)
+SIMPLE(int, futimens, (int a, const struct timespec *b), (a, b), CHANGES, int,
+       const struct timespec *)
+SIMPLE(int, mkostemp, (char *a, int b), (a, b), CHANGES, char *, int)
+SIMPLE(ssize_t, readlinkat, (int a, const char *b, char *c, size_t d), (a, b, c, d), READS, int,
        const char *, char *, size_t)
-SIMPLE(int, fstatat, (int a, const char *b, struct stat *c, int d), (a, b, c, d), ANY, int,
+SIMPLE(int, fstatat, (int a, const char *b, struct stat *c, int d), (a, b, c, d), READS, int,
        const char *, struct stat *, int)
+SIMPLE(int, fstat, (int a, struct stat *b), (a, b), READS, int, struct stat *)
+SIMPLE(int, stat, (const char *a, struct stat *b), (a, b), READS, const char *, struct stat *)
+SIMPLE(int, lstat, (const char *a, struct stat *b), (a, b), READS, const char *, struct stat *)
+SIMPLE(int, statx, (int a, const char *b, int c, unsigned int d, struct statx *e), (a, b, c, d, e),
+       READS, int, const char *, int, unsigned int, struct statx *)
+SIMPLE(ssize_t, getdents64, (int a, void *b, size_t c), (a, b, c), READS, int, void *, size_t)
+
+ssize_t read(int fd, void *p, size_t n);
+ssize_t read(int fd, void *p, size_t n)
+{
+    REAL(ssize_t, "read", int, void *, size_t);
+    return is_regular(fd) && fault(READS) ? -1 : real(fd, p, n);
+}
+
+ssize_t pread(int fd, void *p, size_t n, off_t at);
+ssize_t pread(int fd, void *p, size_t n, off_t at)
+{
+    REAL(ssize_t, "pread", int, void *, size_t, off_t);
+    return fault(READS) ? -1 : real(fd, p, n, at);
+}
+
+struct dirent *readdir(DIR *dir);
+struct dirent *readdir(DIR *dir)
+{
+    REAL(struct dirent *, "readdir", DIR *);
+    return fault(READS) ? NULL : real(dir);
+}
 
 /* Closed in any case; some file systems tell only then that the disk is full. */
 int close(int fd)
 {
     REAL(int, "close", int);
-    bool wrong = is_regular(fd) && fault(ANY | CHANGES);
+    bool wrong = is_regular(fd) && fault(CHANGES);
     int errnum = errno;
     int rc = real(fd);
     if (!wrong)

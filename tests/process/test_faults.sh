@@ -11,7 +11,11 @@ test_killed_at_a_call() { sample kill 6; }
 test_a_full_disk() { sample ENOSPC 3; }
 test_a_broken_disk() { sample EIO 2; }
 test_short_writes() { sample short 2; }
-test_writes_that_lie() { sample lie 3; }
+test_writes_that_lie() {
+    sample lie 2
+    sample zeros 2
+}
+test_reads_that_fail() { sample read 3; }
 
 # A power cut: kiln waits for no disk, so what it wrote last may be there by name and without its bytes.
 test_power_cut() {
