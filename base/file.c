@@ -7,12 +7,16 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define READ_BYTES ((size_t)64 * 1024)
+/* A page that is written through a mapping stays writable without a further change of the file's
+ * times until it is written back: seconds, ten minutes with laptop mode. */
+#define WRITEBACK_S 3600
 
 int file_read_fd(int fd, const char *name, size_t max, struct buf *buf, struct err *err)
 {
@@ -123,6 +127,20 @@ int file_write_atomic(const char *path, const void *bytes, size_t n, mode_t mode
     }
     free(name);
     return code;
+}
+
+/* That is what a lease asks. Who opens the file in the instant between waits for the lease to be
+ * given back; the signal that tells of that is one that nobody is woken by. */
+bool file_has_writer(int fd, const struct stat *st)
+{
+    if (st->st_ctim.tv_sec < (int64_t)(clock_realtime_ns() / 1000000000) - WRITEBACK_S ||
+        fcntl(fd, F_SETSIG, SIGURG) != 0)
+        return false;
+    if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0) {
+        (void)fcntl(fd, F_SETLEASE, F_UNLCK);
+        return false;
+    }
+    return errno == EAGAIN;
 }
 
 /* 0 when path is a directory (or a link to one), made now or there before; else errno. */

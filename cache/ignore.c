@@ -31,6 +31,18 @@ struct stamp ignore_stamp(const char *path)
     return stat(path, &st) == 0 ? stamp_of(&st) : (struct stamp){.dev = 0};
 }
 
+void ignore_stamp_index(struct ignore *ignore)
+{
+    ignore->index_read_ns = (int64_t)clock_realtime_ns();
+    ignore->index_stamp = ignore_stamp(ignore->index_path);
+}
+
+/* One that was young when it was looked at may be written again within the same tick. */
+static bool index_settled(const struct ignore *ignore)
+{
+    return !ignore->index_stamp.ino || stamp_settled(&ignore->index_stamp, ignore->index_read_ns);
+}
+
 /* Adds the file to the fingerprint; rules says whether it holds any. Links are followed only where
  * git does so. */
 static void read_source(struct ignore *ignore, struct source *source, bool rules, bool follow)
@@ -40,8 +52,10 @@ static void read_source(struct ignore *ignore, struct source *source, bool rules
     source->stamp = ignore_stamp(source->path);
     int fd = open(source->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW));
     struct stat st;
-    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && rules &&
-        file_read_fd(fd, source->path, MAX_RULES_BYTES, &text, NULL) == 0)
+    bool regular = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    if (regular && file_has_writer(fd, &st))
+        source->read_ns = NEVER_SETTLED;
+    if (regular && rules && file_read_fd(fd, source->path, MAX_RULES_BYTES, &text, NULL) == 0)
         source->rules = ignore_rules_new(buf_str(&text), text.len, ignore->fold);
     if (fd >= 0)
         close(fd);
@@ -280,7 +294,7 @@ static void open_repo(struct ignore *ignore)
         add_rules(ignore, excludes, "", true);
     ignore->index_path = item_path(ignore->repo, GIT_REPOSITORY_ITEM_INDEX, "");
     if (ignore->index_path)
-        ignore->index_stamp = ignore_stamp(ignore->index_path);
+        ignore_stamp_index(ignore);
     ignore->root_ignored = prefix_ignored(ignore);
     ignore->memorable = complete && ignore->index_path && !ignore->root_ignored;
     if (ignore->root_ignored && ignore_tracked(ignore, "", true) == IGNORE_UNTRACKED)
@@ -361,11 +375,12 @@ unsigned ignore_refresh(struct ignore *ignore)
     if (ignore_any_changed(ignore)) {
         wake(ignore);
     } else if (ignore->index_path) {
-        struct stamp now = ignore_stamp(ignore->index_path);
-        if (!stamp_eq(&now, &ignore->index_stamp)) {
+        struct stamp before = ignore->index_stamp;
+        bool settled = index_settled(ignore);
+        ignore_stamp_index(ignore);
+        if (!settled || !stamp_eq(&before, &ignore->index_stamp)) {
             ignore->index_stale = true;
             ignore->index_bad = false;
-            ignore->index_stamp = now;
         }
     }
     if (ignore->told_rules != ignore->fingerprint)
@@ -385,8 +400,12 @@ uint64_t ignore_rules_fingerprint(const struct ignore *ignore)
 uint64_t ignore_index_fingerprint(const struct ignore *ignore)
 {
     const struct stamp *stamp = &ignore->index_stamp;
-    uint64_t parts[] = {stamp->dev, stamp->ino, stamp->size, (uint64_t)stamp->mtime_ns,
-                        (uint64_t)stamp->ctime_ns};
+    uint64_t parts[] = {stamp->dev,
+                        stamp->ino,
+                        stamp->size,
+                        (uint64_t)stamp->mtime_ns,
+                        (uint64_t)stamp->ctime_ns,
+                        index_settled(ignore) ? 0 : (uint64_t)ignore->index_read_ns};
     return ignore_mix(FIRST, parts, sizeof(parts));
 }
 

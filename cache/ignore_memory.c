@@ -145,7 +145,7 @@ bool ignore_recall(struct ignore *ignore, const void *memory, size_t n)
         free(ignore->index_path);
         ignore->index_path = NULL;
     } else {
-        ignore->index_stamp = ignore_stamp(ignore->index_path);
+        ignore_stamp_index(ignore);
     }
     ignore->asleep = ignore->memorable = true;
     return true;

@@ -28,6 +28,7 @@ struct ignore {
     char *prefix;         /* root relative to the top of the work tree, "" or ending in '/' */
     char *index_path;
     struct stamp index_stamp;
+    int64_t index_read_ns; /* when that was taken; the index is read afterwards */
     bool index_bad, index_stale;
     bool fold;
     bool root_ignored;
@@ -45,6 +46,8 @@ struct ignore {
 
 /* Of what the path leads to, links followed; zero when there is nothing. */
 struct stamp ignore_stamp(const char *path);
+/* Takes the index's stamp anew. */
+void ignore_stamp_index(struct ignore *ignore);
 /* Lets go of the repository and of all that came from it. */
 void ignore_close(struct ignore *ignore);
 /* Whether a file that something came from is not what it was. */

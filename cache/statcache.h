@@ -34,6 +34,8 @@ bool stamp_eq(const struct stamp *a, const struct stamp *b);
 /* Whether a digest that was begun at recorded_ns (CLOCK_REALTIME) still says what a file with that
  * same stamp holds: the racy rule, see statcache.c. */
 bool stamp_settled(const struct stamp *stamp, int64_t recorded_ns);
+/* As recorded_ns: no stamp is old enough for what was read to be trusted by it. */
+#define NEVER_SETTLED INT64_C(0)
 
 enum statcache_flags {
     STATCACHE_DIGEST = 1,    /* a file: stamp, recorded_ns and digest hold */

@@ -5,11 +5,11 @@
 #include "cache/beneath.h"
 #include "cache/worktree_private.h"
 
+#include "base/file.h"
 #include "base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,9 +18,6 @@
 #define BATCH_BYTES ((uint64_t)8 << 20)
 #define MAX_TRIES   4
 #define MAX_MISSES  8
-/* A page that is written through a mapping stays writable without a further change of the file's
- * times until it is written back: seconds, ten minutes with laptop mode. */
-#define WRITEBACK_NS ((int64_t)3600 * 1000000000)
 
 static bool still_wanted(const struct node *node)
 {
@@ -75,23 +72,6 @@ struct worktree_batch *worktree_next_batch(struct worktree *tree)
     return batch;
 }
 
-/* Whether somebody may write without leaving a trace in the file's times: has it open for writing,
- * or mapped. That is what a lease asks; where none can be had for another reason (a file of
- * somebody else, a file system without leases), nothing is known against it. Who opens the file in
- * the instant between waits for the lease to be given back; the signal that tells of that is one
- * that nobody is woken by. */
-static bool has_writer(int fd, const struct stat *st, int64_t now_ns)
-{
-    int64_t changed_ns = stamp_of(st).ctime_ns;
-    if (changed_ns < now_ns - WRITEBACK_NS || fcntl(fd, F_SETSIG, SIGURG) != 0)
-        return false;
-    if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0) {
-        (void)fcntl(fd, F_SETLEASE, F_UNLCK);
-        return false;
-    }
-    return errno == EAGAIN;
-}
-
 static int hash_once(struct hasher *hasher, int dirfd, struct hash_item *item)
 {
     /* Before the open: a write that comes later must find a recorded time that is not clearly after
@@ -107,7 +87,7 @@ static int hash_once(struct hasher *hasher, int dirfd, struct hash_item *item)
         errnum = errno;
     else if (!S_ISREG(before.st_mode))
         errnum = ENOENT;
-    else if (has_writer(fd, &before, item->recorded_ns))
+    else if (file_has_writer(fd, &before))
         item->recorded_ns = NEVER_SETTLED;
     if (errnum == 0 && digest_of_fd(hasher, fd, &item->digest, &err) != 0)
         errnum = err.errnum ? err.errnum : EIO;

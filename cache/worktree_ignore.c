@@ -66,16 +66,20 @@ bool worktree_is_dropping(const char *name, size_t len)
     return ends_with(name, len, "___jb_tmp___") || ends_with(name, len, "___jb_old___");
 }
 
-/* Opens .gitignore in the directory, reads it; the stamp is that of what was read. */
-static bool read_rules(int dirfd, struct buf *text, struct stamp *stamp)
+/* Opens .gitignore in the directory, reads it; the stamp is that of what was read, at that time. */
+static bool read_rules(int dirfd, struct buf *text, struct stamp *stamp, int64_t *recorded_ns)
 {
+    *recorded_ns = (int64_t)clock_realtime_ns();
     int fd = openat(dirfd, RULES_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     struct stat before, after;
     bool fine = false;
     for (int tries = 0; fd >= 0 && !fine && tries < 3; tries++) {
         buf_reset(text);
-        if (lseek(fd, 0, SEEK_SET) != 0 || fstat(fd, &before) != 0 || !S_ISREG(before.st_mode) ||
-            file_read_fd(fd, RULES_NAME, MAX_RULES_BYTES, text, NULL) != 0 ||
+        if (lseek(fd, 0, SEEK_SET) != 0 || fstat(fd, &before) != 0 || !S_ISREG(before.st_mode))
+            break;
+        if (file_has_writer(fd, &before))
+            *recorded_ns = NEVER_SETTLED;
+        if (file_read_fd(fd, RULES_NAME, MAX_RULES_BYTES, text, NULL) != 0 ||
             fstat(fd, &after) != 0)
             break;
         *stamp = stamp_of(&after);
@@ -97,10 +101,11 @@ static void load_rules(struct worktree *tree, struct dir *dir)
     struct buf path = BUF_INIT, text = BUF_INIT;
     struct digest digest = {.size = 0};
     struct stamp stamp;
+    int64_t recorded_ns;
     int fd;
     worktree_path(tree, dir->node, &path);
     if (beneath_open(tree->root_fd, buf_str(&path), false, &fd, NULL) == 0) {
-        if (read_rules(fd, &text, &stamp)) {
+        if (read_rules(fd, &text, &stamp, &recorded_ns)) {
             digest = digest_of(buf_str(&text), text.len);
             dir->rules =
                 ignore_rules_new(buf_str(&text), text.len, ignore_folds_case(tree->ignore));
@@ -224,10 +229,10 @@ static void sync_own_rules(struct worktree *tree, struct dir *dir, struct reader
         return;
     if (!(node->flags & N_DIGEST) && worktree_reader_open(tree, dir, reader) == 0) {
         struct buf text = BUF_INIT;
-        int64_t begun = (int64_t)clock_realtime_ns();
-        if (read_rules(reader->fd, &text, &node->stamp)) {
+        if (read_rules(reader->fd, &text, &node->stamp, &node->recorded_ns)) {
             node->digest = digest_of(buf_str(&text), text.len);
-            node->recorded_ns = begun;
+            if (node->recorded_ns == NEVER_SETTLED)
+                vec_push(&tree->unsure, child);
             node->flags |= N_STAT | N_DIGEST;
             tree->cache_stale = true;
             forget_rules(dir);

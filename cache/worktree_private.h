@@ -44,9 +44,6 @@
 /* So many entries of a directory are looked at at once. */
 #define LOOK_ENTRIES 4096
 
-/* As recorded_ns: no stamp is old enough for this digest to be trusted by it. */
-#define NEVER_SETTLED INT64_C(0)
-
 enum node_kind {
     NODE_FREE,
     NODE_UNKNOWN, /* readdir did not tell */

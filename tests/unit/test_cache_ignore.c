@@ -3,6 +3,8 @@
 #include "cache/ignore.h"
 #include "cache/ignore_rules.h"
 
+#include <sys/mman.h>
+
 static void expect(const char *rules, const char *path, bool directory, enum ignore_match expected)
 {
     struct ignore_rules *compiled = ignore_rules_new(rules, strlen(rules), false);
@@ -345,6 +347,76 @@ static void test_news_from_git(void **state)
     project_release(&project);
 }
 
+/* A page that was written once can be written again without any change of the file's times. */
+static void rules_through_a_mapping(const char *path, const char *others)
+{
+    struct project project;
+    project_init(&project);
+    project_run(&project, "git init -q .");
+    project_write(&project, path, "a\n");
+    project_write(&project, "a", "");
+    project_write(&project, "b", "");
+    char *full = project_path(&project, path);
+    int fd = open(full, O_RDWR | O_CLOEXEC);
+    char *text = mmap(NULL, 2, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    assert_true(text != MAP_FAILED);
+    close(fd);
+    *text = 'a'; /* from here on it is written to without a trace */
+    project_age(&project);
+    for (int i = 0; i < 4; i++) {
+        char *expected = mem_printf("%s%c\n", others, *text == 'a' ? 'b' : 'a');
+        struct err err = ERR_INIT;
+        if (i != 2) /* a watch's next round, otherwise a new process */
+            project_open(&project);
+        else
+            worktree_doubt_open(project.tree);
+        assert_lists(&project, INPUTS(project.tree, "**"), expected);
+        assert_int_equal(worktree_save(project.tree, &err), 0);
+        free(expected);
+        *text = *text == 'a' ? 'b' : 'a';
+    }
+    assert_int_equal(munmap(text, 2), 0);
+    free(full);
+    project_release(&project);
+}
+
+static void test_rules_through_a_mapping(void **state)
+{
+    (void)state;
+    rules_through_a_mapping(".gitignore", ".gitignore\n");
+    rules_through_a_mapping(".git/info/exclude", "");
+}
+
+/* Two indices within one tick have the same stamp: one that was young when it was read is read
+ * again, and verdicts that it gave do not outlive it. */
+static void test_a_young_index(void **state)
+{
+    (void)state;
+    struct project project;
+    project_init(&project);
+    project_run(&project, "git init -q . && touch a && git add a");
+    struct ignore *ignore = NULL;
+    uint64_t young, settled;
+    char *index = project_path(&project, ".git/index");
+    struct timespec future[2] = {{(time_t)1 << 32, 5}, {(time_t)1 << 32, 5}};
+    assert_int_equal(utimensat(AT_FDCWD, index, future, 0), 0); /* never old enough */
+    ignore = ignore_new(project.root, NULL, 0);
+    young = ignore_index_fingerprint(ignore);
+    assert_int_equal(ignore_refresh(ignore), IGNORE_NEW_INDEX);
+    assert_true(ignore_index_fingerprint(ignore) != young);
+    ignore_free(ignore);
+    future[0].tv_sec = future[1].tv_sec = 1000000000;
+    assert_int_equal(utimensat(AT_FDCWD, index, future, 0), 0);
+    project_age(&project);
+    ignore = ignore_new(project.root, NULL, 0);
+    settled = ignore_index_fingerprint(ignore);
+    assert_int_equal(ignore_refresh(ignore), IGNORE_SAME);
+    assert_true(ignore_index_fingerprint(ignore) == settled);
+    ignore_free(ignore);
+    free(index);
+    project_release(&project);
+}
+
 static bool remembers(const struct project *project, const struct buf *memory)
 {
     struct ignore *ignore = ignore_new(project->root, memory->data, memory->len);
@@ -420,11 +492,18 @@ static void test_no_memory_of_includes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rules),           cmocka_unit_test(test_case_folds),
-        cmocka_unit_test(test_many_stars_end),  cmocka_unit_test(test_no_repository),
-        cmocka_unit_test(test_linked_worktree), cmocka_unit_test(test_ignored_project),
-        cmocka_unit_test(test_memory),          cmocka_unit_test(test_no_memory_of_includes),
-        cmocka_unit_test(test_news_from_git),   cmocka_unit_test(test_as_git_lists),
+        cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_case_folds),
+        cmocka_unit_test(test_many_stars_end),
+        cmocka_unit_test(test_no_repository),
+        cmocka_unit_test(test_linked_worktree),
+        cmocka_unit_test(test_ignored_project),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_no_memory_of_includes),
+        cmocka_unit_test(test_news_from_git),
+        cmocka_unit_test(test_as_git_lists),
+        cmocka_unit_test(test_rules_through_a_mapping),
+        cmocka_unit_test(test_a_young_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
