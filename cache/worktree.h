@@ -134,8 +134,9 @@ bool worktree_ignores(struct worktree *tree, const char *path);
 /* Watching. Something about entry name of directory dir changed (NULL: anything about dir and what
  * it directly holds; what it was is looked up there, if it can be) at that tick. No I/O, no
  * allocation in the ordinary case. (A name that is not known yet, and one that is ignored, are
- * stat'ed: what ignore rules leave out must not taint anybody.) */
-void worktree_mark(struct worktree *tree, uint32_t dir, const char *name, uint64_t tick);
+ * stat'ed: what ignore rules leave out must not taint anybody.) True: it is an input
+ * whose content was known. */
+bool worktree_mark(struct worktree *tree, uint32_t dir, const char *name, uint64_t tick);
 /* Marks the files that somebody had open for writing when they were hashed: they may have been
  * written through a mapping, which nothing tells of. Disturbs nobody where they are as they were.
  */

@@ -209,7 +209,7 @@ void worktree_find_gone(struct worktree *tree, const struct node *node)
 }
 
 /* quiet: nobody is told that it changed; that is found out. */
-static void mark_entry(struct worktree *tree, uint32_t id, const char *name, uint64_t tick,
+static bool mark_entry(struct worktree *tree, uint32_t id, const char *name, uint64_t tick,
                        bool quiet)
 {
     struct dir *dir = worktree_node(tree, id)->dir;
@@ -236,6 +236,7 @@ static void mark_entry(struct worktree *tree, uint32_t id, const char *name, uin
     climb(tree, id, &entry, tick, &reach);
     if (reach.hit && !quiet)
         note_changed(tree, entry.path);
+    return reach.hit && node && node->kind == NODE_FILE && (node->flags & N_DIGEST);
 }
 
 /* Takes the child's stat anew and marks it if something about it is new. */
@@ -315,15 +316,16 @@ void worktree_doubt_open(struct worktree *tree)
     vec_release(&unsure);
 }
 
-void worktree_mark(struct worktree *tree, uint32_t id, const char *name, uint64_t tick)
+bool worktree_mark(struct worktree *tree, uint32_t id, const char *name, uint64_t tick)
 {
     if (id >= tree->n_nodes || !worktree_node(tree, id)->dir)
-        return;
+        return false;
     worktree_wake(tree, worktree_node(tree, id)->dir);
     if (name)
-        mark_entry(tree, id, name, tick, false);
-    else if (!mark_what_differs(tree, id, tick))
+        return mark_entry(tree, id, name, tick, false);
+    if (!mark_what_differs(tree, id, tick))
         mark_all_of(tree, id, tick);
+    return false;
 }
 
 /* Another directory may stand where the root was. */

@@ -2,8 +2,10 @@
  * watching.c - from inotify's events to the wish for a round: marks at once, work when things are
  * quiet.
  *
- * Settling counts idle time, not events: a single save is taken up after a few milliseconds, a big
- * burst (a checkout) when it has been quiet for longer and git no longer holds its index lock.
+ * Settling counts idle time, not events: a known file written and closed is taken up after a
+ * millisecond, in which a program that writes many shows itself; what may be half of a change (a
+ * new name, a removal, a write) after a few; a big burst (a checkout) when it has been quiet for
+ * longer; and all of it when git no longer holds its index lock.
  */
 #include "engine/private.h"
 
@@ -12,18 +14,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define QUIET_MS     3
-#define QUIET_BIG_MS 40
-#define BIG_BURST    50
-#define GIT_MS       15 /* between looks at git's lock */
+#define QUIET_SAVED_MS 1
+#define QUIET_MS       3
+#define QUIET_BIG_MS   40
+#define SMALL_BURST    8 /* events of a save, however an editor goes about it */
+#define BIG_BURST      50
+#define GIT_MS         15 /* between looks at git's lock */
 #define LONGEST_MS \
     10000 /* never keep somebody waiting longer than this, however busy the tree is */
 
 static void settled(uv_timer_t *timer);
 
-static void settle_again(struct engine *e)
+static void settle_again(struct engine *e, bool saved)
 {
-    uint64_t quiet = e->n_settling > BIG_BURST ? QUIET_BIG_MS : QUIET_MS;
+    uint64_t quiet = e->n_settling > BIG_BURST                                    ? QUIET_BIG_MS
+                     : saved && e->n_settling <= SMALL_BURST && !schedule_busy(e) ? QUIET_SAVED_MS
+                                                                                  : QUIET_MS;
     uv_timer_start(&e->settle, settled, quiet, 0);
 }
 
@@ -81,22 +87,21 @@ static void settled(uv_timer_t *timer)
     round_next(e);
 }
 
-static void something_happened(struct engine *e)
+static void something_happened(struct engine *e, bool saved)
 {
     if (e->n_settling++ == 0)
         e->settling_since = clock_monotonic_ns();
     if ((clock_monotonic_ns() - e->settling_since) / 1000000 < LONGEST_MS ||
         !uv_is_active((uv_handle_t *)&e->settle))
-        settle_again(e);
+        settle_again(e, saved);
 }
 
-static void on_entry(void *ctx, uint32_t dir, const char *name, bool is_dir, uint64_t tick)
+static void on_entry(void *ctx, uint32_t dir, const char *name, enum watch_what what, uint64_t tick)
 {
     struct engine *e = ctx;
-    (void)is_dir;
-    worktree_mark(e->worktree, dir, name, tick);
+    bool known = worktree_mark(e->worktree, dir, name, tick);
     calm_restart(e);
-    something_happened(e);
+    something_happened(e, known && what == WATCH_WRITTEN);
 }
 
 static void on_rescan(void *ctx, const char *reason, struct watch_clock clock)
@@ -107,7 +112,7 @@ static void on_rescan(void *ctx, const char *reason, struct watch_clock clock)
     struct event event = {.type = EVENT_WATCH_DEGRADED, .u.degraded = {.reason = text}};
     emit(e, NULL, &event);
     free(text);
-    something_happened(e);
+    something_happened(e, false);
 }
 
 static void on_degraded(void *ctx, const char *reason)

@@ -41,8 +41,10 @@ static void dir_event(struct watch *watch, uint32_t slot, const struct inotify_e
     if (event->mask & IN_UNMOUNT) /* the rescan that is due tells */
         return;
     const char *name = event->len ? event->name : NULL;
-    watch->callbacks.entry(watch->ctx, slot - SLOT_FIRST, name, !name || (event->mask & IN_ISDIR),
-                           watch->clock.tick);
+    enum watch_what what = !name || (event->mask & IN_ISDIR)              ? WATCH_DIRECTORY
+                           : event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO) ? WATCH_WRITTEN
+                                                                          : WATCH_CHANGED;
+    watch->callbacks.entry(watch->ctx, slot - SLOT_FIRST, name, what, watch->clock.tick);
 }
 
 static void dispatch(struct watch *watch, const struct inotify_event *event)

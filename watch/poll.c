@@ -71,7 +71,8 @@ static void compare(struct watch *watch, const struct poll_item *item)
     if (!changed)
         return;
     watch->events++;
-    watch->callbacks.entry(watch->ctx, item->slot - SLOT_FIRST, NULL, true, ++watch->clock.tick);
+    watch->callbacks.entry(watch->ctx, item->slot - SLOT_FIRST, NULL, WATCH_DIRECTORY,
+                           ++watch->clock.tick);
 }
 
 static void on_work_done(uv_work_t *work, int status)

@@ -40,11 +40,17 @@ struct watch_clock {
     uint64_t epoch, tick;
 };
 
+enum watch_what {
+    WATCH_CHANGED,   /* in whatever way; there may be more to come */
+    WATCH_WRITTEN,   /* somebody who wrote to it has closed it, or it was moved here */
+    WATCH_DIRECTORY, /* it is a directory, as the kernel says */
+};
+
 struct watch_callbacks {
     /* Something happened to entry name of directory dir (created, removed, moved, written,
-     * attributes). name NULL: to the directory itself or to an unknown part of it. is_dir as the
-     * kernel says. name is valid during the call. */
-    void (*entry)(void *ctx, uint32_t dir, const char *name, bool is_dir, uint64_t tick);
+     * attributes). name NULL: to the directory itself or to an unknown part of it. name is valid
+     * during the call. */
+    void (*entry)(void *ctx, uint32_t dir, const char *name, enum watch_what what, uint64_t tick);
     /* Events were lost: a new epoch has begun and everything must be looked at again, which begins
      * with watch_add() of every directory. reason: "queue overflow", "root replaced", "unmounted"
      * ... Called once for a burst of losses. */

@@ -61,7 +61,7 @@ static void reports_every_kind_of_change(void **state)
     make_dir(f, "e");
     barrier(f);
     assert_int_equal(f->reports.n, 1);
-    assert_true(f->reports.v[0].is_dir);
+    assert_int_equal(f->reports.v[0].what, WATCH_DIRECTORY);
     assert_string_equal(f->reports.v[0].name, "e");
     assert_int_equal(f->rescans + f->gone + f->degraded, 0);
 }

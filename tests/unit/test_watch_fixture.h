@@ -32,7 +32,7 @@
 struct report {
     uint32_t dir;
     char *name; /* NULL as reported */
-    bool is_dir;
+    enum watch_what what;
     uint64_t tick;
 };
 
@@ -59,14 +59,15 @@ static inline void on_closed(void *ctx)
     f->watch = NULL;
 }
 
-static inline void on_entry(void *ctx, uint32_t dir, const char *name, bool is_dir, uint64_t tick)
+static inline void on_entry(void *ctx, uint32_t dir, const char *name, enum watch_what what,
+                            uint64_t tick)
 {
     struct fixture *f = ctx;
     assert_false(f->closed);
     if (f->reports.n)
         assert_true(tick >= vec_last(&f->reports).tick);
     assert_true(tick == watch_clock_now(f->watch).tick);
-    vec_push(&f->reports, (struct report){dir, name ? mem_strdup(name) : NULL, is_dir, tick});
+    vec_push(&f->reports, (struct report){dir, name ? mem_strdup(name) : NULL, what, tick});
     if (f->close_at_entry == dir + 1)
         watch_close(f->watch, on_closed, f);
 }

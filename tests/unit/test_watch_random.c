@@ -287,10 +287,10 @@ static void lose_events(struct world *world)
 /* --- the watch ----------------------------------------------------------------------------------
  */
 
-static void on_entry(void *ctx, uint32_t dir, const char *name, bool is_dir, uint64_t tick)
+static void on_entry(void *ctx, uint32_t dir, const char *name, enum watch_what what, uint64_t tick)
 {
     struct world *world = ctx;
-    (void)is_dir;
+    (void)what;
     worktree_mark(world->project.tree, dir, name, tick);
 }
 
