@@ -19,7 +19,7 @@
 #define RULES_NAME      ".gitignore"
 #define MAX_RULES_BYTES ((size_t)16 << 20)
 /* Raise it when what is built in here (droppings, the way rules are matched) changes. */
-#define BUILT_IN UINT64_C(3)
+#define BUILT_IN UINT64_C(4)
 
 static bool ends_with(const char *name, size_t len, const char *end)
 {
@@ -58,6 +58,8 @@ bool worktree_is_dropping(const char *name, size_t len)
         if (len >= 4 && name[len - 4] == '.' && name[len - 3] == 's' && name[len - 2] == 'w' &&
             name[len - 1] >= 'a' && name[len - 1] <= 'z')
             return true; /* vim's and nano's swap files */
+        if (ends_with(name, len, ".swpx"))
+            return true; /* vim makes it beside the first to see whether names are cut */
         return is_unfinished(name) || ends_with(name, len, ".kate-swp") ||
                !strncmp(name, ".goutputstream-", 15);
     }

@@ -123,6 +123,7 @@ static void test_marks(void **state)
         {1, "new.o", 0},
         {1, "a.c~", 0},
         {1, ".a.c.swp", 0},
+        {1, ".a.c.swpx", 0},
         {3, "x.md", ALL_OF | DOC},
         {3, "y.md", ALL_OF | DOC},
         {3, "y.txt", ALL_OF},
