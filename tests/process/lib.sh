@@ -113,7 +113,7 @@ kiln() {
     shift
     RC=0
     timeout -k 5 "$DEADLINE" "${AS[@]}" "$KILN" "$@" > "$T/out" 2> "$T/err" < /dev/null || RC=$?
-    if grep -q "ERROR: AddressSanitizer\|runtime error:\|LeakSanitizer" "$T/err"; then
+    if grep -q "ERROR: AddressSanitizer\|runtime error:\|LeakSanitizer\|WARNING: ThreadSanitizer" "$T/err"; then
         fail "kiln $*: a sanitizer spoke"
     fi
     [ "$want" = any ] || [ "$RC" -eq "$want" ] || fail "kiln $*: exit $RC, not $want"
@@ -235,7 +235,7 @@ watch_stop() {
     wait_for gone "$WATCH_PID"
     RC=0
     wait "$WATCH_PID" || RC=$?
-    if grep -q "ERROR: AddressSanitizer\|runtime error:\|LeakSanitizer" "$T/watch.err"; then
+    if grep -q "ERROR: AddressSanitizer\|runtime error:\|LeakSanitizer\|WARNING: ThreadSanitizer" "$T/watch.err"; then
         fail "kiln watch: a sanitizer spoke"
     fi
     WATCH_PID=
