@@ -29,8 +29,10 @@ int outputs_capture(struct cache *cache, const char *root, const char *const *pa
 int outputs_restore(struct cache *cache, const char *root, const struct action_output *outputs,
                     size_t n, enum cache_answer *answer, struct err *err) MUST_CHECK;
 
-/* One digest over the stats (not the content) of the n paths below root and of all that lies below
- * them: another one says that somebody touched them in between. Any thread. */
-struct digest outputs_stamp(const char *root, const char *const *paths, size_t n);
+/* One digest over the stats of the n paths below root and of all that lies below them: another one
+ * says that somebody touched them in between. as_of_ns is when the first of those that are compared
+ * was begun (CLOCK_REALTIME): of files that were too young then to be told apart by stats the
+ * content counts. Any thread. */
+struct digest outputs_stamp(const char *root, const char *const *paths, size_t n, int64_t as_of_ns);
 
 #endif

@@ -1,6 +1,8 @@
 /* commit.c - see commit.h. */
 #include "engine/commit.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -82,7 +84,8 @@ static int capture(struct commit *commit, struct cache *cache, struct err *err)
 
 static struct digest stamp_of(const struct commit *commit)
 {
-    return outputs_stamp(commit->root, commit->exec->outputs, commit->exec->n_outputs);
+    return outputs_stamp(commit->root, commit->exec->outputs, commit->exec->n_outputs,
+                         commit->stamp_ns);
 }
 
 static void capture_all(struct commit *commit)
@@ -97,6 +100,7 @@ static void capture_all(struct commit *commit)
     result->step = arena_strdup(&commit->value.arena, commit->exec->name);
     result->root = arena_strdup(&commit->value.arena, commit->root);
     bool outputs = commit->exec->n_outputs > 0;
+    commit->stamp_ns = (int64_t)clock_realtime_ns();
     if (outputs)
         commit->stamp = stamp_of(commit);
     commit->rc = outputs ? capture(commit, commit->cache, &commit->err) : 0;
@@ -128,7 +132,8 @@ static void commit_work(uv_work_t *work)
     struct flight *flight = commit->flight;
     for (size_t i = 0; i < flight->dep_stamps.n; i++) {
         const struct dep_stamp *dep = &flight->dep_stamps.v[i];
-        struct digest now = outputs_stamp(commit->root, dep->exec->outputs, dep->exec->n_outputs);
+        struct digest now =
+            outputs_stamp(commit->root, dep->exec->outputs, dep->exec->n_outputs, dep->stamp_ns);
         if (!digest_eq(&now, &dep->stamp))
             flight->disturbed = "an output that it needs was touched before it ended";
     }

@@ -23,7 +23,8 @@ struct commit {
     bool capture; /* take outputs and logs: the first of two jobs, or the only one */
     struct worktree_check *check; /* the flight's: look at the inputs; NULL: don't */
     struct value value;           /* what it gave; its arena holds the strings */
-    struct digest stamp;          /* of its outputs, when they were taken */
+    struct digest stamp;          /* of its outputs, when they were taken ... */
+    int64_t stamp_ns;             /* ... and when that was */
     int rc;
     struct err err;    /* rc < 0 */
     struct err stored; /* the cache could not take it; the result itself is good */

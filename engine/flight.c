@@ -191,7 +191,8 @@ static void note_inputs(struct engine *e, struct flight *flight)
         vec_push(&flight->dep_ticks, view == WORKTREE_NONE ? 0 : e->nodes.v[*dep].out_tick);
         const struct node *needed = &e->nodes.v[*dep];
         if (!e->watch && needed->stamped)
-            vec_push(&flight->dep_stamps, (struct dep_stamp){needed->exec, needed->stamp});
+            vec_push(&flight->dep_stamps,
+                     ((struct dep_stamp){needed->exec, needed->stamp, needed->stamp_ns}));
         else if (!e->watch && view != WORKTREE_NONE)
             vec_push(&views, view); /* in place since the round looked */
     }

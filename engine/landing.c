@@ -156,6 +156,7 @@ static void commit_finish(struct engine *e, struct commit *commit)
         commit->rc == 0 && value_set(e, node, &commit->value, commit->stored.kind == ERR_NONE);
     node->stamped = set && !e->watch && node->exec->n_outputs;
     node->stamp = commit->stamp;
+    node->stamp_ns = commit->stamp_ns;
     if (commit->rc == 0 && !set) {
         commit_free(commit);
         flight_end(e, flight, STEP_FAILED, false,

@@ -84,6 +84,7 @@ struct node {
     ids locals;
     bool stamped;        /* not watching: its outputs were made or restored in this run ... */
     struct digest stamp; /* ... and had these stats then (outputs_stamp) */
+    int64_t stamp_ns;    /* when that was */
     uint64_t out_tick;   /* of out_view when its outputs were last known to be in place */
     uint32_t rank;       /* steps on the longest way down from here: what starts first */
     uint32_t out_view;   /* or WORKTREE_NONE */
@@ -155,6 +156,7 @@ struct ask {
 struct dep_stamp {
     const struct op_exec *exec;
     struct digest stamp;
+    int64_t stamp_ns;
 };
 
 struct flight {

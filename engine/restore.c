@@ -3,6 +3,8 @@
  */
 #include "engine/private.h"
 
+#include "base/text.h"
+
 #include <stdlib.h>
 
 struct restore {
@@ -19,6 +21,7 @@ struct restore {
     const char *const *paths; /* the same, as declared */
     size_t n_paths;
     struct digest stamp;
+    int64_t stamp_ns;
     struct err err;
 };
 
@@ -26,7 +29,8 @@ static void restore_work(uv_work_t *work)
 {
     struct restore *r = work->data;
     r->rc = outputs_restore(r->cache, r->root, r->outputs, r->n, &r->answer, &r->err);
-    r->stamp = outputs_stamp(r->root, r->paths, r->n_paths);
+    r->stamp_ns = (int64_t)clock_realtime_ns();
+    r->stamp = outputs_stamp(r->root, r->paths, r->n_paths, r->stamp_ns);
 }
 
 static void restore_finish(struct restore *r)
@@ -38,6 +42,7 @@ static void restore_finish(struct restore *r)
     cache_use_end(r->cache);
     node->stamped = !e->watch && r->rc == 0 && r->answer == CACHE_HIT;
     node->stamp = r->stamp;
+    node->stamp_ns = r->stamp_ns;
     turn_give(e, node);
     struct instance *next = node->current;
     if (next != in && next && next->state == READY) {

@@ -195,4 +195,31 @@ test_a_needed_output_is_touched_meanwhile() {
     meddle "restored"
 }
 
+# Whatever the step that needs it does to an output, and be it within the tick of the clock in which that was made.
+touched_within_a_tick() {
+    local i
+    mkdir -p "$T/coarse"
+    mount -t ramfs none "$T/coarse" || { echo "(not tried: there is no ramfs)"; return 0; }
+    cd "$T/coarse"
+    echo '{"version": 1, "steps": {
+        "a": {"run": "read x < in; echo $x > o", "inputs": ["in"], "outputs": ["o"]},
+        "b": {"run": "[ ! -e '"$T/bad"' ] || echo bad 1<> o; read x < o; echo $x > p", "inputs": [], "outputs": ["p"], "needs": ["a"]}}}' > kiln.json
+    for ((i = 100; i < 140; i++)); do
+        echo $i > in
+        touch "$T/bad"
+        kiln any run
+        rm -f o p "$T/bad"
+        kiln 0 run
+        assert_file p $i "round $i"
+    done
+}
+
+test_touched_within_a_tick() {
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "(not tried: needs root)"
+        return 0
+    fi
+    with_mounts touched_within_a_tick
+}
+
 run_tests

@@ -2,6 +2,8 @@
  * and damaged. */
 #include "test_cache.h"
 
+#include "base/text.h"
+#include "cache/beneath.h"
 #include "cache/outputs.h"
 #include "cache/tree.h"
 #include "cache/unfinished.h"
@@ -735,6 +737,43 @@ static void test_changing(void **state)
     err_release(&err);
 }
 
+/* Below any depth that can be stored, and with more levels than a process may have files open. */
+static void test_stamp(void **state)
+{
+    struct fixture *f = *state;
+    const char *paths[] = {"deep", "file", "none"};
+    struct buf path = BUF_INIT;
+    struct rlimit few, before;
+    buf_adds(&path, "deep");
+    for (int i = 0; i < 1000; i++)
+        buf_adds(&path, "/d");
+    int fd, root = open(f->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(beneath_open(root, buf_str(&path), true, &fd, NULL), 0);
+    close(root);
+    int file = openat(fd, "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    assert_int_equal(write(file, "1", 1), 1);
+    write_text(f->root, "file", "1", 1, 0644);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = 100;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    int64_t now = (int64_t)clock_realtime_ns();
+    struct digest stamp = outputs_stamp(f->root, paths, 3, now);
+    struct digest again = outputs_stamp(f->root, paths, 3, now);
+    assert_true(digest_eq(&stamp, &again));
+    assert_int_equal(pwrite(file, "2", 1, 0), 1);
+    again = outputs_stamp(f->root, paths, 3, now);
+    assert_false(digest_eq(&stamp, &again));
+    stamp = again;
+    write_text(f->root, "none", "", 0, 0644);
+    again = outputs_stamp(f->root, paths, 3, now);
+    assert_false(digest_eq(&stamp, &again));
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    close(file);
+    close(fd);
+    buf_release(&path);
+}
+
 #define with_project(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -753,6 +792,7 @@ int main(void)
         with_project(test_whole_or_not_at_all),
         with_project(test_killed),
         with_project(test_changing),
+        with_project(test_stamp),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
