@@ -1,6 +1,5 @@
 /*
- * outputs_files.c - the files of stored outputs, put into place by several hands (see
- * outputs_private.h).
+ * outputs_files.c - putting a file of a stored output into place, which any of several hands does.
  *
  * In a directory that stands a file is looked at first, and comes by rename from a name that is
  * noted (unfinished.h); into one that nobody has seen yet it is written at once.
@@ -8,7 +7,6 @@
 #include "cache/outputs_private.h"
 
 #include "base/buf.h"
-#include "base/crew.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "cache/beneath.h"
@@ -20,11 +18,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* What one hand takes at a time. */
-#define TASK_FILES  64
-#define TASK_BYTES  ((uint64_t)4 << 20)
-#define ALONE_FILES 16 /* up to these many and TASK_BYTES no second thread is worth its start */
 
 int restore_wrap(struct err *err, const char *dir, const char *name)
 {
@@ -94,8 +87,9 @@ static int restore_file(struct restore *r, struct hand *hand, const struct task 
                          entry->executable, task->fresh, &hand->answer, &hand->err);
 }
 
-static void do_task(struct restore *r, struct hand *hand, const struct task *task)
+void restore_task(void *ctx, struct hand *hand, const struct task *task)
 {
+    struct restore *r = ctx;
     int fd;
     bool noted = false;
     hand->rc = beneath_open(r->root_fd, task->at, false, &fd, &hand->err);
@@ -112,70 +106,4 @@ static void do_task(struct restore *r, struct hand *hand, const struct task *tas
             restore_wrap(&hand->err, task->path, entry->name);
     }
     close(fd);
-}
-
-static void hand_work(void *ctx, size_t index)
-{
-    struct restore *r = ctx;
-    struct hand *hand = &r->hands[index];
-    while (!atomic_load(&r->stop)) {
-        size_t i = atomic_fetch_add(&r->next, 1);
-        if (i >= r->tasks.n)
-            return;
-        if (!hand->tools.hasher)
-            cache_hand_init(&hand->tools);
-        do_task(r, hand, &r->tasks.v[i]);
-        if (hand->rc != 0 || hand->answer == CACHE_MISS)
-            atomic_store(&r->stop, true);
-    }
-}
-
-int restore_batch(struct restore *r)
-{
-    int rc = 0;
-    bool alone = r->tasks.n < 2 || (r->n_files <= ALONE_FILES && r->n_bytes <= TASK_BYTES);
-    size_t n = alone ? 1 : crew_size();
-    atomic_store(&r->next, 0);
-    crew_run(n < HANDS ? n : HANDS, hand_work, r);
-    for (size_t i = 0; i < HANDS; i++) {
-        struct hand *hand = &r->hands[i];
-        if (hand->rc != 0 && rc == 0) {
-            rc = hand->rc;
-            err_move(r->err, &hand->err);
-        }
-        if (hand->answer == CACHE_MISS)
-            r->answer = CACHE_MISS;
-    }
-    vec_clear(&r->tasks);
-    arena_release(&r->batch);
-    r->n_files = 0;
-    r->n_bytes = 0;
-    return rc;
-}
-
-/* In pieces small enough to be shared out. */
-void restore_gather(struct restore *r, const char *path, const char *at, bool fresh,
-                    const struct tree_entry *entries, size_t n)
-{
-    struct task task = {
-        .path = arena_strdup(&r->batch, path), .at = arena_strdup(&r->batch, at), .fresh = fresh};
-    size_t files = 0;
-    uint64_t bytes = 0;
-    for (size_t i = 0, from = 0; i < n; i++) {
-        if (entries[i].kind == TREE_FILE) {
-            files++;
-            bytes += entries[i].digest.size;
-        }
-        if (files < TASK_FILES && bytes < TASK_BYTES && i + 1 < n)
-            continue;
-        task.entries = entries + from;
-        task.n = i + 1 - from;
-        if (files > 0)
-            vec_push(&r->tasks, task);
-        r->n_files += files;
-        r->n_bytes += bytes;
-        files = 0;
-        bytes = 0;
-        from = i + 1;
-    }
 }

@@ -146,7 +146,7 @@ static int fill_dir(struct restore *r, const struct place *place)
 {
     int fd;
     struct tree_dir dir;
-    int rc = trees_open(r->trees, &place->digest, &r->batch, &dir, r->err);
+    int rc = trees_open(r->trees, &place->digest, &r->batch.arena, &dir, r->err);
     if (rc == 0)
         rc = beneath_open(r->root_fd, place->at, false, &fd, r->err);
     if (rc == 0 && !place->fresh) {
@@ -168,7 +168,7 @@ static int fill_dir(struct restore *r, const struct place *place)
             restore_wrap(r->err, place->path, entry->name);
     }
     close(fd);
-    restore_gather(r, place->path, place->at, place->fresh, dir.entries, dir.n);
+    batch_add(&r->batch, place->path, place->at, place->fresh, dir.entries, dir.n);
     return rc;
 }
 
@@ -185,11 +185,11 @@ static int go_through_places(struct restore *r)
         struct place place = vec_pop(&r->places);
         rc = fill_dir(r, &place);
         place_release(&place);
-        if (rc == 0 && r->n_files >= BATCH_FILES)
-            rc = restore_batch(r);
+        if (rc == 0 && r->batch.n_files >= BATCH_FILES)
+            rc = batch_run(&r->batch, &r->answer, r->err);
     }
     if (rc == 0 && r->answer == CACHE_HIT)
-        rc = restore_batch(r);
+        rc = batch_run(&r->batch, &r->answer, r->err);
     return rc;
 }
 
@@ -268,12 +268,12 @@ static int restore_output(struct restore *r, const struct action_output *output)
     if (output->kind == OUTPUT_DIR) {
         rc = restore_tree(r, fd, &parent, name, output);
     } else if (output->kind == OUTPUT_FILE) {
-        struct tree_entry *entry = arena_zalloc(&r->batch, 1, sizeof(*entry));
+        struct tree_entry *entry = arena_zalloc(&r->batch.arena, 1, sizeof(*entry));
         *entry = (struct tree_entry){.kind = TREE_FILE,
                                      .executable = output->executable,
-                                     .name = arena_strdup(&r->batch, name),
+                                     .name = arena_strdup(&r->batch.arena, name),
                                      .digest = output->digest};
-        restore_gather(r, path, path, false, entry, 1);
+        batch_add(&r->batch, path, path, false, entry, 1);
     } else {
         rc = restore_link(r, fd, &parent, name, output->target);
         if (rc != 0)
@@ -293,8 +293,8 @@ int outputs_restore(struct cache *cache, const char *root, const struct action_o
     struct restore r = {.cache = cache, .root = root, .answer = CACHE_HIT, .err = err ? err : &own};
     int rc = 0;
     *answer = CACHE_MISS;
-    for (size_t i = 0; i < HANDS; i++)
-        r.hands[i].answer = CACHE_HIT;
+    r.batch.work = restore_task;
+    r.batch.ctx = &r;
     r.root_fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (r.root_fd < 0)
         return err_sys(err, errno, "cannot open the directory %s", root);
@@ -302,18 +302,12 @@ int outputs_restore(struct cache *cache, const char *root, const struct action_o
     for (size_t i = 0; rc == 0 && r.answer == CACHE_HIT && i < n; i++)
         rc = restore_output(&r, &outputs[i]);
     if (rc == 0 && r.answer == CACHE_HIT)
-        rc = restore_batch(&r);
+        rc = batch_run(&r.batch, &r.answer, r.err);
     unfinished_end(cache);
     vec_each (struct place, place, &r.places)
         place_release(place);
     vec_release(&r.places);
-    vec_release(&r.tasks);
-    arena_release(&r.batch);
-    for (size_t i = 0; i < HANDS; i++) {
-        if (r.hands[i].tools.hasher)
-            cache_hand_release(&r.hands[i].tools);
-        err_release(&r.hands[i].err);
-    }
+    batch_release(&r.batch);
     close(r.root_fd);
     err_release(&own);
     if (rc == 0)

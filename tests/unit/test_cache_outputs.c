@@ -774,6 +774,52 @@ static void test_stamp(void **state)
     buf_release(&path);
 }
 
+/* So is a directory in which something comes and goes while its files are taken. */
+static void test_changing_directory(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = ERR_INIT;
+    struct action_output *outputs;
+    const char *path = "out";
+    char name[64];
+    make_dir(f, path);
+    for (int i = 0; i < 200; i++) {
+        snprintf(name, sizeof(name), "out/f%d", i);
+        make_file(f, name, name, 0644);
+    }
+    struct stat first = stat_of(f, path), st;
+    int go[2];
+    assert_int_equal(pipe(go), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) { /* until it is told to stop */
+        (void)fcntl(go[0], F_SETFL, O_NONBLOCK);
+        close(go[1]);
+        char byte;
+        while (read(go[0], &byte, 1) != 0) {
+            int fd = openat(f->fd, "out/comes and goes", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+            if (fd < 0 || close(fd) != 0 || unlinkat(f->fd, "out/comes and goes", 0) != 0)
+                break;
+        }
+        _exit(0);
+    }
+    close(go[0]);
+    do /* until it surely does */
+        st = stat_of(f, path);
+    while (st.st_ctim.tv_sec == first.st_ctim.tv_sec &&
+           st.st_ctim.tv_nsec == first.st_ctim.tv_nsec);
+    int rc = outputs_capture(f->cache, f->root, &path, 1, &f->arena, &outputs, NULL, &err);
+    close(go[1]);
+    if (rc != 0) { /* on a machine that stopped the child meanwhile it may have been still */
+        assert_int_equal(rc, -(int)ERR_CORRUPT);
+        assert_has(err_text(&err), "output \"out");
+        assert_has(err_text(&err), "changed while it was read");
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    err_release(&err);
+}
+
 #define with_project(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -793,6 +839,7 @@ int main(void)
         with_project(test_killed),
         with_project(test_changing),
         with_project(test_stamp),
+        with_project(test_changing_directory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
