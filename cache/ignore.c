@@ -98,8 +98,10 @@ static void release_source(struct source *source)
 
 void ignore_close(struct ignore *ignore)
 {
-    git_index_free(ignore->index);
-    git_repository_free(ignore->repo);
+    if (ignore->awake) {
+        ignore->git.index_free(ignore->index);
+        ignore->git.repository_free(ignore->repo);
+    }
     ignore->index = NULL;
     ignore->repo = NULL;
     free(ignore->prefix);
@@ -119,38 +121,39 @@ void ignore_close(struct ignore *ignore)
     ignore->fingerprint = FIRST;
 }
 
-static char *item_path(git_repository *repo, git_repository_item_t item, const char *name)
+static char *item_path(const struct ignore *ignore, git_repository_item_t item, const char *name)
 {
     git_buf dir = {0};
     char *path = NULL;
-    if (git_repository_item_path(&dir, repo, item) == 0)
+    if (ignore->git.repository_item_path(&dir, ignore->repo, item) == 0)
         path = *name ? path_join(dir.ptr, name) : mem_strdup(dir.ptr);
-    git_buf_dispose(&dir);
+    ignore->git.buf_dispose(&dir);
     return path;
 }
 
 /* False when the configuration includes files that libgit2 does not tell the names of. */
 static bool read_config(struct ignore *ignore, char **excludes)
 {
+    const struct git *git = &ignore->git;
     git_config *config = NULL;
     git_buf path = {0};
     int fold = 0;
     bool complete = false;
     *excludes = NULL;
-    if (git_repository_config_snapshot(&config, ignore->repo) == 0) {
-        if (git_config_get_bool(&fold, config, "core.ignorecase") == 0)
+    if (git->repository_config_snapshot(&config, ignore->repo) == 0) {
+        if (git->config_get_bool(&fold, config, "core.ignorecase") == 0)
             ignore->fold = fold;
-        if (git_config_get_path(&path, config, "core.excludesfile") == 0 && path.ptr && *path.ptr)
-            *excludes = path_join(git_repository_workdir(ignore->repo), path.ptr);
-        git_buf_dispose(&path);
+        if (git->config_get_path(&path, config, "core.excludesfile") == 0 && path.ptr && *path.ptr)
+            *excludes = path_join(git->repository_workdir(ignore->repo), path.ptr);
+        git->buf_dispose(&path);
         git_config_iterator *all = NULL;
         git_config_entry *entry;
-        complete = git_config_iterator_new(&all, config) == 0;
-        while (complete && git_config_next(&entry, all) == 0)
+        complete = git->config_iterator_new(&all, config) == 0;
+        while (complete && git->config_next(&entry, all) == 0)
             complete = strncmp(entry->name, "include", 7) != 0;
-        git_config_iterator_free(all);
+        git->config_iterator_free(all);
     }
-    git_config_free(config);
+    git->config_free(config);
     const char *home = getenv("HOME"), *xdg = getenv("XDG_CONFIG_HOME");
     if (!*excludes && xdg && *xdg)
         *excludes = path_join(xdg, "git/ignore");
@@ -199,7 +202,7 @@ static void add_above(struct ignore *ignore, const char *workdir)
 
 static bool find_prefix(struct ignore *ignore)
 {
-    const char *workdir = git_repository_workdir(ignore->repo);
+    const char *workdir = ignore->git.repository_workdir(ignore->repo);
     char *top = workdir ? realpath(workdir, NULL) : NULL;
     char *root = realpath(ignore->root, NULL);
     bool found = false;
@@ -241,20 +244,21 @@ static void watch_config(struct ignore *ignore)
                  {GIT_CONFIG_LEVEL_GLOBAL, ".gitconfig"}};
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         git_buf paths = {0};
-        if (git_libgit2_opts(GIT_OPT_GET_SEARCH_PATH, files[i].level, &paths) == 0 && paths.ptr) {
+        if (ignore->git.libgit2_opts(GIT_OPT_GET_SEARCH_PATH, files[i].level, &paths) == 0 &&
+            paths.ptr) {
             char *rest = paths.ptr, *dir;
             while ((dir = strsep(&rest, ":")))
                 add_watched(ignore, path_join(dir, files[i].name));
         }
-        git_buf_dispose(&paths);
+        ignore->git.buf_dispose(&paths);
     }
-    char *own = item_path(ignore->repo, GIT_REPOSITORY_ITEM_CONFIG, "");
+    char *own = item_path(ignore, GIT_REPOSITORY_ITEM_CONFIG, "");
     if (own)
         add_watched(ignore, own);
-    char *worktree = item_path(ignore->repo, GIT_REPOSITORY_ITEM_GITDIR, "config.worktree");
+    char *worktree = item_path(ignore, GIT_REPOSITORY_ITEM_GITDIR, "config.worktree");
     if (worktree)
         add_watched(ignore, worktree);
-    char *head = item_path(ignore->repo, GIT_REPOSITORY_ITEM_GITDIR, "HEAD");
+    char *head = item_path(ignore, GIT_REPOSITORY_ITEM_GITDIR, "HEAD");
     if (head) {
         add_watched(ignore, head);
         vec_last(&ignore->watched).presence = true;
@@ -264,7 +268,7 @@ static void watch_config(struct ignore *ignore)
 static void open_repo(struct ignore *ignore)
 {
     ignore_close(ignore);
-    if (git_repository_open_ext(&ignore->repo, ignore->root, 0, NULL) != 0) {
+    if (ignore->git.repository_open_ext(&ignore->repo, ignore->root, 0, NULL) != 0) {
         ignore->repo = NULL;
         watch_upwards(ignore, "/");
         /* What there is and can't be opened may be mended by files that nobody watches. */
@@ -279,20 +283,20 @@ static void open_repo(struct ignore *ignore)
         return;
     }
     char *excludes;
-    char *top = realpath(git_repository_workdir(ignore->repo), NULL);
+    char *top = realpath(ignore->git.repository_workdir(ignore->repo), NULL);
     watch_upwards(ignore, top ? top : "/");
     free(top);
     watch_config(ignore);
     bool complete = read_config(ignore, &excludes);
     ignore->fingerprint = ignore_mix(ignore->fingerprint, ignore->prefix, strlen(ignore->prefix));
     ignore->fingerprint = ignore_mix(ignore->fingerprint, &ignore->fold, sizeof(ignore->fold));
-    add_above(ignore, git_repository_workdir(ignore->repo));
-    char *info = item_path(ignore->repo, GIT_REPOSITORY_ITEM_INFO, "exclude");
+    add_above(ignore, ignore->git.repository_workdir(ignore->repo));
+    char *info = item_path(ignore, GIT_REPOSITORY_ITEM_INFO, "exclude");
     if (info)
         add_rules(ignore, info, "", true);
     if (excludes)
         add_rules(ignore, excludes, "", true);
-    ignore->index_path = item_path(ignore->repo, GIT_REPOSITORY_ITEM_INDEX, "");
+    ignore->index_path = item_path(ignore, GIT_REPOSITORY_ITEM_INDEX, "");
     if (ignore->index_path)
         ignore_stamp_index(ignore);
     ignore->root_ignored = prefix_ignored(ignore);
@@ -307,10 +311,11 @@ static void open_repo(struct ignore *ignore)
 static void wake(struct ignore *ignore)
 {
     if (!ignore->awake) {
-        git_libgit2_init();
+        git_load(&ignore->git);
+        ignore->git.libgit2_init();
         /* Who may run commands in a project may also read its ignore rules: the owner of the folder
          * does not matter. */
-        git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
+        ignore->git.libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
     }
     ignore->awake = true;
     open_repo(ignore);
@@ -365,7 +370,7 @@ void ignore_free(struct ignore *ignore)
     free(ignore->prefix);
     free(ignore->root);
     if (ignore->awake)
-        git_libgit2_shutdown();
+        ignore->git.libgit2_shutdown();
     free(ignore);
 }
 
@@ -447,10 +452,10 @@ static bool read_index(struct ignore *ignore)
 {
     if (ignore->index_bad)
         return false;
-    if (!ignore->index && git_repository_index(&ignore->index, ignore->repo) != 0) {
+    if (!ignore->index && ignore->git.repository_index(&ignore->index, ignore->repo) != 0) {
         ignore->index = NULL;
         ignore->index_bad = true;
-    } else if (ignore->index_stale && git_index_read(ignore->index, true) != 0) {
+    } else if (ignore->index_stale && ignore->git.index_read(ignore->index, true) != 0) {
         ignore->index_bad = true;
     }
     ignore->index_stale = false;
@@ -468,7 +473,7 @@ enum ignore_tracked ignore_tracked(struct ignore *ignore, const char *path, bool
     buf_adds(&ignore->path, path);
     for (int stage = 0; stage <= 3 && *path; stage++) {
         const git_index_entry *entry =
-            git_index_get_bypath(ignore->index, buf_str(&ignore->path), stage);
+            ignore->git.index_get_bypath(ignore->index, buf_str(&ignore->path), stage);
         if (entry && (!directory || entry->mode == GIT_FILEMODE_COMMIT))
             return IGNORE_TRACKED;
     }
@@ -477,7 +482,7 @@ enum ignore_tracked ignore_tracked(struct ignore *ignore, const char *path, bool
     if (*path)
         buf_addc(&ignore->path, '/');
     size_t at;
-    return git_index_find_prefix(&at, ignore->index, buf_str(&ignore->path)) == 0
+    return ignore->git.index_find_prefix(&at, ignore->index, buf_str(&ignore->path)) == 0
                ? IGNORE_ABOVE
                : IGNORE_UNTRACKED;
 }

@@ -6,10 +6,9 @@
 #define KILN_CACHE_IGNORE_PRIVATE_H
 
 #include "base/vec.h"
+#include "cache/git.h"
 #include "cache/ignore.h"
 #include "cache/statcache.h"
-
-#include <git2.h>
 
 /* A file that decides something: by stamp, so that looking again is one stat. */
 struct source {
@@ -23,6 +22,7 @@ struct source {
 
 struct ignore {
     char *root;
+    struct git git;       /* once awake */
     git_repository *repo; /* NULL: there is none to speak of */
     git_index *index;     /* NULL: not read yet */
     char *prefix;         /* root relative to the top of the work tree, "" or ending in '/' */

@@ -1,0 +1,34 @@
+/*
+ * git.h - libgit2, loaded when it is first asked for. It brings a dozen other libraries along, and
+ * loading all of them takes longer than most commands of kiln do; mostly what was remembered of an
+ * earlier answer still holds, and git is not asked at all.
+ *
+ * The library stays loaded. Any thread.
+ */
+#ifndef KILN_CACHE_GIT_H
+#define KILN_CACHE_GIT_H
+
+#include <git2.h>
+#include <stdbool.h>
+
+#define GIT_CALLS(call)                                                                           \
+    call(buf_dispose) call(config_free) call(config_get_bool) call(config_get_path)               \
+        call(config_iterator_free) call(config_iterator_new) call(config_next)                    \
+            call(index_find_prefix) call(index_free) call(index_get_bypath) call(index_read)      \
+                call(libgit2_init) call(libgit2_opts) call(libgit2_shutdown)                      \
+                    call(repository_config_snapshot) call(repository_free) call(repository_index) \
+                        call(repository_item_path) call(repository_open_ext)                      \
+                            call(repository_workdir)
+
+/* Its functions: git_NAME is git->NAME. */
+struct git {
+#define GIT_MEMBER(name) __typeof__(git_##name) *name;
+    GIT_CALLS(GIT_MEMBER)
+#undef GIT_MEMBER
+};
+
+/* Loads the library and fills in git. An installation without it is no installation of kiln: says
+ * so and aborts. */
+void git_load(struct git *git);
+
+#endif
