@@ -258,12 +258,13 @@ void note_result(struct engine *e, const struct instance *in, enum history_statu
 {
     if (!e->opt.history || e->opt.mode == ENGINE_PLAN)
         return;
-    struct history_record record = {.step = e->nodes.v[in->node].exec->name,
+    const struct node *node = &e->nodes.v[in->node];
+    struct history_record record = {.step = node->exec->name,
                                     .status = status,
                                     .key = in->key,
                                     .input_root = in->input_root,
-                                    .command = in->command.data,
-                                    .n_command = in->command.len,
+                                    .command = node->command.data,
+                                    .n_command = node->command.len,
                                     .salt = ENGINE_SALT,
                                     .duration_ms = duration_ms,
                                     .time_ns = clock_realtime_ns(),

@@ -112,12 +112,8 @@ static int open_graph(struct engine *e, const char *const *steps, size_t n,
 
 static void close_graph(struct engine *e)
 {
-    vec_each (struct node, node, &e->nodes) {
-        if (node->current) {
-            buf_release(&node->current->command);
-            free(node->current);
-        }
-    }
+    vec_each (struct node, node, &e->nodes)
+        free(node->current);
     free(e->affected);
     free(e->forced);
     e->affected = e->forced = NULL;

@@ -58,20 +58,27 @@ void key_environment_free(char **envp)
     free(envp);
 }
 
-int key_of(struct engine *e, struct instance *in, struct err *err)
-{
-    const struct node *node = &e->nodes.v[in->node];
-    const struct op_exec *exec = node->exec;
-    if (!value_of(e, exec->input, &in->input_root, err))
-        return -(int)err->kind;
+/* A host step runs in the working tree itself and may well keep its path in what it makes, so the
+ * path is part of the key. */
+struct platform {
+    struct action_pair pairs[4];
+};
 
-    /* A host step runs in the working tree itself and may well keep its path in what it makes, so
-     * the path is part of the key. */
-    struct action_pair platform[] = {
-        {"ISA", e->machine.machine},
-        {"OSFamily", e->machine.sysname},
-        {"kiln-root", e->opt.root},
-        {"kiln-runner", e->opt.runner ? e->opt.runner->ops->name : exec->runner}};
+static struct platform platform_of(const struct engine *e, const struct op_exec *exec)
+{
+    return (struct platform){
+        {{"ISA", e->machine.machine},
+         {"OSFamily", e->machine.sysname},
+         {"kiln-root", e->opt.root},
+         {"kiln-runner", e->opt.runner ? e->opt.runner->ops->name : exec->runner}}};
+}
+
+void key_command(struct engine *e, struct node *node)
+{
+    const struct op_exec *exec = node->exec;
+    if (node->command.len)
+        return;
+    struct platform platform = platform_of(e, exec);
     struct action_pair *env = mem_alloc((exec->n_env + 8) * sizeof *env);
     struct action_command command = {.argv = exec->argv,
                                      .n_argv = exec->n_argv,
@@ -80,16 +87,24 @@ int key_of(struct engine *e, struct instance *in, struct err *err)
                                      .outputs = exec->outputs,
                                      .n_outputs = exec->n_outputs,
                                      .cwd = exec->cwd,
-                                     .platform = platform,
-                                     .n_platform = sizeof platform / sizeof *platform};
-    buf_reset(&in->command);
-    action_command_encode(&command, &in->command);
+                                     .platform = platform.pairs,
+                                     .n_platform = sizeof platform.pairs / sizeof *platform.pairs};
+    action_command_encode(&command, &node->command);
     free(env);
+    node->command_digest = digest_of(node->command.data, node->command.len);
+}
+
+int key_of(struct engine *e, struct instance *in, struct err *err)
+{
+    struct node *node = &e->nodes.v[in->node];
+    if (!value_of(e, node->exec->input, &in->input_root, err))
+        return -(int)err->kind;
+    key_command(e, node);
 
     struct buf action = BUF_INIT;
-    struct digest command_digest = digest_of(in->command.data, in->command.len);
-    action_encode(&command_digest, &in->input_root, ENGINE_SALT, platform,
-                  sizeof platform / sizeof *platform, &action);
+    struct platform platform = platform_of(e, node->exec);
+    action_encode(&node->command_digest, &in->input_root, ENGINE_SALT, platform.pairs,
+                  sizeof platform.pairs / sizeof *platform.pairs, &action);
     in->key = digest_of(action.data, action.len);
     in->has_key = true;
     buf_release(&action);

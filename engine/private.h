@@ -88,6 +88,8 @@ struct node {
     uint64_t out_tick;   /* of out_view when its outputs were last known to be in place */
     uint32_t rank;       /* steps on the longest way down from here: what starts first */
     uint32_t out_view;   /* or WORKTREE_NONE */
+    struct buf command; /* encoded Command; empty until it was first asked for (key_command()) */
+    struct digest command_digest;
     struct value value;
     struct instance *current; /* the latest */
     instances followers;      /* of asked runs: they end as current does */
@@ -122,7 +124,6 @@ struct instance {
     uint32_t blocked;
     bool has_key;
     struct digest key, input_root;
-    struct buf command; /* encoded Command */
     struct flight *flight;
     uint32_t attempt;
     enum step_status status;
@@ -325,6 +326,8 @@ bool local_refresh(struct engine *e, struct local *local);
 
 /* key.c */
 int key_of(struct engine *e, struct instance *in, struct err *err) MUST_CHECK;
+/* Makes the part of it that stays the same as long as the graph does. */
+void key_command(struct engine *e, struct node *node);
 char **key_environment(struct engine *e, const struct op_exec *exec);
 void key_environment_free(char **envp);
 

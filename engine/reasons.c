@@ -219,12 +219,12 @@ static void diff_pairs(struct reasons *out, size_t max, enum reason_kind kind,
 }
 
 static void diff_commands(struct reasons *out, size_t max, const struct history_record *last,
-                          const struct instance *in)
+                          const struct buf *command)
 {
     struct arena arena = ARENA_INIT;
     struct action_command old, now;
     if (action_command_decode(last->command, last->n_command, &arena, &old, NULL) < 0 ||
-        action_command_decode(in->command.data, in->command.len, &arena, &now, NULL) < 0) {
+        action_command_decode(command->data, command->len, &arena, &now, NULL) < 0) {
         arena_release(&arena);
         return;
     }
@@ -277,7 +277,7 @@ static void diff(struct engine *e, size_t max, const struct instance *in, struct
     const struct history_record *base = out->base;
     if (!in->has_key || digest_eq(&base->key, &in->key))
         return;
-    diff_commands(out, max, base, in);
+    diff_commands(out, max, base, &e->nodes.v[in->node].command);
     if (strcmp(base->salt, ENGINE_SALT))
         add(out, max,
             (struct reason){.kind = REASON_SETTINGS,
@@ -300,6 +300,7 @@ static void note_gone(void *ctx, const char *step)
 static const struct history_record *predecessor(struct engine *e, const struct instance *in)
 {
     const struct history_record *best = NULL;
+    const struct buf *command = &e->nodes.v[in->node].command;
     if (!e->opt.history || !in->has_key)
         return NULL;
     if (!e->gone_known)
@@ -309,8 +310,8 @@ static const struct history_record *predecessor(struct engine *e, const struct i
         const struct history_record *record = history_last_pass(e->opt.history, *step);
         if (!record)
             record = history_last(e->opt.history, *step);
-        if (record && record->n_command == in->command.len &&
-            memcmp(record->command, in->command.data, in->command.len) == 0 &&
+        if (record && record->n_command == command->len &&
+            memcmp(record->command, command->data, command->len) == 0 &&
             (!best || record->time_ns > best->time_ns))
             best = record;
     }

@@ -288,6 +288,11 @@ static void after_barrier(void *ctx, struct watch_clock clock)
         foresee_begin(e);
     prepare(e);
     hash_on(e);
+    if (e->round == ROUND_HASHING && e->all_wanted) { /* while workers look */
+        vec_each (struct node, node, &e->nodes)
+            if (node->selected)
+                key_command(e, node);
+    }
     if (e->watch)
         engine_job_done(e);
 }

@@ -14,12 +14,6 @@ static const char *name_of(const struct engine *e, const struct instance *in)
     return e->nodes.v[in->node].exec->name;
 }
 
-static void instance_free(struct instance *in)
-{
-    buf_release(&in->command);
-    free(in);
-}
-
 bool schedule_busy(const struct engine *e)
 {
     return e->runs.n > 0;
@@ -84,7 +78,7 @@ static void run_finish(struct engine *e, struct run *run)
     vec_each (struct instance *, in, &run->instances) {
         (*in)->run = NULL;
         if (e->nodes.v[(*in)->node].current != *in)
-            instance_free(*in);
+            free(*in);
     }
     vec_release(&run->instances);
     free(run->id);
@@ -172,7 +166,7 @@ struct instance *instance_enter(struct engine *e, struct instance *in)
     node->recheck = false;
     if (!old || old->run)
         return old;
-    instance_free(old);
+    free(old);
     return NULL;
 }
 

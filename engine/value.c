@@ -174,6 +174,7 @@ void session_close(struct engine *e)
     foresee_end(e);
     vec_each (struct node, node, &e->nodes) {
         value_release(&node->value);
+        buf_release(&node->command);
         vec_release(&node->followers);
         vec_release(&node->deps);
         vec_release(&node->dependents);
