@@ -7,7 +7,9 @@
 #include "tui/tui.h"
 
 #include <langinfo.h>
+#include <limits.h>
 #include <locale.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -404,11 +406,23 @@ static bool done_by_watcher(struct session *s)
     return done;
 }
 
+/* A run is over soon: handing memory back to the kernel bit by bit costs more than it is worth. */
+static void keep_memory(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_TRIM_THRESHOLD, INT_MAX);
+    mallopt(M_TOP_PAD, 1 << 20);
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+#endif
+}
+
 int command_run(const struct options *options)
 {
     struct session s = {.options = options};
     struct err err = ERR_INIT;
     s.watching = strcmp(options->command, "watch") == 0;
+    if (!s.watching)
+        keep_memory();
     if (done_by_watcher(&s)) {
         view_plain_free(s.plain);
         view_json_free(s.json);
