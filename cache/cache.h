@@ -11,7 +11,7 @@
  *     <path>/v1/use               byte locks: what is at work just now (see cache_use.c)
  *     <path>/v1/gc                flock: one gc or verify at a time
  *     <path>/v1/size              about how much all of it takes (see cache_size.c)
- *     <path>/v1/stat/             stat caches of projects (see statcache.c)
+ *     <path>/v1/stat/             stat caches of projects (see statcache_format.h)
  *
  * Integrity, not durability: written to tmp with O_EXCL while hashed, then renamed, no fsync;
  * verified (size and SHA-256) on every copy out; what does not verify is moved to bad/ and counts

@@ -5,12 +5,15 @@
  * The first byte chooses: the file as it is, or with a head that is put right, as no mutation hits
  * a checksum. The second and third byte then say how many directories and entries there are.
  */
-#include "cache/statcache.c"
+#include "cache/statcache_format.h"
 
+#include "base/buf.h"
+#include "base/file.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <stdio.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define ROOT "/r"
 
@@ -43,7 +46,7 @@ static void make_file(struct input input, struct buf *out)
     header.strings = (uint32_t)(out->len - strings);
     header.bytes = out->len;
     memcpy(out->data, &header, sizeof(header));
-    header.checksum = checksum_file(out);
+    header.checksum = statcache_checksum(out->data, out->len);
     memcpy(out->data, &header, sizeof(header));
 }
 
