@@ -70,7 +70,7 @@ static int open_config(struct app *app, unsigned parts, struct err *err)
     if (rc == 0 && stat(path, &app->config_stat) != 0)
         app->config_stat = (struct stat){0};
     if (rc == 0 && (parts & APP_CACHE))
-        read_ahead(app, root, parts & APP_COOKIES);
+        read_ahead(app, root, parts & APP_WATCHES);
     if (rc == 0)
         rc = config_load(path, root, &app->config, err);
     if (rc == 0)
@@ -134,27 +134,6 @@ static void open_state(struct app *app)
     free(dir);
 }
 
-/* Where the watch puts its cookies: private, outside of the tree, gone afterwards. */
-static int open_cookie_dir(struct app *app, struct err *err)
-{
-    const char *runtime = getenv("XDG_RUNTIME_DIR");
-    const char *tmp = getenv("TMPDIR");
-    if (runtime && *runtime == '/' && access(runtime, W_OK) == 0)
-        app->cookie_dir = mem_printf("%s/kiln-XXXXXX", runtime);
-    else
-        app->cookie_dir = mem_printf("%s/kiln-XXXXXX", tmp && *tmp == '/' ? tmp : "/tmp");
-    if (!mkdtemp(app->cookie_dir)) {
-        int rc = err_sys(
-            err, errno,
-            "cannot make a private directory %s (XDG_RUNTIME_DIR or TMPDIR may name another place)",
-            app->cookie_dir);
-        free(app->cookie_dir);
-        app->cookie_dir = NULL;
-        return rc;
-    }
-    return 0;
-}
-
 int app_open(struct app *app, const struct options *options, unsigned parts, struct err *err)
 {
     *app = (struct app){.options = options};
@@ -170,8 +149,6 @@ int app_open(struct app *app, const struct options *options, unsigned parts, str
         return -(int)err->kind;
     if ((parts & APP_STATE) && app->root)
         open_state(app);
-    if ((parts & APP_COOKIES) && open_cookie_dir(app, err) < 0)
-        return -(int)err->kind;
     return 0;
 }
 
@@ -188,9 +165,6 @@ void app_close(struct app *app)
     records_close(app->records);
     cache_close(app->cache);
     config_free(app->config);
-    if (app->cookie_dir && file_remove_tree(AT_FDCWD, app->cookie_dir, NULL) < 0)
-        warn(app->options, "a temporary directory of this run could not be removed");
-    free(app->cookie_dir);
     worktree_ahead_free(app->stat_ahead);
     free(app->stat_path);
     free(app->scratch_path);

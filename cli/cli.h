@@ -74,11 +74,17 @@ struct app {
     struct records *records; /* NULL when there is no usable state directory: said once */
     struct history *history; /* likewise */
     struct runner *runner;
-    char *stat_path, *scratch_path, *cookie_dir;
+    char *stat_path, *scratch_path;
     struct worktree_ahead *stat_ahead; /* NULL: none to be read */
 };
 
-enum { APP_CONFIG = 1, APP_CACHE = 2, APP_STATE = 4, APP_RUNNER = 8, APP_COOKIES = 16 };
+enum {
+    APP_CONFIG = 1,
+    APP_CACHE = 2,
+    APP_STATE = 4,
+    APP_RUNNER = 8,
+    APP_WATCHES = 16 /* opens nothing; says that it is to go on watching */
+};
 /* Where the pipeline's file is and which folder is the project's, both absolute; the caller's, also
  * after a failure. */
 int app_find(const struct options *options, char **path, char **root, struct err *err) MUST_CHECK;

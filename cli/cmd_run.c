@@ -305,7 +305,6 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
                                      .stat_path = s->app.stat_path,
                                      .stat_ahead = s->app.stat_ahead,
                                      .scratch_path = s->app.scratch_path,
-                                     .cookie_dir = s->app.cookie_dir,
                                      .version = KILN_VERSION,
                                      .trigger = s->watching ? "watch" : "command",
                                      .cache = s->app.cache,
@@ -431,7 +430,7 @@ int command_run(const struct options *options)
     fflush(stdout); /* a part may have been done there */
     s.exit_code = 0;
     unsigned parts =
-        APP_CONFIG | APP_CACHE | APP_STATE | APP_RUNNER | (s.watching ? APP_COOKIES : 0);
+        APP_CONFIG | APP_CACHE | APP_STATE | APP_RUNNER | (s.watching ? APP_WATCHES : 0);
     if (app_open(&s.app, options, parts, &err) < 0) {
         complain(options, err_text(&err));
         s.exit_code = err.kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE;

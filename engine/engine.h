@@ -61,7 +61,6 @@ struct engine_options {
     const char *stat_path;             /* the stat cache's file; NULL: none */
     struct worktree_ahead *stat_ahead; /* its reading, begun before: for the first graph; or NULL */
     const char *scratch_path; /* a directory kiln may write small things to; outside of the tree */
-    const char *cookie_dir;   /* watching: an existing private directory outside of the tree */
     const char *version;
     const char *trigger; /* of the first run: "command", "hook" */
     struct cache *cache;

@@ -138,7 +138,7 @@ int watching_open(struct engine *e, struct err *err)
 {
     static const struct watch_callbacks callbacks = {on_entry, on_rescan, on_degraded,
                                                      on_root_gone};
-    struct watch_options options = {.root = e->opt.root, .cookie_dir = e->opt.cookie_dir};
+    struct watch_options options = {.root = e->opt.root};
     if (!e->settle_open) {
         uv_timer_init(e->loop, &e->settle);
         e->settle.data = e;

@@ -15,17 +15,6 @@ static void forget(struct watch *watch, int wd)
         watch_unlink(watch, slot);
 }
 
-static void cookie_event(struct watch *watch, const struct inotify_event *event)
-{
-    if (event->mask & SELF_GONE) {
-        /* Cookies at this path are no longer made in the directory that is watched. */
-        watch_unlink(watch, SLOT_COOKIE);
-        watch_barrier_reissue(watch);
-    } else if (event->len) {
-        watch_barrier_cookie_seen(watch, event->name);
-    }
-}
-
 static void parent_event(struct watch *watch, const struct inotify_event *event)
 {
     if (event->len && !strcmp(event->name, strrchr(watch->root, '/') + 1))
@@ -51,13 +40,10 @@ static void dispatch(struct watch *watch, const struct inotify_event *event)
 {
     if (event->mask & IN_Q_OVERFLOW) {
         watch_begin_epoch(watch, "queue overflow");
-        watch_barrier_reissue(watch);
         return;
     }
     uint32_t first = wd_table_get(&watch->wds, event->wd);
     if (event->mask & IN_IGNORED) {
-        if (first == SLOT_NONE)
-            watch_barrier_mark_seen(watch, event->wd);
         forget(watch, event->wd);
         return;
     }
@@ -70,10 +56,6 @@ static void dispatch(struct watch *watch, const struct inotify_event *event)
     while (watch->cursor != SLOT_NONE && !watch->closing) {
         uint32_t slot = watch->cursor;
         watch->cursor = watch->slots.v[slot].next; /* watch_unlink() moves it on if that leaves */
-        if (slot == SLOT_COOKIE) {
-            cookie_event(watch, event);
-            continue;
-        }
         if (slot == SLOT_PARENT) {
             parent_event(watch, event);
             continue;
@@ -87,14 +69,15 @@ static void dispatch(struct watch *watch, const struct inotify_event *event)
     }
 }
 
-void watch_read_events(struct watch *watch, int max_reads)
+void watch_read_events(struct watch *watch, size_t bytes)
 {
-    for (int i = 0; i < max_reads && !watch->closing; i++) {
+    for (size_t done = 0; done < bytes && !watch->closing;) {
         ssize_t n = read(watch->fd, watch->buffer, sizeof(watch->buffer));
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
             break;
+        done += (size_t)n;
         const char *at = watch->buffer, *end = watch->buffer + n;
         while (at < end && !watch->closing) {
             const struct inotify_event *event = (const void *)at;

@@ -3,7 +3,7 @@
  *
  *     watch.c        making, closing, adding and removing directories, the epoch, the root
  *     events.c       reading inotify and handing events out
- *     barrier.c      cookies
+ *     barrier.c      barriers
  *     poll.c         directories that could not be watched (loop side)
  *     fingerprint.c  the same, the part that runs on a worker thread
  *     wd_table.c     watch descriptor -> slot
@@ -28,8 +28,8 @@
 #include <sys/inotify.h>
 #include <sys/stat.h>
 
-/* The first two slots are the watch's own; directory id n of the owner has slot n + SLOT_FIRST. */
-enum { SLOT_COOKIE = 0, SLOT_PARENT = 1, SLOT_FIRST = 2 };
+/* The first slot is the watch's own; directory id n of the owner has slot n + SLOT_FIRST. */
+enum { SLOT_PARENT = 0, SLOT_FIRST = 1 };
 #define SLOT_NONE WD_TABLE_NONE
 
 /* What a watch on a directory of the owner reports. */
@@ -87,14 +87,10 @@ struct waiter {
     void *ctx;
 };
 
-/* The barriers asked for in one turn of the loop: they share a cookie. */
+/* The barriers asked for in one turn of the loop. */
 struct barrier_group {
     struct barrier_group *next;
-    uint64_t cookie; /* the number in its cookie's name */
-    int mark;        /* the watch whose IN_IGNORED serves as the cookie, or -1 */
-    bool seen;
-    uint64_t pass;     /* the pass of polling that must have ended, 0 = none */
-    uint64_t deadline; /* for the cookie, in the loop's milliseconds; 0 = not made yet */
+    uint64_t pass; /* the pass of polling that must have ended, 0 = none */
     VEC(struct waiter) waiters;
 };
 
@@ -105,7 +101,6 @@ struct watch {
     struct watch_callbacks callbacks;
     void *ctx;
     char *root;
-    char *cookie_dir;
     uint64_t poll_ms;
     size_t max_watches;
 
@@ -113,7 +108,7 @@ struct watch {
     int fd_errno; /* why fd is -1 */
     uv_poll_t poll;
     uv_idle_t idle; /* runs once in a turn that has something left for its end */
-    uv_timer_t cookie_timer, poll_timer;
+    uv_timer_t poll_timer;
     unsigned n_open; /* handles, and the pass under way, that closing waits for */
     bool closing;
     void (*closed)(void *ctx);
@@ -139,11 +134,8 @@ struct watch {
     dev_t root_dev;
     ino_t root_ino;
 
-    struct barrier_group *asked;                /* cookie not made yet */
-    struct barrier_group *flight, **flight_end; /* cookie made; seen ones come first */
-    uint64_t next_cookie;
-    char cookie_prefix[64];
-    int mark_fd; /* see barrier.c */
+    struct barrier_group *asked;                /* in this turn */
+    struct barrier_group *flight, **flight_end; /* wait for polling at the most */
 
     VEC(struct polled) polled;
     uint64_t next_serial;
@@ -172,22 +164,15 @@ void watch_part_closed(struct watch *watch);
 void watch_wake(struct watch *watch);
 
 /* events.c */
-/* Reads and hands out events until there are none, or max_reads buffers were read. */
-void watch_read_events(struct watch *watch, int max_reads);
+/* Reads and hands out events until there are none, or so many bytes of them were read. */
+void watch_read_events(struct watch *watch, size_t bytes);
 
 /* barrier.c */
-/* Opens the cookie directory, too; after inotify. */
-void watch_barrier_init(struct watch *watch);
-/* Makes the cookie for the barriers asked for; those that are ready are left to be answered. */
+/* Reports all that happened before now, for the barriers asked for; those that are ready are left
+ * to be answered. */
 void watch_barrier_issue(struct watch *watch);
-/* The cookie directory reports a new name / the kernel ended watch wd. */
-void watch_barrier_cookie_seen(struct watch *watch, const char *name);
-void watch_barrier_mark_seen(struct watch *watch, int wd);
-/* The cookies under way may be lost: makes a new one for all of them. */
-void watch_barrier_reissue(struct watch *watch);
 /* Answers all barriers that have what they wait for. */
 void watch_barrier_answer(struct watch *watch);
-void watch_barrier_timeout(uv_timer_t *timer);
 /* Drops all barriers without a call. */
 void watch_barrier_release(struct watch *watch);
 

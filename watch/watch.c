@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* 16 buffers hold every event of a queue of the usual length; what is left comes next turn. */
-enum { READS_A_TURN = 16 };
+/* As much as a queue of the usual length has at the most; what is left comes next turn. */
+#define BYTES_A_TURN ((size_t)1 << 20)
 
 static void on_turn_end(uv_idle_t *idle);
 
@@ -17,7 +17,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 {
     (void)status;
     (void)events;
-    watch_read_events(poll->data, READS_A_TURN);
+    watch_read_events(poll->data, BYTES_A_TURN);
 }
 
 /* --- making and closing -------------------------------------------------------------------- */
@@ -40,15 +40,12 @@ static void release(struct watch *watch)
 {
     if (watch->fd >= 0)
         close(watch->fd);
-    if (watch->mark_fd >= 0)
-        close(watch->mark_fd);
     watch_barrier_release(watch);
     watch_poll_release(watch);
     wd_table_release(&watch->wds);
     vec_release(&watch->slots);
     buf_release(&watch->scratch);
     free(watch->root);
-    free(watch->cookie_dir);
     free(watch);
 }
 
@@ -67,13 +64,12 @@ int watch_new(uv_loop_t *loop, const struct watch_options *options,
     watch->callbacks = *callbacks;
     watch->ctx = ctx;
     watch->root = root;
-    watch->cookie_dir = mem_strdup(options->cookie_dir);
     watch->poll_ms = options->poll_ms ? options->poll_ms : 1000;
     watch->max_watches = options->max_watches;
     watch->clock.epoch = 1;
     watch->cursor = SLOT_NONE;
     watch->root_slot = SLOT_NONE;
-    watch->mark_fd = -1;
+    watch->flight_end = &watch->flight;
     for (int i = 0; i < SLOT_FIRST; i++)
         vec_push(&watch->slots, (struct slot){.wd = -1, .next = SLOT_NONE});
 
@@ -90,10 +86,9 @@ int watch_new(uv_loop_t *loop, const struct watch_options *options,
         watch->n_open++;
     }
     uv_idle_init(loop, &watch->idle);
-    uv_timer_init(loop, &watch->cookie_timer);
     uv_timer_init(loop, &watch->poll_timer);
-    watch->idle.data = watch->cookie_timer.data = watch->poll_timer.data = watch;
-    watch->n_open += 3;
+    watch->idle.data = watch->poll_timer.data = watch;
+    watch->n_open += 2;
 
     if (watch->fd >= 0) {
         int status = uv_poll_start(&watch->poll, UV_READABLE, on_readable);
@@ -102,7 +97,6 @@ int watch_new(uv_loop_t *loop, const struct watch_options *options,
             return err_sys(err, -status, "cannot wait for changes of files");
         }
     }
-    watch_barrier_init(watch);
     *out = watch;
     return 0;
 }
@@ -135,7 +129,6 @@ void watch_close(struct watch *watch, void (*closed)(void *ctx), void *ctx)
     if (watch->fd >= 0)
         uv_close((uv_handle_t *)&watch->poll, on_handle_closed);
     uv_close((uv_handle_t *)&watch->idle, on_handle_closed);
-    uv_close((uv_handle_t *)&watch->cookie_timer, on_handle_closed);
     uv_close((uv_handle_t *)&watch->poll_timer, on_handle_closed);
 }
 
@@ -403,9 +396,9 @@ static void on_turn_end(uv_idle_t *idle)
         watch->degraded[kind].said = true;
         say_degraded(watch, (enum degraded_kind)kind);
     }
+    watch_barrier_issue(watch);
     watch_check_root(watch);
     watch_tell_rescan(watch);
-    watch_barrier_issue(watch);
     watch_barrier_answer(watch);
 }
 

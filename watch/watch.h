@@ -3,9 +3,9 @@
  *
  * The clock is (epoch, tick), never time. Each event moves the tick, which never goes back; losing
  * events (queue overflow, unmount, the root replaced) moves it too and begins a new epoch, after
- * which the owner must look at everything again. A barrier is a cookie file made in a private
- * directory watched by the same inotify descriptor: the queue is in order, so when the cookie is
- * seen, every change that was finished before the barrier was asked for has been reported.
+ * which the owner must look at everything again. A barrier reads what the kernel has queued by
+ * then: events are queued within the system calls that make the changes, so when it is answered,
+ * every change that was finished before the barrier was asked for has been reported.
  *
  * The watch knows directories by the ids of its owner (dense small integers; tables are indexed by
  * them). It reports names, not meanings: the owner decides what to stat. Where the kernel refuses a
@@ -65,11 +65,9 @@ struct watch_callbacks {
 };
 
 struct watch_options {
-    const char *root;       /* absolute; ids' paths are relative to it; the id with path "" is it */
-    const char *cookie_dir; /* a private directory outside the working tree (XDG_RUNTIME_DIR or the
-                             * cache); made again when it vanishes. Nothing stays in it */
-    uint64_t poll_ms;       /* interval for polled directories; 0 = 1000 */
-    size_t max_watches;     /* 0 = no limit but the kernel's; for tests of polling */
+    const char *root;   /* absolute; ids' paths are relative to it; the id with path "" is it */
+    uint64_t poll_ms;   /* interval for polled directories; 0 = 1000 */
+    size_t max_watches; /* 0 = no limit but the kernel's; for tests of polling */
 };
 
 /* Makes a watch that watches nothing yet; options are copied. Fails with ERR_SYSTEM when the root
@@ -92,9 +90,8 @@ void watch_remove(struct watch *watch, uint32_t dir);
 
 typedef void watch_barrier_cb(void *ctx, struct watch_clock clock);
 /* Calls back on the loop once everything that happened before this call has been reported; with
- * polled directories that takes a whole look at all of them. When the cookie can't be made or does
- * not come within 2 s, a new epoch is begun (rescan) and the barrier is answered with it. Barriers
- * are answered in the order they were asked for. */
+ * polled directories that takes a whole look at all of them. Barriers are answered in the order
+ * they were asked for. */
 void watch_barrier(struct watch *watch, watch_barrier_cb *cb, void *ctx);
 /* What watch_barrier() would answer if nothing was under way; moves with each report. */
 struct watch_clock watch_clock_now(const struct watch *watch);

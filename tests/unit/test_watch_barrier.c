@@ -1,7 +1,9 @@
-/* The order of barriers and events, lost events, lost cookies, closing. */
+/* The order of barriers and events, lost events, closing. */
 #include "test_watch_fixture.h"
 
+#include <signal.h>
 #include <sys/mount.h>
+#include <sys/wait.h>
 
 static void start(struct fixture *f)
 {
@@ -28,6 +30,77 @@ static void every_earlier_change_is_reported_first(void **state)
         unlink(at(f, path));
     }
     assert_int_equal(f->rescans, 0);
+}
+
+/* Saves file after file in d, and tells after each; what stands in the way of that are events
+ * without end in noise. */
+static void save_and_tell(struct fixture *f, int out)
+{
+    for (int i = 0; i < 2000; i++) {
+        char path[40];
+        snprintf(path, sizeof(path), "d/f%d", i);
+        put(f, path, "");
+        if (write(out, "x", 1) != 1)
+            _exit(1);
+    }
+    _exit(0);
+}
+
+static void make_noise(struct fixture *f)
+{
+    for (unsigned i = 0;; i++)
+        put(f, i & 1 ? "noise/a" : "noise/b", "");
+}
+
+static pid_t fork_to(void (*act)(struct fixture *f, int out), struct fixture *f, int out)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (!pid) {
+        if (act)
+            act(f, out);
+        make_noise(f);
+    }
+    return pid;
+}
+
+static void what_another_process_has_done_is_reported(void **state)
+{
+    struct fixture *f = *state;
+    int tell[2];
+    make_dir(f, "d");
+    make_dir(f, "noise");
+    start(f);
+    watch_add(f->watch, 1, "d");
+    watch_add(f->watch, 2, "noise");
+    pid_t noise = fork_to(NULL, f, -1);
+    assert_int_equal(pipe(tell), 0);
+    pid_t saver = fork_to(save_and_tell, f, tell[1]);
+    close(tell[1]);
+    char told[64];
+    ssize_t n;
+    for (int saved = 0; (n = read(tell[0], told, sizeof(told))) > 0;) {
+        barrier(f);
+        for (; n; n--, saved++) {
+            char name[32];
+            snprintf(name, sizeof(name), "f%d", saved);
+            assert_true(count_of(f, 1, name) >= 1 || f->rescans);
+        }
+        size_t kept = 0;
+        vec_each (struct report, report, &f->reports) {
+            if (report->dir == 1)
+                f->reports.v[kept++] = *report;
+            else
+                free(report->name);
+        }
+        f->reports.n = kept;
+    }
+    int status;
+    kill(noise, SIGKILL);
+    assert_int_equal(waitpid(noise, &status, 0), noise);
+    assert_int_equal(waitpid(saver, &status, 0), saver);
+    assert_int_equal(status, 0);
+    close(tell[0]);
 }
 
 struct order {
@@ -92,14 +165,6 @@ static void asked_from_its_own_answer(void **state)
     assert_int_equal(f->rescans, 0);
 }
 
-static void leaves_nothing_in_the_cookie_directory(void **state)
-{
-    struct fixture *f = *state;
-    start(f);
-    barrier(f);
-    assert_int_equal(rmdir(f->cookies), 0);
-}
-
 static long queue_length(void)
 {
     long n = 0;
@@ -130,13 +195,13 @@ static void overflow_is_a_new_epoch(void **state)
     barrier(f);
     assert_int_equal(f->clock.epoch, 1);
 
-    overflow(f); /* with a barrier asked for behind it, whose cookie finds no room */
+    overflow(f);
     barrier(f);
     assert_int_equal(f->rescans, 1);
     assert_string_equal(f->reason, "queue overflow");
     assert_int_equal(f->clock.epoch, 2);
 
-    /* And with the cookie made before; the rescan comes before the answer. */
+    /* And with one asked for before; the rescan comes before the answer. */
     ask(f);
     uv_run(&f->loop, UV_RUN_NOWAIT);
     overflow(f);
@@ -149,73 +214,6 @@ static void overflow_is_a_new_epoch(void **state)
     barrier(f);
     assert_true(count_of(f, 0, "after") >= 1);
     assert_int_equal(f->rescans, 2);
-}
-
-static void cookie_directory_vanishes(void **state)
-{
-    struct fixture *f = *state;
-    start(f);
-    for (int i = 0; i < 20; i++) {
-        assert_int_equal(rmdir(f->cookies), 0);
-        put(f, "a", "");
-        barrier(f);
-        assert_true(count_of(f, 0, "a") >= 1);
-        forget_reports(f);
-    }
-    char *away = mem_printf("%s/away", f->tmp);
-    assert_int_equal(rename(f->cookies, away), 0);
-    barrier(f);
-    assert_int_equal(rename(f->cookies, f->root), -1);
-    assert_int_equal(rmdir(away), 0);
-    barrier(f);
-    /* Replaced while a cookie is under way. */
-    ask(f);
-    assert_int_equal(rename(f->cookies, away), 0);
-    assert_int_equal(mkdir(f->cookies, 0700), 0);
-    barrier(f);
-    assert_int_equal(f->rescans, 0);
-    free(away);
-}
-
-/* Where no file can be made the barrier needs none. */
-static void cookie_directory_cannot_be_made(void **state)
-{
-    struct fixture *f = *state;
-    start(f);
-    barrier(f);
-    assert_int_equal(rmdir(f->cookies), 0);
-    int fd = open(f->cookies, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    assert_true(fd >= 0);
-    close(fd);
-    for (int i = 0; i < 200; i++) {
-        put(f, "a", "");
-        ask(f);
-        uv_run(&f->loop, UV_RUN_NOWAIT);
-        barrier(f);
-        assert_true(count_of(f, 0, "a") >= 1);
-        forget_reports(f);
-    }
-    assert_int_equal(f->barriers, 401);
-    assert_int_equal(f->clock.epoch, 1);
-    assert_int_equal(f->rescans, 0);
-}
-
-/* Covered by a mount, cookies are made where nothing is watched: after a while that is a new epoch.
- */
-static void cookie_that_never_comes(void **state)
-{
-    struct fixture *f = *state;
-    start(f);
-    barrier(f);
-    if (mount("none", f->cookies, "tmpfs", 0, NULL))
-        skip();
-    barrier(f);
-    assert_int_equal(f->rescans, 1);
-    assert_int_equal(f->clock.epoch, 2);
-    barrier(f); /* the watch was renewed: what covers it is watched now */
-    assert_int_equal(f->rescans, 1);
-    assert_int_equal(umount(f->cookies), 0);
-    barrier(f);
 }
 
 static void unmounting_is_a_new_epoch(void **state)
@@ -272,11 +270,6 @@ static void closes_with_barriers_pending(void **state)
     struct fixture *f = *state;
     for (int turns = 0; turns < 4; turns++) {
         start(f);
-        if (turns > 1) { /* one under way as well */
-            watch_barrier(f->watch, never, f);
-            assert_int_equal(rmdir(f->cookies), 0);
-            assert_int_equal(mkdir(f->cookies, 0700), 0);
-        }
         put(f, "a", "");
         watch_barrier(f->watch, never, f);
         watch_close(f->watch, on_closed, f);
@@ -318,13 +311,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         watch_test(every_earlier_change_is_reported_first),
+        watch_test(what_another_process_has_done_is_reported),
         watch_test(many_at_once_are_answered_in_order),
         watch_test(asked_from_its_own_answer),
-        watch_test(leaves_nothing_in_the_cookie_directory),
         watch_test(overflow_is_a_new_epoch),
-        watch_test(cookie_directory_vanishes),
-        watch_test(cookie_directory_cannot_be_made),
-        watch_test(cookie_that_never_comes),
         watch_test(unmounting_is_a_new_epoch),
         watch_test(bind_mounts_share_an_inode),
         watch_test(closes_with_barriers_pending),

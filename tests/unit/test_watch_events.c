@@ -347,7 +347,7 @@ static void root_by_a_link_or_absent(void **state)
 
     struct err err = ERR_INIT;
     struct watch *none;
-    struct watch_options options = {.root = "/tmp/kiln-absent/x", .cookie_dir = f->cookies};
+    struct watch_options options = {.root = "/tmp/kiln-absent/x"};
     struct watch_callbacks callbacks = {0};
     assert_int_equal(watch_new(&f->loop, &options, &callbacks, f, &none, &err), -ERR_SYSTEM);
     assert_null(none);

@@ -40,7 +40,7 @@ struct fixture {
     uv_loop_t loop;
     uv_timer_t deadline;
     bool late;
-    char *tmp, *root, *cookies;
+    char *tmp, *root;
     struct watch *watch;
     bool closed;
     VEC(struct report) reports;
@@ -183,7 +183,7 @@ static inline void make_watch(struct fixture *f, size_t max_watches, uint64_t po
 {
     struct err err = ERR_INIT;
     struct watch_options options = {
-        .root = f->root, .cookie_dir = f->cookies, .poll_ms = poll_ms, .max_watches = max_watches};
+        .root = f->root, .poll_ms = poll_ms, .max_watches = max_watches};
     struct watch_callbacks callbacks = {
         .entry = on_entry, .rescan = on_rescan, .degraded = on_degraded, .root_gone = on_root_gone};
     if (watch_new(&f->loop, &options, &callbacks, f, &f->watch, &err))
@@ -200,9 +200,7 @@ static inline int set_up(void **state)
     assert_non_null(mkdtemp(tmp));
     f->tmp = mem_strdup(tmp);
     f->root = mem_printf("%s/root", tmp);
-    f->cookies = mem_printf("%s/cookies", tmp);
     assert_int_equal(mkdir(f->root, 0755), 0);
-    assert_int_equal(mkdir(f->cookies, 0700), 0);
     assert_int_equal(uv_loop_init(&f->loop), 0);
     uv_timer_init(&f->loop, &f->deadline);
     f->deadline.data = f;
@@ -231,7 +229,6 @@ static inline int tear_down(void **state)
         fail_msg("%s", err_text(&err));
     free(f->tmp);
     free(f->root);
-    free(f->cookies);
     free(f);
     return 0;
 }

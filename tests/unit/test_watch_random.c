@@ -34,7 +34,7 @@ struct seen {
 
 struct world {
     struct project project;
-    char *outside, *cookies;
+    char *outside;
     uv_loop_t loop;
     uv_timer_t deadline;
     struct watch *watch;
@@ -495,9 +495,7 @@ static void begin(struct world *world, size_t max_watches)
     struct err err = ERR_INIT;
     project_init(project);
     world->outside = path_join(project->base, "outside");
-    world->cookies = path_join(project->base, "cookies");
     assert_int_equal(mkdir(world->outside, 0755), 0);
-    assert_int_equal(mkdir(world->cookies, 0700), 0);
     if (world->git)
         project_run(project, "git init -q .");
     project->outputs[project->n_outputs++] = "out";
@@ -507,10 +505,8 @@ static void begin(struct world *world, size_t max_watches)
     assert_int_equal(uv_loop_init(&world->loop), 0);
     uv_timer_init(&world->loop, &world->deadline);
     world->deadline.data = world;
-    struct watch_options watch = {.root = project->root,
-                                  .cookie_dir = world->cookies,
-                                  .poll_ms = 600000,
-                                  .max_watches = max_watches};
+    struct watch_options watch = {
+        .root = project->root, .poll_ms = 600000, .max_watches = max_watches};
     static const struct watch_callbacks callbacks = {on_entry, on_rescan, on_degraded,
                                                      on_root_gone};
     if (watch_new(&world->loop, &watch, &callbacks, world, &world->watch, &err) < 0)
@@ -542,7 +538,6 @@ static void end(struct world *world)
     project_run(&world->project, "chmod -R u+rwX . ../outside");
     project_release(&world->project);
     free(world->outside);
-    free(world->cookies);
     free(world->bad);
 }
 
