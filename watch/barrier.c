@@ -34,6 +34,7 @@ void watch_barrier_issue(struct watch *watch)
     watch->flight_end = &group->next;
     if (watch->polled.n)
         group->pass = watch_poll_request(watch);
+    watch_mounts_check(watch);
     int n = 0;
     if (watch->fd >= 0 && ioctl(watch->fd, FIONREAD, &n) == 0 && n > 0)
         watch_read_events(watch, (size_t)n);

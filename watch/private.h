@@ -4,6 +4,7 @@
  *     watch.c        making, closing, adding and removing directories, the epoch, the root
  *     events.c       reading inotify and handing events out
  *     barrier.c      barriers
+ *     mounts.c       file systems that come and go in the tree
  *     poll.c         directories that could not be watched (loop side)
  *     fingerprint.c  the same, the part that runs on a worker thread
  *     wd_table.c     watch descriptor -> slot
@@ -19,6 +20,7 @@
 #define KILN_WATCH_PRIVATE_H
 
 #include "base/buf.h"
+#include "base/digest.h"
 #include "base/vec.h"
 #include "watch/watch.h"
 #include "watch/wd_table.h"
@@ -129,6 +131,10 @@ struct watch {
     size_t n_watched;
     struct buf scratch; /* for paths */
 
+    int mounts_fd; /* -1: no table of mounts to be had */
+    uv_poll_t mounts_poll;
+    struct digest mounts; /* of its lines that concern the root */
+
     uint32_t root_slot;
     bool root_known, root_lost;
     dev_t root_dev;
@@ -175,6 +181,12 @@ void watch_barrier_issue(struct watch *watch);
 void watch_barrier_answer(struct watch *watch);
 /* Drops all barriers without a call. */
 void watch_barrier_release(struct watch *watch);
+
+/* mounts.c */
+/* Begins to follow the table of mounts. One that can't be had is no failure. */
+void watch_mounts_open(struct watch *watch);
+/* Looks whether it has changed. */
+void watch_mounts_check(struct watch *watch);
 
 /* poll.c */
 void watch_poll_add(struct watch *watch, uint32_t slot, const char *path);

@@ -40,6 +40,8 @@ static void release(struct watch *watch)
 {
     if (watch->fd >= 0)
         close(watch->fd);
+    if (watch->mounts_fd >= 0)
+        close(watch->mounts_fd);
     watch_barrier_release(watch);
     watch_poll_release(watch);
     wd_table_release(&watch->wds);
@@ -73,6 +75,7 @@ int watch_new(uv_loop_t *loop, const struct watch_options *options,
     for (int i = 0; i < SLOT_FIRST; i++)
         vec_push(&watch->slots, (struct slot){.wd = -1, .next = SLOT_NONE});
 
+    watch->mounts_fd = -1;
     watch->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     if (watch->fd < 0) {
         watch->fd_errno = errno;
@@ -97,6 +100,7 @@ int watch_new(uv_loop_t *loop, const struct watch_options *options,
             return err_sys(err, -status, "cannot wait for changes of files");
         }
     }
+    watch_mounts_open(watch);
     *out = watch;
     return 0;
 }
@@ -128,6 +132,8 @@ void watch_close(struct watch *watch, void (*closed)(void *ctx), void *ctx)
     watch_poll_stop(watch);
     if (watch->fd >= 0)
         uv_close((uv_handle_t *)&watch->poll, on_handle_closed);
+    if (watch->mounts_fd >= 0)
+        uv_close((uv_handle_t *)&watch->mounts_poll, on_handle_closed);
     uv_close((uv_handle_t *)&watch->idle, on_handle_closed);
     uv_close((uv_handle_t *)&watch->poll_timer, on_handle_closed);
 }

@@ -2,10 +2,10 @@
  * watch.h - what changed below a set of directories, with a clock: raw inotify(7) on a libuv loop.
  *
  * The clock is (epoch, tick), never time. Each event moves the tick, which never goes back; losing
- * events (queue overflow, unmount, the root replaced) moves it too and begins a new epoch, after
- * which the owner must look at everything again. A barrier reads what the kernel has queued by
- * then: events are queued within the system calls that make the changes, so when it is answered,
- * every change that was finished before the barrier was asked for has been reported.
+ * events (queue overflow, a mount, an unmount, the root replaced) moves it too and begins a new
+ * epoch, after which the owner must look at everything again. A barrier reads what the kernel has
+ * queued by then: events are queued within the system calls that make the changes, so when it is
+ * answered, every change that was finished before the barrier was asked for has been reported.
  *
  * The watch knows directories by the ids of its owner (dense small integers; tables are indexed by
  * them). It reports names, not meanings: the owner decides what to stat. Where the kernel refuses a
