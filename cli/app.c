@@ -161,6 +161,11 @@ void app_close(struct app *app)
         int rc = uv_loop_close(&app->loop);
         (void)rc;
     }
+    /* What was kept waiting by somebody else's lock. */
+    struct err err = ERR_INIT;
+    if (app->history && history_flush(app->history, &err) < 0)
+        warn(app->options, err_text(&err));
+    err_release(&err);
     history_close(app->history);
     records_close(app->records);
     cache_close(app->cache);

@@ -57,6 +57,17 @@ static bool want_all(struct engine *e, const struct engine_ask *opt, bool *wante
     return true;
 }
 
+/* Whether one of them has been left alone since. */
+static bool left_alone(const struct engine *e, const struct ask *ask)
+{
+    for (size_t i = 0; i < e->nodes.n; i++) {
+        const struct node *node = &e->nodes.v[i];
+        if (ask->wanted[i] && (node->left || node->deaf_until))
+            return true;
+    }
+    return false;
+}
+
 static void ask_free(struct engine *e, struct ask *ask)
 {
     for (size_t i = 0; i < e->asks.n; i++) {
@@ -270,14 +281,37 @@ void asks_begin(struct engine *e, bool sources_changed)
     }
     if (sources_changed)
         asks_refuse(e, false);
-    vec_each (struct ask *, ask, &due)
-        begin(e, *ask);
+    vec_each (struct ask *, ask, &due) {
+        if (left_alone(e, *ask) || !runner_works(e->opt.runner))
+            answer(e, *ask, -1);
+        else
+            begin(e, *ask);
+    }
     vec_release(&due);
 }
 
-void ask_done(struct engine *e, struct run *run, int code)
+void ask_done(struct engine *e, struct run *run)
 {
-    answer(e, run->ask, code);
+    /* Nothing can be started here any more: who asked can do it. */
+    bool lost = run->code == 3 && !runner_works(e->opt.runner);
+    bool bad = run->counts[STEP_FAILED] || run->counts[STEP_CANCELLED] || run->counts[STEP_SKIPPED];
+    answer(e, run->ask, lost ? -1 : run->code ? run->code : bad);
+}
+
+/* Marks the nodes whose instance in the run is what another run's step waits for, and what those
+ * need of this run. */
+static void find_awaited(struct engine *e, const struct run *run, bool *awaited)
+{
+    for (size_t i = e->nodes.n; i-- > 0;) { /* dependents first */
+        const struct node *node = &e->nodes.v[i];
+        if (!node->current || node->current->run != run || node->current->state == DONE)
+            continue;
+        vec_each (uint32_t, index, (ids *)&node->dependents) {
+            const struct instance *dependent = e->nodes.v[*index].current;
+            awaited[i] |= dependent && dependent->state == WAITING &&
+                          (dependent->run != run || awaited[*index]);
+        }
+    }
 }
 
 /* Ends what nobody else waits for; true when something goes on for others. */
@@ -286,6 +320,8 @@ static bool cancel(struct engine *e, struct run *run)
     instances all = VEC_INIT;
     size_t pending = run->pending;
     bool goes_on = false;
+    bool *awaited = mem_zalloc(e->nodes.n + 1, sizeof *awaited);
+    find_awaited(e, run, awaited);
     vec_each (struct instance *, in, &run->instances)
         vec_push(&all, *in);
     for (size_t i = 0; i < all.n && pending; i++) { /* the last one frees the run */
@@ -293,6 +329,10 @@ static bool cancel(struct engine *e, struct run *run)
         const struct node *node = &e->nodes.v[in->node];
         if (in->state == DONE)
             continue;
+        if (node->current == in && awaited[in->node]) {
+            goes_on = true;
+            continue;
+        }
         bool running = (in->state == RUNNING && in->flight) || in->state == RESTORING;
         bool shared = node->current == in && node->followers.n;
         shared |=
@@ -306,6 +346,7 @@ static bool cancel(struct engine *e, struct run *run)
         schedule_cancel(e, in, NULL);
     }
     vec_release(&all);
+    free(awaited);
     return goes_on;
 }
 

@@ -318,7 +318,7 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
         free(text);
     }
     if (exit->lost) {
-        e->exit_code = flight->owner->code = 3;
+        engine_failed(e, flight->owner, 3);
         flight_end(e, flight, STEP_FAILED, false, exit->lost);
     } else if (flight->cancelled || exit->cancelled) {
         node->cancels += flight->cancel_why != NULL;
@@ -327,7 +327,7 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
         char *text =
             mem_printf("its output could not be written to %s: %s",
                        flight->log ? flight->log : "a log file", strerror(exit->spool_errno));
-        e->exit_code = 3;
+        engine_failed(e, flight->owner, 3);
         flight_end(e, flight, STEP_FAILED, false, text);
         free(text);
     } else if (exit->exit_code == 0 && !exit->timed_out) {
@@ -409,8 +409,7 @@ void flight_start(struct engine *e, struct instance *in)
         schedule_ahead(e, flight);
     map_put(&e->flights, flight->key.hash, sizeof flight->key.hash, flight, NULL);
     if (launch(e, flight, &err) < 0) {
-        in->code = err.kind == ERR_CONFIG ? 2 : 3;
-        e->exit_code = e->exit_code < in->code ? in->code : e->exit_code;
+        engine_failed(e, in, err.kind == ERR_CONFIG ? 2 : 3);
         flight_end(e, flight, STEP_FAILED, false, err_text(&err));
     }
     err_release(&err);

@@ -61,5 +61,8 @@ int history_note(struct history *history, const struct history_record *record,
 /* Writes what is buffered with one append; rewrites the log when more than half of it (and over 1
  * MiB) is superseded. */
 int history_flush(struct history *history, struct err *err) MUST_CHECK;
+/* The same, for a loop that others wait for: where another process keeps the log locked for more
+ * than a moment, what is buffered stays so until the next time, and that is no failure. */
+int history_try_flush(struct history *history, struct err *err) MUST_CHECK;
 
 #endif

@@ -18,7 +18,10 @@
 
 #define COMPACT_BYTES ((uint64_t)1 << 20)
 #define LOCK_TRIES    3000 /* of about a millisecond */
-#define OPEN_TRIES    100
+#define LOCK_AT_ONCE  10
+
+enum { LOCKED = 1 };
+#define OPEN_TRIES 100
 
 /* What is pending will not be written: its directories are not known to the log. The steps stay,
  * for this process. */
@@ -71,10 +74,10 @@ static void adopt(struct history *history, struct view *view)
 }
 
 /* Waits a bounded time: a process that was stopped while it held the lock must not stop this one
- * too. */
-static int lock(int fd, const char *path, struct err *err)
+ * too. LOCKED then, with err set. */
+static int lock(int fd, const char *path, int max_tries, struct err *err)
 {
-    for (int tries = 0; tries < LOCK_TRIES; tries++) {
+    for (int tries = 0; tries < max_tries; tries++) {
         if (flock(fd, LOCK_EX | LOCK_NB) == 0)
             return 0;
         if (errno == EINTR)
@@ -83,7 +86,8 @@ static int lock(int fd, const char *path, struct err *err)
             return 0; /* a file system without locks: appending still keeps records whole */
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
-    return err_set(err, ERR_SYSTEM, "cannot write %s: another kiln keeps it locked", path);
+    (void)err_set(err, ERR_SYSTEM, "cannot write %s: another kiln keeps it locked", path);
+    return LOCKED;
 }
 
 static bool is_current(const struct history *history)
@@ -94,11 +98,11 @@ static bool is_current(const struct history *history)
 }
 
 /* Locks the file that the path names now, going over to it when it is another one than before. */
-static int lock_current(struct history *history, struct err *err)
+static int lock_current(struct history *history, int max_tries, struct err *err)
 {
     for (int tries = 0; tries < OPEN_TRIES; tries++) {
-        int code = lock(history->view->fd, history->path, err);
-        if (code < 0 || is_current(history))
+        int code = lock(history->view->fd, history->path, max_tries, err);
+        if (code != 0 || is_current(history))
             return code;
         int fd;
         bool writable;
@@ -258,7 +262,7 @@ static void compact(struct history *history)
     buf_release(&out);
 }
 
-int history_flush(struct history *history, struct err *err)
+static int flush(struct history *history, int max_tries, struct err *err)
 {
     if (!history->pending.len)
         return 0;
@@ -266,8 +270,8 @@ int history_flush(struct history *history, struct err *err)
         drop_pending(history);
         return err_sys(err, EACCES, "cannot write %s", history->path);
     }
-    int code = lock_current(history, err);
-    if (code < 0)
+    int code = lock_current(history, max_tries, err);
+    if (code != 0)
         return code;
     code = catch_up(history, err);
     if (code == 0)
@@ -276,4 +280,19 @@ int history_flush(struct history *history, struct err *err)
         compact(history);
     (void)flock(history->view->fd, LOCK_UN);
     return code;
+}
+
+int history_flush(struct history *history, struct err *err)
+{
+    int code = flush(history, LOCK_TRIES, err);
+    return code == LOCKED ? -ERR_SYSTEM : code;
+}
+
+int history_try_flush(struct history *history, struct err *err)
+{
+    int code = flush(history, LOCK_AT_ONCE, err);
+    if (code != LOCKED)
+        return code;
+    err_release(err);
+    return 0;
 }

@@ -243,6 +243,7 @@ struct engine {
     size_t n_landing; /* those whose result is on its way */
     bool stop_starting, started, finished, closing, paused, pumping;
     int exit_code;
+    bool root_gone;
 
     enum round_state round;
     bool round_wanted, all_wanted, stale_wanted;
@@ -381,7 +382,7 @@ void asks_begin(struct engine *e, bool sources_changed);
 /* Sends all away, or those whose run has not begun. */
 void asks_refuse(struct engine *e, bool all);
 /* The run of an ask is done. */
-void ask_done(struct engine *e, struct run *run, int code);
+void ask_done(struct engine *e, struct run *run);
 /* Has the instance end as the node's current one does. */
 void ask_follow(struct engine *e, struct instance *in);
 void ask_unfollow(struct engine *e, const struct instance *in);
@@ -411,6 +412,9 @@ bool outputs_in_place(struct engine *e, const struct node *node);
 /* Why a step of a run that a failure ended was not started; the caller's. */
 char *skip_words(const struct engine *e, const struct instance *in);
 void instance_check(struct engine *e, struct instance *in);
+/* The instance is about to fail for a reason that is not its command's: 2 the pipeline's, 3 kiln's.
+ * It is also what kiln exits with, watching only if its run is the last. */
+void engine_failed(struct engine *e, struct instance *in, int code);
 void instance_finish(struct engine *e, struct instance *in, enum step_status status,
                      const struct runner_exit *exit, bool tainted, uint64_t duration_ms,
                      const char *error);

@@ -55,7 +55,7 @@ static void restore_finish(struct restore *r)
         instance_finish(e, in, STEP_CANCELLED, NULL, false, 0, NULL);
     } else if (r->rc < 0) {
         char *text = mem_printf("its outputs could not be restored: %s", err_text(&r->err));
-        e->exit_code = in->code = 3;
+        engine_failed(e, in, 3);
         instance_finish(e, in, STEP_FAILED, NULL, false, 0, text);
         free(text);
     } else {

@@ -69,11 +69,12 @@ static void run_finish(struct engine *e, struct run *run)
         emit_run_finished(e, run);
     bool bad =
         run->counts[STEP_FAILED] || (e->opt.mode == ENGINE_RUN && run->counts[STEP_CANCELLED]);
-    if (e->exit_code < 2) /* watching, the last run counts */
-        e->exit_code = bad ? 1 : 0;
+    if (e->opt.mode != ENGINE_WATCH)
+        e->exit_code = e->exit_code < 2 ? bad : e->exit_code;
+    else if (!e->root_gone) /* the last run counts */
+        e->exit_code = run->code == 3 ? 3 : bad;
     if (run->ask)
-        ask_done(e, run,
-                 run->code ? run->code : run->counts[STEP_FAILED] || run->counts[STEP_CANCELLED]);
+        ask_done(e, run);
     record_free(run->record);
     vec_each (struct instance *, in, &run->instances) {
         (*in)->run = NULL;
@@ -85,13 +86,22 @@ static void run_finish(struct engine *e, struct run *run)
     free(run);
     if (e->opt.history) {
         struct err err = ERR_INIT;
-        if (e->opt.mode != ENGINE_PLAN && history_flush(e->opt.history, &err) < 0 &&
-            !e->state_warned) {
+        int rc = e->opt.mode == ENGINE_PLAN    ? 0
+                 : e->opt.mode == ENGINE_WATCH ? history_try_flush(e->opt.history, &err)
+                                               : history_flush(e->opt.history, &err);
+        if (rc < 0 && !e->state_warned) {
             e->state_warned = true;
             engine_notice(e, "warning", err_text(&err));
         }
         err_release(&err);
     }
+}
+
+void engine_failed(struct engine *e, struct instance *in, int code)
+{
+    in->code = code;
+    if (e->opt.mode != ENGINE_WATCH && e->exit_code < code)
+        e->exit_code = code;
 }
 
 void instance_finish(struct engine *e, struct instance *in, enum step_status status,
@@ -336,9 +346,7 @@ void instance_check(struct engine *e, struct instance *in)
     if (key_of(e, in, &err) < 0) {
         say_where(e, node, &err);
         char *text = mem_printf("%s", err_text(&err));
-        in->code = err.kind == ERR_SYSTEM ? 3 : 2;
-        if (e->opt.mode != ENGINE_WATCH && e->exit_code < in->code)
-            e->exit_code = in->code;
+        engine_failed(e, in, err.kind == ERR_SYSTEM ? 3 : 2);
         err_release(&err);
         in->plan = PLAN_RUN;
         if (planning)

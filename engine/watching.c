@@ -128,6 +128,7 @@ static void on_root_gone(void *ctx)
     engine_notice(e, "error", text);
     free(text);
     e->exit_code = 3;
+    e->root_gone = true;
     if (!e->finished) {
         e->finished = true;
         e->opt.done(e->opt.ctx);

@@ -442,6 +442,43 @@ test_the_watcher_ends_in_mid_run() {
     done
 }
 
+# What the watcher's own runs wait for is not the client's to end.
+test_interrupted_while_the_watcher_waits_for_it() {
+    export T
+    touch "$T/go"
+    begin "${SLOW%\}}, \"cache\": false}, "'"next": {"run": "cat in2", "inputs": ["in2"], "needs": ["slow"]}, '"$SYNC_STEP"
+    rm -f "$T/go" "$T/begun"
+    local code=0
+    "$KILN" run --json slow > "$T/one" 2> "$T/err" < /dev/null &
+    local one=$!
+    wait_for under_way "$T/one"
+    put in2 2
+    wait_event '.type == "run.started" and (.steps | index("next"))'
+    kill -INT "$one"
+    wait "$one" || code=$?
+    assert_eq "$code" 130
+    touch "$T/go"
+    wait_event '.type == "step.finished" and .step == "next"'
+    assert_eq "$(since 'select(.type == "step.finished" and .step == "next") | .status' | tail -n 1)" passed
+    watch_stop
+}
+
+# Without its warden the watcher can't finish what was asked for: the one who asked can.
+test_the_warden_is_killed_in_mid_run() {
+    slow
+    echo 2 > in
+    "$KILN" run --json > "$T/one" 2> "$T/one.err" < /dev/null &
+    local one=$!
+    wait_for under_way "$T/one"
+    kill -KILL "$(pgrep -P "$WATCH_PID" kiln-warden)"
+    touch "$T/go"
+    wait "$one" || fail "exit $?: $(cat "$T/one.err")"
+    assert_eq "$(by_watcher "$T/one")" null
+    assert_match "$(status slow "$T/one")" "passed|cached"
+    assert_file out 2
+    watch_stop
+}
+
 test_many_at_once() {
     begin
     local i j
