@@ -88,7 +88,7 @@ struct node {
     uint64_t out_tick;   /* of out_view when its outputs were last known to be in place */
     uint32_t rank;       /* steps on the longest way down from here: what starts first */
     uint32_t out_view;   /* or WORKTREE_NONE */
-    struct buf command; /* encoded Command; empty until it was first asked for (key_command()) */
+    struct buf command;  /* encoded Command; empty until it was first asked for (key_command()) */
     struct digest command_digest;
     struct value value;
     struct instance *current; /* the latest */
@@ -395,7 +395,7 @@ void ask_hand_over(struct engine *e, struct instance *in);
 /* Ends what has not begun in asked runs that a failure ended; true when there was any. */
 bool asks_stop(struct engine *e);
 
-/* schedule.c */
+/* run.c */
 struct run *run_new(struct engine *e, const char *trigger, const bool *affected);
 /* The parts of it: a run without instances; an instance of it, which is not its node's current one
  * yet; making it that (what was there before is freed, or returned while its run needs it); setting
@@ -408,16 +408,18 @@ void run_set_going(struct engine *e, struct run *run);
 void instance_forget(struct engine *e, struct instance *in);
 /* Counts what the instance waits for; sets it going when that is nothing. */
 void instance_arm(struct engine *e, struct instance *in);
-bool outputs_in_place(struct engine *e, const struct node *node);
-/* Why a step of a run that a failure ended was not started; the caller's. */
-char *skip_words(const struct engine *e, const struct instance *in);
-void instance_check(struct engine *e, struct instance *in);
 /* The instance is about to fail for a reason that is not its command's: 2 the pipeline's, 3 kiln's.
  * It is also what kiln exits with, watching only if its run is the last. */
 void engine_failed(struct engine *e, struct instance *in, int code);
 void instance_finish(struct engine *e, struct instance *in, enum step_status status,
                      const struct runner_exit *exit, bool tainted, uint64_t duration_ms,
                      const char *error);
+
+/* schedule.c */
+bool outputs_in_place(struct engine *e, const struct node *node);
+/* Why a step of a run that a failure ended was not started; the caller's. */
+char *skip_words(const struct engine *e, const struct instance *in);
+void instance_check(struct engine *e, struct instance *in);
 /* Puts the instance (in state READY) on the list of those to be checked; nothing happens before
  * schedule_pump(). */
 void schedule_ready(struct engine *e, struct instance *in);

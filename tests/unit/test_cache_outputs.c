@@ -774,7 +774,7 @@ static void test_stamp(void **state)
     buf_release(&path);
 }
 
-/* So is a directory in which something comes and goes while its files are taken. */
+/* Told is also a directory in which something comes and goes while its files are taken. */
 static void test_changing_directory(void **state)
 {
     struct fixture *f = *state;
