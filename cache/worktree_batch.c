@@ -96,6 +96,7 @@ static int hash_once(struct hasher *hasher, int dirfd, struct hash_item *item)
     if (errnum == 0) {
         struct stamp first = stamp_of(&before);
         item->stamp = stamp_of(&after);
+        item->linked = after.st_nlink > 1;
         if (!stamp_eq(&first, &item->stamp) || item->digest.size != item->stamp.size)
             errnum = EBUSY;
     }
@@ -171,6 +172,7 @@ static bool same_content(const struct stamp *seen, const struct stamp *hashed)
 
 static void take(struct worktree *tree, const struct hash_item *item)
 {
+    tree->linked |= item->linked;
     struct node *node = worktree_node(tree, item->node);
     if (node->kind == NODE_FREE || node->serial != item->serial)
         return;

@@ -55,6 +55,7 @@ struct worktree_check {
     VEC(struct check_entry) entries;
     VEC(struct new_name) names;
     VEC(struct check_view) views;
+    bool linked; /* a file has another name */
     const char *changed;
     const struct check_entry *entry; /* the one that changed, if it is one, */
     size_t entry_dir;                /* and where it lies */
@@ -157,11 +158,13 @@ static bool same_target(int dirfd, const struct check_entry *entry)
            !memcmp(target, entry->target, (size_t)n);
 }
 
-static bool same_entry(struct hasher *hasher, int dirfd, const struct check_entry *entry)
+static bool same_entry(struct worktree_check *check, struct hasher *hasher, int dirfd,
+                       const struct check_entry *entry)
 {
     struct stat st;
     if (fstatat(dirfd, entry->name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return false;
+    check->linked |= S_ISREG(st.st_mode) && st.st_nlink > 1;
     struct stamp stamp = stamp_of(&st);
     if (!stamp_eq(&stamp, &entry->stamp))
         return false;
@@ -216,7 +219,7 @@ static void check_dir(struct worktree_check *check, size_t index, struct hasher 
         return;
     }
     for (size_t i = dir->first; i < dir->first + dir->n && !check->changed; i++)
-        if (!same_entry(hasher, fd, &check->entries.v[i])) {
+        if (!same_entry(check, hasher, fd, &check->entries.v[i])) {
             check->entry = &check->entries.v[i];
             check->entry_dir = index;
             note_changed(check, dir->path, check->entry->name);
@@ -286,6 +289,7 @@ static void mark_unseen(const struct worktree_check *check)
 
 const char *worktree_check_changed(struct worktree_check *check)
 {
+    check->tree->linked |= check->linked;
     if (check->entry)
         mark_unseen(check);
     if (check->changed || !check->names.n)

@@ -21,8 +21,8 @@ struct entry {
     uint32_t dir;
     const struct node *node; /* NULL: not known yet */
     const char *path;
-    bool looked; /* the next two hold */
-    bool directory;
+    bool looked; /* the next three hold */
+    bool directory, linked;
     int errnum; /* ENOENT: it is gone */
 };
 
@@ -52,6 +52,7 @@ static void look(const struct worktree *tree, struct entry *entry)
     entry->looked = true;
     entry->errnum = fstatat(tree->root_fd, entry->path, &st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
     entry->directory = entry->errnum == 0 && S_ISDIR(st.st_mode);
+    entry->linked = entry->errnum == 0 && S_ISREG(st.st_mode) && st.st_nlink > 1;
 }
 
 /* Whether a view may take something below the entry. */
@@ -234,6 +235,7 @@ static bool mark_entry(struct worktree *tree, uint32_t id, const char *name, uin
     else if (is_left_out(tree, &entry))
         reach.flavours[PLAIN] = false;
     climb(tree, id, &entry, tick, &reach);
+    tree->linked |= entry.linked; /* the other name may be an input's */
     if (reach.hit && !quiet)
         note_changed(tree, entry.path);
     return reach.hit && node && node->kind == NODE_FILE && (node->flags & N_DIGEST);

@@ -188,6 +188,7 @@ struct hash_item {
     struct stamp stamp;
     int64_t recorded_ns;
     struct digest digest;
+    bool linked;
 };
 
 /* Has one of the two. The stat cache that looks read outlives it: it ends with the tree. */

@@ -190,6 +190,22 @@ test_an_edit_through_another_hard_link() {
     watch_stop
 }
 
+# The link comes later, under a name that is no input: writes to that are none to the input's name.
+test_an_edit_through_a_hard_link_made_later() {
+    project "$(pipeline '"a": {"run": "cat src/in", "inputs": ["src"]}, '"$SYNC_STEP")"
+    mkdir src
+    echo 0 > .sync
+    echo 1 > src/in
+    echo '*.ign' > .gitignore
+    git_project
+    watch_start
+    ln src/in src/x.ign
+    echo 2 > src/x.ign
+    kiln 0 run --json a
+    assert_eq "$(by_watcher) $(step_log a)" "null 2"
+    watch_stop
+}
+
 test_a_watcher_that_can_start_nothing_any_more() {
     begin
     asked 0
