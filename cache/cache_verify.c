@@ -1,6 +1,6 @@
 /*
  * cache_verify.c - the disk cache's fsck: names and kinds first, then content by two threads, then
- * what results name, then stat caches.
+ * what results name, then stat caches, beside the files that they tell of.
  */
 #include "cache/cache_verify.h"
 
@@ -310,12 +310,26 @@ static bool is_being_written(int dirfd, const char *name)
                               st.st_mtime >= time(NULL) - UNFINISHED_S);
 }
 
+/* What a whole one says that is not so, in words (new string), or NULL. */
+static char *lie_of(const struct verify *v, const char *name, const char *root)
+{
+    char *path = mem_printf("%s/v1/stat/%s", v->cache->path, name);
+    struct statcache *cache = statcache_load(path, root);
+    char *lie = statcache_find_lie(cache, root), *words = NULL;
+    if (lie)
+        words = mem_printf("%s/%s is not what it says", root, lie);
+    statcache_free(cache);
+    free(lie);
+    free(path);
+    return words;
+}
+
 static int stat_cb(void *ctx, int dirfd, const char *name)
 {
     struct verify *v = ctx;
     struct stat st;
     struct digest id;
-    char *root = NULL, hex[DIGEST_HEX + 1] = "";
+    char *root = NULL, *lie = NULL, hex[DIGEST_HEX + 1] = "";
     const char *problem = NULL;
     if (is_being_written(dirfd, name))
         return 0;
@@ -333,11 +347,14 @@ static int stat_cb(void *ctx, int dirfd, const char *name)
         problem = "it is of another project";
     else if (st.st_mtime < time(NULL) - STRAY_S && lstat(root, &st) != 0 && errno == ENOENT)
         problem = "its project is gone";
+    else
+        problem = lie = lie_of(v, name, root);
     if (problem) {
         bool gone = !v->cache->read_only &&
                     (unlinkat(dirfd, name, 0) == 0 || unlinkat(dirfd, name, AT_REMOVEDIR) == 0);
         found(v, "stat", name, problem, gone ? REMOVED : LEFT);
     }
+    free(lie);
     free(root);
     return 0;
 }

@@ -85,6 +85,9 @@ struct statcache_writer;
 struct statcache *statcache_load(const char *path, const char *root);
 /* Whether the file name below dirfd is whole, and (new string, else NULL) whose root it is of. */
 bool statcache_check(int dirfd, const char *name, char **root);
+/* Reads all files below root whose stamps hold. Returns the path (new string) of one that has
+ * another content or target than the cache says, or NULL. */
+char *statcache_find_lie(const struct statcache *cache, const char *root);
 void statcache_free(struct statcache *cache);
 /* Directories count from 0, sorted by path. */
 uint32_t statcache_n_dirs(const struct statcache *cache);

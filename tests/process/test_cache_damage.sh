@@ -159,4 +159,26 @@ test_stat_caches() {
     done
 }
 
+# The same folder, by name, with other files in it: of the same names, sizes and times, as a copy has them.
+test_a_stat_cache_of_another_machine() {
+    local stat
+    setup_project
+    touch -d '2020-01-01' in
+    runs ""
+    stat=$(echo "$V1"/stat/*)
+    cp "$stat" "$T/stat"
+    cp -a "$P" "$T/copy"
+    mv "$P" "$T/before"
+    mv "$T/copy" "$P"
+    cd "$P"
+    echo 2 > in
+    touch -d '2020-01-01' in
+    cp "$T/stat" "$stat"
+    runs a
+    echo 1 > in
+    touch -d '2020-01-01' in
+    runs ""
+    all_right
+}
+
 run_tests

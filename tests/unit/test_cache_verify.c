@@ -200,6 +200,63 @@ static void test_stat_caches(void **state)
     free(stat);
 }
 
+/* A stat cache that is whole, but says something else of a file, or a link, than is there. */
+static void test_lies(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = ERR_INIT;
+    struct verify_report report;
+    char hex[DIGEST_HEX + 1];
+    char *root = path_join(f->path, "project"), *stat_path;
+    assert_int_equal(mkdir(root, 0755), 0);
+    write_text(root, "file", "text", 4, 0644);
+    assert_int_equal(symlinkat("there", AT_FDCWD, stat_path = path_join(root, "link")), 0);
+    free(stat_path);
+    struct digest id = digest_of(root, strlen(root));
+    digest_hex(&id, hex);
+    stat_path = mem_printf("%s/v1/stat/%s", f->path, hex);
+    int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 0; i < 4; i++) {
+        struct statcache_writer *writer = statcache_writer_new(root);
+        struct statcache_dir dir = {.path = ""};
+        struct statcache_entry file = {.name = "file",
+                                       .len = 4,
+                                       .flags = STATCACHE_DIGEST,
+                                       .kind = STATCACHE_FILE,
+                                       .recorded_ns = INT64_MAX,
+                                       .digest = digest_str(i == 1 ? "lie!" : "text")};
+        struct statcache_entry link = {.name = "link",
+                                       .len = 4,
+                                       .flags = STATCACHE_TARGET,
+                                       .kind = STATCACHE_LINK,
+                                       .recorded_ns = INT64_MAX,
+                                       .target = i == 2 ? "where" : "there"};
+        struct stat st;
+        assert_int_equal(fstatat(fd, "file", &st, 0), 0);
+        file.stamp = stamp_of(&st);
+        file.recorded_ns = i == 3 ? 0 : INT64_MAX; /* one that is not trusted anyway */
+        file.digest = i == 3 ? digest_str("lie!") : file.digest;
+        assert_int_equal(fstatat(fd, "link", &st, AT_SYMLINK_NOFOLLOW), 0);
+        link.stamp = stamp_of(&st);
+        statcache_writer_dir(writer, &dir);
+        statcache_writer_add(writer, &file);
+        statcache_writer_add(writer, &link);
+        assert_ok(statcache_writer_save(writer, stat_path, &err), &err);
+        statcache_writer_free(writer);
+        if (i == 1)
+            assert_found(f, "stat/", "project/file is not what it says", "removed");
+        else if (i == 2)
+            assert_found(f, "stat/", "project/link is not what it says", "removed");
+        else
+            assert_int_equal(verify(f, &report), 0);
+        if (i != 1 && i != 2)
+            verify_report_release(&report);
+    }
+    close(fd);
+    free(stat_path);
+    free(root);
+}
+
 #define with_cache(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -207,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         with_cache(test_all_right), with_cache(test_blobs),    with_cache(test_strays),
         with_cache(test_results),   with_cache(test_dangling), with_cache(test_stat_caches),
+        with_cache(test_lies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
