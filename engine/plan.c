@@ -3,6 +3,42 @@
  */
 #include "engine/private.h"
 
+#include <unistd.h>
+
+struct missing {
+    struct cache *cache;
+    bool lost;
+};
+
+static bool look_for_content(void *ctx, const char *path, const struct tree_entry *old,
+                             const struct tree_entry *now)
+{
+    struct missing *missing = ctx;
+    enum cache_answer answer = CACHE_MISS;
+    int fd = -1;
+    (void)path;
+    if (!now || now->kind != TREE_FILE ||
+        (old && old->kind == TREE_FILE && digest_eq(&old->digest, &now->digest)))
+        return true;
+    missing->lost = cache_open_blob(missing->cache, &now->digest, &fd, &answer, NULL) != 0 ||
+                    answer == CACHE_MISS;
+    if (fd >= 0)
+        close(fd);
+    return !missing->lost;
+}
+
+bool plan_can_restore(struct engine *e, const struct node *node)
+{
+    struct missing missing = {.cache = e->opt.cache};
+    struct digest now;
+    if (node->out_view == WORKTREE_NONE ||
+        worktree_digest(e->worktree, node->out_view, &now, NULL, NULL) != WORKTREE_READY)
+        return true;
+    return trees_compare(e->trees, &now, &node->value.tree, look_for_content, &missing, NULL) ==
+               0 &&
+           !missing.lost;
+}
+
 void plan_emit(struct engine *e, struct instance *in, const char *error)
 {
     const struct node *node = &e->nodes.v[in->node];

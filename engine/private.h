@@ -306,6 +306,8 @@ void note_result(struct engine *e, const struct instance *in, enum history_statu
 void plan_emit(struct engine *e, struct instance *in, const char *error);
 /* Whether its key depends on what a step that must run will give. */
 bool plan_waits(const struct engine *e, const struct node *node);
+/* Whether what its outputs are not yet is in the cache, whole; damage is set aside. */
+bool plan_can_restore(struct engine *e, const struct node *node);
 
 /* logs.c: struct control's log_path */
 char *logs_path(void *engine, const char *step);

@@ -368,7 +368,9 @@ void reasons_of(struct engine *e, const struct instance *in, struct reasons *out
                             .note = arena_printf(&out->arena, "in run %s%s", last->run,
                                                  same ? ", with the same inputs" : "")});
     if (out->all == 0)
-        add(out, max, (struct reason){.kind = REASON_EVICTED});
+        add(out, max,
+            (struct reason){.kind = REASON_EVICTED,
+                            .note = in->evicted ? "an output of it is gone or damaged" : NULL});
 }
 
 void reasons_release(struct reasons *reasons)

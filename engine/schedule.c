@@ -176,7 +176,10 @@ void instance_check(struct engine *e, struct instance *in)
 
     bool look =
         !in->forced && !e->opt.force && !e->opt.no_cache && node->exec->cache && !in->evicted;
-    if (look && look_up(e, node, in)) {
+    bool hit = look && look_up(e, node, in);
+    if (hit && planning && !plan_can_restore(e, node))
+        hit = !(in->evicted = true);
+    if (hit) {
         in->plan = PLAN_CACHED;
         if (planning) {
             plan_emit(e, in, NULL);

@@ -77,6 +77,39 @@ file|src/other|$(sha 1)|-|-" "^  file        src/other  removed, was $(sha 1)\$"
     assert_out "^a is up to date"
 }
 
+test_a_renamed_file() {
+    a_project
+    mv src/other src/else
+    mv src/dir src/folder
+    tells a "$(printf '%s\n' "file|src/dir/deep|$(sha deep)|-|-" "file|src/else|-|$(sha 1)|-" "file|src/folder/deep|-|$(sha deep)|-" \
+        "file|src/other|$(sha 1)|-|-")" "^  file        src/else         added $(sha 1)\$"
+}
+
+# What the cache has no more, or not as it was; said before anything runs.
+test_damage() {
+    local v1=$XDG_CACHE_HOME/kiln/v1 blob result
+    project '{"version": 1, "steps": {"a": {"run": "cat in > o; mkdir -p d; echo within > d/f; echo in d > d/g", "inputs": ["in"], "outputs": ["o", "d"]}}}'
+    echo 1 > in
+    kiln 0 run
+    blob=$(sha256sum d/f | cut -c 1-64)
+    blob=$v1/cas/${blob:0:2}/$blob
+    chmod u+w "$blob"
+    echo Within > "$blob"
+    rm d/g
+    kiln 0 explain a
+    assert_out '^a is up to date' # nobody needs it
+    rm -r d
+    tells a 'evicted|-|-|-|an output of it is gone or damaged' '^  evicted     its result is not in the cache, an output of it is gone or damaged$'
+    rm -r d "$blob"
+    tells a 'evicted|-|-|-|an output of it is gone or damaged'
+    result=$(echo "$v1"/ac/*/*)
+    chmod u+w "$result"
+    echo garbage > "$result"
+    tells a 'evicted|-|-|-|-' '^  evicted     its result is not in the cache$'
+    kiln 0 cache gc --size 0
+    tells a 'evicted|-|-|-|-'
+}
+
 test_variables() {
     a_project
     sed -i 's/"SET": "one"/"SET": "two", "MORE": ""/' kiln.json
