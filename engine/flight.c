@@ -190,7 +190,7 @@ static void note_inputs(struct engine *e, struct flight *flight)
         /* Not as of now: since it was known to be in place. */
         vec_push(&flight->dep_ticks, view == WORKTREE_NONE ? 0 : e->nodes.v[*dep].out_tick);
         const struct node *needed = &e->nodes.v[*dep];
-        if (!e->watch && needed->stamped)
+        if (!e->watch && needed->stamped && needed->exec->n_outputs)
             vec_push(&flight->dep_stamps,
                      ((struct dep_stamp){needed->exec, needed->stamp, needed->stamp_ns}));
         else if (!e->watch && view != WORKTREE_NONE)

@@ -72,12 +72,19 @@ static bool apply(struct engine *e, struct node *node)
     return errno != EAGAIN && errno != EACCES;
 }
 
+/* The kernel goes through all locks of a file for each that it is asked for, and a pipeline may
+ * have a million needs: it is asked for the first reader and the last, of what there is to read. */
+static bool start_reading(struct engine *e, struct node *dep)
+{
+    return dep->n_readers++ > 0 || !dep->exec->n_outputs || apply(e, dep);
+}
+
 static void stop_reading(struct engine *e, struct node *node, size_t n_deps)
 {
     for (size_t i = 0; i < n_deps; i++) {
         struct node *dep = &e->nodes.v[node->deps.v[i]];
-        dep->n_readers--;
-        apply(e, dep);
+        if (--dep->n_readers == 0 && dep->exec->n_outputs)
+            apply(e, dep);
     }
 }
 
@@ -86,11 +93,8 @@ bool turn_take(struct engine *e, struct node *node)
     size_t n = 0;
     node->writing = true;
     bool ok = apply(e, node);
-    for (; ok && n < node->deps.n; n++) {
-        struct node *dep = &e->nodes.v[node->deps.v[n]];
-        dep->n_readers++;
-        ok = apply(e, dep);
-    }
+    for (; ok && n < node->deps.n; n++)
+        ok = start_reading(e, &e->nodes.v[node->deps.v[n]]);
     if (ok)
         return true;
     stop_reading(e, node, n);
