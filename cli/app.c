@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -134,6 +135,18 @@ static void open_state(struct app *app)
     free(dir);
 }
 
+/* Many steps at a time need many descriptors. Steps keep the limit that kiln was started with: they
+ * are the helper process' children. */
+static void raise_descriptors(void)
+{
+    const rlim_t enough = 65536;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= enough)
+        return;
+    limit.rlim_cur = limit.rlim_max < enough ? limit.rlim_max : enough;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int app_open(struct app *app, const struct options *options, unsigned parts, struct err *err)
 {
     *app = (struct app){.options = options};
@@ -143,6 +156,7 @@ int app_open(struct app *app, const struct options *options, unsigned parts, str
     app->loop_open = true;
     if ((parts & APP_RUNNER) && runner_host_new(&app->loop, &app->runner, err) < 0)
         return -(int)err->kind; /* first, while this process is still small and single */
+    raise_descriptors();
     if ((parts & APP_CONFIG) && open_config(app, parts, err) < 0)
         return -(int)err->kind;
     if ((parts & APP_CACHE) && open_cache(app, err) < 0)

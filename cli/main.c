@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <locale.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static const struct {
@@ -58,6 +60,29 @@ static void fill_standard_descriptors(void)
         close(fd);
 }
 
+/* What recurses is bounded by depth, not by what the stack happens to have; and a thread that can't
+ * be made for lack of addresses ends libuv, and so kiln, without a word. */
+static int check_limits(struct err *err)
+{
+    static const struct {
+        int resource;
+        const char *what, *option;
+        unsigned kib;
+    } needs[] = {
+        {RLIMIT_STACK, "the stack", "-s", 1024},
+        {RLIMIT_AS, "memory", "-v", 96 * 1024},
+    };
+    struct rlimit limit;
+    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++) {
+        if (getrlimit(needs[i].resource, &limit) == 0 && limit.rlim_cur / 1024 < needs[i].kib)
+            return err_set(err, ERR_SYSTEM,
+                           "the limit of %s (ulimit %s) is %ju KiB, and kiln needs %u; raise it",
+                           needs[i].what, needs[i].option, (uintmax_t)limit.rlim_cur / 1024,
+                           needs[i].kib);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct options options = {0};
@@ -65,10 +90,10 @@ int main(int argc, char **argv)
     int code = EXIT_USAGE;
     fill_standard_descriptors();
     setlocale(LC_CTYPE, "");
-    if (options_parse(argc, argv, &options, &err) < 0)
+    if (options_parse(argc, argv, &options, &err) == 0)
+        code = check_limits(&err) == 0 ? dispatch(&options) : EXIT_KILN;
+    if (err.kind != ERR_NONE)
         complain(&options, err_text(&err));
-    else
-        code = dispatch(&options);
     code = output_end(&options, code);
     err_release(&err);
     options_release(&options);

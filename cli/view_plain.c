@@ -100,6 +100,19 @@ static void add_lines(struct buf *out, const char *text)
     }
 }
 
+/* A command of megabytes tells nobody anything. */
+static void add_command(struct buf *out, const char *command)
+{
+    const size_t most = 4096;
+    size_t n = strlen(command);
+    char *shown = mem_strndup(command, n < most ? n : most);
+    buf_adds(out, "$ ");
+    add_lines(out, shown);
+    if (n > most)
+        buf_addf(out, "  ... (%zu bytes)\n", n);
+    free(shown);
+}
+
 static void add_how_failed(const struct event *event, struct buf *out)
 {
     const char *error = event->u.finished.error;
@@ -345,10 +358,8 @@ static void show_failure(struct view_plain *view, const struct failure *failure)
     buf_addc(&view->text, '\n');
     buf_addf(&after, ": %s", failure->how);
     rule(view, "", failure->step, buf_str(&after));
-    if (known && known->command) {
-        buf_adds(&view->text, "$ ");
-        add_lines(&view->text, known->command);
-    }
+    if (known && known->command)
+        add_command(&view->text, known->command);
     put_text(view);
     if (!plain_log(view->out, failure->log, view->color, &empty))
         buf_adds(&view->text, "(its log cannot be read)\n");

@@ -311,6 +311,10 @@ static void on_failed(struct host_exec *exec, const struct warden_report *report
     buf_addf(&line, "': %s", reason);
     if (report->stage == WARDEN_STAGE_EXEC && report->errnum == ENOENT && is_there(exec))
         buf_adds(&line, " (the file is there: what its #! line or its format asks for is not)");
+    if (report->stage == WARDEN_STAGE_EXEC && report->errnum == E2BIG)
+        buf_adds(&line,
+                 " (an argument or a variable may have 128 KiB, all of them together about a "
+                 "quarter of the stack's limit: put what is long into a file)");
     buf_addc(&line, '\n');
     struct spool *spool = &exec->streams.spool;
     uint64_t offset = spool->offset;
