@@ -15,8 +15,9 @@
 struct hasher {
     EVP_MD_CTX *ctx;
     uint64_t size;
-    const atomic_bool *stop; /* or NULL */
-    unsigned char *space;    /* READ_BYTES for digest_of_fd(), made when first needed */
+    const atomic_bool *stop;     /* or NULL */
+    atomic_uint_fast64_t *bytes; /* or NULL */
+    unsigned char *space;        /* READ_BYTES for digest_of_fd(), made when first needed */
 };
 
 /* SHA-256 cannot fail for its input: this is memory, or an OpenSSL that was set up without it. */
@@ -100,6 +101,11 @@ void hasher_heed(struct hasher *hasher, const atomic_bool *stop)
     hasher->stop = stop;
 }
 
+void hasher_count(struct hasher *hasher, atomic_uint_fast64_t *bytes)
+{
+    hasher->bytes = bytes;
+}
+
 int digest_of_fd(struct hasher *hasher, int fd, struct digest *out, struct err *err)
 {
     if (!hasher->space)
@@ -116,6 +122,8 @@ int digest_of_fd(struct hasher *hasher, int fd, struct digest *out, struct err *
         if (n == 0)
             break;
         hasher_add(hasher, hasher->space, (size_t)n);
+        if (hasher->bytes)
+            atomic_fetch_add_explicit(hasher->bytes, (uint64_t)n, memory_order_relaxed);
         at += n;
     }
     *out = hasher_end(hasher);

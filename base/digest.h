@@ -37,6 +37,9 @@ struct digest digest_of(const void *bytes, size_t n);
 /* From now on digest_of_fd() with this hasher fails with ECANCELED once *stop is set, in mid-file
  * too; NULL: never. */
 void hasher_heed(struct hasher *hasher, const atomic_bool *stop);
+/* From now on digest_of_fd() with this hasher adds what it reads to *bytes, as it goes; NULL: to
+ * nothing. */
+void hasher_count(struct hasher *hasher, atomic_uint_fast64_t *bytes);
 /* Hashes the open file from its start to its end with pread; a read error fails with ERR_SYSTEM and
  * the errno. */
 int digest_of_fd(struct hasher *hasher, int fd, struct digest *out, struct err *err) MUST_CHECK;

@@ -37,6 +37,11 @@ void cache_unique_name(struct cache *cache, const char *stem, char name[CACHE_NA
              (uint64_t)atomic_fetch_add_explicit(&cache->counter, 1, memory_order_relaxed));
 }
 
+void cache_give_up(struct cache *cache, bool on)
+{
+    atomic_store(&cache->giving_up, on);
+}
+
 int cache_each_name(int dirfd, const char *sub, cache_name_cb *cb, void *ctx)
 {
     int fd = openat(dirfd, sub, DIR_FLAGS | O_NOFOLLOW);

@@ -82,6 +82,10 @@ int cache_put_action(struct cache *cache, const struct digest *key, const void *
 void cache_use_begin(struct cache *cache);
 void cache_use_end(struct cache *cache);
 
+/* While on, whoever copies a large file into the cache or out of it gives up with ECANCELED, and
+ * nothing half-made stays: what it is for is being ended. Any thread. */
+void cache_give_up(struct cache *cache, bool on);
+
 struct cache_stats {
     uint64_t blobs, bytes, actions; /* bytes: of content */
     uint64_t disk_bytes;            /* what they take, in blocks */

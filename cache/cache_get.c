@@ -210,6 +210,10 @@ static int copy_hashed(const struct cache *cache, struct cache_hand *hand,
     int rc = 0;
     hasher_start(hand->hasher);
     while (n > 0) {
+        if (offset > 0 && atomic_load_explicit(&cache->giving_up, memory_order_relaxed)) {
+            rc = err_sys(err, ECANCELED, "cannot make \"%s\"", name);
+            break;
+        }
         hasher_add(hand->hasher, hand->block, n);
         if (file_write_all(to, hand->block, n) != 0) {
             rc = write_failed(name, errno, err);

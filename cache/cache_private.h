@@ -23,6 +23,7 @@ struct cache {
     int root_fd, cas_fd, ac_fd, tmp_fd; /* directories; -1: not there, and nothing could make it */
     int lock_fd;                        /* -1: no lock file, or a file system without locks */
     bool read_only;
+    atomic_bool giving_up;
     uint32_t random; /* tells apart what uses the same pid on another host */
     atomic_uint_fast64_t counter;
     /* unfinished.c: the note of what is being restored; under its lock. */

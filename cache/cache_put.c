@@ -182,6 +182,10 @@ static int put_stream(struct cache *cache, struct cache_hand *hand, int fd, uint
         return 0;
     hasher_start(hand->hasher);
     while (n > 0) {
+        if (atomic_load_explicit(&cache->giving_up, memory_order_relaxed)) {
+            rc = err_sys(err, ECANCELED, "cannot take it");
+            break;
+        }
         hasher_add(hand->hasher, hand->block, n);
         total += n;
         if (file_write_all(in.fd, hand->block, n) != 0) {

@@ -111,6 +111,16 @@ struct worktree_batch *worktree_next_batch(struct worktree *tree);
 void worktree_batch_work(struct worktree_batch *batch);
 /* Takes the answers over and frees the batch. Before worktree_free(). */
 void worktree_batch_done(struct worktree *tree, struct worktree_batch *batch);
+/* From here on worktree_progress() counts. */
+void worktree_measure(struct worktree *tree);
+struct worktree_progress {
+    uint64_t read,
+        bytes;     /* of the files given out and those still to be; read again counts again */
+    size_t files;  /* still to be given out */
+    char *largest; /* path of the largest that was given out (the caller's), or NULL */
+    uint64_t largest_bytes;
+};
+struct worktree_progress worktree_progress(const struct worktree *tree);
 /* Hashing ends as soon as can be, now and from now on: the tree is about to be freed. Batches that
  * are out must still be given back first. */
 void worktree_stop(struct worktree *tree);

@@ -19,16 +19,50 @@
 #define MAX_TRIES   4
 #define MAX_MISSES  8
 
+void worktree_measure(struct worktree *tree)
+{
+    atomic_store(&tree->bytes_read, 0);
+    tree->bytes_given = tree->largest_bytes = 0;
+}
+
+static void note_given(struct worktree *tree, uint32_t id, const struct node *node)
+{
+    tree->bytes_given += node->stamp.size;
+    if (node->stamp.size <= tree->largest_bytes)
+        return;
+    tree->largest_bytes = node->stamp.size;
+    tree->largest = id;
+    tree->largest_serial = node->serial;
+}
+
+struct worktree_progress worktree_progress(const struct worktree *tree)
+{
+    struct worktree_progress progress = {.read = atomic_load(&tree->bytes_read),
+                                         .bytes = tree->bytes_given,
+                                         .files = tree->queue.n - tree->queue_at};
+    for (size_t i = tree->queue_at; i < tree->queue.n; i++)
+        progress.bytes += worktree_node(tree, tree->queue.v[i])->stamp.size;
+    if (tree->largest_bytes && worktree_node(tree, tree->largest)->serial == tree->largest_serial) {
+        struct buf path = BUF_INIT;
+        worktree_path(tree, tree->largest, &path);
+        progress.largest = mem_strdup(buf_str(&path));
+        progress.largest_bytes = tree->largest_bytes;
+        buf_release(&path);
+    }
+    return progress;
+}
+
 static bool still_wanted(const struct node *node)
 {
     return node->kind == NODE_FILE && (node->flags & N_QUEUED) && !(node->flags & N_DIGEST);
 }
 
-struct worktree_batch *worktree_batch_new(const struct worktree *tree)
+struct worktree_batch *worktree_batch_new(struct worktree *tree)
 {
     struct worktree_batch *batch = mem_zalloc(1, sizeof(*batch));
     batch->root_fd = fcntl(tree->root_fd, F_DUPFD_CLOEXEC, 0);
     batch->stop = &tree->stop;
+    batch->bytes = &tree->bytes_read;
     batch->cache = tree->cache;
     return batch;
 }
@@ -63,6 +97,7 @@ struct worktree_batch *worktree_next_batch(struct worktree *tree)
                                                    .name = arena_strndup(&batch->arena, node->name,
                                                                          node->name_len)});
         bytes += node->stamp.size;
+        note_given(tree, id, node);
     }
     if (tree->queue_at == tree->queue.n) {
         vec_clear(&tree->queue);
@@ -109,6 +144,7 @@ static void hash(struct worktree_batch *batch)
 {
     struct hasher *hasher = hasher_new();
     hasher_heed(hasher, batch->stop);
+    hasher_count(hasher, batch->bytes);
     const char *dir = NULL;
     int dirfd = -1, dir_errnum = 0;
     vec_each (struct hash_item, item, &batch->items) {

@@ -97,6 +97,10 @@ enum dir_state {
     DIR_ASLEEP,  /* as its record says */
 };
 
+/* A directory's errnum when it is nested deeper than TREE_DEPTH_MAX; openat(2) gives it for no
+ * directory. */
+#define ERRNUM_TOO_DEEP EOVERFLOW
+
 struct dir {
     uint32_t node;
     uint8_t state;      /* enum dir_state */
@@ -196,7 +200,8 @@ struct worktree_batch {
     struct arena arena;
     int root_fd;
     const struct statcache *cache;
-    const atomic_bool *stop; /* the worktree's, which outlives it */
+    const atomic_bool *stop;     /* the worktree's, which outlives it */
+    atomic_uint_fast64_t *bytes; /* likewise */
     VEC(struct hash_item) items;
     VEC(struct look_item) looks;
 };
@@ -251,6 +256,10 @@ struct worktree {
     struct map changed;         /* paths marked */
     VEC(uint32_t) queue;
     size_t queue_at;
+    /* Of hashing, since worktree_measure(). */
+    atomic_uint_fast64_t bytes_read;
+    uint64_t bytes_given, largest_bytes;
+    uint32_t largest, largest_serial; /* node */
     VEC(struct look) looks;
     size_t looks_at;
     uint32_t n_looks, n_assumed; /* ever asked for; directories in that state */
@@ -346,7 +355,7 @@ void worktree_note_recalled(struct worktree *tree, const struct dir *dir, const 
 void worktree_make_message(void *ctx, const struct digest *digest);
 
 /* worktree_batch.c */
-struct worktree_batch *worktree_batch_new(const struct worktree *tree);
+struct worktree_batch *worktree_batch_new(struct worktree *tree);
 
 /* worktree_look.c: whether directories are as they were */
 /* The next portion of looks, or NULL. */

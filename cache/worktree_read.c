@@ -7,6 +7,7 @@
 #include "cache/worktree_private.h"
 
 #include "base/text.h"
+#include "cache/tree.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -179,10 +180,23 @@ static bool is_recorded(const struct worktree *tree, const struct dir *dir)
            stamp_settled(&record->stamp, record->read_ns);
 }
 
+/* Whether the directory at tree->path lies so deep that nothing could be made of its digest. */
+static bool is_too_deep(const struct worktree *tree)
+{
+    size_t depth = 1;
+    if (tree->path.len < (size_t)2 * TREE_DEPTH_MAX)
+        return false;
+    for (const char *at = buf_str(&tree->path); (at = strchr(at, '/')); at++)
+        depth++;
+    return depth > TREE_DEPTH_MAX;
+}
+
 int worktree_read_names(struct worktree *tree, struct dir *dir, struct reader *reader)
 {
     if (!dir->must_read)
         return dir->errnum;
+    if (is_too_deep(tree))
+        return dir->errnum = ERRNUM_TOO_DEEP;
     if ((!dir->opened || dir->reopen) && tree->dir_opened)
         tree->dir_opened(tree->ctx, dir->node, buf_str(&tree->path));
     dir->opened = true;

@@ -136,9 +136,26 @@ static enum worktree_answer broken(const char *path, const char *why, struct err
     return WORKTREE_BROKEN;
 }
 
+static enum worktree_answer too_deep(const char *path, struct err *err)
+{
+    size_t n = strcspn(path, "/"); /* of kilobytes, the components that tell which one it is */
+    for (size_t more; (more = strcspn(path + n + 1, "/") + 1) + n < 120;)
+        n += more;
+    struct buf text = BUF_INIT;
+    buf_add_shown(&text, path, n);
+    err_set(err, ERR_CONFIG,
+            "\"%s/…\" is nested deeper than %d directories, which is more than kiln takes; exclude "
+            "it with '!' in \"inputs\"",
+            buf_str(&text), TREE_DEPTH_MAX);
+    buf_release(&text);
+    return WORKTREE_BROKEN;
+}
+
 static enum worktree_answer unreadable(const char *path, bool directory, int errnum,
                                        struct err *err)
 {
+    if (directory && errnum == ERRNUM_TOO_DEEP)
+        return too_deep(path, err);
     if (errnum == EBUSY)
         return broken(
             path,

@@ -104,7 +104,7 @@ static void capture_all(struct commit *commit)
     if (outputs)
         commit->stamp = stamp_of(commit);
     commit->rc = outputs ? capture(commit, commit->cache, &commit->err) : 0;
-    if (commit->rc < 0 && commit->err.kind == ERR_SYSTEM) {
+    if (commit->rc < 0 && commit->err.kind == ERR_SYSTEM && commit->err.errnum != ECANCELED) {
         /* The cache can't take it (full, read-only): the step passed all the same, its outputs are
          * where they belong. */
         err_move(&commit->stored, &commit->err);

@@ -23,6 +23,7 @@ int engine_new(const struct engine_options *options, struct engine **out, struct
     e->cache_warned = options->cache_read_only;
     turn_open(e);
     calm_open(e);
+    round_open(e);
     schedule_open(e);
     *out = e;
     return 0;
@@ -125,6 +126,7 @@ static void close_graph(struct engine *e)
     e->queue_head = 0;
     e->n_recheck = e->n_restless = 0;
     e->round = ROUND_IDLE;
+    uv_timer_stop(&e->slow);
     e->source_view = UINT32_MAX;
     e->n_sources = 0;
     vec_each (char *, step, &e->gone)
@@ -140,6 +142,8 @@ void engine_check_drained(struct engine *e)
 {
     if (e->drained && !e->runs.n && !e->n_jobs && !e->pumping) {
         void (*drained)(struct engine *) = e->drained;
+        if (e->opt.cache)
+            cache_give_up(e->opt.cache, false);
         drained(e);
     }
 }
@@ -178,6 +182,8 @@ static void drain(struct engine *e, void (*drained)(struct engine *), const char
     asks_refuse(e, true);
     if (e->worktree)
         worktree_stop(e->worktree);
+    if (e->opt.cache)
+        cache_give_up(e->opt.cache, true);
     cancel_all(e, why);
     engine_check_drained(e);
 }
@@ -368,9 +374,10 @@ static void handle_gone(uv_handle_t *timer)
 static void close_watch_closed(void *ctx)
 {
     struct engine *e = ctx;
-    e->n_closing = 4; /* libuv says in which order they are gone */
+    e->n_closing = 5; /* libuv says in which order they are gone */
     uv_close((uv_handle_t *)&e->turn_timer, handle_gone);
     uv_close((uv_handle_t *)&e->calm, handle_gone);
+    uv_close((uv_handle_t *)&e->slow, handle_gone);
     uv_close((uv_handle_t *)&e->ahead_timer, handle_gone);
     uv_close((uv_handle_t *)&e->settle, handle_gone);
 }
@@ -383,6 +390,7 @@ static void close_drained(struct engine *e)
     close_graph(e);
     uv_timer_stop(&e->turn_timer);
     uv_timer_stop(&e->calm);
+    uv_timer_stop(&e->slow);
     uv_timer_stop(&e->ahead_timer);
     if (e->settle_open)
         uv_timer_stop(&e->settle);

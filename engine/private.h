@@ -255,6 +255,7 @@ struct engine {
     size_t n_restless; /* nodes with restless set */
     ids stale;         /* views whose digests must be taken anew */
     size_t n_batches;  /* out with workers */
+    uv_timer_t slow;   /* says now and then how far hashing is */
     uint32_t passes;   /* of this round over files that change while they are read */
     VEC(char *) gone;  /* steps that the history knows and the graph has not ... */
     bool gone_known;   /* ... once somebody has asked */
@@ -347,6 +348,7 @@ void reasons_release(struct reasons *reasons);
 /* round.c */
 /* Begins a round if one is wanted and none is under way; else says, once, that nothing is left to
  * do. */
+void round_open(struct engine *e);
 void round_next(struct engine *e);
 /* Names a step to be run again, changed or not. */
 void round_retry(struct engine *e, const char *step);

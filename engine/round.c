@@ -6,11 +6,16 @@
  */
 #include "engine/private.h"
 
+#include "base/text.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_BATCHES 3 /* out at a time: both workers busy, one waiting */
 #define MAX_PASSES  5
+
+#define SLOW_MS       2000  /* hashing that takes longer is spoken of ... */
+#define SLOW_AGAIN_MS 10000 /* ... and again each time */
 
 struct hashing {
     uv_work_t work;
@@ -189,6 +194,7 @@ static void emit_changed(struct engine *e)
 static void finish_round(struct engine *e)
 {
     e->round = ROUND_IDLE;
+    uv_timer_stop(&e->slow);
     bool source_changed = refresh(e) || e->sources_old;
     e->sources_old = false;
     if (e->opt.mode == ENGINE_WATCH)
@@ -222,6 +228,35 @@ static void finish_round(struct engine *e)
     asks_begin(e, source_changed);
     schedule_pump(e);
     foresee_end(e);
+}
+
+/* Some inputs take minutes to read: what takes so long, and how long it still will. */
+static void say_progress(uv_timer_t *timer)
+{
+    struct engine *e = timer->data;
+    struct worktree_progress progress = worktree_progress(e->worktree);
+    struct buf text = BUF_INIT;
+    char read[16], bytes[16];
+    uint64_t most = progress.read > progress.bytes ? progress.read : progress.bytes;
+    if (progress.bytes) {
+        buf_addf(&text, "reading inputs: %s of %s so far", text_size(progress.read, read),
+                 text_size(most, bytes));
+        if (progress.files)
+            buf_addf(&text, ", %zu files to go", progress.files);
+        if (progress.largest_bytes > most / 2) {
+            buf_addf(&text, "; most of it is ");
+            buf_add_shown(&text, progress.largest, strlen(progress.largest));
+        }
+        engine_notice(e, "info", buf_str(&text));
+    }
+    free(progress.largest);
+    buf_release(&text);
+}
+
+void round_open(struct engine *e)
+{
+    uv_timer_init(e->loop, &e->slow);
+    e->slow.data = e;
 }
 
 static void hash_on(struct engine *e)
@@ -284,6 +319,8 @@ static void after_barrier(void *ctx, struct watch_clock clock)
     }
     e->round = ROUND_HASHING;
     e->passes = 0;
+    worktree_measure(e->worktree);
+    uv_timer_start(&e->slow, say_progress, SLOW_MS, SLOW_AGAIN_MS);
     if (e->all_wanted)
         foresee_begin(e);
     prepare(e);
