@@ -11,8 +11,13 @@ PIPELINE='{"version": 1, "steps": {
 
 # right PROJECT TEXT: whatever the cache holds, a run there makes what it should. Its words go to files of its own.
 right() {
-    echo "$2" > "$1/in"
     rm -rf "$1/o" "$1/d" "$1/p"
+    edited "$1" "$2"
+}
+
+# The same, without taking the outputs away.
+edited() { # PROJECT TEXT
+    echo "$2" > "$1/in"
     timeout -k 5 "$DEADLINE" "$KILN" -C "$1" run --json > "$1.out" 2> "$1.err" < /dev/null ||
         fail "kiln in $1: exit $?: $(tail -n 5 "$1.err" "$1.out")"
     [ "$(cat "$1/p")" = "$2"$'\n'"$2" ] || fail "$1/p holds \"$(cat "$1/p")\", not \"$2\" twice"
@@ -48,6 +53,28 @@ test_company() {
         [ "$status" -eq 0 ] || fail "a worker failed"
     done
     wait "${pids[@]}"
+    kiln any cache verify
+    kiln 0 cache verify
+}
+
+# One tree is watched and run at the same time, another worktree of it is at work on the same steps; all of them edit.
+test_two_worktrees_and_a_watcher() {
+    local round pid
+    printf '%s\n' "$PIPELINE" > "$P/kiln.json"
+    printf '%s\n' in o d p '*.out' '*.err' > "$P/.gitignore"
+    echo "text" > "$P/in"
+    git_project
+    git -C "$P" worktree add -q "$T/w1"
+    watch_start
+    worker "$T/w1" &
+    pid=$!
+    for ((round = 0; round < ROUNDS; round++)); do
+        edited "$P" "text $((round % 4))" # what the watcher is about to make must be left alone
+        kiln 0 cache gc --size 8KiB
+    done
+    wait "$pid" || fail "the worker failed"
+    if gone "$WATCH_PID"; then fail "kiln watch ended by itself"; fi
+    watch_stop
     kiln any cache verify
     kiln 0 cache verify
 }
