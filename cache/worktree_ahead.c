@@ -22,7 +22,7 @@
 struct worktree_ahead {
     char *path, *root;
     pthread_t thread;
-    bool started, looks, taken;
+    bool begun, joined, looks, taken;
     sem_t loaded; /* from then on the cache is read by both */
     struct statcache *cache;
     atomic_bool stop;
@@ -70,17 +70,23 @@ struct worktree_ahead *worktree_ahead_new(const char *path, const char *root, bo
     ahead->root = mem_strdup(root);
     ahead->looks = look;
     sem_init(&ahead->loaded, 0, 0);
-    ahead->started = pthread_create(&ahead->thread, NULL, read_all, ahead) == 0;
+    ahead->begun = pthread_create(&ahead->thread, NULL, read_all, ahead) == 0;
     return ahead;
+}
+
+void worktree_ahead_finish(struct worktree_ahead *ahead)
+{
+    if (ahead->begun && !ahead->joined)
+        pthread_join(ahead->thread, NULL);
+    ahead->joined = true;
 }
 
 void worktree_ahead_stop(struct worktree_ahead *ahead)
 {
-    if (!ahead || !ahead->started)
+    if (!ahead)
         return;
     atomic_store(&ahead->stop, true);
-    pthread_join(ahead->thread, NULL);
-    ahead->started = false;
+    worktree_ahead_finish(ahead);
 }
 
 struct statcache *worktree_ahead_take(struct worktree_ahead *ahead, const char *path,
@@ -90,7 +96,7 @@ struct statcache *worktree_ahead_take(struct worktree_ahead *ahead, const char *
         strcmp(root, ahead->root) != 0)
         return NULL;
     ahead->taken = true;
-    if (!ahead->started)
+    if (!ahead->begun)
         return statcache_load(path, root);
     while (sem_wait(&ahead->loaded) != 0)
         ;

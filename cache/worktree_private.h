@@ -321,6 +321,8 @@ void worktree_unsettle(struct worktree *tree, uint32_t dir);
  */
 struct statcache *worktree_ahead_take(struct worktree_ahead *ahead, const char *path,
                                       const char *root);
+/* Waits until all has been looked at. */
+void worktree_ahead_finish(struct worktree_ahead *ahead);
 /* Ends the looking; it takes no longer than one directory does. NULL is fine. */
 void worktree_ahead_stop(struct worktree_ahead *ahead);
 /* Stops it. What was seen of the directory of that number, all of its entries, or NULL. */

@@ -2,9 +2,8 @@
  * Directories that the stat cache knows: not read again while they are as they were, and never
  * believed when they are not.
  */
+#include "cache/worktree_private.h"
 #include "test_worktree.h"
-
-#include <dirent.h>
 
 static void make_project(struct project *project)
 {
@@ -36,30 +35,14 @@ static struct digest fresh_digest(struct project *project, const char *pattern)
     return digest;
 }
 
-static size_t n_threads(void)
-{
-    DIR *dir = opendir("/proc/self/task");
-    size_t n = 0;
-    assert_non_null(dir);
-    for (const struct dirent *entry; (entry = readdir(dir));)
-        n += entry->d_name[0] != '.';
-    closedir(dir);
-    return n;
-}
-
 /* A working tree whose stat cache is read ahead, and which was looked at wholly before it was asked
  * for. The worktree goes before *ahead. */
 static struct worktree *open_ahead(struct project *project, struct trees *trees,
                                    struct worktree_ahead **ahead)
 {
     struct worktree *tree;
-    struct timespec pause = {0, 1000000};
-    size_t before = n_threads();
     *ahead = worktree_ahead_new(project->stat_path, project->root, true);
-    for (int i = 0; n_threads() > before; i++) {
-        assert_true(i < 60000);
-        nanosleep(&pause, NULL);
-    }
+    worktree_ahead_finish(*ahead);
     struct worktree_options options = {
         .root = project->root,
         .stat_path = project->stat_path,
