@@ -131,9 +131,9 @@ int file_write_atomic(const char *path, const void *bytes, size_t n, mode_t mode
 
 /* That is what a lease asks. Who opens the file in the instant between waits for the lease to be
  * given back; the signal that tells of that is one that nobody is woken by. */
-bool file_has_writer(int fd, const struct stat *st)
+bool file_has_writer(int fd, int64_t changed)
 {
-    if (st->st_ctim.tv_sec < (int64_t)(clock_realtime_ns() / 1000000000) - WRITEBACK_S ||
+    if (changed < (int64_t)(clock_realtime_ns() / 1000000000) - WRITEBACK_S ||
         fcntl(fd, F_SETSIG, SIGURG) != 0)
         return false;
     if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0) {

@@ -27,10 +27,11 @@ int file_write_all(int fd, const void *bytes, size_t n) MUST_CHECK;
  * durability. */
 int file_write_atomic(const char *path, const void *bytes, size_t n, mode_t mode,
                       struct err *err) MUST_CHECK;
-/* Whether somebody may write to the file (fd is open for reading, st its stat) without leaving a
- * trace in its times: has it open for writing, or mapped. Where that can't be asked (a file of
- * somebody else, a file system without leases) nothing is known against it: false. */
-bool file_has_writer(int fd, const struct stat *st);
+/* Whether somebody may write to the file (fd is open for reading, changed its ctime in seconds)
+ * without leaving a trace in its times: has it open for writing, or mapped. Where that can't be
+ * asked (a file of somebody else, a file system without leases) nothing is known against it: false.
+ */
+bool file_has_writer(int fd, int64_t changed);
 /* Makes the directory and its missing parents (existing is fine); the parents can be entered
  * whatever mode says. */
 int file_mkdirs(const char *path, mode_t mode, struct err *err) MUST_CHECK;

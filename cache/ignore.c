@@ -53,7 +53,7 @@ static void read_source(struct ignore *ignore, struct source *source, bool rules
     int fd = open(source->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW));
     struct stat st;
     bool regular = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-    if (regular && file_has_writer(fd, &st))
+    if (regular && file_has_writer(fd, st.st_ctim.tv_sec))
         source->read_ns = NEVER_SETTLED;
     if (regular && rules && file_read_fd(fd, source->path, MAX_RULES_BYTES, &text, NULL) == 0)
         source->rules = ignore_rules_new(buf_str(&text), text.len, ignore->fold);

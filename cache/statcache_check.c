@@ -33,7 +33,8 @@ static bool lies_about_file(struct hasher *hasher, int dirfd, const struct statc
     struct digest digest;
     int fd = openat(dirfd, entry->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     bool lies = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-                !file_has_writer(fd, &st) && digest_of_fd(hasher, fd, &digest, NULL) == 0 &&
+                !file_has_writer(fd, st.st_ctim.tv_sec) &&
+                digest_of_fd(hasher, fd, &digest, NULL) == 0 &&
                 !digest_eq(&digest, &entry->digest) && still(dirfd, entry);
     if (fd >= 0)
         close(fd);

@@ -88,6 +88,7 @@ int worktree_new(const struct worktree_options *options, struct worktree **out, 
     tree->trees = options->trees;
     tree->dir_opened = options->dir_opened;
     tree->dir_closed = options->dir_closed;
+    tree->files_queued = options->files_queued;
     tree->ctx = options->ctx;
     for (size_t i = 0; i < options->n_outputs; i++)
         add_output(tree, options->outputs[i]);

@@ -64,6 +64,9 @@ struct worktree_options {
     void (*dir_opened)(void *ctx, uint32_t dir, const char *path);
     /* Called when that directory is gone. May be NULL. */
     void (*dir_closed)(void *ctx, uint32_t dir);
+    /* Called in the middle of worktree_prepare() whenever enough files for a portion of work wait
+     * to be hashed: worktree_next_files() may be called, and nothing else. May be NULL. */
+    void (*files_queued)(void *ctx);
     void *ctx;
 };
 
@@ -106,6 +109,8 @@ void worktree_prepare_now(struct worktree *tree, const uint32_t *views, size_t n
 /* Takes the next portion of work: directories to look at (about 2000 entries) or files to hash
  * (about 8 MiB or 128 files). NULL when there is none left to give out. */
 struct worktree_batch *worktree_next_batch(struct worktree *tree);
+/* The same, of the files alone. */
+struct worktree_batch *worktree_next_files(struct worktree *tree);
 /* Any thread: stats what is to be looked at; hashes files, each as open, fstat, hash, fstat; one
  * that changed while read is tried again a few times. */
 void worktree_batch_work(struct worktree_batch *batch);

@@ -14,7 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BATCH_FILES 128
 #define BATCH_BYTES ((uint64_t)8 << 20)
 #define MAX_TRIES   4
 #define MAX_MISSES  8
@@ -70,8 +69,12 @@ struct worktree_batch *worktree_batch_new(struct worktree *tree)
 struct worktree_batch *worktree_next_batch(struct worktree *tree)
 {
     struct worktree_batch *batch = worktree_next_look(tree);
-    if (batch)
-        return batch;
+    return batch ? batch : worktree_next_files(tree);
+}
+
+struct worktree_batch *worktree_next_files(struct worktree *tree)
+{
+    struct worktree_batch *batch = NULL;
     struct buf path = BUF_INIT;
     uint32_t parent = WORKTREE_NONE;
     const char *dir = NULL;
@@ -95,7 +98,8 @@ struct worktree_batch *worktree_next_batch(struct worktree *tree)
                                                    .serial = node->serial,
                                                    .dir = dir,
                                                    .name = arena_strndup(&batch->arena, node->name,
-                                                                         node->name_len)});
+                                                                         node->name_len),
+                                                   .stamp = node->stamp});
         bytes += node->stamp.size;
         note_given(tree, id, node);
     }
@@ -107,14 +111,42 @@ struct worktree_batch *worktree_next_batch(struct worktree *tree)
     return batch;
 }
 
-static int hash_once(struct hasher *hasher, int dirfd, struct hash_item *item)
+/* The content that was hashed is that of the stat. The device and inode of an open file differ from
+ * those of its name on some stacked filesystems, and say nothing that ctime does not. */
+static bool same_content(const struct stamp *seen, const struct stamp *hashed)
 {
-    /* Before the open: a write that comes later must find a recorded time that is not clearly after
-     * it. */
-    item->recorded_ns = (int64_t)clock_realtime_ns();
-    int fd = openat(dirfd, item->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0)
-        return errno == ELOOP || errno == ENOTDIR || errno == ENXIO ? ENOENT : errno;
+    return seen->size == hashed->size && seen->mtime_ns == hashed->mtime_ns &&
+           seen->ctime_ns == hashed->ctime_ns && seen->mode == hashed->mode;
+}
+
+/* Takes the stat that the file was queued with for the one before the reading, and one read for all
+ * of it: for small files these calls are most of the work. False when they do not fit. */
+static bool hash_small(struct worktree_batch *batch, int fd, struct hash_item *item)
+{
+    const struct stamp *seen = &item->stamp;
+    struct stat after;
+    if (seen->size >= HASH_SMALL)
+        return false;
+    bool writer = file_has_writer(fd, seen->ctime_ns / 1000000000);
+    if (pread(fd, batch->space, (size_t)seen->size + 1, 0) != (ssize_t)seen->size ||
+        fstat(fd, &after) != 0)
+        return false;
+    struct stamp stamp = stamp_of(&after);
+    if (!same_content(seen, &stamp))
+        return false;
+    hasher_start(batch->hasher);
+    hasher_add(batch->hasher, batch->space, (size_t)seen->size);
+    item->digest = hasher_end(batch->hasher);
+    item->stamp = stamp;
+    item->linked = after.st_nlink > 1;
+    if (writer)
+        item->recorded_ns = NEVER_SETTLED;
+    atomic_fetch_add_explicit(batch->bytes, seen->size, memory_order_relaxed);
+    return true;
+}
+
+static int hash_any(struct worktree_batch *batch, int fd, struct hash_item *item)
+{
     struct stat before, after;
     struct err err = ERR_INIT;
     int errnum = 0;
@@ -122,9 +154,9 @@ static int hash_once(struct hasher *hasher, int dirfd, struct hash_item *item)
         errnum = errno;
     else if (!S_ISREG(before.st_mode))
         errnum = ENOENT;
-    else if (file_has_writer(fd, &before))
+    else if (file_has_writer(fd, before.st_ctim.tv_sec))
         item->recorded_ns = NEVER_SETTLED;
-    if (errnum == 0 && digest_of_fd(hasher, fd, &item->digest, &err) != 0)
+    if (errnum == 0 && digest_of_fd(batch->hasher, fd, &item->digest, &err) != 0)
         errnum = err.errnum ? err.errnum : EIO;
     if (errnum == 0 && fstat(fd, &after) != 0)
         errnum = errno;
@@ -136,15 +168,29 @@ static int hash_once(struct hasher *hasher, int dirfd, struct hash_item *item)
             errnum = EBUSY;
     }
     err_release(&err);
+    return errnum;
+}
+
+static int hash_once(struct worktree_batch *batch, int dirfd, struct hash_item *item, bool first)
+{
+    /* Before the open: a write that comes later must find a recorded time that is not clearly after
+     * it. */
+    item->recorded_ns = (int64_t)clock_realtime_ns();
+    int fd = openat(dirfd, item->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return errno == ELOOP || errno == ENOTDIR || errno == ENXIO ? ENOENT : errno;
+    int errnum = first && hash_small(batch, fd, item) ? 0 : hash_any(batch, fd, item);
     close(fd);
     return errnum;
 }
 
 static void hash(struct worktree_batch *batch)
 {
-    struct hasher *hasher = hasher_new();
-    hasher_heed(hasher, batch->stop);
-    hasher_count(hasher, batch->bytes);
+    unsigned char space[HASH_SMALL];
+    batch->space = space;
+    batch->hasher = hasher_new();
+    hasher_heed(batch->hasher, batch->stop);
+    hasher_count(batch->hasher, batch->bytes);
     const char *dir = NULL;
     int dirfd = -1, dir_errnum = 0;
     vec_each (struct hash_item, item, &batch->items) {
@@ -162,11 +208,11 @@ static void hash(struct worktree_batch *batch)
         }
         item->errnum = dir_errnum ? dir_errnum : EBUSY;
         for (int tries = 0; item->errnum == EBUSY && tries < MAX_TRIES; tries++)
-            item->errnum = hash_once(hasher, dirfd, item);
+            item->errnum = hash_once(batch, dirfd, item, tries == 0);
     }
     if (dirfd >= 0)
         close(dirfd);
-    hasher_free(hasher);
+    hasher_free(batch->hasher);
 }
 
 void worktree_stop(struct worktree *tree)
@@ -196,14 +242,6 @@ static void doubt(struct worktree *tree, uint32_t id)
         if (parent)
             parent->must_read = true;
     }
-}
-
-/* The content that was hashed is that of the stat. The device and inode of an open file differ from
- * those of its name on some stacked filesystems, and say nothing that ctime does not. */
-static bool same_content(const struct stamp *seen, const struct stamp *hashed)
-{
-    return seen->size == hashed->size && seen->mtime_ns == hashed->mtime_ns &&
-           seen->ctime_ns == hashed->ctime_ns && seen->mode == hashed->mode;
 }
 
 static void take(struct worktree *tree, const struct hash_item *item)

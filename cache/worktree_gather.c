@@ -118,6 +118,8 @@ int worktree_gather(struct worktree *tree, const struct scope *scope, uint32_t i
         need_nodes(tree, scope, dir);
         settled = gather_children(tree, scope, dir, &reader, &pass) && !dir->must_read;
         worktree_reader_close(&reader);
+        if (tree->files_queued && tree->queue.n - tree->queue_at >= BATCH_FILES)
+            tree->files_queued(tree->ctx);
         settled &= gather_below(tree, dir, &pass);
         if (!settled)
             dir->must_read = true;

@@ -79,7 +79,7 @@ static bool read_rules(int dirfd, struct buf *text, struct stamp *stamp, int64_t
         buf_reset(text);
         if (lseek(fd, 0, SEEK_SET) != 0 || fstat(fd, &before) != 0 || !S_ISREG(before.st_mode))
             break;
-        if (file_has_writer(fd, &before))
+        if (file_has_writer(fd, before.st_ctim.tv_sec))
             *recorded_ns = NEVER_SETTLED;
         if (file_read_fd(fd, RULES_NAME, MAX_RULES_BYTES, text, NULL) != 0 ||
             fstat(fd, &after) != 0)

@@ -43,6 +43,10 @@
 #define NAME_SIZES  17
 /* So many entries of a directory are looked at at once. */
 #define LOOK_ENTRIES 4096
+/* A file below this is read at once. */
+#define HASH_SMALL ((size_t)32 * 1024)
+/* So many files are hashed by one call. */
+#define BATCH_FILES 128
 
 enum node_kind {
     NODE_FREE,
@@ -186,10 +190,10 @@ struct look_item {
 struct hash_item {
     uint32_t node, serial;
     const char *dir, *name;
+    struct stamp stamp; /* as it was seen; then that of what was hashed */
     /* The answer. */
     int errnum; /* ENOENT: no regular file of that name any more; EBUSY: it changed whenever it was
                    read */
-    struct stamp stamp;
     int64_t recorded_ns;
     struct digest digest;
     bool linked;
@@ -203,6 +207,8 @@ struct worktree_batch {
     const atomic_bool *stop;     /* the worktree's, which outlives it */
     atomic_uint_fast64_t *bytes; /* likewise */
     VEC(struct hash_item) items;
+    struct hasher *hasher; /* these two while it hashes */
+    unsigned char *space;  /* HASH_SMALL bytes */
     VEC(struct look_item) looks;
 };
 
@@ -235,6 +241,7 @@ struct worktree {
     struct trees *trees;
     void (*dir_opened)(void *ctx, uint32_t dir, const char *path);
     void (*dir_closed)(void *ctx, uint32_t dir);
+    void (*files_queued)(void *ctx);
     void *ctx;
 
     struct node **chunks;

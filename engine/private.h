@@ -350,6 +350,8 @@ void reasons_release(struct reasons *reasons);
  * do. */
 void round_open(struct engine *e);
 void round_next(struct engine *e);
+/* In the middle of the first look at the tree: gives workers files to hash (worktree_options). */
+void round_hash_ahead(void *self);
 /* Names a step to be run again, changed or not. */
 void round_retry(struct engine *e, const char *step);
 

@@ -12,7 +12,10 @@
 #include <string.h>
 
 #define MAX_BATCHES 3 /* out at a time: both workers busy, one waiting */
-#define MAX_PASSES  5
+/* While the loop is busy with the tree's first look: it hears of none that is done, and nothing but
+ * hashing waits for the workers. */
+#define MAX_AHEAD  1024
+#define MAX_PASSES 5
 
 #define SLOW_MS       2000  /* hashing that takes longer is spoken of ... */
 #define SLOW_AGAIN_MS 10000 /* ... and again each time */
@@ -259,18 +262,32 @@ void round_open(struct engine *e)
     e->slow.data = e;
 }
 
+static void submit(struct engine *e, struct worktree_batch *batch)
+{
+    struct hashing *hashing = mem_zalloc(1, sizeof *hashing);
+    hashing->work.data = hashing;
+    hashing->engine = e;
+    hashing->batch = batch;
+    e->n_batches++;
+    e->n_jobs++;
+    uv_queue_work(e->loop, &hashing->work, hashing_work, hashing_done);
+}
+
+void round_hash_ahead(void *self)
+{
+    struct engine *e = self;
+    size_t most = e->flights.count ? MAX_BATCHES : MAX_AHEAD;
+    struct worktree_batch *batch;
+    if (e->round == ROUND_HASHING && e->n_batches < most &&
+        (batch = worktree_next_files(e->worktree)))
+        submit(e, batch);
+}
+
 static void hash_on(struct engine *e)
 {
     struct worktree_batch *batch;
-    while (e->n_batches < MAX_BATCHES && (batch = worktree_next_batch(e->worktree))) {
-        struct hashing *hashing = mem_zalloc(1, sizeof *hashing);
-        hashing->work.data = hashing;
-        hashing->engine = e;
-        hashing->batch = batch;
-        e->n_batches++;
-        e->n_jobs++;
-        uv_queue_work(e->loop, &hashing->work, hashing_work, hashing_done);
-    }
+    while (e->n_batches < MAX_BATCHES && (batch = worktree_next_batch(e->worktree)))
+        submit(e, batch);
     if (e->n_batches)
         return;
     /* What was marked while it was read is read again; a tree that never rests is taken up in the

@@ -138,6 +138,7 @@ int session_open(struct engine *e, struct err *err)
                                        .trees = e->trees,
                                        .dir_opened = dir_opened,
                                        .dir_closed = dir_closed,
+                                       .files_queued = round_hash_ahead,
                                        .ctx = e};
     int rc = worktree_new(&options, &e->worktree, err);
     vec_release(&outputs);
