@@ -22,8 +22,10 @@ struct check_dir {
     uint32_t node, serial;
     struct stamp stamp;
     int64_t read_ns;
-    const char **names; /* all that were known, sorted */
+    const char *
+        *names; /* all that were known, sorted; of a limited one those that were not there */
     size_t n_names;
+    bool limited;    /* no other names concern the views */
     size_t first, n; /* its entries */
 };
 
@@ -76,25 +78,37 @@ static void collect(struct worktree *tree, const struct scope *scope, uint32_t i
         .serial = node->serial,
         .stamp = dir->stamp,
         .read_ns = dir->read_ns,
-        .names = arena_alloc(arena, dir->n_children * sizeof(*copy.names)),
-        .n_names = dir->n_children,
         .first = check->entries.n,
     };
+    worktree_places few = VEC_INIT;
+    worktree_names absent = VEC_INIT;
+    copy.limited = worktree_few_children(tree, scope, dir, &few, &absent, arena);
+    /* The rules decide about the others. */
+    if (copy.limited && worktree_child(tree, dir, RULES_NAME, NULL) == WORKTREE_NONE)
+        vec_push(&absent, RULES_NAME);
+    size_t n = copy.limited ? few.n : dir->n_children;
+    copy.n_names = copy.limited ? absent.n : n;
+    copy.names = arena_alloc(arena, copy.n_names * sizeof(*copy.names));
+    if (absent.n && copy.limited)
+        memcpy(copy.names, absent.v, absent.n * sizeof(*copy.names));
     VEC(struct scope) scopes = VEC_INIT;
     VEC(uint32_t) below = VEC_INIT;
-    for (size_t i = 0; i < dir->n_children; i++) {
-        struct node *child = worktree_node(tree, dir->children[i]);
-        copy.names[i] = arena_strndup(arena, child->name, child->name_len);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t id_below = dir->children[copy.limited ? few.v[i] : i];
+        struct node *child = worktree_node(tree, id_below);
+        const char *name = arena_strndup(arena, child->name, child->name_len);
+        if (!copy.limited)
+            copy.names[i] = name;
         struct scope sub;
         size_t before = worktree_path_push(&tree->path, child->name, child->name_len);
         enum pick pick = worktree_pick(tree, scope, child, buf_str(&tree->path), &sub);
         buf_truncate(&tree->path, before);
         if (pick == PICK_BELOW) {
             vec_push(&scopes, sub);
-            vec_push(&below, dir->children[i]);
+            vec_push(&below, id_below);
         } else if (pick == PICK_ENTRY) {
             struct check_entry entry = {
-                .name = copy.names[i],
+                .name = name,
                 .target = child->kind == NODE_LINK
                               ? arena_strdup(arena, child->target ? child->target : "")
                               : NULL,
@@ -106,6 +120,8 @@ static void collect(struct worktree *tree, const struct scope *scope, uint32_t i
             copy.n++;
         }
     }
+    vec_release(&few);
+    vec_release(&absent);
     vec_push(&check->dirs, copy);
     for (size_t i = 0; i < below.n; i++) {
         const struct node *child = worktree_node(tree, below.v[i]);
@@ -203,6 +219,17 @@ static bool list_new(struct worktree_check *check, size_t index, int fd)
     return complete;
 }
 
+/* Collects those of the names that are there now. */
+static void look_for(struct worktree_check *check, size_t index, int fd)
+{
+    const struct check_dir *dir = &check->dirs.v[index];
+    struct stat st;
+    for (size_t i = 0; i < dir->n_names; i++)
+        if (fstatat(fd, dir->names[i], &st, AT_SYMLINK_NOFOLLOW) == 0)
+            vec_push(&check->names, (struct new_name){index, dir->names[i]});
+    close(fd);
+}
+
 static void note_changed(struct worktree_check *check, const char *dir, const char *name)
 {
     check->changed =
@@ -229,6 +256,8 @@ static void check_dir(struct worktree_check *check, size_t index, struct hasher 
     if (check->changed ||
         (listed && stamp_eq(&stamp, &dir->stamp) && stamp_settled(&stamp, dir->read_ns)))
         close(fd);
+    else if (dir->limited)
+        look_for(check, index, fd);
     else if (!list_new(check, index, fd))
         check->changed = *dir->path ? dir->path : ".";
 }

@@ -14,6 +14,8 @@ struct few {
     const struct dir *dir;
     size_t names;
     worktree_places *places;
+    worktree_names *absent;
+    struct arena *arena;
 };
 
 static bool add_name(void *ctx, const char *name)
@@ -24,6 +26,8 @@ static bool add_name(void *ctx, const char *name)
         return false; /* going through all is no more work */
     if (worktree_child(few->tree, few->dir, name, &at) != WORKTREE_NONE)
         vec_push(few->places, at);
+    else if (few->absent)
+        vec_push(few->absent, arena_strdup(few->arena, name));
     return true;
 }
 
@@ -57,9 +61,10 @@ static int by_place(const void *a, const void *b)
 }
 
 bool worktree_few_children(const struct worktree *tree, const struct scope *scope,
-                           const struct dir *dir, worktree_places *places)
+                           const struct dir *dir, worktree_places *places, worktree_names *absent,
+                           struct arena *arena)
 {
-    struct few few = {tree, dir, 0, places};
+    struct few few = {tree, dir, 0, places, absent, arena};
     const struct view *view = scope->view;
     const char *path = buf_str(&tree->path);
     vec_clear(places);

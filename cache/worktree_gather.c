@@ -57,7 +57,7 @@ static bool gather_children(struct worktree *tree, const struct scope *scope, st
                             struct reader *reader, struct pass *pass)
 {
     worktree_places few = VEC_INIT;
-    bool limited = worktree_few_children(tree, scope, dir, &few);
+    bool limited = worktree_few_children(tree, scope, dir, &few, NULL, NULL);
     for (size_t i = 0, n = limited ? few.n : dir->n_children; i < n; i++)
         gather_child(tree, scope, dir, dir->children[limited ? few.v[i] : i], reader, pass);
     vec_release(&few);

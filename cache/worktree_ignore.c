@@ -16,7 +16,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RULES_NAME      ".gitignore"
 #define MAX_RULES_BYTES ((size_t)16 << 20)
 /* Raise it when what is built in here (droppings, the way rules are matched) changes. */
 #define BUILT_IN UINT64_C(4)

@@ -39,6 +39,7 @@
 #include <dirent.h>
 #include <stdatomic.h>
 
+#define RULES_NAME  ".gitignore"
 #define CHUNK_NODES 1024
 #define NAME_SIZES  17
 /* So many entries of a directory are looked at at once. */
@@ -436,8 +437,12 @@ void worktree_find_gone(struct worktree *tree, const struct node *node);
 /* Indices, rising, of the children of the directory (whose path is tree->path) that the scope may
  * take at all. False when it may take any of them. */
 typedef VEC(size_t) worktree_places;
+typedef VEC(const char *) worktree_names;
+/* absent (may be NULL): gets the names that it might take but that are no children; their strings
+ * are the arena's. */
 bool worktree_few_children(const struct worktree *tree, const struct scope *scope,
-                           const struct dir *dir, worktree_places *places);
+                           const struct dir *dir, worktree_places *places, worktree_names *absent,
+                           struct arena *arena);
 
 /* Adds path's last component; returns what buf_truncate() takes to undo it. */
 size_t worktree_path_push(struct buf *path, const char *name, size_t len);

@@ -232,7 +232,7 @@ static enum worktree_answer recall_below(struct worktree *tree, const struct sco
                                          const struct dir *dir, bool *recalled, struct err *err)
 {
     worktree_places few = VEC_INIT;
-    bool limited = worktree_few_children(tree, scope, dir, &few);
+    bool limited = worktree_few_children(tree, scope, dir, &few, NULL, NULL);
     enum worktree_answer answer = WORKTREE_READY;
     *recalled = true;
     for (size_t i = 0, n = limited ? few.n : dir->n_children; i < n && *recalled; i++) {
@@ -317,7 +317,7 @@ static enum worktree_answer compose(struct worktree *tree, const struct scope *s
     VEC(struct tree_entry) entries = VEC_INIT;
     enum worktree_answer answer = WORKTREE_READY;
     worktree_places few = VEC_INIT;
-    bool limited = worktree_few_children(tree, scope, dir, &few);
+    bool limited = worktree_few_children(tree, scope, dir, &few, NULL, NULL);
     size_t n = limited ? few.n : dir->n_children;
     vec_reserve(&entries, n);
     for (size_t i = 0; i < n && answer == WORKTREE_READY; i++) {

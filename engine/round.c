@@ -169,9 +169,32 @@ static bool refresh(struct engine *e)
 static void close_over_dependents(struct engine *e)
 {
     for (size_t i = 0; i < e->nodes.n; i++) { /* nodes are in topological order */
-        struct node *node = &e->nodes.v[i];
-        vec_each (uint32_t, dep, &node->deps)
-            e->affected[i] |= e->affected[*dep] && node->selected;
+        if (!e->affected[i])
+            continue;
+        const struct node *node = &e->nodes.v[i];
+        vec_each (uint32_t, dependent, (ids *)&node->dependents)
+            e->affected[*dependent] |= e->nodes.v[*dependent].selected;
+    }
+}
+
+/* Whether a step is asked for by something else than an input. */
+static bool is_due(const struct engine *e, const struct node *node)
+{
+    const struct instance *last = node->current;
+    bool stale =
+        last && last->state == DONE && last->status != STEP_PASSED && last->status != STEP_CACHED;
+    return e->all_wanted || (node->recheck && !node->flight) || (e->stale_wanted && stale);
+}
+
+/* An edit concerns few steps: the others are not so much as touched. */
+static void find_affected(struct engine *e)
+{
+    bool any_due = e->all_wanted || e->stale_wanted || e->n_recheck;
+    for (size_t i = 0; i < e->nodes.n; i++) {
+        if (any_due || e->affected[i] || e->forced[i]) {
+            const struct node *node = &e->nodes.v[i];
+            e->affected[i] = node->selected && (e->affected[i] || e->forced[i] || is_due(e, node));
+        }
     }
 }
 
@@ -207,15 +230,7 @@ static void finish_round(struct engine *e)
         if (e->drained)
             return;
     }
-    for (size_t i = 0; i < e->nodes.n; i++) {
-        struct node *node = &e->nodes.v[i];
-        const struct instance *last = node->current;
-        bool stale = last && last->state == DONE && last->status != STEP_PASSED &&
-                     last->status != STEP_CACHED;
-        e->affected[i] =
-            node->selected && (e->affected[i] || e->all_wanted || e->forced[i] ||
-                               (node->recheck && !node->flight) || (e->stale_wanted && stale));
-    }
+    find_affected(e);
     close_over_dependents(e);
     bool any = false;
     for (size_t i = 0; i < e->nodes.n; i++)

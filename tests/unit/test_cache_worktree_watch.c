@@ -305,6 +305,14 @@ static void test_check(void **state)
         {"mv src/sub src/gone && mkdir src/sub", "src/sub/b.c"},
         {"rm -r src", "src"},
         {"ln -s a.c src/other", "src/other"},
+        /* Of the root two names and the rules count. */
+        {"touch other.c lib2", NULL},
+        {"touch single", NULL},
+        {"mkdir single && touch single/b.c", "single"},
+        {"mkdir -p deep/er && touch deep/er/x", "deep"},
+        {"mkdir deep", NULL},
+        {"echo a.c >.gitignore", NULL}, /* as before: what stood there is told by its event */
+        {"rm .gitignore", NULL},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         project_remove(project, "");
@@ -319,7 +327,7 @@ static void test_check(void **state)
         project->outputs[1] = "src/out";
         project->n_outputs = 2;
         project_open(project);
-        uint32_t view = INPUTS(project->tree, "src");
+        uint32_t view = INPUTS(project->tree, "src", "single/*.c", "deep/er/*");
         digest_of_view(project->tree, view);
         struct worktree_check *check = worktree_check_new(project->tree, &view, 1);
         project_run(project, "%s", cases[i].command);
@@ -332,6 +340,15 @@ static void test_check(void **state)
         worktree_check_free(check);
     }
     struct worktree_check *check;
+    project_run(project, "rm -f .gitignore && mkdir -p src && touch src/a.c");
+    project_open(project);
+    uint32_t ruled = INPUTS(project->tree, "src");
+    digest_of_view(project->tree, ruled);
+    check = worktree_check_new(project->tree, &ruled, 1);
+    project_write(project, ".gitignore", "a.c\n");
+    worktree_check_work(check);
+    assert_non_null(worktree_check_changed(check));
+    worktree_check_free(check);
     project_open(project);
     assert_non_null(
         check_of(project->tree, INPUTS(project->tree, "**"), &check)); /* never asked for */
