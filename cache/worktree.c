@@ -66,7 +66,7 @@ static void prepare_memos(struct worktree *tree, const struct worktree_options *
     for (size_t i = 0; i < options->n_outputs; i++)
         tree->memo_print =
             ignore_mix(tree->memo_print, options->outputs[i], strlen(options->outputs[i]));
-    tree->keeps_times = keeps_times(tree->root_fd) && fstat(tree->root_fd, &st) == 0;
+    tree->keeps_times = keeps_times(tree->top->fd) && fstat(tree->top->fd, &st) == 0;
     tree->root_dev = tree->keeps_times ? st.st_dev : 0;
     for (uint32_t i = 0; i < statcache_n_views(tree->cache); i++) {
         size_t n;
@@ -74,6 +74,22 @@ static void prepare_memos(struct worktree *tree, const struct worktree_options *
         map_put(&tree->stored_views, key, n, (void *)((uintptr_t)i + 1), NULL);
     }
     trees_ask(tree->trees, worktree_make_message, tree);
+}
+
+struct worktree_top *worktree_top_new(int fd)
+{
+    struct worktree_top *top = mem_zalloc(1, sizeof(*top));
+    top->fd = fd;
+    top->holders = 1;
+    return top;
+}
+
+void worktree_top_drop(struct worktree_top *top)
+{
+    if (--top->holders > 0)
+        return;
+    close(top->fd);
+    free(top);
 }
 
 int worktree_new(const struct worktree_options *options, struct worktree **out, struct err *err)
@@ -84,7 +100,7 @@ int worktree_new(const struct worktree_options *options, struct worktree **out, 
     struct worktree *tree = mem_zalloc(1, sizeof(*tree));
     tree->root = mem_strdup(options->root);
     tree->stat_path = options->stat_path ? mem_strdup(options->stat_path) : NULL;
-    tree->root_fd = fd;
+    tree->top = worktree_top_new(fd);
     tree->trees = options->trees;
     tree->dir_opened = options->dir_opened;
     tree->dir_closed = options->dir_closed;
@@ -152,7 +168,7 @@ void worktree_free(struct worktree *tree)
     statcache_free(tree->cache);
     buf_release(&tree->path);
     buf_release(&tree->mark_path);
-    close(tree->root_fd);
+    worktree_top_drop(tree->top);
     free(tree->stat_path);
     free(tree->root);
     free(tree);

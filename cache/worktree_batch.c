@@ -1,6 +1,6 @@
 /*
- * Work in portions that workers take away, and hashing: a batch has its own descriptor of the root
- * and its own strings.
+ * Work in portions that workers take away, and hashing: a batch holds the root's descriptor and has
+ * its own strings.
  */
 #include "cache/beneath.h"
 #include "cache/worktree_private.h"
@@ -59,7 +59,9 @@ static bool still_wanted(const struct node *node)
 struct worktree_batch *worktree_batch_new(struct worktree *tree)
 {
     struct worktree_batch *batch = mem_zalloc(1, sizeof(*batch));
-    batch->root_fd = fcntl(tree->root_fd, F_DUPFD_CLOEXEC, 0);
+    batch->top = tree->top;
+    batch->top->holders++;
+    batch->root_fd = batch->top->fd;
     batch->stop = &tree->stop;
     batch->bytes = &tree->bytes_read;
     batch->cache = tree->cache;
@@ -291,8 +293,7 @@ void worktree_batch_done(struct worktree *tree, struct worktree_batch *batch)
         take(tree, item);
     vec_each (struct look_item, look, &batch->looks)
         worktree_look_done(tree, look);
-    if (batch->root_fd >= 0)
-        close(batch->root_fd);
+    worktree_top_drop(batch->top);
     vec_release(&batch->items);
     vec_release(&batch->looks);
     arena_release(&batch->arena);

@@ -138,7 +138,7 @@ struct worktree_check *worktree_check_new(struct worktree *tree, const uint32_t 
     struct worktree_check *check = mem_zalloc(1, sizeof(*check));
     check->tree = tree;
     check->root = arena_strdup(&check->arena, tree->root);
-    check->root_fd = fcntl(tree->root_fd, F_DUPFD_CLOEXEC, 0);
+    check->root_fd = fcntl(tree->top->fd, F_DUPFD_CLOEXEC, 0);
     for (size_t i = 0; i < n; i++) {
         const struct view *view = &tree->views.v[views[i]];
         struct check_view copy = {

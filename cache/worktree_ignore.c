@@ -105,7 +105,7 @@ static void load_rules(struct worktree *tree, struct dir *dir)
     int64_t recorded_ns;
     int fd;
     worktree_path(tree, dir->node, &path);
-    if (beneath_open(tree->root_fd, buf_str(&path), false, &fd, NULL) == 0) {
+    if (beneath_open(tree->top->fd, buf_str(&path), false, &fd, NULL) == 0) {
         if (read_rules(fd, &text, &stamp, &recorded_ns)) {
             digest = digest_of(buf_str(&text), text.len);
             dir->rules =

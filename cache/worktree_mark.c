@@ -50,7 +50,7 @@ static void look(const struct worktree *tree, struct entry *entry)
     if (entry->looked)
         return;
     entry->looked = true;
-    entry->errnum = fstatat(tree->root_fd, entry->path, &st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
+    entry->errnum = fstatat(tree->top->fd, entry->path, &st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : errno;
     entry->directory = entry->errnum == 0 && S_ISDIR(st.st_mode);
     entry->linked = entry->errnum == 0 && S_ISREG(st.st_mode) && st.st_nlink > 1;
 }
@@ -336,8 +336,8 @@ static void reopen_root(struct worktree *tree)
     int fd = open(tree->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return;
-    close(tree->root_fd);
-    tree->root_fd = fd;
+    worktree_top_drop(tree->top);
+    tree->top = worktree_top_new(fd);
 }
 
 void worktree_mark_all(struct worktree *tree, uint64_t tick)

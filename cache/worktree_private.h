@@ -200,9 +200,17 @@ struct hash_item {
     bool linked;
 };
 
+/* The root, open: held by the tree, and by each batch that is out (there may be thousands). The
+ * loop's. */
+struct worktree_top {
+    int fd;
+    size_t holders;
+};
+
 /* Has one of the two. The stat cache that looks read outlives it: it ends with the tree. */
 struct worktree_batch {
     struct arena arena;
+    struct worktree_top *top; /* NULL: none that it would have to give back */
     int root_fd;
     const struct statcache *cache;
     const atomic_bool *stop;     /* the worktree's, which outlives it */
@@ -238,7 +246,7 @@ struct scope {
 struct worktree {
     char *root, *stat_path;
     atomic_bool stop;
-    int root_fd;
+    struct worktree_top *top;
     struct trees *trees;
     void (*dir_opened)(void *ctx, uint32_t dir, const char *path);
     void (*dir_closed)(void *ctx, uint32_t dir);
@@ -363,6 +371,12 @@ void worktree_note_recalled(struct worktree *tree, const struct dir *dir, const 
                             const struct digest *digest);
 /* For trees_ask(): makes the Directory message of a memo that was taken over. */
 void worktree_make_message(void *ctx, const struct digest *digest);
+
+/* worktree.c */
+/* Takes the descriptor over; its first holder is the caller. */
+struct worktree_top *worktree_top_new(int fd);
+/* One holder less; the last one closes it. */
+void worktree_top_drop(struct worktree_top *top);
 
 /* worktree_batch.c */
 struct worktree_batch *worktree_batch_new(struct worktree *tree);

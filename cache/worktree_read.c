@@ -36,7 +36,7 @@ int worktree_reader_open(struct worktree *tree, struct dir *dir, struct reader *
         return 0;
     struct err err = ERR_INIT;
     int errnum = 0;
-    if (beneath_open(tree->root_fd, buf_str(&tree->path), false, &reader->fd, &err) != 0)
+    if (beneath_open(tree->top->fd, buf_str(&tree->path), false, &reader->fd, &err) != 0)
         errnum = err.kind == ERR_SYSTEM && err.errnum ? err.errnum : ENOENT;
     err_release(&err);
     struct stat st;

@@ -179,6 +179,15 @@ test_a_large_directory() {
     rm -r src
 }
 
+# Hashing begins while the tree is still being looked at: that takes no descriptor for each portion of it.
+test_many_files_with_few_descriptors() {
+    project '{"version": 1, "steps": {"a": {"run": "true", "inputs": ["src"]}}}'
+    mkdir -p src/{1..100}
+    seq -f "src/%.0f" 100 | while read -r dir; do seq -f "$dir/%.0f" 130; done | xargs touch
+    ulimit -n 80
+    kiln 0 run
+}
+
 # What kiln.json may not have is said in a line, and so is what the system can't run.
 test_limits_are_told() {
     cd "$P"
