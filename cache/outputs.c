@@ -280,16 +280,16 @@ static int look_again(struct capture *c)
     for (size_t i = 0; rc == 0 && i < c->dirs.n; i++) {
         const struct listed *dir = &c->dirs.v[i];
         struct stat st;
-        int fd = -1;
-        bool same = beneath_open(c->root_fd, dir->path, false, &fd, NULL) == 0 &&
-                    fstat(fd, &st) == 0 && st.st_dev == dir->st.st_dev &&
+        int fd;
+        rc = beneath_open(c->root_fd, dir->path, false, &fd, c->err);
+        bool same = rc == 0 && fstat(fd, &st) == 0 && st.st_dev == dir->st.st_dev &&
                     st.st_ino == dir->st.st_ino && same_stat(&dir->st, &st);
-        if (fd >= 0)
+        if (rc == 0)
             close(fd);
-        if (!same) {
-            changed(c->err);
+        if (!same && rc != -(int)ERR_SYSTEM)
+            rc = changed(c->err);
+        if (rc != 0)
             rc = at_path(c->err, dir->path);
-        }
     }
     return rc;
 }
