@@ -198,7 +198,7 @@ static enum worktree_answer compose_child(struct worktree *tree, const struct sc
         return WORKTREE_READY;
     *entry = (struct tree_entry){.kind = TREE_DIR, .name = node->name};
     if (pick == PICK_BELOW) {
-        bool any;
+        bool any = false;
         enum worktree_answer answer = compose(tree, &sub, child, &entry->digest, &any, err);
         *taken = answer == WORKTREE_READY && (any || (sub.flavour == ALL && !sub.view));
         if (*taken && !utf8_valid(node->name, node->name_len))
