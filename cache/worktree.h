@@ -153,8 +153,8 @@ bool worktree_ignores(struct worktree *tree, const char *path);
  * whose content was known. */
 bool worktree_mark(struct worktree *tree, uint32_t dir, const char *name, uint64_t tick);
 /* Marks the files that somebody had open for writing when they were hashed: they may have been
- * written through a mapping, which nothing tells of. Disturbs nobody where they are as they were.
- */
+ * written through a mapping, which nothing tells of; and what could not be read for a reason that
+ * may pass, such as too many open files. Disturbs nobody where they are as they were. */
 void worktree_doubt_open(struct worktree *tree);
 /* Everything may have changed: all stats are taken anew at the next prepare (digests are kept by
  * stat). */

@@ -312,7 +312,10 @@ void worktree_doubt_open(struct worktree *tree)
     memset(&tree->unsure, 0, sizeof(tree->unsure));
     vec_each (uint32_t, id, &unsure) {
         const struct node *node = worktree_node(tree, *id);
-        if (node->kind == NODE_FILE && node->recorded_ns == NEVER_SETTLED)
+        if (node->kind == NODE_DIR && node->dir && node->dir->errnum)
+            mark_all_of(tree, *id, 0);
+        else if (node->kind != NODE_FREE && *id != 0 &&
+                 (node->errnum || (node->kind == NODE_FILE && node->recorded_ns == NEVER_SETTLED)))
             mark_entry(tree, node->parent, node->name, 0, true);
     }
     vec_release(&unsure);

@@ -1,5 +1,6 @@
 #include "cache/worktree_private.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -224,4 +225,15 @@ void worktree_unsettle(struct worktree *tree, uint32_t id)
             return;
         id = node->parent;
     }
+}
+
+bool worktree_may_pass(int errnum)
+{
+    return errnum == EMFILE || errnum == ENFILE || errnum == ENOMEM || errnum == EIO;
+}
+
+void worktree_note_trouble(struct worktree *tree, uint32_t id, int errnum)
+{
+    if (worktree_may_pass(errnum))
+        vec_push(&tree->unsure, id);
 }

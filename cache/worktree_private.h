@@ -286,8 +286,8 @@ struct worktree {
     VEC(struct recalled) recalled;
     struct map recalled_by; /* hash -> index in recalled + 1 */
     VEC(uint32_t)
-    unsure; /* files that were open for writing when they were hashed; some of them
-               may be something else by now */
+    unsure; /* files that were open for writing when they were hashed, and what could not be read
+               for a reason that may pass; some of them may be something else by now */
 
     struct ignore *ignore; /* NULL until first needed */
     uint64_t rules_print, index_print;
@@ -329,6 +329,12 @@ struct consumer *worktree_consumer(struct dir *dir, uint32_t view, enum flavour 
                                    bool whole);
 /* Clears the memos of the directory and of all above it. */
 void worktree_unsettle(struct worktree *tree, uint32_t dir);
+
+/* Whether trouble with reading is not the file's fault, nor that of who named it: another time it
+ * may be read. */
+bool worktree_may_pass(int errnum);
+/* Sees to it that what met such trouble is looked at again in the next round. */
+void worktree_note_trouble(struct worktree *tree, uint32_t id, int errnum);
 
 /* worktree_ahead.c */
 /* What statcache_load(path, root) gives; the caller's. NULL, and nothing done, when another one was

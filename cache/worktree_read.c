@@ -241,6 +241,7 @@ int worktree_read_names(struct worktree *tree, struct dir *dir, struct reader *r
     }
     vec_release(&found);
     arena_release(&names);
+    worktree_note_trouble(tree, dir->node, dir->errnum);
     return dir->errnum;
 }
 
@@ -320,8 +321,10 @@ int worktree_stat_child(struct worktree *tree, struct dir *dir, struct node *nod
     node->errnum = errnum;
     node->flags &= (uint16_t)~N_MARKED;
     node->flags |= N_FRESH;
-    if (errnum)
+    if (errnum) {
+        worktree_note_trouble(tree, worktree_child(tree, dir, node->name, NULL), errnum);
         return errnum;
+    }
     enum node_kind kind = kind_of_mode(st.st_mode);
     struct stamp stamp = stamp_of(&st);
     bool known = node->flags & N_STAT;

@@ -167,8 +167,7 @@ static enum worktree_answer unreadable(const char *path, bool directory, int err
     struct err system = ERR_INIT;
     struct buf text = BUF_INIT;
     shown(&text, path);
-    if (errnum == EMFILE || errnum == ENFILE || errnum == ENOMEM || errnum == EIO) {
-        /* not the file's fault, nor that of who named it */
+    if (worktree_may_pass(errnum)) {
         err_sys(err, errnum, "cannot read the input \"%s\"", buf_str(&text));
         buf_release(&text);
         return WORKTREE_BROKEN;

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_BATCHES 3 /* out at a time: both workers busy, one waiting */
+#define MAX_BATCHES 4 /* out at a time: as many as there are workers */
 /* While the loop is busy with the tree's first look: it hears of none that is done, and nothing but
  * hashing waits for the workers. */
 #define MAX_AHEAD  1024

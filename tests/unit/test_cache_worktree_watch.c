@@ -1,5 +1,7 @@
 #include "test_worktree.h"
 
+#include <sys/resource.h>
+
 static int setup(void **state)
 {
     struct project *project = mem_zalloc(1, sizeof(*project));
@@ -355,10 +357,48 @@ static void test_check(void **state)
     worktree_check_free(check);
 }
 
+/* Too many open files are no reason to call an input unreadable for ever. */
+static void test_trouble_that_passes(void **state)
+{
+    struct project *project = *state;
+    project_write(project, "src/a.c", "1");
+    project_write(project, "src/sub/b.c", "1");
+    project_open(project);
+    struct worktree *tree = project->tree;
+    uint32_t view = INPUTS(tree, "src");
+    struct digest before = digest_of_view(tree, view), during;
+    struct rlimit old;
+    struct err err = ERR_INIT;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    for (rlim_t spare = 0; spare < 3; spare++) {
+        project_write(project, "src/sub/b.c", spare % 2 ? "1" : "2");
+        worktree_mark_all(tree, ++project->tick);
+        int next = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        close(next);
+        struct rlimit few = {(rlim_t)next + spare, old.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        worktree_prepare(tree, &view, 1);
+        struct worktree_batch *batch;
+        while ((batch = worktree_next_batch(tree))) {
+            worktree_batch_work(batch);
+            worktree_batch_done(tree, batch);
+        }
+        enum worktree_answer answer = worktree_digest(tree, view, &during, NULL, &err);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+        assert_int_equal(answer, WORKTREE_BROKEN);
+        err_release(&err);
+        worktree_doubt_open(tree);
+        assert_true(take_dirty(tree) & 1u << view);
+        struct digest after = digest_of_view(tree, view);
+        assert_int_equal(digest_eq(&after, &before), spare % 2);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {TEST(test_marks), TEST(test_hooks),
-                                       TEST(test_read_before_it_was_marked), TEST(test_check)};
+                                       TEST(test_read_before_it_was_marked), TEST(test_check),
+                                       TEST(test_trouble_that_passes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
