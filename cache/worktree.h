@@ -53,9 +53,7 @@ struct worktree_options {
     const char *stat_path;             /* the stat cache's file, or NULL for none */
     struct worktree_ahead *stat_ahead; /* its reading, begun before; the caller's, outlives the
                                           worktree; may be NULL */
-    const char *scratch_path;   /* not used (a project without a repository needs no stand-in for
-                                   one); may be NULL */
-    const char *const *outputs; /* declared outputs of all steps, normalised, disjoint */
+    const char *const *outputs;        /* declared outputs of all steps, normalised, disjoint */
     size_t n_outputs;
     struct trees *trees; /* where Directory messages go; outlives the worktree */
     /* Called just before directory dir (path relative to root, "" = root) is read for the first

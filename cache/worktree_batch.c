@@ -200,8 +200,8 @@ static void hash(struct worktree_batch *batch)
             if (dirfd >= 0)
                 close(dirfd);
             struct err err = ERR_INIT;
-            dir_errnum = batch->root_fd < 0 ? EMFILE : 0;
-            if (!dir_errnum && beneath_open(batch->root_fd, item->dir, false, &dirfd, &err) != 0) {
+            dir_errnum = 0;
+            if (beneath_open(batch->root_fd, item->dir, false, &dirfd, &err) != 0) {
                 dir_errnum = err.kind == ERR_SYSTEM && err.errnum ? err.errnum : ENOENT;
                 dirfd = -1;
             }

@@ -187,7 +187,7 @@ static void mark_all_of(struct worktree *tree, uint32_t id, uint64_t tick)
     dir->must_read = true;
     for (size_t i = 0; i < dir->n_children; i++)
         worktree_node(tree, dir->children[i])->flags &= (uint16_t)~N_FRESH;
-    if (worktree_child(tree, dir, ".gitignore", NULL) != WORKTREE_NONE)
+    if (worktree_child(tree, dir, RULES_NAME, NULL) != WORKTREE_NONE)
         touch_below(tree, dir, tick, &reach);
     climb(tree, id, NULL, tick, &reach);
     if (reach.hit) {
@@ -230,7 +230,7 @@ static bool mark_entry(struct worktree *tree, uint32_t id, const char *name, uin
     bool output = node ? node->flags & N_OUTPUT : worktree_at_output(tree, entry.path);
     if (output || strcmp(name, ".git") == 0)
         reach.flavours[PLAIN] = reach.flavours[FORCED] = false;
-    else if (strcmp(name, ".gitignore") == 0)
+    else if (strcmp(name, RULES_NAME) == 0)
         touch_below(tree, dir, tick, &reach); /* it counts even where it ignores itself */
     else if (is_left_out(tree, &entry))
         reach.flavours[PLAIN] = false;

@@ -132,7 +132,6 @@ int session_open(struct engine *e, struct err *err)
     struct worktree_options options = {.root = e->opt.root,
                                        .stat_path = e->opt.stat_path,
                                        .stat_ahead = e->opt.stat_ahead,
-                                       .scratch_path = e->opt.scratch_path,
                                        .outputs = outputs.v,
                                        .n_outputs = outputs.n,
                                        .trees = e->trees,
