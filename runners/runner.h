@@ -26,6 +26,7 @@
 #include <uv.h>
 
 struct runner;
+struct runner_box;
 struct runner_exec;
 
 struct runner_request {
@@ -33,7 +34,9 @@ struct runner_request {
     const char *const *argv;
     const char *const *envp; /* NULL terminated NAME=value: the whole environment */
     const char *root;        /* absolute path of the project's folder */
-    const char *cwd;         /* relative to root, "" = root */
+    const char *cwd;         /* relative to root, "" = root; in a box: to its mount, or absolute */
+    /* For the box back end alone: what the step sees (box.h); else NULL. */
+    const struct runner_box *box;
     uint64_t spool_offset;   /* where in the spool file the output begins */
     /* Bytes of output kept; what is over is read and dropped, and said in runner_exit. 0 = no
      * limit. */
@@ -56,6 +59,7 @@ struct runner_exit {
     bool counted;      /* its place is for one started ahead already */
     bool truncated;    /* output over spool_limit was dropped */
     int spool_errno;   /* making or writing the spool failed (disk full): the step was killed */
+    int cause;         /* enum box_cause: the limit that it met, as far as that is known */
     uint64_t start_ns; /* CLOCK_REALTIME */
     uint64_t end_ns;
     /* Not NULL: the runner itself failed (its helper died ...), exit_code is -1; words for a

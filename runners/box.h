@@ -1,0 +1,104 @@
+/*
+ * box.h - what a step sees when it is isolated: a root, its project, its identity, its limits.
+ *
+ * A box is a container that an OCI runtime (crun by default) runs inside of a nest: one user
+ * namespace of kiln's own, in which each box gets a mount namespace, so that all that is mounted
+ * for it is gone with its last process, whoever was killed. docs/isolation.md says what is
+ * promised; docs/decisions/0014-nest.md why it is made like this.
+ *
+ * A struct runner_box goes with a struct runner_request and is copied from by runner_start().
+ */
+#ifndef KILN_RUNNERS_BOX_H
+#define KILN_RUNNERS_BOX_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <uv.h>
+
+struct runner;
+
+/* Where a step finds its project, unless it wants the host's path. */
+#define BOX_PROJECT "/src"
+/* Who a step is in the sandbox. */
+#define BOX_USER    "kiln"
+#define BOX_USER_ID 1000
+#define BOX_HOME    "/tmp/home"
+
+enum box_root {
+    BOX_ROOT_HOST,  /* the system directories of this machine, read-only */
+    BOX_ROOT_IMAGE, /* layers of an image, with what is written on top */
+};
+
+/* A directory that outlives the box, writable: "caches" of a step. */
+struct box_cache {
+    const char *path; /* absolute, inside */
+    const char *dir;  /* absolute, on the host; belongs to the nest's owner */
+};
+
+/* A file in memory, readable by the step alone. */
+struct box_secret {
+    const char *path; /* absolute, inside */
+    const void *bytes;
+    size_t n;
+};
+
+struct box_limits {     /* 0 = none */
+    uint64_t memory;    /* bytes, of all its processes together */
+    uint64_t file_size; /* bytes, of any file it writes */
+    uint32_t pids;
+    uint32_t cpu_milli; /* thousandths of a processor */
+};
+
+struct runner_box {
+    enum box_root root;
+    const char *const *layers; /* of the image: absolute, the lowest first */
+    size_t n_layers;
+    const char *const *view; /* of the project: absolute directories, the lowest first */
+    size_t n_view;
+    const char *mount; /* absolute: where the project is inside */
+    /* Absolute; belongs to the nest's owner: for what the step writes. Below it, upper/ becomes
+     * what it wrote to the project. The caller's, to keep or to remove with box_remove(). */
+    const char *dir;
+    /* As an image's configuration has it: "", "name", "uid", "name:group", "uid:gid"; looked up in
+     * the image's own files. Only for images: in the sandbox all are BOX_USER. */
+    const char *user;
+    bool network;  /* the host's; else there is a loopback alone */
+    bool terminal; /* standard input, output and error are a terminal, which it shall have */
+    struct box_limits limits;
+    const struct box_cache *caches;
+    size_t n_caches;
+    const struct box_secret *secrets;
+    size_t n_secrets;
+};
+
+/* Which limit ended it, as far as that can be told. */
+enum box_cause { BOX_CAUSE_NONE, BOX_CAUSE_MEMORY, BOX_CAUSE_PIDS, BOX_CAUSE_FILE_SIZE };
+
+struct runner_box_options {
+    const char *runtime; /* name or path of the OCI runtime; NULL: $KILN_RUNTIME, else "crun" */
+    const char *dir;     /* absolute, exists: boxes' directories lie in it */
+};
+
+/* Whom files belong to that a nest may change: what its uid 0 is outside. */
+struct box_owner {
+    uid_t uid;
+    gid_t gid;
+    /* Not zero: ids 1 ... n - 1 exist inside as well, so an image's files can keep theirs. */
+    uint32_t n;
+};
+
+/* What a nest of the calling user would be; needs nothing opened. ERR_SYSTEM with the remedy when
+ * this machine allows none. */
+int box_owner(struct box_owner *out, struct err *err) MUST_CHECK;
+
+/* The back end for both kinds. Forks its helper process, so it is best made early; the nest itself
+ * is made with the first box. Where the machine refuses that, runner_start() fails with ERR_SYSTEM
+ * and the remedy. */
+int runner_box_new(uv_loop_t *loop, const struct runner_box_options *options, struct runner **out,
+                   struct err *err) MUST_CHECK;
+
+#endif
