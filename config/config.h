@@ -34,7 +34,41 @@ struct config_env {
     struct config_pos pos; /* of the name */
 };
 
-enum config_runner { CONFIG_RUNNER_HOST };
+/* In the order of config_runners (keys.h). */
+enum config_runner { CONFIG_RUNNER_HOST, CONFIG_RUNNER_SANDBOX, CONFIG_RUNNER_CONTAINER };
+
+/* Where a step runs that does not say, and whose pipeline's "defaults" do not either. */
+#define CONFIG_DEFAULT_RUNNER CONFIG_RUNNER_HOST
+
+struct config_limits {  /* 0 = none */
+    uint64_t memory;    /* bytes, of all its processes together */
+    uint64_t file_size; /* bytes, of any file it writes */
+    uint32_t pids;
+    uint32_t cpu_milli; /* thousandths of a processor */
+};
+
+enum config_secret_source { CONFIG_SECRET_ENV, CONFIG_SECRET_FILE, CONFIG_SECRET_COMMAND };
+
+/* A value that kiln fetches when the step needs it and shows to nobody else. */
+struct config_secret {
+    const char *target;    /* what it is to the step: a variable's name, or an absolute path */
+    struct config_pos pos; /* of the target */
+    enum config_secret_source source;
+    const char *from;        /* of the caller's variable: its name; of a file: its path as written,
+                                absolute, from the project's folder, or from home with "~/" */
+    const char *const *argv; /* of a command, NULL terminated; else NULL */
+    size_t n_argv;
+};
+
+enum config_sharing { CONFIG_SHARING_SHARED, CONFIG_SHARING_PRIVATE, CONFIG_SHARING_LOCKED };
+
+/* A directory that outlives the step and is in no key. */
+struct config_cache {
+    const char *path; /* absolute, inside; normalised */
+    struct config_pos pos;
+    const char *name;
+    enum config_sharing sharing;
+};
 
 struct config_step {
     struct config_text name;
@@ -59,6 +93,16 @@ struct config_step {
     size_t n_pass_env;
 
     enum config_runner runner;
+    const char *image;    /* of a container: as written; else NULL */
+    const char *platform; /* of an image: "linux/arm64"; NULL = this machine's */
+    const char *user;     /* in a container: as written; NULL = the image's */
+    bool network;         /* the host's; else there is a loopback alone */
+    bool mount_same;      /* the project is where it is on the host; else at the fixed place */
+    struct config_limits limits;
+    const struct config_secret *secrets; /* sorted by target */
+    size_t n_secrets;
+    const struct config_cache *caches; /* sorted by path */
+    size_t n_caches;
     const char *cwd;     /* normalised, "" is the project's root */
     uint64_t timeout_ms; /* 0 = none */
     uint32_t retries;
@@ -114,6 +158,9 @@ void config_free(struct config *config);
 
 /* The index of the step of that name, or -1. */
 int64_t config_step_index(const struct config *config, const char *name);
+
+/* "host", "sandbox", "container": as kiln.json has it. */
+const char *config_runner_name(enum config_runner runner);
 
 /* "kiln.json:12:7: step "test"" for messages about a step found later (a missing input, say). */
 void config_where(const struct config *config, const struct config_step *step,

@@ -2,6 +2,7 @@
 #include "config/keys.h"
 
 #include "base/text.h"
+#include "config/config.h"
 
 #include <string.h>
 
@@ -81,6 +82,11 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
 const char *const config_runners[] = {"host", "sandbox", "container", "remote"};
 const size_t config_n_runners = sizeof(config_runners) / sizeof(config_runners[0]);
 const size_t config_n_available_runners = 1;
+
+const char *config_runner_name(enum config_runner runner)
+{
+    return config_runners[runner];
+}
 
 const struct config_key *config_key_find(const char *name)
 {

@@ -127,6 +127,59 @@ static const struct graph_env *environment(struct builder *b, const struct confi
     return out;
 }
 
+static const struct graph_secret *secrets(struct builder *b, const struct config_step *step)
+{
+    static const enum graph_secret_source source[] = {
+        [CONFIG_SECRET_ENV] = GRAPH_SECRET_ENV,
+        [CONFIG_SECRET_FILE] = GRAPH_SECRET_FILE,
+        [CONFIG_SECRET_COMMAND] = GRAPH_SECRET_COMMAND,
+    };
+    struct graph_secret *out = arena_zalloc(&b->arena, step->n_secrets + 1, sizeof *out);
+    for (size_t i = 0; i < step->n_secrets; i++) {
+        const struct config_secret *from = &step->secrets[i];
+        out[i] = (struct graph_secret){.target = from->target,
+                                       .where = where(b, step, from->pos),
+                                       .source = source[from->source],
+                                       .from = from->from,
+                                       .argv = from->argv,
+                                       .n_argv = from->n_argv};
+    }
+    return out;
+}
+
+static const struct graph_cache *caches(struct builder *b, const struct config_step *step)
+{
+    static const enum graph_sharing sharing[] = {
+        [CONFIG_SHARING_SHARED] = GRAPH_SHARING_SHARED,
+        [CONFIG_SHARING_PRIVATE] = GRAPH_SHARING_PRIVATE,
+        [CONFIG_SHARING_LOCKED] = GRAPH_SHARING_LOCKED,
+    };
+    struct graph_cache *out = arena_zalloc(&b->arena, step->n_caches + 1, sizeof *out);
+    for (size_t i = 0; i < step->n_caches; i++)
+        out[i] = (struct graph_cache){step->caches[i].path, step->caches[i].name,
+                                      sharing[step->caches[i].sharing]};
+    return out;
+}
+
+/* What the step sees, and what it is given beside its inputs. */
+static void surround(struct builder *b, const struct config_step *step, struct op_exec *exec)
+{
+    exec->runner = config_runner_name(step->runner);
+    exec->image = step->image;
+    exec->platform = step->platform;
+    exec->user = step->user;
+    exec->network = step->network;
+    exec->mount_same = step->mount_same;
+    exec->limits = (struct graph_limits){.memory = step->limits.memory,
+                                         .file_size = step->limits.file_size,
+                                         .pids = step->limits.pids,
+                                         .cpu_milli = step->limits.cpu_milli};
+    exec->secrets = secrets(b, step);
+    exec->n_secrets = step->n_secrets;
+    exec->caches = caches(b, step);
+    exec->n_caches = step->n_caches;
+}
+
 static int add_step(struct builder *b, uint32_t index, struct err *err)
 {
     const struct config_step *step = &b->config->steps[index];
@@ -157,7 +210,7 @@ static int add_step(struct builder *b, uint32_t index, struct err *err)
     exec.input = graph_merge(b->graph, trees, n_trees);
     exec.after = after;
     exec.n_after = step->n_needs;
-    exec.runner = "host";
+    surround(b, step, &exec);
     exec.timeout_ms = step->timeout_ms;
     exec.retries = step->retries;
     exec.cache = step->cache;

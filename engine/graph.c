@@ -64,11 +64,47 @@ static void put_strings(struct buf *out, const char *const *strings, size_t n)
         put_string(out, strings[i]);
 }
 
+/* Told apart from "". */
+static void put_optional(struct buf *out, const char *string)
+{
+    put_number(out, string != NULL);
+    put_string(out, string ? string : "");
+}
+
 static void put_ops(struct buf *out, const struct graph *graph, const op_id *ids, size_t n)
 {
     put_number(out, n);
     for (size_t i = 0; i < n; i++)
         buf_add(out, graph->ops[ids[i]].definition.hash, DIGEST_BYTES);
+}
+
+/* What is around it, and what it is given. */
+static void put_surroundings(struct buf *out, const struct op_exec *exec)
+{
+    put_string(out, exec->runner);
+    put_optional(out, exec->image);
+    put_optional(out, exec->platform);
+    put_optional(out, exec->user);
+    put_number(out, exec->network);
+    put_number(out, exec->mount_same);
+    put_number(out, exec->limits.memory);
+    put_number(out, exec->limits.file_size);
+    put_number(out, exec->limits.pids);
+    put_number(out, exec->limits.cpu_milli);
+    put_number(out, exec->n_secrets);
+    for (size_t i = 0; i < exec->n_secrets; i++) {
+        const struct graph_secret *secret = &exec->secrets[i];
+        put_string(out, secret->target);
+        put_number(out, (uint64_t)secret->source);
+        put_optional(out, secret->from);
+        put_strings(out, secret->argv, secret->n_argv);
+    }
+    put_number(out, exec->n_caches);
+    for (size_t i = 0; i < exec->n_caches; i++) {
+        put_string(out, exec->caches[i].path);
+        put_string(out, exec->caches[i].name);
+        put_number(out, (uint64_t)exec->caches[i].sharing);
+    }
 }
 
 static void put_exec(struct buf *out, const struct graph *graph, const struct op_exec *exec)
@@ -84,7 +120,7 @@ static void put_exec(struct buf *out, const struct graph *graph, const struct op
     put_string(out, exec->cwd);
     put_strings(out, exec->outputs, exec->n_outputs);
     put_ops(out, graph, exec->after, exec->n_after);
-    put_string(out, exec->runner);
+    put_surroundings(out, exec);
     put_number(out, exec->timeout_ms);
     put_number(out, exec->retries);
     put_number(out, exec->cache);
@@ -296,6 +332,33 @@ static const struct graph_env *keep_env(struct graph *graph, const struct graph_
     return copy;
 }
 
+static const struct graph_secret *keep_secrets(struct graph *graph,
+                                               const struct graph_secret *secrets, size_t n)
+{
+    struct graph_secret *copy = arena_memdup(&graph->arena, secrets, n * sizeof(*secrets));
+    for (size_t i = 0; i < n; i++) {
+        assert(i == 0 || strcmp(secrets[i - 1].target, secrets[i].target) < 0);
+        copy[i].target = keep(graph, secrets[i].target);
+        copy[i].where = keep(graph, secrets[i].where);
+        copy[i].from = keep(graph, secrets[i].from);
+        copy[i].argv =
+            secrets[i].argv ? keep_strings(graph, secrets[i].argv, secrets[i].n_argv) : NULL;
+    }
+    return copy;
+}
+
+static const struct graph_cache *keep_caches(struct graph *graph, const struct graph_cache *caches,
+                                             size_t n)
+{
+    struct graph_cache *copy = arena_memdup(&graph->arena, caches, n * sizeof(*caches));
+    for (size_t i = 0; i < n; i++) {
+        assert(i == 0 || strcmp(caches[i - 1].path, caches[i].path) < 0);
+        copy[i].path = keep(graph, caches[i].path);
+        copy[i].name = keep(graph, caches[i].name);
+    }
+    return copy;
+}
+
 op_id graph_exec(struct graph *graph, const struct op_exec *exec)
 {
     op_id input = exec->input == OP_NONE ? graph_merge(graph, NULL, 0) : exec->input;
@@ -323,6 +386,11 @@ op_id graph_exec(struct graph *graph, const struct op_exec *exec)
     copy->outputs = keep_strings(graph, exec->outputs, exec->n_outputs);
     copy->after = keep_ids(graph, exec->after, exec->n_after);
     copy->runner = keep(graph, exec->runner);
+    copy->image = keep(graph, exec->image);
+    copy->platform = keep(graph, exec->platform);
+    copy->user = keep(graph, exec->user);
+    copy->secrets = keep_secrets(graph, exec->secrets, exec->n_secrets);
+    copy->caches = keep_caches(graph, exec->caches, exec->n_caches);
     op.definition = define(graph, &op);
 
     op_id id = append(graph, &op);

@@ -40,6 +40,31 @@ struct graph_env {
     const char *name, *value;
 };
 
+enum graph_secret_source { GRAPH_SECRET_ENV, GRAPH_SECRET_FILE, GRAPH_SECRET_COMMAND };
+
+/* Where a secret comes from; its value is never part of a graph. */
+struct graph_secret {
+    const char *target; /* a variable's name, or an absolute path inside */
+    const char *where;  /* for messages, as op_exec's */
+    enum graph_secret_source source;
+    const char *from;        /* the caller's variable, or a file; else NULL */
+    const char *const *argv; /* of a command, NULL terminated in the graph; else NULL */
+    size_t n_argv;
+};
+
+enum graph_sharing { GRAPH_SHARING_SHARED, GRAPH_SHARING_PRIVATE, GRAPH_SHARING_LOCKED };
+
+struct graph_cache {
+    const char *path; /* absolute, inside */
+    const char *name;
+    enum graph_sharing sharing;
+};
+
+struct graph_limits { /* 0 = none */
+    uint64_t memory, file_size;
+    uint32_t pids, cpu_milli;
+};
+
 struct op_exec {
     const char *name;        /* the step's name; unique in the graph */
     const char *description; /* or NULL */
@@ -58,7 +83,15 @@ struct op_exec {
     const op_id *after; /* execs that must have passed first, whether their outputs are in the input
                            or not */
     size_t n_after;
-    const char *runner; /* "host" */
+    const char *runner;                  /* "host", "sandbox", "container" */
+    const char *image, *platform, *user; /* of a container, as written; or NULL */
+    bool network;                        /* the host's; else a loopback alone */
+    bool mount_same;                     /* the project at the host's path; else at BOX_PROJECT */
+    struct graph_limits limits;
+    const struct graph_secret *secrets; /* sorted by target */
+    size_t n_secrets;
+    const struct graph_cache *caches; /* sorted by path */
+    size_t n_caches;
     uint64_t timeout_ms;
     uint32_t retries;
     bool cache; /* false: run always */
