@@ -15,7 +15,20 @@
 void live_start(struct live *live, const char *step, uint64_t start_ns)
 {
     live_end(live, step);
-    vec_push(&live->running, (struct live_step){mem_strdup(step), start_ns});
+    vec_push(&live->running, (struct live_step){mem_strdup(step), start_ns, NULL});
+}
+
+void live_doing(struct live *live, const char *step, const char *doing)
+{
+    struct live_step *at = live->running.v;
+    while (at < live->running.v + live->running.n && strcmp(at->name, step) != 0)
+        at++;
+    if (at == live->running.v + live->running.n) {
+        vec_push(&live->running, (struct live_step){mem_strdup(step), 0, NULL});
+        at = &vec_last(&live->running);
+    }
+    free(at->doing);
+    at->doing = mem_strdup(doing);
 }
 
 void live_end(struct live *live, const char *step)
@@ -25,6 +38,7 @@ void live_end(struct live *live, const char *step)
         if (strcmp(at->name, step) != 0)
             continue;
         free(at->name);
+        free(at->doing);
         memmove(at, at + 1, (live->running.n - i - 1) * sizeof *at);
         live->running.n--;
         return;
@@ -33,8 +47,10 @@ void live_end(struct live *live, const char *step)
 
 void live_release(struct live *live)
 {
-    vec_each (struct live_step, step, &live->running)
+    vec_each (struct live_step, step, &live->running) {
         free(step->name);
+        free(step->doing);
+    }
     vec_release(&live->running);
 }
 
@@ -87,7 +103,10 @@ static size_t add_running(const struct live *live, size_t room, bool utf8, uint6
         buf_adds(&item, glyph);
         buf_add_shown(&item, step->name, strlen(step->name));
         buf_addc(&item, ' ');
-        add_elapsed(now_ns > step->start_ns ? now_ns - step->start_ns : 0, &item);
+        if (step->doing)
+            buf_add_shown(&item, step->doing, strlen(step->doing));
+        else
+            add_elapsed(now_ns > step->start_ns ? now_ns - step->start_ns : 0, &item);
         buf_adds(&item, "  ");
         size_t columns = columns_of(item.data, item.len);
         if (used + columns + (left ? 6 : 0) > room)

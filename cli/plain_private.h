@@ -34,6 +34,7 @@ bool plain_log(FILE *out, const char *path, bool color, bool *empty);
 struct live_step {
     char *name;
     uint64_t start_ns; /* CLOCK_REALTIME */
+    char *doing;       /* not started yet: what is being made ready for it; or NULL */
 };
 
 struct live {
@@ -44,6 +45,8 @@ struct live {
 };
 
 void live_start(struct live *live, const char *step, uint64_t start_ns);
+/* It is about to start: what it waits for ("unpacking debian:12 45%"). */
+void live_doing(struct live *live, const char *step, const char *doing);
 void live_end(struct live *live, const char *step);
 void live_release(struct live *live);
 /* Adds the line, at most width - 1 columns and no newline; nothing when there is nothing to show or

@@ -32,6 +32,7 @@ struct known {
     char *command; /* or NULL */
     char *run;     /* that it was started in last; or NULL */
     char *log;     /* its spool file then; or NULL */
+    char *doing;   /* what was last said to be made ready for it; or NULL */
 };
 
 struct failure {
@@ -204,11 +205,34 @@ static void on_run_started(struct view_plain *view, const struct event *event)
     view->live.done = view->live.cached = view->live.failed = 0;
 }
 
+/* Each thing that is done is a line; how far it is, is for the status line. */
+static void on_progress(struct view_plain *view, const struct event *event)
+{
+    struct known *known = known_step(view, event->step);
+    const char *text = event->u.progress.text;
+    if (view->is_live) {
+        struct buf doing = BUF_INIT;
+        buf_adds(&doing, text);
+        if (event->u.progress.total)
+            buf_addf(&doing, " %" PRIu64 "%%",
+                     event->u.progress.done * 100 / event->u.progress.total);
+        live_doing(&view->live, event->step, buf_str(&doing));
+        buf_release(&doing);
+    } else if (!known->doing || strcmp(known->doing, text) != 0) {
+        add_name(&view->text, event->step);
+        buf_adds(&view->text, ": ");
+        add_name(&view->text, text);
+        buf_addc(&view->text, '\n');
+    }
+    replace(&known->doing, text);
+}
+
 static void on_started(struct view_plain *view, const struct event *event)
 {
     struct known *known = known_step(view, event->step);
     replace(&known->run, run_of(event));
     replace(&known->log, event->u.started.log);
+    replace(&known->doing, NULL);
     live_start(&view->live, event->step, event->time_ns);
     add_name(&view->text, event->step);
     buf_adds(&view->text, ": started");
@@ -298,6 +322,13 @@ static void on_finished(struct view_plain *view, const struct event *event)
     case STEP_STATUS_N: break;
     }
     buf_addc(&view->text, '\n');
+    for (size_t i = 0; i < event->u.finished.n_hints; i++) {
+        add_name(&view->text, event->step);
+        buf_adds(&view->text, ": ");
+        paint(view, STYLE_ODD, "hint");
+        buf_adds(&view->text, ": ");
+        add_lines(&view->text, event->u.finished.hints[i]);
+    }
 }
 
 static void on_changed(struct view_plain *view, const struct event *event)
@@ -452,6 +483,7 @@ static void fold(struct view_plain *view, const struct event *event)
     switch (event->type) {
     case EVENT_PIPELINE_LOADED: on_pipeline(view, event); break;
     case EVENT_RUN_STARTED: on_run_started(view, event); break;
+    case EVENT_STEP_PROGRESS: on_progress(view, event); break;
     case EVENT_STEP_STARTED: on_started(view, event); break;
     case EVENT_STEP_FINISHED: on_finished(view, event); break;
     case EVENT_RUN_FINISHED: on_run_finished(view, event); break;
@@ -516,6 +548,7 @@ void view_plain_free(struct view_plain *view)
         free(known->command);
         free(known->run);
         free(known->log);
+        free(known->doing);
         free(known);
     }
     map_release(&view->steps);

@@ -137,6 +137,11 @@ static const struct field started_fields[] = {
     AS_BYTES(struct event, u.started.all_reasons),
     AS_STRING(struct event, u.started.log),
 };
+static const struct field progress_fields[] = {
+    AS_TEXT(struct event, u.progress.phase), AS_TEXT(struct event, u.progress.text),
+    AS_BYTES(struct event, u.progress.done), AS_BYTES(struct event, u.progress.total),
+    AS_TEXT(struct event, u.progress.unit),
+};
 static const struct field log_fields[] = {
     AS_BYTES(struct event, u.log.stream),
     AS_BYTES(struct event, u.log.offset),
@@ -155,6 +160,8 @@ static const struct field finished_fields[] = {
     AS_STRING(struct event, u.finished.error),
     AS_BYTES(struct event, u.finished.saved_ms),
     AS_LIST(struct event, u.finished.outputs, u.finished.n_outputs, outputs),
+    AS_LIST(struct event, u.finished.hints, u.finished.n_hints, texts),
+    AS_STRING(struct event, u.finished.box),
 };
 static const struct field run_finished_fields[] = {
     AS_CHOICE(struct event, u.run_finished.status, RUN_STATUS_N),
@@ -190,6 +197,7 @@ static const struct body {
 } bodies[EVENT_N] = {
     [EVENT_RUN_STARTED] = BODY(run_started_fields),
     [EVENT_STEP_QUEUED] = {true, {0, 0, NULL}},
+    [EVENT_STEP_PROGRESS] = BODY(progress_fields),
     [EVENT_STEP_STARTED] = BODY(started_fields),
     [EVENT_STEP_LOG] = BODY(log_fields),
     [EVENT_STEP_FINISHED] = BODY(finished_fields),
@@ -390,8 +398,9 @@ bool wire_get_event(const char *payload, size_t n, struct arena *arena, struct e
     if (!get(&cursor, &head, out) || !bodies[out->type].sent ||
         !get(&cursor, &bodies[out->type].shape, out) || cursor.left)
         return false;
-    bool of_step = out->type == EVENT_STEP_QUEUED || out->type == EVENT_STEP_STARTED ||
-                   out->type == EVENT_STEP_LOG || out->type == EVENT_STEP_FINISHED;
+    bool of_step = out->type == EVENT_STEP_QUEUED || out->type == EVENT_STEP_PROGRESS ||
+                   out->type == EVENT_STEP_STARTED || out->type == EVENT_STEP_LOG ||
+                   out->type == EVENT_STEP_FINISHED;
     return out->step || !of_step;
 }
 

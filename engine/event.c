@@ -7,7 +7,8 @@
  *     run.started     "watcher": true when a kiln that watches does it for a command
  *     step.started    "reasons_total": how many reasons there were, when the list is cut;
  *                     "log": the spool file
- *     step.finished   "error", "saved_ms"
+ *     step.progress   "phase", "text", "done", "total", "unit"
+ *     step.finished   "error", "saved_ms"; "hints" and "box" where there are any
  *     watch.changed   "clock": {"epoch", "tick"}
  *     pipeline.loaded "pipeline", "root", "watching", "steps" [{"step", "description", "command",
  * "needs"}] notice          "level", "text"
@@ -26,6 +27,7 @@
 static const char *const type_names[EVENT_N] = {
     [EVENT_RUN_STARTED] = "run.started",
     [EVENT_STEP_QUEUED] = "step.queued",
+    [EVENT_STEP_PROGRESS] = "step.progress",
     [EVENT_STEP_STARTED] = "step.started",
     [EVENT_STEP_LOG] = "step.log",
     [EVENT_STEP_FINISHED] = "step.finished",
@@ -208,6 +210,16 @@ static void add_started(struct buf *out, const struct event *event)
     field_str(out, "log", event->u.started.log);
 }
 
+static void add_progress(struct buf *out, const struct event *event)
+{
+    field_str(out, "step", event->step);
+    field_str(out, "phase", event->u.progress.phase);
+    field_str(out, "text", event->u.progress.text);
+    field_u64(out, "done", event->u.progress.done);
+    field_u64(out, "total", event->u.progress.total);
+    field_str(out, "unit", event->u.progress.unit);
+}
+
 static void add_log(struct buf *out, const struct event *event, const char *data)
 {
     field_str(out, "step", event->step);
@@ -269,6 +281,10 @@ static void add_finished(struct buf *out, const struct event *event)
     buf_addc(out, ']');
     field_str(out, "error", event->u.finished.error);
     field_u64(out, "saved_ms", event->u.finished.saved_ms);
+    if (event->u.finished.n_hints)
+        field_strings(out, "hints", event->u.finished.hints, event->u.finished.n_hints);
+    if (event->u.finished.box)
+        field_str(out, "box", event->u.finished.box);
 }
 
 static void add_run_finished(struct buf *out, const struct event *event)
@@ -317,6 +333,7 @@ void event_json(const struct event *event, const char *data, struct buf *out)
     switch (event->type) {
     case EVENT_RUN_STARTED: add_run_started(out, event); break;
     case EVENT_STEP_QUEUED: field_str(out, "step", event->step); break;
+    case EVENT_STEP_PROGRESS: add_progress(out, event); break;
     case EVENT_STEP_STARTED: add_started(out, event); break;
     case EVENT_STEP_LOG: add_log(out, event, data); break;
     case EVENT_STEP_FINISHED: add_finished(out, event); break;

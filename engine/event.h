@@ -30,6 +30,7 @@
 enum event_type {
     EVENT_RUN_STARTED,
     EVENT_STEP_QUEUED,
+    EVENT_STEP_PROGRESS, /* how far making what the step runs in is; only where it takes a while */
     EVENT_STEP_STARTED,
     EVENT_STEP_LOG,
     EVENT_STEP_FINISHED,
@@ -117,6 +118,12 @@ struct event {
             const char *log;    /* path of the spool file; EVENT_NO_LOG while there is none */
         } started;
         struct {
+            const char *phase;    /* "image", "snapshot" */
+            const char *text;     /* what is being done, for people: "unpacking debian:12" */
+            uint64_t done, total; /* total 0: not known */
+            const char *unit;     /* "bytes", "files" */
+        } progress;
+        struct {
             int stream;         /* 1 stdout, 2 stderr */
             uint64_t offset, n; /* in the spool file */
             const char *log;
@@ -134,6 +141,9 @@ struct event {
             uint64_t saved_ms;  /* cached: how long it took when it ran */
             const struct event_output *outputs;
             size_t n_outputs;
+            const char *const *hints; /* failed: what may help, a sentence each */
+            size_t n_hints;
+            const char *box; /* failed: the directory with what it wrote, which is kept; or NULL */
         } finished;
         struct {
             enum run_status status;

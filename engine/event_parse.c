@@ -241,6 +241,15 @@ static void parse_started(struct parse *parse, const json_t *object, struct even
     out->u.started.all_reasons = all > kept ? (size_t)all : kept;
 }
 
+static void parse_progress(struct parse *parse, const json_t *object, struct event *out)
+{
+    out->u.progress.phase = get_text(parse, object, "phase");
+    out->u.progress.text = get_text(parse, object, "text");
+    out->u.progress.done = get_u64(parse, object, "done");
+    out->u.progress.total = get_u64(parse, object, "total");
+    out->u.progress.unit = get_text(parse, object, "unit");
+}
+
 static void parse_log(struct parse *parse, const json_t *object, struct event *out)
 {
     const char *stream = get_text(parse, object, "stream");
@@ -270,6 +279,8 @@ static void parse_finished(struct parse *parse, const json_t *object, struct eve
     out->u.finished.source = get_string(parse, object, "source");
     out->u.finished.error = get_string(parse, object, "error");
     out->u.finished.saved_ms = get_u64(parse, object, "saved_ms");
+    out->u.finished.hints = get_strings(parse, object, "hints", &out->u.finished.n_hints);
+    out->u.finished.box = get_string(parse, object, "box");
 
     size_t n;
     const json_t *array = get_array(parse, object, "outputs", &n);
@@ -333,6 +344,7 @@ static void parse_body(struct parse *parse, const json_t *object, struct event *
 {
     switch (out->type) {
     case EVENT_RUN_STARTED: parse_run_started(parse, object, out); break;
+    case EVENT_STEP_PROGRESS: parse_progress(parse, object, out); break;
     case EVENT_STEP_STARTED: parse_started(parse, object, out); break;
     case EVENT_STEP_LOG: parse_log(parse, object, out); break;
     case EVENT_STEP_FINISHED: parse_finished(parse, object, out); break;
@@ -352,8 +364,8 @@ static void parse_body(struct parse *parse, const json_t *object, struct event *
 
 static bool has_step(enum event_type type)
 {
-    return type == EVENT_STEP_QUEUED || type == EVENT_STEP_STARTED || type == EVENT_STEP_LOG ||
-           type == EVENT_STEP_FINISHED;
+    return type == EVENT_STEP_QUEUED || type == EVENT_STEP_PROGRESS || type == EVENT_STEP_STARTED ||
+           type == EVENT_STEP_LOG || type == EVENT_STEP_FINISHED;
 }
 
 int event_parse(const char *line, size_t n, struct arena *arena, struct event *out, struct err *err)

@@ -28,6 +28,15 @@ static void reasons_release(struct model_step *step)
     step->n_reasons = step->all_reasons = 0;
 }
 
+static void hints_release(struct model_step *step)
+{
+    for (size_t i = 0; i < step->n_hints; i++)
+        free(step->hints[i]);
+    free(step->hints);
+    step->hints = NULL;
+    step->n_hints = 0;
+}
+
 static void step_release(struct model_step *step)
 {
     free(step->name);
@@ -40,6 +49,8 @@ static void step_release(struct model_step *step)
     free(step->runner);
     reasons_release(step);
     free(step->log);
+    free(step->doing);
+    hints_release(step);
 }
 
 void model_init(struct model *model)
@@ -164,6 +175,8 @@ static void fold_run_started(struct model *model, const struct event *event)
         set_state(model, step, STATE_WAITING);
         replace(&step->error, NULL);
         replace(&step->source, NULL);
+        replace(&step->doing, NULL);
+        hints_release(step);
         step->attempt = 0;
         step->pid = 0;
         step->exit_code = -1;
@@ -171,6 +184,19 @@ static void fold_run_started(struct model *model, const struct event *event)
         step->timed_out = step->tainted = false;
         step->duration_ms = step->saved_ms = 0;
     }
+}
+
+static void fold_progress(struct model *model, const struct event *event)
+{
+    struct model_step *step = step_of(model, event->step);
+    const char *text = event->u.progress.text;
+    uint64_t total = event->u.progress.total;
+    if (!step || !text)
+        return;
+    free(step->doing);
+    step->doing =
+        total ? mem_printf("%s %u%%", text, (unsigned)(event->u.progress.done * 100 / total))
+              : mem_strdup(text);
 }
 
 static void fold_started(struct model *model, const struct event *event)
@@ -188,6 +214,7 @@ static void fold_started(struct model *model, const struct event *event)
     step->log_bytes = 0;
     step->last_ms = step->ran_ms;
     step->tainted = step->timed_out = false;
+    replace(&step->doing, NULL);
     replace(&step->error, NULL);
     replace(&step->key, event->u.started.key);
     replace(&step->runner, event->u.started.runner);
@@ -240,6 +267,12 @@ static void fold_finished(struct model *model, const struct event *event)
     step->tainted = event->u.finished.tainted;
     step->saved_ms = event->u.finished.saved_ms;
     replace(&step->error, event->u.finished.error);
+    replace(&step->doing, NULL);
+    hints_release(step);
+    step->hints = mem_zalloc(event->u.finished.n_hints, sizeof *step->hints);
+    step->n_hints = event->u.finished.n_hints;
+    for (size_t i = 0; i < step->n_hints; i++)
+        step->hints[i] = mem_strdup(event->u.finished.hints[i]);
     replace(&step->source, event->u.finished.source);
     if (event->u.finished.key)
         replace(&step->key, event->u.finished.key);
@@ -269,6 +302,7 @@ void model_fold(struct model *model, const struct event *event)
             set_state(model, step, STATE_QUEUED);
         break;
     }
+    case EVENT_STEP_PROGRESS: fold_progress(model, event); break;
     case EVENT_STEP_STARTED: fold_started(model, event); break;
     case EVENT_STEP_LOG: fold_log(model, event); break;
     case EVENT_STEP_FINISHED: fold_finished(model, event); break;

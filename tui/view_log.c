@@ -256,7 +256,12 @@ static void draw_words(struct app *app, struct area area)
         else
             row_put(&row, ROLE_DIM, "About to be looked at.");
         break;
-    case STATE_QUEUED: row_put(&row, ROLE_DIM, "Ready; waits for a free place."); break;
+    case STATE_QUEUED:
+        if (step->doing)
+            row_printf(&row, ROLE_DIM, "Being made ready: %s.", step->doing);
+        else
+            row_put(&row, ROLE_DIM, "Ready; waits for a free place.");
+        break;
     case STATE_RUNNING: row_put(&row, ROLE_DIM, "No output so far."); break;
     case STATE_PASSED:
     case STATE_CACHED: row_put(&row, ROLE_DIM, "It wrote nothing."); break;

@@ -96,6 +96,10 @@ static enum role note_text(const struct app *app, const struct model_step *step,
         }
         look_reason(step, out);
         break;
+    case STATE_QUEUED:
+        if (step->doing)
+            buf_add_shown(out, step->doing, strlen(step->doing));
+        break;
     case STATE_WAITING:
         blocker = model_blocker(model, step);
         if (blocker < model->steps.n)

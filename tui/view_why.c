@@ -164,6 +164,12 @@ static void put_verdict(struct rows *rows, const struct model_step *step)
         if (step->attempt > 1)
             row_printf(row, ROLE_WARNING, ", attempt %u", step->attempt);
         break;
+    case STATE_QUEUED:
+        if (step->doing) {
+            row_put(row, ROLE_TEXT, ": ");
+            put_shown(row, ROLE_TEXT, step->doing);
+        }
+        break;
     default:
         if (step->error)
             put_shown(row, ROLE_TEXT, ": ");
@@ -197,6 +203,10 @@ static void draw(struct app *app, struct area area)
         return;
     }
     put_verdict(&rows, step);
+    for (size_t i = 0; i < step->n_hints; i++) {
+        labelled(&rows, "hint");
+        put_wrapped(&rows, ROLE_WARNING, step->hints[i]);
+    }
     if (step->has_started && step->state != STATE_CACHED && step->state != STATE_IDLE)
         put_reasons(&rows, step);
     put_needs(&rows, step);

@@ -440,6 +440,43 @@ static void test_live_on_a_terminal(void **state)
     close(leader);
 }
 
+static void prepare(struct screen *s, uint64_t done)
+{
+    emit(s, (struct event){.type = EVENT_STEP_PROGRESS,
+                           .step = "build",
+                           .u.progress = {"image", "unpacking debian:12", done, 200, "bytes"}});
+}
+
+static void test_what_is_made_ready_and_what_may_help(void **state)
+{
+    (void)state;
+    const char *const hints[] = {"add \"src/gen.h\" to its \"inputs\""};
+    struct screen s;
+    screen_open(&s, false, false, false);
+    prepare(&s, 0);
+    prepare(&s, 90); /* said once */
+    start(&s, "build", NULL, 0, 0);
+    emit(&s, (struct event){.type = EVENT_STEP_FINISHED,
+                            .step = "build",
+                            .u.finished = {.status = STEP_FAILED,
+                                           .exit_code = 1,
+                                           .duration_ms = 1000,
+                                           .hints = hints,
+                                           .n_hints = 1}});
+    expect(&s, "build: unpacking debian:12\n"
+               "build: started\n"
+               "build: FAILED with exit code 1 after 1.0s\n"
+               "build: hint: add \"src/gen.h\" to its \"inputs\"\n");
+    screen_close(&s);
+
+    struct live live = {.total = 2, .active = true};
+    live_doing(&live, "build", "unpacking debian:12 45%");
+    check_live(&live, 80, "* build unpacking debian:12 45%  0/2 done");
+    live_start(&live, "build", 800000000);
+    check_live(&live, 80, "* build 3.2s  0/2 done");
+    live_release(&live);
+}
+
 /* A full disk: the view stops printing, and whoever owns the stream can see why. */
 static void test_full_disk(void **state)
 {
@@ -468,6 +505,7 @@ int main(void)
         cmocka_unit_test(test_live_line),
         cmocka_unit_test(test_live_never_wraps),
         cmocka_unit_test(test_live_on_a_terminal),
+        cmocka_unit_test(test_what_is_made_ready_and_what_may_help),
         cmocka_unit_test(test_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,7 +92,8 @@ static const struct sample samples[] = {
       .time_ns = NS,
       .run = "12",
       .step = "build",
-      .u.finished = {STEP_PASSED, 0, 0, false, false, 1234, HEX, NULL, NULL, 0, outputs, 2}},
+      .u.finished = {STEP_PASSED, 0, 0, false, false, 1234, HEX, NULL, NULL, 0, outputs, 2, NULL, 0,
+                     NULL}},
      NULL,
      "{\"type\":\"step.finished\",\"seq\":6," TIME ",\"run\":\"12\",\"step\":\"build\",\"status\":"
      "\"passed\",\"exit_code\":0,\"signal\":null,\"timed_out\":false,\"tainted\":false,"
@@ -104,18 +105,20 @@ static const struct sample samples[] = {
       .time_ns = NS,
       .run = "12",
       .step = "build",
-      .u.finished = {STEP_FAILED, -1, SIGTERM, true, true, 9, NULL, NULL, "too slow", 0, NULL, 0}},
+      .u.finished = {STEP_FAILED, -1, SIGTERM, true, true, 9, NULL, NULL, "too slow", 0, NULL, 0,
+                     step_names, 2, "/c/box/1"}},
      NULL,
      "{\"type\":\"step.finished\",\"seq\":7," TIME ",\"run\":\"12\",\"step\":\"build\",\"status\":"
      "\"failed\",\"exit_code\":null,\"signal\":\"SIGTERM\",\"timed_out\":true,\"tainted\":true,"
      "\"duration_ms\":9,\"key\":null,\"source\":null,\"outputs\":[],\"error\":\"too slow\","
-     "\"saved_ms\":0}"},
+     "\"saved_ms\":0,\"hints\":[\"build\",\"te\\\"st\"],\"box\":\"/c/box/1\"}"},
     {{.type = EVENT_STEP_FINISHED,
       .seq = 8,
       .time_ns = NS,
       .run = "12",
       .step = "build",
-      .u.finished = {STEP_CACHED, 0, 0, false, false, 0, HEX, "local", NULL, 777, NULL, 0}},
+      .u.finished = {STEP_CACHED, 0, 0, false, false, 0, HEX, "local", NULL, 777, NULL, 0, NULL, 0,
+                     NULL}},
      NULL,
      "{\"type\":\"step.finished\",\"seq\":8," TIME ",\"run\":\"12\",\"step\":\"build\",\"status\":"
      "\"cached\",\"exit_code\":0,\"signal\":null,\"timed_out\":false,\"tainted\":false,"
@@ -156,6 +159,16 @@ static const struct sample samples[] = {
      NULL,
      "{\"type\":\"notice\",\"seq\":14," TIME ",\"run\":null,\"level\":\"warning\",\"text\":"
      "\"one\\ntwo\"}"},
+    {{.type = EVENT_STEP_PROGRESS,
+      .seq = 15,
+      .time_ns = NS,
+      .run = "12",
+      .step = "build",
+      .u.progress = {"image", "unpacking debian:12", 45, 100, "bytes"}},
+     NULL,
+     "{\"type\":\"step.progress\",\"seq\":15," TIME ",\"run\":\"12\",\"step\":\"build\","
+     "\"phase\":\"image\",\"text\":\"unpacking debian:12\",\"done\":45,\"total\":100,"
+     "\"unit\":\"bytes\"}"},
 };
 #define N_SAMPLES (sizeof(samples) / sizeof(samples[0]))
 
