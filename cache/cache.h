@@ -86,6 +86,14 @@ void cache_use_end(struct cache *cache);
  * nothing half-made stays: what it is for is being ended. Any thread. */
 void cache_give_up(struct cache *cache, bool on);
 
+/* Removes what is at an absolute path, whatever it is, as file_remove_tree() does; for what may
+ * belong to other users in part, which takes more than the cache can do. */
+typedef int cache_remove_fn(void *ctx, const char *path, struct err *err);
+struct cache_remover {
+    cache_remove_fn *remove; /* NULL, or no remover at all: file_remove_tree() */
+    void *ctx;
+};
+
 struct cache_stats {
     uint64_t blobs, bytes, actions; /* bytes: of content */
     uint64_t disk_bytes;            /* what they take, in blocks */
