@@ -7,8 +7,7 @@
  *     <cache>/v1/box/<name>/kept                   is there: kept for a look when it is not locked
  *
  * One whose owner is gone is swept by gc, at once or, kept ones, after BOX_DIR_KEPT_S. What is in
- * them may belong to users that only a nest can remove for; so removing is done by a function that
- * is passed in.
+ * them may belong to users that only a nest can remove for: cache_set_remover().
  *
  * Any thread; each object by one at a time.
  */
@@ -35,7 +34,7 @@ const char *box_dir_path(const struct box_dir *box);
 bool box_dir_keep(struct box_dir *box);
 /* Removes and frees it: it is out of the way at once, emptying it may take a while. What can't be
  * removed is left to gc. */
-void box_dir_drop(struct box_dir *box, const struct cache_remover *remover);
+void box_dir_drop(struct box_dir *box);
 /* Lets go of it, as if its owner had died. NULL is fine. */
 void box_dir_free(struct box_dir *box);
 

@@ -86,13 +86,11 @@ void cache_use_end(struct cache *cache);
  * nothing half-made stays: what it is for is being ended. Any thread. */
 void cache_give_up(struct cache *cache, bool on);
 
-/* Removes what is at an absolute path, whatever it is, as file_remove_tree() does; for what may
- * belong to other users in part, which takes more than the cache can do. */
+/* Removes what is at an absolute path, whatever it is, as file_remove_tree() does. Image layers and
+ * what boxes wrote may belong in part to users for whom only a nest can do that; so who has one
+ * says so right after cache_open(). Called by whatever thread removes. */
 typedef int cache_remove_fn(void *ctx, const char *path, struct err *err);
-struct cache_remover {
-    cache_remove_fn *remove; /* NULL, or no remover at all: file_remove_tree() */
-    void *ctx;
-};
+void cache_set_remover(struct cache *cache, cache_remove_fn *remove, void *ctx);
 
 struct cache_stats {
     uint64_t blobs, bytes, actions; /* bytes: of content */

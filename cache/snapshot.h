@@ -76,6 +76,9 @@ enum snapshot_answer {
      * snapshot_request_changed() names it. Take the inputs' digests again; where that gives the
      * same digest, it was an output of another step that was removed from the cache. */
     SNAPSHOT_CHANGED,
+    /* What another snapshot was to contribute is damaged; that one is gone now. Make the request
+     * anew. Never twice in a row but for a disk that fails. */
+    SNAPSHOT_AGAIN,
 };
 
 /* Makes the snapshot, or finds it made meanwhile; on SNAPSHOT_READY *out is the caller's.
