@@ -40,6 +40,9 @@ enum config_runner { CONFIG_RUNNER_HOST, CONFIG_RUNNER_SANDBOX, CONFIG_RUNNER_CO
 /* Where a step runs that does not say, and whose pipeline's "defaults" do not either. */
 #define CONFIG_DEFAULT_RUNNER CONFIG_RUNNER_HOST
 
+/* Where a step that is isolated finds the project, unless it has the host's path. */
+#define CONFIG_PROJECT "/src"
+
 struct config_limits {  /* 0 = none */
     uint64_t memory;    /* bytes, of all its processes together */
     uint64_t file_size; /* bytes, of any file it writes */

@@ -51,8 +51,10 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     [CONFIG_KEY_PASS_ENV] =
         {"pass_env", STEP | DEFAULTS | GENERATE, 0, CONFIG_VARS, 0, 0, "[]", "Passed environment",
          "Names of variables taken from the caller's environment; their values count as inputs."},
-    [CONFIG_KEY_RUNNER] = {"runner", STEP | DEFAULTS, 0, CONFIG_RUNNERS, 0, 0, "\"host\"", "Runner",
-                           "Where the step runs: host is the working tree itself."},
+    [CONFIG_KEY_RUNNER] = {"runner", STEP | DEFAULTS, 0, CONFIG_RUNNERS, 0, 0, NULL, "Runner",
+                           "Where the step runs: host is the working tree itself; sandbox has the "
+                           "declared inputs and this machine's system read-only; container has "
+                           "them and an image."},
     [CONFIG_KEY_CWD] = {"cwd", STEP, 0, CONFIG_PATH, 0, 0, "\".\"", "Directory",
                         "Where the command starts, from the project's folder."},
     [CONFIG_KEY_TIMEOUT] = {"timeout", STEP | DEFAULTS, 0, CONFIG_DURATION, 0, 0, NULL,
@@ -66,34 +68,109 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     [CONFIG_KEY_HOOK] =
         {"hook", STEP, 0, CONFIG_BOOL, 0, 0, "false", "Pre-commit hook",
          "true makes the step part of the git pre-commit hook; where no step says so, all are."},
-    [CONFIG_KEY_NETWORK] = {.name = "network", .places = STEP | DEFAULTS, .type = CONFIG_ABSENT},
-    [CONFIG_KEY_IMAGE] = {.name = "image", .places = STEP | DEFAULTS, .type = CONFIG_ABSENT},
-    [CONFIG_KEY_USER] = {.name = "user", .places = STEP | DEFAULTS, .type = CONFIG_ABSENT},
-    [CONFIG_KEY_CACHES] = {.name = "caches", .places = STEP | DEFAULTS, .type = CONFIG_ABSENT},
-    [CONFIG_KEY_SECRETS] = {.name = "secrets", .places = STEP | DEFAULTS, .type = CONFIG_ABSENT},
-    [CONFIG_KEY_LIMITS] = {.name = "limits", .places = STEP | DEFAULTS, .type = CONFIG_ABSENT},
+    [CONFIG_KEY_IMAGE] = {"image", STEP | DEFAULTS, 0, CONFIG_STRING, 0, 0, NULL, "Image",
+                          "What a container is made from, as docker.io/library/debian:12, oci:DIR "
+                          "or docker-archive:FILE. A step with an image runs in a container."},
+    [CONFIG_KEY_PLATFORM] = {"platform", STEP | DEFAULTS, 0, CONFIG_STRING, 0, 0, NULL, "Platform",
+                             "Which of an image's variants to take, as linux/arm64; this machine's "
+                             "when absent."},
+    [CONFIG_KEY_USER] = {"user", STEP | DEFAULTS, 0, CONFIG_STRING, 0, 0, NULL, "User",
+                         "Who the step is in its container: name, uid, name:group or uid:gid; as "
+                         "the image says when absent."},
+    [CONFIG_KEY_NETWORK] = {"network", STEP | DEFAULTS, 0, CONFIG_CHOICE, 0, 0, "\"none\"",
+                            "Network",
+                            "none is a loopback alone, host is this machine's network. Counts as "
+                            "an input."},
+    [CONFIG_KEY_MOUNT] = {"mount", STEP | DEFAULTS, 0, CONFIG_CHOICE, 0, 0, NULL, "Mount",
+                          "same puts the project where it is on this machine, and that path counts "
+                          "as an input; absent, it is at " CONFIG_PROJECT "."},
+    [CONFIG_KEY_LIMITS] = {"limits", STEP | DEFAULTS, 0, CONFIG_BLOCK, 0, 0, NULL, "Limits",
+                           "How much the step may use. Merged one by one with those of defaults."},
+    [CONFIG_KEY_SECRETS] =
+        {"secrets", STEP, 0, CONFIG_SECRETS, 0, 0, "{}", "Secrets",
+         "Values that are shown nowhere: by the name of the variable, or the absolute path of the "
+         "file, that the step finds them in."},
+    [CONFIG_KEY_CACHES] = {"caches", STEP, 0, CONFIG_CACHES, 0, 0, "{}", "Cache directories",
+                           "Directories that are kept from run to run and are no input: by the "
+                           "absolute path that the step finds them at."},
+    [CONFIG_KEY_MEMORY] = {"memory", CONFIG_IN_LIMITS, 0, CONFIG_SIZE, 0, 0, NULL, "Memory",
+                           "Of all its processes together, as 512MiB."},
+    [CONFIG_KEY_PIDS] = {"pids", CONFIG_IN_LIMITS, 0, CONFIG_INT, 1, 4194304, NULL, "Processes",
+                         "How many processes and threads at once."},
+    [CONFIG_KEY_CPU] = {"cpu", CONFIG_IN_LIMITS, 0, CONFIG_CPUS, 0, 0, NULL, "Processors",
+                        "How many processors, also a part of one, as 1.5."},
+    [CONFIG_KEY_FILE_SIZE] = {"file_size", CONFIG_IN_LIMITS, 0, CONFIG_SIZE, 0, 0, NULL,
+                              "File size", "Of any file that it writes, as 1GiB."},
+    [CONFIG_KEY_SECRET_ENV] = {"env", CONFIG_IN_SECRET, 0, CONFIG_STRING, 0, 0, NULL, "Variable",
+                               "The caller's variable of this name."},
+    [CONFIG_KEY_SECRET_FILE] = {"file", CONFIG_IN_SECRET, 0, CONFIG_STRING, 0, 0, NULL, "File",
+                                "The file's content: an absolute path, one from the project's "
+                                "folder, or ~/ and one from home."},
+    [CONFIG_KEY_SECRET_COMMAND] = {"command", CONFIG_IN_SECRET, 0, CONFIG_COMMAND, 0, 0, NULL,
+                                   "Command",
+                                   "What the command prints, without the newline at its end: a "
+                                   "string is given to /bin/sh -ec, a list is a program and its "
+                                   "arguments."},
+    [CONFIG_KEY_CACHE_NAME] = {"name", CONFIG_IN_CACHE, CONFIG_IN_CACHE, CONFIG_STRING, 0, 0, NULL,
+                               "Name", "Steps that name the same one share it."},
+    [CONFIG_KEY_CACHE_SHARING] = {"sharing", CONFIG_IN_CACHE, 0, CONFIG_CHOICE, 0, 0, "\"shared\"",
+                                  "Sharing",
+                                  "shared: by several steps at once; locked: by one step at a "
+                                  "time; private: a directory of its own for each at once."},
     [CONFIG_KEY_INTERACTIVE] = {.name = "interactive",
                                 .places = STEP | DEFAULTS,
                                 .type = CONFIG_ABSENT},
     [CONFIG_KEY_FIX] = {.name = "fix", .places = STEP | DEFAULTS, .type = CONFIG_ABSENT},
-    [CONFIG_KEY_MOUNT] = {.name = "mount", .places = STEP | DEFAULTS, .type = CONFIG_ABSENT},
 };
 
 const char *const config_runners[] = {"host", "sandbox", "container", "remote"};
 const size_t config_n_runners = sizeof(config_runners) / sizeof(config_runners[0]);
-const size_t config_n_available_runners = 1;
+const size_t config_n_available_runners = CONFIG_RUNNER_CONTAINER + 1;
 
 const char *config_runner_name(enum config_runner runner)
 {
     return config_runners[runner];
 }
 
-const struct config_key *config_key_find(const char *name)
+unsigned config_key_runners(enum config_key_id id)
 {
-    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++)
-        if (!strcmp(config_keys[i].name, name))
+    const unsigned host = 1u << CONFIG_RUNNER_HOST, sandbox = 1u << CONFIG_RUNNER_SANDBOX,
+                   container = 1u << CONFIG_RUNNER_CONTAINER;
+
+    switch (id) {
+    case CONFIG_KEY_IMAGE:
+    case CONFIG_KEY_PLATFORM:
+    case CONFIG_KEY_USER: return container;
+    case CONFIG_KEY_NETWORK:
+    case CONFIG_KEY_MOUNT:
+    case CONFIG_KEY_LIMITS:
+    case CONFIG_KEY_CACHES: return sandbox | container;
+    default: return host | sandbox | container;
+    }
+}
+
+const char *const *config_choices(enum config_key_id id)
+{
+    static const char *const networks[] = {"none", "host", NULL};
+    static const char *const mounts[] = {"same", NULL};
+    static const char *const sharings[] = {"shared", "private", "locked", NULL};
+
+    return id == CONFIG_KEY_NETWORK ? networks : id == CONFIG_KEY_MOUNT ? mounts : sharings;
+}
+
+const struct config_key *config_key_find(const char *name, enum config_place place)
+{
+    const struct config_key *found = NULL;
+
+    for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
+        if (strcmp(config_keys[i].name, name))
+            continue;
+        if (config_keys[i].places & place)
             return &config_keys[i];
-    return NULL;
+        if (!found)
+            found = &config_keys[i];
+    }
+    return found;
 }
 
 const char *config_key_nearest(const char *word, enum config_place place)
@@ -114,6 +191,9 @@ const char *config_place_name(enum config_place place)
     case CONFIG_IN_STEP: return "a step";
     case CONFIG_IN_DEFAULTS: return "\"defaults\"";
     case CONFIG_IN_GENERATE: return "\"generate\"";
+    case CONFIG_IN_LIMITS: return "\"limits\"";
+    case CONFIG_IN_SECRET: return "a secret";
+    case CONFIG_IN_CACHE: return "a cache directory";
     }
     return "";
 }

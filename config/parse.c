@@ -8,7 +8,7 @@
 
 /* What "defaults" sets for every step. */
 struct defaults {
-    enum config_runner runner;
+    struct config_surroundings around;
     uint64_t timeout_ms;
     uint32_t retries;
     bool cache;
@@ -32,8 +32,7 @@ static bool bool_or(const struct config_reader *r, uint32_t node, bool fallback)
 
 static int read_settings(struct config_reader *r, const config_found found, struct defaults *set)
 {
-    if (found[CONFIG_KEY_RUNNER] &&
-        config_read_runner(r, found[CONFIG_KEY_RUNNER], &set->runner) < 0)
+    if (config_read_surroundings(r, found, &set->around) < 0)
         return -ERR_CONFIG;
     if (found[CONFIG_KEY_TIMEOUT] &&
         config_read_timeout(r, found[CONFIG_KEY_TIMEOUT], &set->timeout_ms) < 0)
@@ -75,11 +74,12 @@ static int read_step(struct config_reader *r, uint32_t node, const struct defaul
     step->n_env = vars.n_env;
     step->pass_env = vars.pass;
     step->n_pass_env = vars.n_pass;
-    step->runner = set.runner;
     step->timeout_ms = set.timeout_ms;
     step->retries = set.retries;
     step->cache = set.cache;
     step->hook = bool_or(r, found[CONFIG_KEY_HOOK], false);
+    if (config_surround(r, found, &set.around, step) < 0 || config_read_given(r, found, step) < 0)
+        return -ERR_CONFIG;
     r->needs[step - r->steps] = found[CONFIG_KEY_NEEDS];
     return 0;
 }
@@ -182,7 +182,7 @@ static int check_file(struct config_reader *r, const config_found found)
 
 static int read_file(struct config_reader *r)
 {
-    struct defaults defaults = {.runner = CONFIG_RUNNER_HOST, .cache = true};
+    struct defaults defaults = {.around = {.runner = CONFIG_DEFAULT_RUNNER}, .cache = true};
     config_found found, of_defaults;
 
     if (config_read_keys(r, 0, CONFIG_IN_FILE, found) < 0 || check_file(r, found) < 0 ||

@@ -157,7 +157,26 @@ static int check_type(struct config_reader *r, uint32_t node, const struct confi
         return json_is_string(json) ? 0
                                     : fail_type(r, node, name, "a string",
                                                 "write it as \"90s\", \"5m\" or \"1h30m\"");
+    case CONFIG_SIZE:
+        return json_is_string(json)
+                   ? 0
+                   : fail_type(r, node, name, "a string", "write it as \"512MiB\" or \"2GiB\"");
+    case CONFIG_CPUS:
+        if (json_is_number(json) && json_number_value(json) >= 0.01 &&
+            json_number_value(json) <= 1024)
+            return 0;
+        return fail_type(r, node, name, "a number of processors from 0.01 to 1024",
+                         json_is_string(json) ? "write it without quotes" : NULL);
+    case CONFIG_SECRETS:
+        return json_is_object(json) ? 0
+                                    : fail_type(r, node, name, "an object",
+                                                "write it as {\"TOKEN\": {\"env\": \"TOKEN\"}}");
+    case CONFIG_CACHES:
+        return json_is_object(json) ? 0
+                                    : fail_type(r, node, name, "an object",
+                                                "write it as {\"/root/.cache\": \"name\"}");
     case CONFIG_STRING:
+    case CONFIG_CHOICE:
     case CONFIG_PATH:
     case CONFIG_RUNNERS:
         return json_is_string(json)
@@ -171,25 +190,33 @@ static int check_type(struct config_reader *r, uint32_t node, const struct confi
     return 0;
 }
 
+/* A key of another place. */
+static int fail_misplaced(struct config_reader *r, const struct config_node *it,
+                          const struct config_key *key, enum config_place place)
+{
+    const char *in = place == CONFIG_IN_FILE ? "the top of the file" : config_place_name(place);
+    unsigned nested = CONFIG_IN_LIMITS | CONFIG_IN_SECRET | CONFIG_IN_CACHE;
+
+    if (key->places & CONFIG_IN_FILE)
+        return config_fail(r, it->key_pos,
+                           "\"%s\" does not belong in %s; move it to the top of the file",
+                           key->name, in);
+    return config_fail(r, it->key_pos, "\"%s\" does not belong in %s; it is a key of %s%s",
+                       key->name, in,
+                       key->places & nested ? config_place_name(key->places & nested) : "a step",
+                       key->places & CONFIG_IN_DEFAULTS ? " or of \"defaults\"" : "");
+}
+
 static int fail_unknown(struct config_reader *r, uint32_t node, enum config_place place)
 {
     const struct config_node *it = &r->doc.nodes.v[node];
-    const struct config_key *key = config_key_find(it->key);
+    const struct config_key *key = config_key_find(it->key, place);
 
     if (key && (key->places & place))
-        return config_fail(r, it->key_pos,
-                           "\"%s\" needs a runner that isolates; not available in this kiln "
-                           "(available runners: host); remove the key",
+        return config_fail(r, it->key_pos, "\"%s\" is not what this kiln has yet; remove the key",
                            key->name);
-    if (key && (key->places & CONFIG_IN_FILE))
-        return config_fail(r, it->key_pos,
-                           "\"%s\" does not belong in %s; move it to the top of the file",
-                           key->name, config_place_name(place));
     if (key)
-        return config_fail(
-            r, it->key_pos, "\"%s\" does not belong in %s; it is a key of a step%s", key->name,
-            place == CONFIG_IN_FILE ? "the top of the file" : config_place_name(place),
-            key->places & CONFIG_IN_DEFAULTS ? " or of \"defaults\"" : "");
+        return fail_misplaced(r, it, key, place);
 
     const char *name = config_quote(r, it->key);
     const char *nearest = config_key_nearest(it->key, place);
@@ -222,7 +249,7 @@ int config_read_keys(struct config_reader *r, uint32_t node, enum config_place p
     }
     config_doc_each(child, &r->doc, node)
     {
-        const struct config_key *key = config_key_find(r->doc.nodes.v[child].key);
+        const struct config_key *key = config_key_find(r->doc.nodes.v[child].key, place);
         if (!key || !(key->places & place) || key->type == CONFIG_ABSENT)
             return fail_unknown(r, child, place);
         if (check_type(r, child, key) < 0)
@@ -231,8 +258,10 @@ int config_read_keys(struct config_reader *r, uint32_t node, enum config_place p
     }
     for (size_t i = 0; i < CONFIG_KEY_COUNT; i++)
         if ((config_keys[i].required_in & place) && !found[i])
-            return config_fail(
-                r, r->doc.nodes.v[node].pos, "%s has no \"%s\"; add %s", name, config_keys[i].name,
-                i == CONFIG_KEY_VERSION ? "\"version\": 1" : "\"run\": \"the command\"");
+            return config_fail(r, r->doc.nodes.v[node].pos, "%s has no \"%s\"; add %s", name,
+                               config_keys[i].name,
+                               i == CONFIG_KEY_VERSION      ? "\"version\": 1"
+                               : i == CONFIG_KEY_CACHE_NAME ? "\"name\": \"cargo\""
+                                                            : "\"run\": \"the command\"");
     return 0;
 }

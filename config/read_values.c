@@ -45,9 +45,12 @@ int config_read_command(struct config_reader *r, uint32_t node, const char *cons
     struct arena *arena = &r->config->arena;
     const char **words;
 
+    const char *key = at(r, node)->key;
+
     if (json_is_string(at(r, node)->json)) {
         if (is_blank(config_string(r, node)))
-            return config_fail(r, at(r, node)->pos, "\"run\" is empty; write the command to run");
+            return config_fail(r, at(r, node)->pos, "\"%s\" is empty; write the command to run",
+                               key);
         words = arena_zalloc(arena, 4, sizeof(*words));
         words[0] = "/bin/sh";
         words[1] = "-ec";
@@ -59,10 +62,11 @@ int config_read_command(struct config_reader *r, uint32_t node, const char *cons
     }
     if (at(r, node)->n == 0)
         return config_fail(r, at(r, node)->pos,
-                           "\"run\" is an empty list; write the program and its arguments");
+                           "\"%s\" is an empty list; write the program and its arguments", key);
     if (is_blank(config_string(r, node + 1)))
         return config_fail(r, at(r, node + 1)->pos,
-                           "\"run\" begins with an empty string; write the program's name there");
+                           "\"%s\" begins with an empty string; write the program's name there",
+                           key);
     struct buf text = BUF_INIT;
     size_t i = 0;
     words = arena_zalloc(arena, (size_t)at(r, node)->n + 1, sizeof(*words));
@@ -224,6 +228,7 @@ int config_read_timeout(struct config_reader *r, uint32_t node, uint64_t *ms)
 
 int config_read_runner(struct config_reader *r, uint32_t node, enum config_runner *runner)
 {
+    static const char available[] = "host, sandbox, container";
     const char *name = config_string(r, node);
     const char *nearest;
 
@@ -234,14 +239,14 @@ int config_read_runner(struct config_reader *r, uint32_t node, enum config_runne
         if (i < config_n_available_runners)
             return 0;
         return config_fail(r, at(r, node)->pos,
-                           "runner \"%s\" is not available in this kiln (available: host); write "
-                           "\"host\" or leave the key out",
-                           name);
+                           "runner \"%s\" is not available in this kiln; write one of %s, or "
+                           "leave the key out",
+                           name, available);
     }
     nearest = text_nearest(name, config_runners, config_n_available_runners);
-    return config_fail(r, at(r, node)->pos, "unknown runner %s (available: host)%s%s%s",
-                       config_quote(r, name), nearest ? "; did you mean \"" : "; write \"host\"",
-                       nearest ? nearest : "", nearest ? "\"?" : " or leave the key out");
+    return config_fail(r, at(r, node)->pos, "unknown runner %s (available: %s)%s%s%s",
+                       config_quote(r, name), available, nearest ? "; did you mean \"" : "",
+                       nearest ? nearest : "", nearest ? "\"?" : "; write one of them");
 }
 
 /* Whether the character may stand in a step's name. Beyond ASCII all but what does not show as

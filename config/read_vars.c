@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int check_name(struct config_reader *r, struct config_pos pos, const char *name)
+int config_check_variable(struct config_reader *r, struct config_pos pos, const char *name)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
     static const char others[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
@@ -57,7 +57,7 @@ static int read_env(struct config_reader *r, uint32_t node, struct config_vars *
     config_doc_each(item, &r->doc, node)
     {
         const struct config_node *it = &r->doc.nodes.v[item];
-        if (check_name(r, it->key_pos, it->key) < 0)
+        if (config_check_variable(r, it->key_pos, it->key) < 0)
             return -ERR_CONFIG;
         vars->env[vars->n_env++] =
             (struct config_env){arena_strdup(arena, it->key),
@@ -81,7 +81,7 @@ static int read_pass_env(struct config_reader *r, uint32_t node, struct config_v
     config_doc_each(item, &r->doc, node)
     {
         const struct config_node *it = &r->doc.nodes.v[item];
-        if (check_name(r, it->pos, json_string_value(it->json)) < 0)
+        if (config_check_variable(r, it->pos, json_string_value(it->json)) < 0)
             return -ERR_CONFIG;
         vars->pass[vars->n_pass++] =
             (struct config_text){arena_strdup(arena, json_string_value(it->json)), it->pos};

@@ -30,6 +30,14 @@ struct config_vars {
     size_t n_pass;
 };
 
+/* Where a step runs and what it sees there. */
+struct config_surroundings {
+    enum config_runner runner;
+    const char *image, *platform, *user; /* NULL = not said */
+    bool network, mount_same;
+    struct config_limits limits;
+};
+
 /* The nodes of an object by config_key_id; 0 = absent. */
 typedef uint32_t config_found[CONFIG_KEY_COUNT];
 
@@ -58,6 +66,23 @@ int config_read_cwd(struct config_reader *r, uint32_t node, const char **cwd) MU
 int config_read_timeout(struct config_reader *r, uint32_t node, uint64_t *ms) MUST_CHECK;
 int config_read_runner(struct config_reader *r, uint32_t node,
                        enum config_runner *runner) MUST_CHECK;
+/* One of config_choices(id), as an index. */
+int config_read_choice(struct config_reader *r, uint32_t node, enum config_key_id id,
+                       size_t *out) MUST_CHECK;
+/* What is around a step: sets what "defaults" or a step say of it, leaves the rest as it is. */
+int config_read_surroundings(struct config_reader *r, const config_found found,
+                             struct config_surroundings *set) MUST_CHECK;
+/* Gives the step its surroundings; what it says itself (found) must have a meaning there. */
+int config_surround(struct config_reader *r, const config_found found,
+                    const struct config_surroundings *set, struct config_step *step) MUST_CHECK;
+/* "secrets" and "caches"; all else of the step but its needs is read. */
+int config_read_given(struct config_reader *r, const config_found found,
+                      struct config_step *step) MUST_CHECK;
+/* Whether n bytes are letters, digits, . _ and -, neither . nor - in front. */
+bool config_is_word(const char *text, size_t n);
+/* Fails when that is no variable's name. */
+int config_check_variable(struct config_reader *r, struct config_pos pos,
+                          const char *name) MUST_CHECK;
 int config_check_step_name(struct config_reader *r, uint32_t node) MUST_CHECK;
 /* "env" and "pass_env" of one place; node 0 = absent. */
 int config_read_vars(struct config_reader *r, uint32_t env, uint32_t pass_env,

@@ -31,6 +31,33 @@ static json_t *runners(void)
     return made(json_pack("{s:o}", "enum", names));
 }
 
+static json_t *choices(enum config_key_id id)
+{
+    json_t *names = made(json_array());
+    for (const char *const *choice = config_choices(id); *choice; choice++)
+        json_array_append_new(names, made(json_string(*choice)));
+    return made(json_pack("{s:o}", "enum", names));
+}
+
+static json_t *text_like(const char *pattern)
+{
+    return made(json_pack("{s:s, s:s}", "type", "string", "pattern", pattern));
+}
+
+/* A string; what it looks like is the key's. */
+static json_t *string(enum config_key_id id)
+{
+    switch (id) {
+    case CONFIG_KEY_IMAGE: return text_like(CONFIG_IMAGE_PATTERN);
+    case CONFIG_KEY_PLATFORM: return text_like(CONFIG_PLATFORM_PATTERN);
+    case CONFIG_KEY_USER: return text_like(CONFIG_USER_PATTERN);
+    case CONFIG_KEY_SECRET_ENV: return text_like(CONFIG_VARIABLE_PATTERN);
+    case CONFIG_KEY_SECRET_FILE: return text_like(".");
+    case CONFIG_KEY_CACHE_NAME: return text_like(CONFIG_CACHE_PATTERN);
+    default: return made(json_pack("{s:s}", "type", "string"));
+    }
+}
+
 static json_t *block(const struct config_key *key)
 {
     if (key == &config_keys[CONFIG_KEY_STEPS])
@@ -44,6 +71,8 @@ static json_t *block(const struct config_key *key)
 /* What a value of the key's type must look like. */
 static json_t *type_schema(const struct config_key *key)
 {
+    enum config_key_id id = (enum config_key_id)(key - config_keys);
+
     switch (key->type) {
     case CONFIG_VERSION: return made(json_pack("{s:i}", "const", 1));
     case CONFIG_BOOL: return made(json_pack("{s:s}", "type", "boolean"));
@@ -62,12 +91,24 @@ static json_t *type_schema(const struct config_key *key)
         return made(json_pack("{s:s, s:{s:s}, s:{s:s}}", "type", "object", "propertyNames",
                               "pattern", CONFIG_VARIABLE_PATTERN, "additionalProperties", "type",
                               "string"));
-    case CONFIG_DURATION:
-        return made(json_pack("{s:s, s:s}", "type", "string", "pattern", CONFIG_DURATION_PATTERN));
-    case CONFIG_PATH: return made(json_pack("{s:s, s:s}", "type", "string", "pattern", "^[^/]"));
+    case CONFIG_DURATION: return text_like(CONFIG_DURATION_PATTERN);
+    case CONFIG_PATH: return text_like("^[^/]");
     case CONFIG_RUNNERS: return runners();
+    case CONFIG_CHOICE: return choices(id);
+    case CONFIG_SIZE: return text_like(CONFIG_SIZE_PATTERN);
+    case CONFIG_CPUS:
+        return made(
+            json_pack("{s:s, s:f, s:i}", "type", "number", "minimum", 0.01, "maximum", 1024));
     case CONFIG_BLOCK: return block(key);
-    case CONFIG_STRING:
+    case CONFIG_SECRETS:
+        return made(json_pack("{s:s, s:{s:s}, s:{s:s}}", "type", "object", "propertyNames",
+                              "pattern", CONFIG_TARGET_PATTERN, "additionalProperties", "$ref",
+                              "#/$defs/secret"));
+    case CONFIG_CACHES:
+        return made(json_pack("{s:s, s:{s:s}, s:{s:[o, {s:s}]}}", "type", "object", "propertyNames",
+                              "pattern", "^/", "additionalProperties", "anyOf",
+                              string(CONFIG_KEY_CACHE_NAME), "$ref", "#/$defs/cache"));
+    case CONFIG_STRING: return string(id);
     case CONFIG_ABSENT: break;
     }
     return made(json_pack("{s:s}", "type", "string"));
@@ -80,6 +121,9 @@ static json_t *key_schema(const struct config_key *key)
 
     json_object_update(schema, type);
     json_decref(type);
+    if (key->type == CONFIG_RUNNERS)
+        json_object_set_new(schema, "default",
+                            made(json_string(config_runners[CONFIG_DEFAULT_RUNNER])));
     if (key->fallback)
         json_object_set_new(schema, "default",
                             made(json_loads(key->fallback, JSON_DECODE_ANY, NULL)));
@@ -121,10 +165,15 @@ void config_schema(struct buf *out)
     json_object_set_new(schema, "oneOf",
                         made(json_pack("[{s:[s]}, {s:[s], s:{s:b}}]", "required", "steps",
                                        "required", "generate", "properties", "defaults", 0)));
-    json_object_set_new(schema, "$defs",
-                        made(json_pack("{s:o, s:o, s:o}", "step", place_schema(CONFIG_IN_STEP),
-                                       "defaults", place_schema(CONFIG_IN_DEFAULTS), "generate",
-                                       place_schema(CONFIG_IN_GENERATE))));
+    json_t *secret = place_schema(CONFIG_IN_SECRET);
+    json_object_set_new(secret, "minProperties", made(json_integer(1)));
+    json_object_set_new(secret, "maxProperties", made(json_integer(1)));
+    json_object_set_new(
+        schema, "$defs",
+        made(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "step", place_schema(CONFIG_IN_STEP),
+                       "defaults", place_schema(CONFIG_IN_DEFAULTS), "generate",
+                       place_schema(CONFIG_IN_GENERATE), "limits", place_schema(CONFIG_IN_LIMITS),
+                       "secret", secret, "cache", place_schema(CONFIG_IN_CACHE))));
     char *text = json_dumps(schema, JSON_INDENT(2));
     if (!text)
         abort();

@@ -36,12 +36,12 @@ static const struct config_case keys[] = {
      "^1:29: \"inputs\" does not belong in \"defaults\"; it is a key of a step"},
     {"outputs in generate", "{'version': 1, 'generate': {'run': 'x', 'outputs': []}}",
      "^1:41: \"outputs\" does not belong in \"generate\"; it is a key of a step"},
-    {"image", STEP("'run': 'x', 'image': 'debian'"),
-     "^2:19: step \"a\": \"image\" needs a runner that isolates; not available in this kiln "
-     "(available runners: host); remove the key"},
-    {"network in defaults", "{'version': 1, 'defaults': {'network': true}, 'steps': {}}",
-     "^1:29: \"network\" needs a runner that isolates"},
-    {"mount", STEP("'mount': {}"), "^2:7: step \"a\": \"mount\" needs a runner that isolates"},
+    {"interactive", STEP("'run': 'x', 'interactive': true"),
+     "^2:19: step \"a\": \"interactive\" is not what this kiln has yet; remove the key"},
+    {"secrets in defaults", "{'version': 1, 'defaults': {'secrets': {}}, 'steps': {}}",
+     "^1:29: \"secrets\" does not belong in \"defaults\"; it is a key of a step"},
+    {"a limit in a step", STEP("'run': 'x', 'memory': '1GiB'"),
+     "^2:19: step \"a\": \"memory\" does not belong in a step; it is a key of \"limits\""},
     {"generate and steps",
      "{'version': 1, 'steps': {'a': {'run': 'x'}},\n 'generate': {'run': 'y'}}",
      "^2:2: \"generate\" and \"steps\" (at 1:16) exclude each other; remove one"},
@@ -181,15 +181,18 @@ static const struct config_case values[] = {
      "default"},
     {"description a list", STEP("'run': 'x', 'description': ['x']"),
      "^2:34: step \"a\": \"description\" must be a string, not a list"},
-    {"runner container", STEP("'run': 'x', 'runner': 'container'"),
-     "^2:29: step \"a\": runner \"container\" is not available in this kiln (available: host)"},
-    {"runner sandbox in defaults", "{'version': 1, 'defaults': {'runner': 'sandbox'}, 'steps': {}}",
-     "^1:39: runner \"sandbox\" is not available in this kiln (available: host)"},
+    {"runner remote in defaults", "{'version': 1, 'defaults': {'runner': 'remote'}, 'steps': {}}",
+     "^1:39: runner \"remote\" is not available in this kiln; write one of host, sandbox, "
+     "container, "
+     "or leave the key out"},
     {"runner misspelt", STEP("'run': 'x', 'runner': 'hots'"),
-     "^2:29: step \"a\": unknown runner \"hots\" (available: host); did you mean \"host\"?"},
+     "^2:29: step \"a\": unknown runner \"hots\" (available: host, sandbox, container); did you "
+     "mean "
+     "\"host\"?"},
     {"runner unknown", STEP("'run': 'x', 'runner': 'qemu'"),
-     "^2:29: step \"a\": unknown runner \"qemu\" (available: host); write \"host\" or leave the "
-     "key out"},
+     "^2:29: step \"a\": unknown runner \"qemu\" (available: host, sandbox, container); write one "
+     "of "
+     "them"},
     {"env a list", STEP("'run': 'x', 'env': ['A=1']"),
      "^2:26: step \"a\": \"env\" must be an object, not a list; write it as {\"NAME\": \"value\"}"},
     {"env with a number", STEP("'run': 'x', 'env': {'PORT': 80}"),
