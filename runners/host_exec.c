@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "runners/nest.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -106,6 +107,7 @@ static void free_exec(struct host_exec *exec)
     free(exec->lost);
     free(exec->program);
     free(exec->folder);
+    buf_release(&exec->nest);
     free(exec);
     if (host->closing)
         host_shut(host);
@@ -152,12 +154,31 @@ void host_count(struct host *host, bool ours)
         no_longer_ahead(first);
 }
 
+/* A line of kiln's own behind what the command wrote. */
+static void add_line(struct host_exec *exec, const struct buf *line)
+{
+    struct spool *spool = &exec->streams.spool;
+    uint64_t offset = spool->offset;
+    size_t n = line->len ? spool_add(spool, line->data, line->len) : 0;
+    if (n)
+        exec->callbacks.output(exec->ctx, 2, offset, n);
+}
+
 /* No writer is left but what nobody could kill, so what the pipes hold now is all there is. */
 static void finish(struct host_exec *exec)
 {
     const struct spool *spool = &exec->streams.spool;
     for (int i = 0; i < STREAMS; i++)
         host_exec_pump(exec, i, 2 * STREAM_HOLDS);
+    if (exec->ending) {
+        struct buf line = BUF_INIT;
+        exec->exit.lost = exec->lost;
+        exec->ending(exec->ctx, &exec->exit, &line);
+        if (exec->exit.lost != exec->lost)
+            exec->lost = exec->exit.lost ? mem_strdup(exec->exit.lost) : NULL;
+        add_line(exec, &line);
+        buf_release(&line);
+    }
     exec->exit.truncated = spool->truncated;
     exec->exit.spool_errno = spool->errnum;
     exec->exit.lost = exec->lost;
@@ -172,6 +193,7 @@ static void finish(struct host_exec *exec)
 
 static void on_started(struct host_exec *exec, const struct warden_report *report)
 {
+    buf_release(&exec->nest);
     exec->pid = report->pid;
     exec->exit.start_ns = report->time_ns;
     /* Not before: started comes first. What cannot be watched is taken at the end. */
@@ -203,6 +225,15 @@ static void on_failed(struct host_exec *exec, const struct warden_report *report
         finish(exec);
         return;
     }
+    if (report->stage == WARDEN_STAGE_NEST) {
+        struct buf what = BUF_INIT;
+        nest_describe(exec->nest.data, exec->nest.len, report->at, &what);
+        exec->exit.exit_code = -1;
+        exec->lost = mem_printf("cannot set up its box: %s: %s", buf_str(&what), reason);
+        buf_release(&what);
+        finish(exec);
+        return;
+    }
     struct buf line = BUF_INIT;
     if (report->stage == WARDEN_STAGE_CHDIR)
         buf_adds(&line, "kiln: cannot enter '");
@@ -218,13 +249,9 @@ static void on_failed(struct host_exec *exec, const struct warden_report *report
                  " (an argument or a variable may have 128 KiB, all of them together about a "
                  "quarter of the stack's limit: put what is long into a file)");
     buf_addc(&line, '\n');
-    struct spool *spool = &exec->streams.spool;
-    uint64_t offset = spool->offset;
-    size_t n = spool_add(spool, line.data, line.len);
+    add_line(exec, &line);
     buf_release(&line);
     exec->exit.exit_code = report->errnum == ENOENT ? 127 : 126;
-    if (n)
-        exec->callbacks.output(exec->ctx, 2, offset, n);
     finish(exec);
 }
 
@@ -299,9 +326,26 @@ static struct host_exec *make_exec(struct host *host, const struct runner_reques
     return exec;
 }
 
-int host_exec_start(struct runner *runner, const struct runner_request *request,
-                    const struct runner_callbacks *callbacks, void *ctx,
-                    struct runner_exec **result, struct err *err)
+/* The command's standard streams: the pipes, or the caller's terminal for all of them. */
+static void set_streams(struct host_exec *exec, const struct runner_request *request,
+                        const struct host_extra *extra, struct wire_message *message)
+{
+    int n = 0;
+    for (int i = 0; i < STREAMS; i++)
+        message->fds[n++] = request->terminal ? *request->terminal : exec->streams.write[i];
+    if (extra) {
+        message->request.has |= WARDEN_HAS_NEST;
+        message->fds[n++] = extra->user;
+    }
+    if (request->terminal) {
+        message->request.has |= WARDEN_HAS_INPUT;
+        message->fds[n++] = *request->terminal;
+    }
+}
+
+int host_exec_start_extra(struct runner *runner, const struct runner_request *request,
+                          const struct host_extra *extra, const struct runner_callbacks *callbacks,
+                          void *ctx, struct runner_exec **result, struct err *err)
 {
     struct host *host = (struct host *)runner;
     if (!host->wire.warden || host->closing)
@@ -315,9 +359,15 @@ int host_exec_start(struct runner *runner, const struct runner_request *request,
         free_exec(exec);
         return err_sys(err, errnum, "cannot make a pipe for a step's output");
     }
-    struct wire_message message = wire_start(request, exec->folder, exec->id);
-    for (int i = 0; i < STREAMS; i++)
-        message.fds[i] = exec->streams.write[i];
+    struct wire_message message =
+        wire_start(request, exec->folder, extra ? extra->nest : NULL, exec->id);
+    message.secret = request->secret;
+    set_streams(exec, request, extra, &message);
+    if (extra) {
+        exec->ending = extra->ending;
+        if (!request->secret)
+            buf_add(&exec->nest, extra->nest->data, extra->nest->len);
+    }
     if (request->ahead) {
         message.request.after = host->counted + ++host->n_ahead;
         exec->ahead = true;
@@ -328,4 +378,11 @@ int host_exec_start(struct runner *runner, const struct runner_request *request,
         start_timer(exec, on_timeout, request->timeout_ms);
     *result = &exec->base;
     return 0;
+}
+
+int host_exec_start(struct runner *runner, const struct runner_request *request,
+                    const struct runner_callbacks *callbacks, void *ctx,
+                    struct runner_exec **result, struct err *err)
+{
+    return host_exec_start_extra(runner, request, NULL, callbacks, ctx, result, err);
 }

@@ -18,6 +18,14 @@
 /* How far its ending has come; it only ever goes on. */
 enum force { FORCE_NONE = 0, FORCE_TERM, FORCE_KILL };
 
+/* What the box runner adds to an execution. */
+struct host_extra {
+    const struct buf *nest; /* packed; copied */
+    int user;               /* the nest's user namespace */
+    /* All is over: may change exit, and add a line to the output; or NULL. */
+    void (*ending)(void *ctx, struct runner_exit *exit, struct buf *line);
+};
+
 struct host_exec {
     struct runner_exec base;
     struct host_exec *prev, *next;
@@ -37,6 +45,8 @@ struct host_exec {
     struct runner_exit exit;
     char *lost;             /* owns exit.lost */
     char *program, *folder; /* for the message when it could not be started */
+    struct buf nest;        /* for the same, until it is started */
+    void (*ending)(void *ctx, struct runner_exit *exit, struct buf *line);
 };
 
 struct host {
@@ -64,6 +74,10 @@ void host_post(struct host *host, struct wire_message message);
 void host_shut(struct host *host);
 
 /* host_exec.c */
+/* Starts the request, in a nest when there is extra. */
+int host_exec_start_extra(struct runner *runner, const struct runner_request *request,
+                          const struct host_extra *extra, const struct runner_callbacks *callbacks,
+                          void *ctx, struct runner_exec **result, struct err *err) MUST_CHECK;
 /* The start, cancel and withdraw of struct runner_ops. */
 int host_exec_start(struct runner *runner, const struct runner_request *request,
                     const struct runner_callbacks *callbacks, void *ctx,

@@ -1,5 +1,7 @@
 #include "runners/launch.h"
 
+#include "runners/nest.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -27,10 +29,19 @@ static char *next_string(char **at, char *end)
 
 int launch_read(struct launch *launch, void *payload, size_t size)
 {
-    const struct warden_payload *head = payload;
+    struct warden_payload *head = payload;
     if (size < sizeof *head || head->strings < sizeof *head || head->strings > head->scratch ||
         head->scratch > size || head->argc == 0)
         return -1;
+    launch->head = head;
+    launch->nest = NULL;
+    if (head->nest) {
+        if (head->nest < head->scratch || head->nest > size || head->nest % 8 ||
+            !nest_check((char *)payload + head->nest, size - head->nest))
+            return -1;
+        launch->nest = (char *)payload + head->nest;
+        size = head->nest;
+    }
     size_t words = (size_t)head->argc + head->envc + 3;
     if (words > (head->strings - sizeof *head) / sizeof(char *))
         return -1;
@@ -110,44 +121,52 @@ ON_CHILD_STACK static int exec_search(struct launch *launch)
     }
 }
 
+_Noreturn ON_CHILD_STACK static void give_up(struct launch *launch, int stage, int errnum)
+{
+    launch->head->stage = stage;
+    launch->head->errnum = errnum;
+    _exit(127);
+}
+
 ON_CHILD_STACK static int child(void *arg)
 {
     struct launch *launch = arg;
     sigset_t none;
+    size_t at = 0;
     setsid();
-    /* Should the warden be killed, the main processes go with it. */
+    if (dup2(launch->out, 1) < 0 || dup2(launch->err, 2) < 0 ||
+        (launch->in >= 0 && dup2(launch->in, 0) < 0))
+        give_up(launch, WARDEN_STAGE_WARDEN, errno);
+    int errnum = launch->nest ? nest_enter(launch->nest, launch->user, &at) : 0;
+    launch->head->at = (uint32_t)at;
+    if (errnum)
+        give_up(launch, WARDEN_STAGE_NEST, errnum);
+    /* Should the warden be killed, the main processes go with it. Not before the nest: who becomes
+     * somebody else loses this. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != launch->warden)
         _exit(127);
-    launch->stage = WARDEN_STAGE_WARDEN;
-    if (dup2(launch->out, 1) < 0 || dup2(launch->err, 2) < 0) {
-        launch->errnum = errno;
-        _exit(127);
-    }
-    launch->stage = WARDEN_STAGE_CHDIR;
-    if (chdir(launch->cwd) != 0) {
-        launch->errnum = errno;
-        _exit(127);
-    }
-    launch->stage = WARDEN_STAGE_EXEC;
+    if (chdir(launch->cwd) != 0)
+        give_up(launch, WARDEN_STAGE_CHDIR, errno);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    launch->errnum = exec_search(launch);
-    _exit(127);
+    give_up(launch, WARDEN_STAGE_EXEC, exec_search(launch));
 }
 
 pid_t launch_start(struct launch *launch, char *stack)
 {
+    int flags = CLONE_VFORK | SIGCHLD | (launch->nest ? 0 : CLONE_VM);
+    launch->head->stage = launch->head->errnum = 0;
     launch->stage = WARDEN_STAGE_WARDEN;
-    launch->errnum = 0;
     launch->warden = getpid();
-    pid_t pid = clone(child, stack + LAUNCH_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, launch);
-    if (pid < 0) {
-        launch->errnum = errno;
+    pid_t pid = clone(child, stack + LAUNCH_STACK, flags, launch);
+    launch->errnum = pid < 0 ? errno : launch->head->errnum;
+    if (pid < 0)
         return -1;
-    }
     if (launch->errnum == 0)
         return pid;
+    launch->stage = launch->head->stage;
+    launch->at = launch->head->at;
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         continue;
     return -1;

@@ -2,8 +2,9 @@
  * launch.h - the last steps between the warden and a program: clone, set up, exec.
  *
  * Used by the warden only. Allocates nothing. The child shares the warden's memory until it execs,
- * while the warden stands still (CLONE_VM | CLONE_VFORK): nothing is copied, and a failure is
- * simply written into the struct.
+ * while the warden stands still (CLONE_VM | CLONE_VFORK): nothing is copied. One that enters a nest
+ * has its own copy, because what it becomes there must not be the warden's (its dumpable bit). A
+ * failure is written into the payload, which both see in any case.
  */
 #ifndef KILN_RUNNERS_LAUNCH_H
 #define KILN_RUNNERS_LAUNCH_H
@@ -20,13 +21,18 @@ struct launch {
     const char *cwd;
     const char *path; /* the PATH that argv[0] is looked up in */
     char *scratch;
-    int out, err; /* above 2; standard input is the warden's own, /dev/null */
+    const void *nest;            /* NULL = none */
+    int out, err;                /* above 2 */
+    int in;                      /* -1: it is the warden's own, /dev/null */
+    int user;                    /* with a nest: its user namespace */
+    struct warden_payload *head; /* where a failure is told ... */
+    int32_t stage, errnum;       /* ... and, after launch_start(), here; enum warden_stage */
+    uint32_t at;
     pid_t warden;
-    volatile int stage, errnum; /* of the failure; enum warden_stage */
 };
 
-/* Sets argv, envp, cwd, path and scratch from a payload of size bytes. Returns 0, or -1 when
- * it is malformed. */
+/* Sets argv, envp, cwd, path, scratch, nest and head from a payload of size bytes. Returns 0, or -1
+ * when it is malformed. */
 int launch_read(struct launch *launch, void *payload, size_t size);
 /* Starts the program in a session of its own, on the given stack of LAUNCH_STACK bytes; returns its
  * pid once it runs, or -1 with stage and errnum set and no process left. */

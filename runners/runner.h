@@ -37,7 +37,11 @@ struct runner_request {
     const char *cwd;         /* relative to root, "" = root; in a box: to its mount, or absolute */
     /* For the box back end alone: what the step sees (box.h); else NULL. */
     const struct runner_box *box;
-    uint64_t spool_offset;   /* where in the spool file the output begins */
+    /* An open terminal that is the command's input and output; the caller's. Then there is no
+     * spool. NULL: input is empty. */
+    const int *terminal;
+    bool secret;           /* argv, envp or box hold secrets: wiped from kiln's own copies */
+    uint64_t spool_offset; /* where in the spool file the output begins */
     /* Bytes of output kept; what is over is read and dropped, and said in runner_exit. 0 = no
      * limit. */
     uint64_t spool_limit;

@@ -275,13 +275,16 @@ static void start(struct warden *w, const struct warden_request *request, int fd
 {
     struct warden_report message = {
         .kind = WARDEN_FAILED, .id = request->id, .stage = WARDEN_STAGE_WARDEN};
+    int more = 2;
     struct launch launch = {
         .out = fds[0],
         .err = fds[1],
+        .user = request->has & WARDEN_HAS_NEST ? fds[more++] : -1,
+        .in = request->has & WARDEN_HAS_INPUT ? fds[more++] : -1,
     };
     struct job *job = kin_free_job(&w->kin);
     message.time_ns = clock_realtime_ns();
-    if (fds[0] < 0 || fds[1] < 0) {
+    if (fds[0] < 0 || fds[1] < 0 || (more > 2 && fds[more - 1] < 0)) {
         message.errnum = EMFILE; /* the kernel drops descriptors that there is no room for */
     } else if (!job) {
         message.errnum = EAGAIN;
@@ -295,6 +298,7 @@ static void start(struct warden *w, const struct warden_request *request, int fd
         message.pid = launch_start(&launch, w->stack);
         message.stage = launch.stage;
         message.errnum = launch.errnum;
+        message.at = launch.at;
     }
     if (message.pid > 0) {
         message.kind = WARDEN_STARTED;
@@ -383,7 +387,7 @@ static int serve(struct warden *w)
         .msg_control = control.bytes,
         .msg_controllen = sizeof control.bytes,
     };
-    int fds[WARDEN_FDS] = {-1, -1};
+    int fds[WARDEN_FDS] = {-1, -1, -1, -1};
     ssize_t n = recvmsg(w->sock, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -1;
@@ -412,6 +416,7 @@ static int serve(struct warden *w)
     if (job && request.kind == WARDEN_KILL) {
         job->lenient = false;
         job->hurried = true;
+        kin_attribute(&w->kin); /* what has left the group is known while its parents live */
         kill(-job->pid, SIGKILL);
     }
     return 1;

@@ -11,11 +11,11 @@
  * or more of struct warden_report, all that a turn of its loop came to; end of file means that the
  * other one is gone or wants to part.
  *
- * - START, with two descriptors: the write ends of stdout and of stderr. Answered, in the order of
- *   the STARTs, by STARTED and later EXITED, or by FAILED and nothing more.
- *   With after, it is held until the warden has counted so many executions: those that ended well
- *   by themselves, and one for each COUNT. So the place of one that has ended is taken at once,
- *   and kiln has the say after a failure.
+ * - START, with descriptors: the write ends of stdout and of stderr, then what has says. Answered,
+ * in the order of the STARTs, by STARTED and later EXITED, or by FAILED and nothing more. With
+ * after, it is held until the warden has counted so many executions: those that ended well by
+ * themselves, and one for each COUNT. So the place of one that has ended is taken at once, and kiln
+ * has the say after a failure.
  * - WITHDRAW, and TERM and KILL too: what is held is dropped, and answered by WITHDRAWN; the others
  *   that are held behind it move up. What has been started is not withdrawn.
  * - TERM: TERM and CONT to everything of the execution. What is left after its main process has
@@ -34,6 +34,8 @@
  *   in by the warden
  * - strings: the folder to run in, argv[0], ..., envp[0], ...; each with its NUL
  * - scratch: room for the longest PATH entry, a slash, argv[0] and a NUL
+ * - nest, aligned to eight bytes, where there is one: what is done before the folder is entered, to
+ *   the end of the payload (nest.h)
  */
 #ifndef KILN_RUNNERS_WARDEN_H
 #define KILN_RUNNERS_WARDEN_H
@@ -54,19 +56,26 @@ enum warden_request_kind {
 
 struct warden_request {
     uint32_t kind;
-    uint32_t unused;
+    uint32_t has;      /* START: WARDEN_HAS_..., the further descriptors, in this order */
     uint64_t id;       /* given by kiln, never zero, growing from each START to the next */
     uint64_t after;    /* START: 0 = at once */
     uint64_t at, size; /* START: of the payload; size 0: it is more than any system allows */
 };
 
-#define WARDEN_FDS  2  /* that come with START */
-#define WARDEN_HELD 16 /* at most */
+#define WARDEN_HAS_NEST  1u /* a user namespace to enter */
+#define WARDEN_HAS_INPUT 2u /* standard input; else it is /dev/null */
+#define WARDEN_FDS       4  /* that come with START, at most */
+#define WARDEN_HELD      16 /* at most */
 /* For payloads, shared. Of arguments and environment Linux allows 6 MiB at most. */
 #define WARDEN_SHARED ((size_t)16 * 1024 * 1024)
 
 enum warden_report_kind { WARDEN_STARTED = 1, WARDEN_FAILED, WARDEN_WITHDRAWN, WARDEN_EXITED };
-enum warden_stage { WARDEN_STAGE_WARDEN = 1, WARDEN_STAGE_CHDIR, WARDEN_STAGE_EXEC };
+enum warden_stage {
+    WARDEN_STAGE_WARDEN = 1,
+    WARDEN_STAGE_NEST,
+    WARDEN_STAGE_CHDIR,
+    WARDEN_STAGE_EXEC
+};
 
 struct warden_report {
     uint32_t kind;
@@ -76,7 +85,7 @@ struct warden_report {
     int32_t exit_code; /* EXITED: -1 when ended by a signal */
     int32_t signal;    /* EXITED: 0, or the signal */
     int32_t counted;   /* EXITED: it ended well by itself */
-    int32_t unused;
+    uint32_t at;       /* FAILED in the nest: which of its operations */
     uint64_t id;
     uint64_t time_ns; /* CLOCK_REALTIME: of the start, of the main process's end */
 };
@@ -87,6 +96,10 @@ struct warden_payload {
     uint32_t argc, envc;
     uint64_t strings; /* offsets from the start of the payload */
     uint64_t scratch;
+    uint64_t nest; /* 0 = none */
+    /* Written by the child when it fails: its memory need not be the warden's. */
+    int32_t stage, errnum;
+    uint32_t at, unused;
 };
 
 struct warden;

@@ -13,6 +13,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static void drop_payload(struct wire_message *message)
+{
+    if (message->secret)
+        explicit_bzero(message->payload, message->request.size);
+    free(message->payload);
+}
+
 static void close_fd(int *fd)
 {
     if (*fd >= 0)
@@ -34,7 +41,8 @@ static bool place(struct wire *wire, struct wire_message *message)
     if (message->request.size)
         memcpy(wire->shared + at, message->payload, message->request.size);
     message->request.at = at;
-    struct wire_payload taken = {message->request.id, at, at + message->request.size};
+    struct wire_payload taken = {message->request.id, at, at + message->request.size,
+                                 message->secret};
     vec_push(&wire->payloads, taken);
     memmove(&wire->payloads.v[i + 1], &wire->payloads.v[i],
             (wire->payloads.n - 1 - i) * sizeof taken);
@@ -49,6 +57,9 @@ static int send_now(struct wire *wire, struct wire_message *message)
         struct cmsghdr align;
         char bytes[CMSG_SPACE(sizeof message->fds)];
     } control;
+    size_t n_fds = 0;
+    while (n_fds < WARDEN_FDS && message->fds[n_fds] >= 0)
+        n_fds++;
     struct iovec iov = {&message->request, sizeof message->request};
     struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
     if (message->request.kind == WARDEN_START) {
@@ -58,12 +69,12 @@ static int send_now(struct wire *wire, struct wire_message *message)
         }
         memset(&control, 0, sizeof control);
         header.msg_control = control.bytes;
-        header.msg_controllen = sizeof control.bytes;
+        header.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
         struct cmsghdr *head = CMSG_FIRSTHDR(&header);
         head->cmsg_level = SOL_SOCKET;
         head->cmsg_type = SCM_RIGHTS;
-        head->cmsg_len = CMSG_LEN(sizeof message->fds);
-        memcpy(CMSG_DATA(head), message->fds, sizeof message->fds);
+        head->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+        memcpy(CMSG_DATA(head), message->fds, n_fds * sizeof(int));
     }
     ssize_t n;
     do
@@ -85,14 +96,14 @@ void wire_post(struct wire *wire, struct wire_message *message)
         vec_push(&wire->queue, *message);
         return;
     }
-    free(message->payload);
+    drop_payload(message);
 }
 
 void wire_flush(struct wire *wire)
 {
     size_t n = 0;
     while (n < wire->queue.n && send_now(wire, &wire->queue.v[n]) != EAGAIN)
-        free(wire->queue.v[n++].payload);
+        drop_payload(&wire->queue.v[n++]);
     if (n == 0)
         return;
     wire->queue.n -= n;
@@ -106,6 +117,9 @@ void wire_answered(struct wire *wire, uint64_t id)
         i++;
     if (i == wire->payloads.n)
         return;
+    const struct wire_payload *gone = &wire->payloads.v[i];
+    if (gone->secret)
+        explicit_bzero(wire->shared + gone->at, gone->end - gone->at);
     wire->payloads.n--;
     memmove(&wire->payloads.v[i], &wire->payloads.v[i + 1],
             (wire->payloads.n - i) * sizeof wire->payloads.v[0]);
@@ -114,7 +128,7 @@ void wire_answered(struct wire *wire, uint64_t id)
 void wire_drop(struct wire *wire)
 {
     vec_each (struct wire_message, message, &wire->queue)
-        free(message->payload);
+        drop_payload(message);
     vec_clear(&wire->queue);
     wire->full = false;
 }
@@ -148,14 +162,18 @@ static size_t scratch_size(const struct runner_request *request)
 }
 
 struct wire_message wire_start(const struct runner_request *request, const char *folder,
-                               uint64_t id)
+                               const struct buf *nest, uint64_t id)
 {
-    struct warden_payload head;
+    struct warden_payload head = {0};
     size_t argv_size = string_sizes(request->argv, &head.argc);
     size_t envp_size = string_sizes(request->envp, &head.envc);
     head.strings = sizeof head + ((size_t)head.argc + head.envc + 3) * sizeof(char *);
     head.scratch = head.strings + strlen(folder) + 1 + argv_size + envp_size;
     size_t size = head.scratch + scratch_size(request);
+    if (nest) {
+        head.nest = (size + 7) / 8 * 8;
+        size = head.nest + nest->len;
+    }
     char *payload = mem_zalloc(size, 1);
     memcpy(payload, &head, sizeof head);
     char *at = put_string(payload + head.strings, folder);
@@ -163,8 +181,10 @@ struct wire_message wire_start(const struct runner_request *request, const char 
         at = put_string(at, request->argv[i]);
     for (uint32_t i = 0; i < head.envc; i++)
         at = put_string(at, request->envp[i]);
+    if (nest)
+        memcpy(payload + head.nest, nest->data, nest->len);
     return (struct wire_message){.request = {.kind = WARDEN_START, .id = id, .size = size},
-                                 .fds = {-1, -1},
+                                 .fds = {-1, -1, -1, -1},
                                  .payload = payload};
 }
 

@@ -7,20 +7,25 @@
 #ifndef KILN_RUNNERS_WIRE_H
 #define KILN_RUNNERS_WIRE_H
 
+#include "base/buf.h"
 #include "base/vec.h"
 #include "runners/runner.h"
 #include "runners/warden.h"
 
+#include <stdbool.h>
+
 struct wire_message {
     struct warden_request request;
-    int fds[WARDEN_FDS]; /* START: the caller's, open until it is answered */
+    int fds[WARDEN_FDS]; /* START: the caller's, open until it is answered; -1 behind the last */
     char *payload;       /* owned, or NULL; request.size bytes */
+    bool secret;         /* what it holds shall be nowhere once it is answered */
 };
 
 /* A piece of the shared memory. */
 struct wire_payload {
     uint64_t id;
     size_t at, end;
+    bool secret; /* to be wiped */
 };
 
 struct wire {
@@ -36,9 +41,10 @@ struct wire {
 int wire_open(struct wire *wire);
 /* Closes what is open and drops what waits; the warden ends with it. */
 void wire_close(struct wire *wire);
-/* Makes the START of a request that is to be run in folder. */
+/* Makes the START of a request that is to be run in folder. nest: a packed one (nest.h), or NULL.
+ */
 struct wire_message wire_start(const struct runner_request *request, const char *folder,
-                               uint64_t id);
+                               const struct buf *nest, uint64_t id);
 /* Sends the message, or keeps it for later; takes its payload. Failing for good means that the
  * warden is gone, which the end of the socket tells too. */
 void wire_post(struct wire *wire, struct wire_message *message);

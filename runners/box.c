@@ -1,0 +1,404 @@
+/*
+ * box.c - the back end for isolated steps: a host runner of its own, whose commands are the OCI
+ * runtime's, each started in a nest (nest.h).
+ *
+ * The runtime writes what it has to say of itself to a log in the box's directory; so what a step
+ * writes is the step's own, and a runtime that fails is told apart from a step that does.
+ */
+#include "runners/box_private.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "runners/host_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_RUNTIME "crun"
+#define RUNTIME_LOG     "runtime.log"
+#define MAX_LOG         ((size_t)64 * 1024)
+
+struct box_runner {
+    struct runner base;
+    struct runner *host;
+    char *runtime; /* as the user named it */
+    char *program; /* its path; NULL until found */
+    int user;      /* the nest's user namespace; -1 until the first box */
+    struct nest_map map;
+    char *filter; /* base64; NULL until the first box, or when it can't be made */
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+};
+
+struct box_exec {
+    struct runner_callbacks callbacks;
+    void *ctx;
+    struct box_cgroup cgroup;
+    uint64_t file_size; /* its limit, or 0 */
+    char *log;          /* the runtime's, or NULL */
+    char *program;      /* what the box was to run */
+    char *lost;         /* owns exit.lost */
+};
+
+/* --- the runtime --- */
+
+static char *find_program(const char *name)
+{
+    const char *path = getenv("PATH");
+    if (strchr(name, '/'))
+        return access(name, X_OK) == 0 ? realpath(name, NULL) : NULL;
+    if (!path || !*path)
+        path = WARDEN_DEFAULT_PATH;
+    for (const char *at = path; *at;) {
+        size_t n = strcspn(at, ":");
+        char *file = mem_printf("%.*s/%s", (int)n, at, name);
+        if (n && *at == '/' && access(file, X_OK) == 0)
+            return file;
+        free(file);
+        at += n + (at[n] == ':');
+    }
+    /* Where runtimes are that an ordinary user's PATH may leave out. */
+    char *file = mem_printf("/usr/sbin/%s", name);
+    if (access(file, X_OK) == 0)
+        return file;
+    free(file);
+    return NULL;
+}
+
+static bool is_crun(const struct box_runner *box)
+{
+    const char *slash = strrchr(box->program, '/');
+    return strncmp(slash ? slash + 1 : box->program, "crun", 4) == 0;
+}
+
+static int make_ready(struct box_runner *box, bool runtime, struct err *err)
+{
+    if (runtime && !box->program && !(box->program = find_program(box->runtime)))
+        return err_set(err, ERR_SYSTEM,
+                       "isolated steps are run by %s, which is not installed (on Debian: "
+                       "apt-get install crun); install it, or name another OCI runtime in "
+                       "KILN_RUNTIME",
+                       box->runtime);
+    if (box->user < 0 && nest_user_open(&box->map, &box->user, err) < 0)
+        return -(int)err->kind;
+    if (runtime && !box->filter && is_crun(box)) {
+        struct err none = ERR_INIT;
+        box->filter = box_filter_base64(&none); /* else the runtime makes it each time */
+        err_release(&none);
+    }
+    return 0;
+}
+
+/* --- the end --- */
+
+static void exec_free(struct box_exec *exec)
+{
+    box_cgroup_remove(&exec->cgroup);
+    if (exec->log)
+        unlink(exec->log);
+    free(exec->log);
+    free(exec->program);
+    free(exec->lost);
+    free(exec);
+}
+
+/* What the runtime says of itself, without its own decoration; NULL when it says nothing. */
+static char *read_log(const char *path)
+{
+    struct buf text = BUF_INIT, out = BUF_INIT;
+    struct err err = ERR_INIT;
+    if (file_read(path, MAX_LOG, &text, &err) < 0)
+        buf_reset(&text);
+    err_release(&err);
+    for (const char *line = buf_str(&text); *line;) {
+        size_t n = strcspn(line, "\n");
+        json_t *entry = json_loadb(line, n, 0, NULL);
+        const char *level = json_string_value(json_object_get(entry, "level"));
+        const char *message = json_string_value(json_object_get(entry, "msg"));
+        if (message && (!level || strcmp(level, "warning") != 0)) {
+            if (out.len)
+                buf_adds(&out, "; ");
+            buf_adds(&out, message);
+        }
+        json_decref(entry);
+        line += n + (line[n] == '\n');
+    }
+    buf_release(&text);
+    return out.len ? buf_detach(&out) : NULL;
+}
+
+/* Whether the runtime says that it found no such program, or one that cannot be run: that is the
+ * command's own failure. Returns its exit code, or 0. */
+static int command_failure(const char *said)
+{
+    if (strstr(said, "not found in $PATH") || strstr(said, "open executable") ||
+        strstr(said, "executable file not found") || strstr(said, "no such file or directory") ||
+        strstr(said, "No such file or directory"))
+        return 127;
+    if (strstr(said, "ermission denied") || strstr(said, "xec format error"))
+        return 126;
+    return 0;
+}
+
+static void on_ending(void *ctx, struct runner_exit *exit, struct buf *line)
+{
+    struct box_exec *exec = ctx;
+    bool passed = exit->exit_code == 0 && exit->signal == 0;
+    if (passed || exit->cancelled || exit->timed_out || exit->withdrawn || exit->lost)
+        return;
+    char *said = exec->log ? read_log(exec->log) : NULL;
+    int code = said ? command_failure(said) : 0;
+    exit->cause = (int)box_cgroup_cause(&exec->cgroup);
+    if (exec->file_size && exit->exit_code == 128 + SIGXFSZ)
+        exit->cause = BOX_CAUSE_FILE_SIZE;
+    if (said && exit->cause == BOX_CAUSE_NONE && code) {
+        exit->exit_code = code;
+        buf_adds(line, "kiln: cannot run '");
+        buf_add_shown(line, exec->program, strlen(exec->program));
+        buf_adds(line, "' in its box: ");
+        buf_add_shown(line, said, strlen(said));
+        buf_addc(line, '\n');
+    } else if (said && exit->cause == BOX_CAUSE_NONE) {
+        exec->lost = mem_printf("its box could not be set up: %s", said);
+        exit->lost = exec->lost;
+    }
+    static const char *const causes[] = {
+        [BOX_CAUSE_MEMORY] = "it met its limit of memory, and was ended: raise \"memory\" in its "
+                             "\"limits\", or make it need less",
+        [BOX_CAUSE_PIDS] = "it met its limit of processes: raise \"pids\" in its \"limits\", or "
+                           "make it start fewer at a time",
+        [BOX_CAUSE_FILE_SIZE] = "it met its limit of a file's size, and was ended: raise "
+                                "\"file_size\" in its \"limits\"",
+    };
+    if (exit->cause != BOX_CAUSE_NONE)
+        buf_addf(line, "kiln: %s\n", causes[exit->cause]);
+    free(said);
+}
+
+static void on_started(void *ctx, pid_t pid)
+{
+    struct box_exec *exec = ctx;
+    exec->callbacks.started(exec->ctx, pid);
+}
+
+static int on_spool(void *ctx)
+{
+    struct box_exec *exec = ctx;
+    return exec->callbacks.spool(exec->ctx);
+}
+
+static void on_output(void *ctx, int stream, uint64_t offset, uint64_t n)
+{
+    struct box_exec *exec = ctx;
+    exec->callbacks.output(exec->ctx, stream, offset, n);
+}
+
+static void on_exited(void *ctx, const struct runner_exit *exit)
+{
+    struct box_exec *exec = ctx;
+    exec->callbacks.exited(exec->ctx, exit);
+    exec_free(exec);
+}
+
+/* --- the start --- */
+
+static const struct runner_callbacks own_callbacks = {on_started, on_spool, on_output, on_exited};
+
+/* Who the step is: by name in an image, always the same in the sandbox. */
+static int choose_user(struct box_plan *plan, struct err *err)
+{
+    if (plan->box->root == BOX_ROOT_HOST) {
+        plan->user = (struct box_user){.uid = BOX_USER_ID, .gid = BOX_USER_ID};
+        plan->nested = true;
+        return 0;
+    }
+    if (box_user_find(plan->box, &plan->user, err) < 0)
+        return -(int)err->kind;
+    /* With one id there is only one, whatever it is called inside. */
+    plan->nested = (plan->user.uid || plan->user.gid) && !plan->map->uid.more;
+    if (!plan->nested &&
+        (plan->user.uid > plan->map->uid.more || plan->user.gid > plan->map->gid.more)) {
+        int rc = err_set(err, ERR_SYSTEM,
+                         "its user %u:%u is beyond the %u ids that kiln may use here; give more in "
+                         "/etc/subuid and /etc/subgid",
+                         plan->user.uid, plan->user.gid, plan->map->uid.more + 1);
+        box_user_release(&plan->user);
+        return rc;
+    }
+    return 0;
+}
+
+static int make_nest(const struct box_plan *plan, struct box_exec *exec, struct nest *nest,
+                     struct err *err)
+{
+    struct buf bundle = BUF_INIT;
+    int rc = box_cgroup_make(&exec->cgroup, &plan->box->limits, nest, err);
+    if (rc == 0)
+        rc = box_bundle(plan, &bundle, err);
+    nest_enter_namespace(nest);
+    if (rc == 0)
+        rc = box_root_nest(plan, nest, err);
+    if (rc == 0)
+        nest_file(nest, "config.json", bundle.data, bundle.len, 0400);
+    if (bundle.data)
+        explicit_bzero(bundle.data, bundle.len);
+    buf_release(&bundle);
+    return rc;
+}
+
+static int start_in_nest(struct box_runner *box, const struct runner_request *request,
+                         const struct nest *nest, struct box_exec *exec, struct runner_exec **out,
+                         struct err *err)
+{
+    struct buf block = BUF_INIT;
+    nest_pack(nest, &block);
+    struct host_extra extra = {.nest = &block, .user = box->user, .ending = on_ending};
+    int rc = host_exec_start_extra(box->host, request, &extra, &own_callbacks, exec, out, err);
+    if (request->secret)
+        explicit_bzero(block.data, block.len);
+    buf_release(&block);
+    return rc;
+}
+
+static int start_runtime(struct box_runner *box, const struct runner_request *request,
+                         struct box_exec *exec, struct runner_exec **out, struct err *err)
+{
+    char *nest_path = path_join(request->box->dir, BOX_NEST);
+    char *state = path_join(nest_path, "state");
+    struct box_plan plan = {.request = request,
+                            .box = request->box,
+                            .map = &box->map,
+                            .filter = box->filter,
+                            .is_crun = is_crun(box),
+                            .nest_path = nest_path};
+    struct nest nest = NEST_INIT;
+    exec->log = path_join(request->box->dir, RUNTIME_LOG);
+    exec->file_size = request->box->limits.file_size;
+    int rc = choose_user(&plan, err);
+    if (rc == 0)
+        rc = make_nest(&plan, exec, &nest, err);
+    if (rc == 0) {
+        const char *argv[16];
+        size_t n = 0;
+        argv[n++] = box->program;
+        argv[n++] = "--root";
+        argv[n++] = state;
+        argv[n++] = "--log";
+        argv[n++] = exec->log;
+        argv[n++] = "--log-format";
+        argv[n++] = "json";
+        if (plan.is_crun) {
+            argv[n++] = "--cgroup-manager";
+            argv[n++] = "disabled";
+        }
+        argv[n++] = "run";
+        argv[n++] = "--bundle";
+        argv[n++] = nest_path;
+        argv[n++] = "kiln";
+        argv[n] = NULL;
+        static const char *const envp[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+        struct runner_request inner = *request;
+        inner.argv = argv;
+        inner.envp = envp;
+        inner.root = "/";
+        inner.cwd = "";
+        inner.box = NULL;
+        rc = start_in_nest(box, &inner, &nest, exec, out, err);
+    }
+    nest_release(&nest);
+    box_user_release(&plan.user);
+    free(state);
+    free(nest_path);
+    return rc;
+}
+
+static int box_start(struct runner *runner, const struct runner_request *request,
+                     const struct runner_callbacks *callbacks, void *ctx, struct runner_exec **out,
+                     struct err *err)
+{
+    struct box_runner *box = (struct box_runner *)runner;
+    if (make_ready(box, request->box != NULL, err) < 0)
+        return -(int)err->kind;
+    struct box_exec *exec = mem_zalloc(1, sizeof *exec);
+    exec->callbacks = *callbacks;
+    exec->ctx = ctx;
+    exec->program = mem_strdup(request->argv[0]);
+    int rc;
+    if (request->box) {
+        rc = start_runtime(box, request, exec, out, err);
+    } else {
+        struct nest nest = NEST_INIT;
+        nest_enter_namespace(&nest);
+        rc = start_in_nest(box, request, &nest, exec, out, err);
+        nest_release(&nest);
+    }
+    if (rc < 0)
+        exec_free(exec);
+    return rc;
+}
+
+/* --- the runner --- */
+
+/* An execution is the host runner's, and so are all calls but these. */
+static void box_go_on(struct runner *runner)
+{
+    runner_go_on(((struct box_runner *)runner)->host);
+}
+
+static bool box_works(const struct runner *runner)
+{
+    return runner_works(((const struct box_runner *)runner)->host);
+}
+
+static void on_host_closed(void *ctx)
+{
+    struct box_runner *box = ctx;
+    void (*closed)(void *ctx) = box->closed;
+    void *closed_ctx = box->closed_ctx;
+    if (box->user >= 0)
+        close(box->user);
+    free(box->runtime);
+    free(box->program);
+    free(box->filter);
+    free(box);
+    if (closed)
+        closed(closed_ctx);
+}
+
+static void box_close(struct runner *runner, void (*closed)(void *ctx), void *ctx)
+{
+    struct box_runner *box = (struct box_runner *)runner;
+    box->closed = closed;
+    box->closed_ctx = ctx;
+    runner_close(box->host, on_host_closed, box);
+}
+
+static const struct runner_ops box_ops = {
+    .name = "box",
+    .start = box_start,
+    .go_on = box_go_on,
+    .works = box_works,
+    .close = box_close,
+};
+
+int runner_box_new(uv_loop_t *loop, const struct runner_box_options *options, struct runner **out,
+                   struct err *err)
+{
+    const char *runtime = options && options->runtime ? options->runtime : getenv("KILN_RUNTIME");
+    struct runner *host;
+    *out = NULL;
+    if (runner_host_new(loop, &host, err) < 0)
+        return -(int)err->kind;
+    struct box_runner *box = mem_zalloc(1, sizeof *box);
+    box->base.ops = &box_ops;
+    box->host = host;
+    box->user = -1;
+    box->runtime = mem_strdup(runtime && *runtime ? runtime : DEFAULT_RUNTIME);
+    *out = &box->base;
+    return 0;
+}

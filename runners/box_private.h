@@ -1,0 +1,76 @@
+/*
+ * box_private.h - the parts that a box is made of, for runners/box*.c alone.
+ *
+ *     box.c          the runner: executions, from their start to what is left of them
+ *     box_root.c     the nest's operations: root, project, secrets
+ *     box_bundle.c   the OCI runtime's config.json
+ *     box_user.c     who a step is: names of an image's user looked up in it
+ *     box_filter.c   the seccomp filter
+ *     box_cgroup.c   limits of memory, processes and processor time
+ *
+ * Loop thread.
+ */
+#ifndef KILN_RUNNERS_BOX_PRIVATE_H
+#define KILN_RUNNERS_BOX_PRIVATE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/vec.h"
+#include "runners/box.h"
+#include "runners/nest.h"
+#include "runners/nest_user.h"
+#include "runners/runner.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* Where the parts are in the nest, below the box's directory; nest/ is a tmpfs. */
+#define BOX_NEST "nest"
+
+struct box_user {
+    uint32_t uid, gid;
+    VEC(uint32_t) groups; /* besides gid */
+    char *home;           /* or NULL */
+};
+
+struct box_plan {
+    const struct runner_request *request;
+    const struct runner_box *box;
+    const struct nest_map *map;
+    struct box_user user;
+    bool nested;           /* the step's id is the only one, and the nest's 0 outside */
+    const char *filter;    /* the seccomp program in base64, or NULL */
+    bool is_crun;          /* the runtime understands crun's annotations */
+    const char *nest_path; /* <box directory>/nest */
+};
+
+/* Adds what is to be done before the runtime starts; the last is in the nest's directory, which is
+ * the bundle. ERR_CONFIG or ERR_SYSTEM when something is not there. */
+int box_root_nest(const struct box_plan *plan, struct nest *nest, struct err *err) MUST_CHECK;
+/* Makes config.json. ERR_CONFIG when a text is not UTF-8. */
+int box_bundle(const struct box_plan *plan, struct buf *out, struct err *err) MUST_CHECK;
+
+/* Looks the user of an image up in its layers. ERR_CONFIG when there is none of that name. */
+int box_user_find(const struct runner_box *box, struct box_user *out, struct err *err) MUST_CHECK;
+void box_user_release(struct box_user *user);
+
+/* The filter as the kernel takes it (struct sock_filter), in base64; NULL with err when it cannot
+ * be made. */
+char *box_filter_base64(struct err *err);
+/* The same as the OCI's linux.seccomp object: a new jansson value. */
+struct json_t *box_filter_json(void);
+
+/* One box's group, in each hierarchy that its limits need. */
+struct box_cgroup {
+    VEC(char *) paths; /* of its directories */
+    bool memory, pids; /* are limited */
+};
+/* Makes the group and adds to nest, first of all, that the child joins it. ERR_SYSTEM naming the
+ * limit that this machine does not let kiln set, and the remedy. */
+int box_cgroup_make(struct box_cgroup *cgroup, const struct box_limits *limits, struct nest *nest,
+                    struct err *err) MUST_CHECK;
+enum box_cause box_cgroup_cause(const struct box_cgroup *cgroup);
+/* Kills what is in it and takes it away. */
+void box_cgroup_remove(struct box_cgroup *cgroup);
+
+#endif
