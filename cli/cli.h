@@ -153,6 +153,7 @@ int command_plan(const struct options *options); /* plan, explain, run --dry-run
 int command_logs(const struct options *options);
 int command_runs(const struct options *options);
 int command_cache(const struct options *options);
+int command_doctor(const struct options *options);
 int command_schema(const struct options *options);
 int command_version(const struct options *options);
 int command_help(const struct options *options);

@@ -22,6 +22,7 @@ static const struct {
     {"logs", command_logs},
     {"runs", command_runs},
     {"cache", command_cache},
+    {"doctor", command_doctor},
     {"schema", command_schema},
     {"version", command_version},
     {"help", command_help},

@@ -7,6 +7,8 @@
 #ifndef KILN_CLI_OPTIONS_H
 #define KILN_CLI_OPTIONS_H
 
+#include "base/buf.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -23,7 +25,8 @@ enum {
     CMD_COMPLETION = 1 << 8,
     CMD_VERSION = 1 << 9,
     CMD_HELP = 1 << 10,
-    CMD_ALL = (1 << 11) - 1,
+    CMD_DOCTOR = 1 << 11,
+    CMD_ALL = (1 << 12) - 1,
 };
 
 #define ARGS_ANY 1000000u
@@ -86,5 +89,9 @@ extern const struct option_spec option_table[OPT_N]; /* indexed by option_id */
 
 /* NULL when there is none of that name. */
 const struct command_spec *command_find(const char *name);
+
+/* Adds text for a terminal of 80 columns from the given one on, each further line indented, and a
+ * newline. An empty line in it stays one. */
+void options_wrap(struct buf *out, const char *text, size_t indent, size_t column);
 
 #endif

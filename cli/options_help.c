@@ -19,15 +19,14 @@ static void heading(struct help *help, const char *text)
     buf_addf(help->out, help->color ? "\033[1m%s\033[0m\n" : "%s\n", text);
 }
 
-/* Adds text from column on, each further line indented to there. An empty line in it stays one. */
-static void wrap(struct help *help, const char *text, size_t indent, size_t column)
+void options_wrap(struct buf *out, const char *text, size_t indent, size_t column)
 {
     bool first = true;
     for (;;) {
         if (*text == '\n') {
             while (*text == '\n')
                 text++;
-            buf_addf(help->out, "\n\n%*s", (int)indent, "");
+            buf_addf(out, "\n\n%*s", (int)indent, "");
             column = indent;
             first = true;
         }
@@ -37,20 +36,25 @@ static void wrap(struct help *help, const char *text, size_t indent, size_t colu
         if (!n && !*text)
             break;
         if (!first && column + 1 + n > WIDTH) {
-            buf_addf(help->out, "\n%*s", (int)indent, "");
+            buf_addf(out, "\n%*s", (int)indent, "");
             column = indent;
             first = true;
         }
         if (!first) {
-            buf_addc(help->out, ' ');
+            buf_addc(out, ' ');
             column++;
         }
-        buf_add(help->out, text, n);
+        buf_add(out, text, n);
         column += n;
         text += n;
         first = false;
     }
-    buf_addc(help->out, '\n');
+    buf_addc(out, '\n');
+}
+
+static void wrap(struct help *help, const char *text, size_t indent, size_t column)
+{
+    options_wrap(help->out, text, indent, column);
 }
 
 /* "  left      text": the left in its own line when it is too long for its column. */

@@ -106,6 +106,18 @@ const struct command_spec command_table[] = {
         .subcommands = cache_subcommands,
     },
     {
+        .name = "doctor",
+        .bit = CMD_DOCTOR,
+        .arguments = "",
+        .summary = "tell what this machine allows, and what to do about it",
+        .help = "Tries what isolated steps need (user namespaces, overlays, an OCI runtime, "
+                "subordinate ids, cgroups) and looks at what images, watching and the cache do. "
+                "For each it tells what there is, what that means, and the commands that change "
+                "it. Nothing is changed.\n\n"
+                "Exits with 0 when steps can run isolated here, with 1 when something that this "
+                "needs is missing.",
+    },
+    {
         .name = "schema",
         .bit = CMD_SCHEMA,
         .arguments = "",
@@ -171,8 +183,8 @@ const struct option_spec option_table[OPT_N] = {
     [OPT_PLAIN] = {OPT_PLAIN, "plain", 0, NULL, false, CMD_WORK, NULL,
                    "print plain lines, one an event, also on a terminal"},
     [OPT_JSON] = {OPT_JSON, "json", 0, NULL, false,
-                  CMD_WORK | CMD_PLAN | CMD_EXPLAIN | CMD_LOGS | CMD_RUNS | CMD_CACHE, NULL,
-                  "print JSON for programs, and nothing else"},
+                  CMD_WORK | CMD_PLAN | CMD_EXPLAIN | CMD_LOGS | CMD_RUNS | CMD_CACHE | CMD_DOCTOR,
+                  NULL, "print JSON for programs, and nothing else"},
     [OPT_TUI] = {OPT_TUI, "tui", 0, NULL, false, CMD_WORK, NULL, "open the full screen"},
     [OPT_DOT] = {OPT_DOT, "dot", 0, NULL, false, CMD_PLAN, NULL,
                  "print the graph for Graphviz instead"},
