@@ -2,6 +2,7 @@
  * key.c - a step's content key: the digest of its REAPI Action, made of the command, the input
  * tree, the platform and the salt.
  */
+#include "engine/key_platform.h"
 #include "engine/private.h"
 
 #include <stdlib.h>
@@ -58,19 +59,17 @@ void key_environment_free(char **envp)
     free(envp);
 }
 
-/* A host step runs in the working tree itself and may well keep its path in what it makes, so the
- * path is part of the key. */
-struct platform {
-    struct action_pair pairs[4];
-};
-
-static struct platform platform_of(const struct engine *e, const struct op_exec *exec)
+/* What stands around the step, for as long as the arena. */
+static size_t platform_of(struct engine *e, const struct op_exec *exec, struct arena *arena,
+                          struct action_pair **out)
 {
-    return (struct platform){
-        {{"ISA", e->machine.machine},
-         {"OSFamily", e->machine.sysname},
-         {"kiln-root", e->opt.root},
-         {"kiln-runner", e->opt.runner ? e->opt.runner->ops->name : exec->runner}}};
+    if (!strcmp(exec->runner, "sandbox") && !e->system.known)
+        system_packages_look(&e->system, "");
+    struct platform_facts facts = {.isa = e->machine.machine,
+                                   .os = e->machine.sysname,
+                                   .root = e->opt.root,
+                                   .system = &e->system.digest};
+    return exec_platform(exec, &facts, arena, out);
 }
 
 void key_command(struct engine *e, struct node *node)
@@ -78,7 +77,9 @@ void key_command(struct engine *e, struct node *node)
     const struct op_exec *exec = node->exec;
     if (node->command.len)
         return;
-    struct platform platform = platform_of(e, exec);
+    struct arena arena = ARENA_INIT;
+    struct action_pair *platform;
+    size_t n_platform = platform_of(e, exec, &arena, &platform);
     struct action_pair *env = mem_alloc((exec->n_env + 8) * sizeof *env);
     struct action_command command = {.argv = exec->argv,
                                      .n_argv = exec->n_argv,
@@ -87,11 +88,25 @@ void key_command(struct engine *e, struct node *node)
                                      .outputs = exec->outputs,
                                      .n_outputs = exec->n_outputs,
                                      .cwd = exec->cwd,
-                                     .platform = platform.pairs,
-                                     .n_platform = sizeof platform.pairs / sizeof *platform.pairs};
+                                     .platform = platform,
+                                     .n_platform = n_platform};
     action_command_encode(&command, &node->command);
     free(env);
+    arena_release(&arena);
     node->command_digest = digest_of(node->command.data, node->command.len);
+}
+
+void key_look_at_system(struct engine *e)
+{
+    if (!e->system.known || !system_packages_look(&e->system, ""))
+        return;
+    for (size_t i = 0; i < e->nodes.n; i++) {
+        struct node *node = &e->nodes.v[i];
+        if (strcmp(node->exec->runner, "sandbox") != 0)
+            continue;
+        buf_reset(&node->command);
+        e->affected[i] |= node->selected;
+    }
 }
 
 int key_of(struct engine *e, struct instance *in, struct err *err)
@@ -102,9 +117,12 @@ int key_of(struct engine *e, struct instance *in, struct err *err)
     key_command(e, node);
 
     struct buf action = BUF_INIT;
-    struct platform platform = platform_of(e, node->exec);
-    action_encode(&node->command_digest, &in->input_root, ENGINE_SALT, platform.pairs,
-                  sizeof platform.pairs / sizeof *platform.pairs, &action);
+    struct arena arena = ARENA_INIT;
+    struct action_pair *platform;
+    size_t n_platform = platform_of(e, node->exec, &arena, &platform);
+    action_encode(&node->command_digest, &in->input_root, ENGINE_SALT, platform, n_platform,
+                  &action);
+    arena_release(&arena);
     in->key = digest_of(action.data, action.len);
     in->has_key = true;
     buf_release(&action);

@@ -26,6 +26,7 @@
 #include "cache/outputs.h"
 #include "cache/worktree.h"
 #include "engine/engine.h"
+#include "engine/system_packages.h"
 #include "watch/watch.h"
 
 #include <sys/utsname.h>
@@ -199,6 +200,7 @@ struct subscriber {
 struct engine {
     struct engine_options opt;
     struct utsname machine;
+    struct system_packages system; /* once a step in the sandbox has asked for it */
     uv_loop_t *loop;
     uint32_t jobs;
     VEC(struct subscriber) subscribers;
@@ -330,6 +332,8 @@ bool local_refresh(struct engine *e, struct local *local);
 
 /* key.c */
 int key_of(struct engine *e, struct instance *in, struct err *err) MUST_CHECK;
+/* A round begins: other software on this machine gives steps in the sandbox other keys. */
+void key_look_at_system(struct engine *e);
 /* Makes the part of it that stays the same as long as the graph does. */
 void key_command(struct engine *e, struct node *node);
 char **key_environment(struct engine *e, const struct op_exec *exec);

@@ -6,7 +6,9 @@
  * passed, its last result; and where the step is new, that of a step which is gone and had the same
  * command: it was renamed.
  */
+#include "engine/key_platform.h"
 #include "engine/private.h"
+#include "engine/secret.h"
 
 #include "base/file.h"
 
@@ -199,6 +201,32 @@ static const char *list_text(struct reasons *out, const char *const *list, size_
     return kept;
 }
 
+/* What differs of a pair, for people: settings by what kiln.json calls them, and of a secret not so
+ * much as its hash. */
+static struct reason pair_reason(struct reasons *out, enum reason_kind kind,
+                                 const struct action_pair *old, const struct action_pair *now)
+{
+    const char *name = old ? old->name : now->name, *note = NULL;
+    const char *was = old ? old->value : NULL, *is = now ? now->value : NULL;
+    const char *word = kind == REASON_SETTINGS ? platform_word(name) : NULL;
+    bool was_secret = was && secret_is_hash(was), is_secret = is && secret_is_hash(is);
+    if (!strncmp(name, PLATFORM_SECRET, strlen(PLATFORM_SECRET))) {
+        kind = REASON_ENV;
+        word = name + strlen(PLATFORM_SECRET);
+    }
+    if (was_secret || is_secret) {
+        note = !is_secret    ? "no secret any more"
+               : !was_secret ? "a secret now"
+                             : "the secret is another one";
+        was = is = NULL;
+    }
+    return (struct reason){.kind = kind,
+                           .subject = keep(out, word ? word : name),
+                           .old = keep(out, was),
+                           .now = keep(out, is),
+                           .note = note};
+}
+
 /* Merges two sorted lists of pairs and reports each that differs. */
 static void diff_pairs(struct reasons *out, size_t max, enum reason_kind kind,
                        const struct action_pair *old, size_t n_old, const struct action_pair *now,
@@ -210,11 +238,7 @@ static void diff_pairs(struct reasons *out, size_t max, enum reason_kind kind,
         const struct action_pair *b = order >= 0 ? &now[k++] : NULL;
         if (a && b && !strcmp(a->value, b->value))
             continue;
-        add(out, max,
-            (struct reason){.kind = kind,
-                            .subject = keep(out, a ? a->name : b->name),
-                            .old = keep(out, a ? a->value : NULL),
-                            .now = keep(out, b ? b->value : NULL)});
+        add(out, max, pair_reason(out, kind, a, b));
     }
 }
 

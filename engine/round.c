@@ -329,6 +329,7 @@ static void after_barrier(void *ctx, struct watch_clock clock)
         return;
     }
     worktree_doubt_open(e->worktree);
+    key_look_at_system(e);
     take_dirty(e);
     if (e->all_wanted) {
         vec_clear(&e->stale);

@@ -17,7 +17,7 @@ declare -A may=(
     [runners]='base/*'
     [engine]='base/* config/config.h
         cache/cache.h cache/tree.h cache/action.h cache/outputs.h cache/worktree.h
-        watch/watch.h runners/runner.h'
+        watch/watch.h runners/runner.h runners/box.h'
     [tui]='base/* engine/event.h engine/command.h'
     [cli]='base/* config/config.h cache/cache.h cache/cache_gc.h cache/cache_verify.h cache/tree.h cache/worktree.h watch/watch.h
         runners/runner.h runners/probe.h engine/engine.h engine/event.h engine/command.h engine/graph.h

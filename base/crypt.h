@@ -1,0 +1,21 @@
+/*
+ * crypt.h - the little cryptography that secrets need: random bytes, keyed hashes, forgetting.
+ *
+ * Thread safe.
+ */
+#ifndef KILN_BASE_CRYPT_H
+#define KILN_BASE_CRYPT_H
+
+#include "base/digest.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Fills n bytes that nobody can guess; false when the machine has none to give. */
+bool crypt_random(void *bytes, size_t n) __attribute__((warn_unused_result));
+/* HMAC-SHA256 of the bytes with the key; size is that of the bytes. */
+struct digest crypt_hmac(const void *key, size_t n_key, const void *bytes, size_t n);
+/* Overwrites the bytes, whatever the compiler thinks of it. */
+void crypt_wipe(void *bytes, size_t n);
+
+#endif

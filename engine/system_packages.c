@@ -1,0 +1,197 @@
+/* system_packages.c - see system_packages.h. */
+#include "engine/system_packages.h"
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/vec.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define MAX_DATABASE ((size_t)256 << 20)
+
+/* One line a package, in any order. */
+typedef VEC(char *) lines;
+
+/* How a database is read: as paragraphs of "Field: value" of which some fields count, by the names
+ * of its entries, or not at all: its stats then stand for what it holds. */
+enum form { PARAGRAPHS, ENTRIES, STATS };
+
+struct database {
+    const char *path;
+    enum form form;
+    bool packages;         /* those of the system, rather than what was added by hand */
+    const char *fields[4]; /* of a package, in this order */
+};
+
+static const struct database databases[] = {
+    {"/var/lib/dpkg/status", PARAGRAPHS, true, {"Package", "Status", "Architecture", "Version"}},
+    {"/lib/apk/db/installed", PARAGRAPHS, true, {"P", "V", "A", NULL}},
+    {"/usr/lib/apk/db/installed", PARAGRAPHS, true, {"P", "V", "A", NULL}},
+    {"/var/lib/pacman/local", ENTRIES, true, {NULL}},
+    {"/usr/lib/sysimage/rpm/rpmdb.sqlite", STATS, true, {NULL}},
+    {"/usr/lib/sysimage/rpm/Packages.db", STATS, true, {NULL}},
+    {"/var/lib/rpm/rpmdb.sqlite", STATS, true, {NULL}},
+    {"/var/lib/rpm/rpmdb.sqlite-wal", STATS, true, {NULL}},
+    {"/var/lib/rpm/Packages", STATS, true, {NULL}},
+    {"/var/lib/rpm/Packages.db", STATS, true, {NULL}},
+    {"/usr/local/bin", ENTRIES, false, {NULL}},
+    {"/usr/local/sbin", ENTRIES, false, {NULL}},
+    {"/usr/local/lib", ENTRIES, false, {NULL}},
+    {"/usr/local/include", ENTRIES, false, {NULL}},
+};
+/* Of a machine without any database of packages. */
+static const char *const directories[] = {"/usr/bin",   "/usr/sbin", "/usr/lib", "/usr/lib64",
+                                          "/usr/share", "/usr",      "/bin",     "/sbin",
+                                          "/lib",       "/lib64",    "/etc"};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static void add_stats(const char *root, const char *path, bool inode, struct buf *out)
+{
+    char *full = mem_printf("%s%s", root, path);
+    struct stat st;
+    if (stat(full, &st) == 0)
+        buf_addf(out, "%s %jd %jd.%09ld %ju\n", path, (intmax_t)st.st_size,
+                 (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, inode ? (uintmax_t)st.st_ino : 0);
+    free(full);
+}
+
+static struct digest stamp_of(const char *root)
+{
+    struct buf stats = BUF_INIT;
+    for (size_t i = 0; i < COUNT(databases); i++)
+        add_stats(root, databases[i].path, true, &stats);
+    for (size_t i = 0; i < COUNT(directories); i++)
+        add_stats(root, directories[i], true, &stats);
+    struct digest stamp = digest_of(buf_str(&stats), stats.len);
+    buf_release(&stats);
+    return stamp;
+}
+
+/* Ends a paragraph: its fields are a package, unless one of them says that it is not installed. */
+static void end_package(struct buf fields[4], size_t n, lines *out)
+{
+    struct buf line = BUF_INIT;
+    bool any = false, installed = true;
+    for (size_t i = 0; i < n; i++) {
+        any |= fields[i].len > 0;
+        if (!strncmp(buf_str(&fields[i]), "Status", 6))
+            installed = strstr(buf_str(&fields[i]), " installed") != NULL;
+        else
+            buf_addf(&line, "%s\n", buf_str(&fields[i]));
+        buf_reset(&fields[i]);
+    }
+    if (any && installed)
+        vec_push(out, mem_strdup(buf_str(&line)));
+    buf_release(&line);
+}
+
+static void read_paragraphs(const struct database *base, const char *text, lines *out)
+{
+    struct buf fields[4] = {BUF_INIT, BUF_INIT, BUF_INIT, BUF_INIT};
+    size_t n = 0;
+    while (n < COUNT(base->fields) && base->fields[n])
+        n++;
+    for (const char *line = text; *line;) {
+        size_t len = strcspn(line, "\n"), name = strcspn(line, ":\n");
+        for (size_t i = 0; i < n; i++) {
+            if (strlen(base->fields[i]) == name && !strncmp(base->fields[i], line, name) &&
+                line[name] == ':')
+                buf_add(&fields[i], line, len);
+        }
+        if (len == 0)
+            end_package(fields, n, out);
+        line += len + (line[len] == '\n');
+    }
+    end_package(fields, n, out);
+    for (size_t i = 0; i < COUNT(fields); i++)
+        buf_release(&fields[i]);
+}
+
+/* Packages by their names alone; what was added by hand with its size and time, too. */
+static bool read_entries(const struct database *base, const char *path, lines *out)
+{
+    DIR *dir = opendir(path);
+    if (!dir)
+        return false;
+    for (const struct dirent *entry; (entry = readdir(dir));) {
+        struct stat st;
+        if (entry->d_name[0] == '.')
+            continue;
+        if (base->packages)
+            vec_push(out, mem_printf("%s\n", entry->d_name));
+        else if (fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 && !S_ISDIR(st.st_mode))
+            vec_push(out, mem_printf("%s/%s %jd %jd\n", base->path, entry->d_name,
+                                     (intmax_t)st.st_size, (intmax_t)st.st_mtim.tv_sec));
+    }
+    closedir(dir);
+    return true;
+}
+
+/* False when it is not there, or cannot be read. */
+static bool read_database(const struct database *base, const char *root, lines *out)
+{
+    struct buf text = BUF_INIT;
+    struct err err = ERR_INIT;
+    char *path = mem_printf("%s%s", root, base->path);
+    bool found = false;
+    switch (base->form) {
+    case PARAGRAPHS:
+        found = file_read(path, MAX_DATABASE, &text, &err) == 0;
+        if (found)
+            read_paragraphs(base, buf_str(&text), out);
+        break;
+    case ENTRIES: found = read_entries(base, path, out); break;
+    case STATS:
+        add_stats(root, base->path, false, &text);
+        found = text.len > 0;
+        if (found)
+            vec_push(out, mem_strdup(buf_str(&text)));
+        break;
+    }
+    err_release(&err);
+    buf_release(&text);
+    free(path);
+    return found && base->packages;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static struct digest read_all(const char *root)
+{
+    lines all = VEC_INIT;
+    struct buf text = BUF_INIT;
+    bool found = false;
+    for (size_t i = 0; i < COUNT(databases); i++)
+        found |= read_database(&databases[i], root, &all);
+    for (size_t i = 0; i < COUNT(directories) && !found; i++)
+        add_stats(root, directories[i], false, &text);
+    if (all.n)
+        qsort(all.v, all.n, sizeof *all.v, by_text);
+    vec_each (char *, line, &all) {
+        buf_adds(&text, *line);
+        free(*line);
+    }
+    struct digest digest = digest_of(buf_str(&text), text.len);
+    vec_release(&all);
+    buf_release(&text);
+    return digest;
+}
+
+bool system_packages_look(struct system_packages *packages, const char *root)
+{
+    struct digest stamp = stamp_of(root);
+    if (packages->known && digest_eq(&stamp, &packages->stamp))
+        return false;
+    struct digest digest = read_all(root);
+    bool other = !packages->known || !digest_eq(&digest, &packages->digest);
+    *packages = (struct system_packages){.known = true, .stamp = stamp, .digest = digest};
+    return other;
+}

@@ -1,0 +1,211 @@
+/* What stands around a step is in its key, and is told in words. */
+#include "engine/key_platform.h"
+#include "engine/secret.h"
+#include "engine/system_packages.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct digest system_digest = {.hash = {0xab, 0xcd}};
+
+static char *pairs_text(const struct op_exec *exec, const char *image, const char *const *secrets)
+{
+    struct platform_facts facts = {.isa = "x86_64",
+                                   .os = "Linux",
+                                   .root = "/home/me/p",
+                                   .image = image,
+                                   .system = &system_digest,
+                                   .secrets = secrets};
+    struct arena arena = ARENA_INIT;
+    struct action_pair *pairs;
+    struct buf text = BUF_INIT;
+    size_t n = exec_platform(exec, &facts, &arena, &pairs);
+    for (size_t i = 0; i < n; i++) {
+        assert_true(i == 0 || strcmp(pairs[i - 1].name, pairs[i].name) < 0);
+        buf_addf(&text, "%s%s=%.12s", i ? " " : "", pairs[i].name, pairs[i].value);
+    }
+    arena_release(&arena);
+    return buf_detach(&text);
+}
+
+static void check(const struct op_exec *exec, const char *wanted)
+{
+    char *text = pairs_text(exec, "sha256:12", NULL);
+    assert_string_equal(text, wanted);
+    free(text);
+}
+
+static void each_runner_has_its_own(void **state)
+{
+    (void)state;
+    check(&(struct op_exec){.runner = "host", .network = true, .mount_same = true},
+          "ISA=x86_64 OSFamily=Linux kiln-root=/home/me/p kiln-runner=host");
+    check(&(struct op_exec){.runner = "sandbox"},
+          "ISA=x86_64 OSFamily=Linux kiln-mount=/src kiln-network=none kiln-runner=sandbox "
+          "kiln-system=abcd00000000");
+    check(&(struct op_exec){.runner = "sandbox", .network = true, .mount_same = true},
+          "ISA=x86_64 OSFamily=Linux kiln-mount=same kiln-network=host kiln-root=/home/me/p "
+          "kiln-runner=sandbox kiln-system=abcd00000000");
+    check(&(struct op_exec){.runner = "container", .image = "debian"},
+          "ISA=x86_64 OSFamily=Linux kiln-image=sha256:12 kiln-mount=/src kiln-network=none "
+          "kiln-runner=container");
+    check(&(struct op_exec){.runner = "container", .platform = "linux/arm64", .user = "1:2"},
+          "ISA=x86_64 OSFamily=Linux kiln-image=sha256:12 kiln-mount=/src kiln-network=none "
+          "kiln-platform=linux/arm64 kiln-runner=container kiln-user=1:2");
+}
+
+static void limits_and_caches_are_in_no_key(void **state)
+{
+    struct graph_cache cache = {"/a", "a", GRAPH_SHARING_SHARED};
+    (void)state;
+    check(&(struct op_exec){.runner = "sandbox",
+                            .limits = {.memory = 1, .pids = 1},
+                            .caches = &cache,
+                            .n_caches = 1},
+          "ISA=x86_64 OSFamily=Linux kiln-mount=/src kiln-network=none kiln-runner=sandbox "
+          "kiln-system=abcd00000000");
+}
+
+static void secret_files_are_there_by_their_hashes(void **state)
+{
+    struct graph_secret secrets[] = {{.target = "/run/a"}, {.target = "TOKEN"}};
+    static const char *const hashes[] = {"hash-a", "hash-token"};
+    struct op_exec exec = {.runner = "container", .secrets = secrets, .n_secrets = 2};
+    (void)state;
+    char *text = pairs_text(&exec, NULL, hashes);
+    assert_string_equal(text, "ISA=x86_64 OSFamily=Linux kiln-mount=/src kiln-network=none "
+                              "kiln-runner=container kiln-secret:/run/a=hash-a");
+    free(text);
+}
+
+static void people_have_words_for_them(void **state)
+{
+    (void)state;
+    assert_string_equal(platform_word("kiln-system"), "system packages");
+    assert_string_equal(platform_word("kiln-image"), "image");
+    assert_null(platform_word("ISA"));
+}
+
+/* -- packages ---------------------------------------------------------------------------------- */
+
+static void put(const char *root, const char *path, const char *text)
+{
+    struct err err = ERR_INIT;
+    char *full = mem_printf("%s%s", root, path), *dir = mem_strdup(full);
+    *strrchr(dir, '/') = 0;
+    assert_int_equal(file_mkdirs(dir, 0755, &err), 0);
+    assert_int_equal(file_write_atomic(full, text, strlen(text), 0644, &err), 0);
+    free(dir);
+    free(full);
+}
+
+static char *new_root(void)
+{
+    char *root = mem_strdup("/tmp/kiln-test-packages-XXXXXX");
+    assert_non_null(mkdtemp(root));
+    return root;
+}
+
+static void remove_root(char *root)
+{
+    struct err err = ERR_INIT;
+    assert_int_equal(file_remove_tree(AT_FDCWD, root, &err), 0);
+    free(root);
+}
+
+static struct digest packages_of(const char *root)
+{
+    struct system_packages packages = {0};
+    assert_true(system_packages_look(&packages, root));
+    assert_false(system_packages_look(&packages, root));
+    return packages.digest;
+}
+
+#define DPKG(name, version) \
+    "Package: " name "\nStatus: install ok installed\nArchitecture: amd64\nVersion: " version "\n"
+
+static void only_names_versions_and_architectures_count(void **state)
+{
+    char *a = new_root(), *b = new_root();
+    (void)state;
+    put(a, "/var/lib/dpkg/status",
+        DPKG("x", "1") "Description: one\n more\n\n" DPKG("y", "2") "\n");
+    put(b, "/var/lib/dpkg/status",
+        DPKG("y", "2") "\nPackage: z\nStatus: deinstall ok config-files\nVersion: 3\n\n" DPKG("x",
+                                                                                              "1"));
+    struct digest of_a = packages_of(a), of_b = packages_of(b);
+    assert_true(digest_eq(&of_a, &of_b));
+    put(b, "/var/lib/dpkg/status", DPKG("x", "1") "\n" DPKG("y", "2.1"));
+    of_b = packages_of(b);
+    assert_false(digest_eq(&of_a, &of_b));
+    remove_root(a);
+    remove_root(b);
+}
+
+static void a_change_is_noticed_and_only_then_read(void **state)
+{
+    char *root = new_root();
+    struct system_packages packages = {0};
+    (void)state;
+    put(root, "/lib/apk/db/installed", "C:Q1\nP:musl\nV:1.2\nA:x86_64\n\n");
+    assert_true(system_packages_look(&packages, root));
+    struct digest first = packages.digest;
+    put(root, "/lib/apk/db/installed", "C:Q2\nP:musl\nV:1.2\nA:x86_64\n\n");
+    assert_false(system_packages_look(&packages, root)); /* looked at, and the same */
+    put(root, "/lib/apk/db/installed", "P:musl\nV:1.3\nA:x86_64\n\n");
+    assert_true(system_packages_look(&packages, root));
+    assert_false(digest_eq(&first, &packages.digest));
+    first = packages.digest;
+    put(root, "/usr/local/bin/tool", "1");
+    assert_true(system_packages_look(&packages, root));
+    assert_false(digest_eq(&first, &packages.digest));
+    remove_root(root);
+}
+
+static void other_systems_have_theirs(void **state)
+{
+    char *root = new_root();
+    (void)state;
+    struct digest none = packages_of(root);
+    put(root, "/usr/bin/tool", "x");
+    struct digest directories = packages_of(root);
+    assert_false(digest_eq(&none, &directories));
+    put(root, "/var/lib/pacman/local/bash-5.2-1/desc", "x");
+    struct digest pacman = packages_of(root);
+    put(root, "/usr/bin/other", "x"); /* packages are what counts where they are known */
+    struct digest same = packages_of(root);
+    assert_true(digest_eq(&pacman, &same));
+    put(root, "/var/lib/pacman/local/bash-5.3-1/desc", "x");
+    struct digest newer = packages_of(root);
+    assert_false(digest_eq(&pacman, &newer));
+    put(root, "/var/lib/rpm/rpmdb.sqlite", "1");
+    struct digest rpm = packages_of(root);
+    assert_false(digest_eq(&newer, &rpm));
+    remove_root(root);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_runner_has_its_own),
+        cmocka_unit_test(limits_and_caches_are_in_no_key),
+        cmocka_unit_test(secret_files_are_there_by_their_hashes),
+        cmocka_unit_test(people_have_words_for_them),
+        cmocka_unit_test(only_names_versions_and_architectures_count),
+        cmocka_unit_test(a_change_is_noticed_and_only_then_read),
+        cmocka_unit_test(other_systems_have_theirs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
