@@ -158,5 +158,7 @@ int command_schema(const struct options *options);
 int command_version(const struct options *options);
 int command_help(const struct options *options);
 int command_completion(const struct options *options);
+/* What kiln runs itself: the arguments behind "internal". */
+int command_internal(int argc, char **argv);
 
 #endif

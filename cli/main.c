@@ -91,6 +91,8 @@ int main(int argc, char **argv)
     int code = EXIT_USAGE;
     fill_standard_descriptors();
     setlocale(LC_CTYPE, "");
+    if (argc > 1 && strcmp(argv[1], "internal") == 0)
+        return command_internal(argc - 2, argv + 2);
     if (options_parse(argc, argv, &options, &err) == 0)
         code = check_limits(&err) == 0 ? dispatch(&options) : EXIT_KILN;
     if (err.kind != ERR_NONE)

@@ -20,7 +20,7 @@ declare -A may=(
         watch/watch.h runners/runner.h runners/box.h'
     [tui]='base/* engine/event.h engine/command.h'
     [cli]='base/* config/config.h cache/cache.h cache/cache_gc.h cache/cache_verify.h cache/tree.h cache/worktree.h watch/watch.h
-        runners/runner.h runners/probe.h engine/engine.h engine/event.h engine/command.h engine/graph.h
+        runners/runner.h runners/probe.h runners/image.h runners/unpack.h config/lock.h engine/engine.h engine/event.h engine/command.h engine/graph.h
         engine/from_config.h engine/record.h engine/history.h tui/tui.h'
 )
 # Which libraries' headers a folder may include, as the first part of their names.
@@ -29,12 +29,12 @@ declare -A library=(
     [config]='jansson.h'
     [cache]='git2.h'
     [watch]='uv.h'
-    [runners]='uv.h'
+    [runners]='uv.h jansson.h archive.h archive_entry.h'
     [engine]='uv.h jansson.h'
     [tui]='uv.h curses.h term.h'
     [cli]='uv.h'
 )
-libraries='openssl jansson.h git2.h uv.h curses.h ncurses.h term.h protobuf-c vterm.h cmocka.h'
+libraries='openssl archive.h archive_entry.h jansson.h git2.h uv.h curses.h ncurses.h term.h protobuf-c vterm.h cmocka.h'
 
 wrong=0 arrows=0
 complain() {
