@@ -42,6 +42,22 @@ void cache_give_up(struct cache *cache, bool on)
     atomic_store(&cache->giving_up, on);
 }
 
+void cache_set_remover(struct cache *cache, cache_remove_fn *remove, void *ctx)
+{
+    cache->remove = remove;
+    cache->remove_ctx = ctx;
+}
+
+int cache_remove(const struct cache *cache, const char *rel, struct err *err)
+{
+    if (!cache->remove)
+        return file_remove_tree(cache->root_fd, rel, err);
+    char *path = mem_printf("%s/v1/%s", cache->path, rel);
+    int rc = cache->remove(cache->remove_ctx, path, err);
+    free(path);
+    return rc;
+}
+
 int cache_each_name(int dirfd, const char *sub, cache_name_cb *cb, void *ctx)
 {
     int fd = openat(dirfd, sub, DIR_FLAGS | O_NOFOLLOW);

@@ -34,6 +34,8 @@ struct cache {
     atomic_uint_fast64_t added;  /* bytes stored that the ledger does not know yet */
     atomic_bool stored;          /* something was, since it was last looked at for its size */
     atomic_int_fast64_t rescued; /* CLOCK_MONOTONIC seconds of the last try to make room; 0: none */
+    cache_remove_fn *remove;     /* NULL: file_remove_tree() */
+    void *remove_ctx;
     pthread_mutex_t use_mutex;
     int use_fd; /* -1 until it is first needed */
     unsigned uses;
@@ -58,6 +60,8 @@ typedef int cache_name_cb(void *ctx, int dirfd, const char *name);
 int cache_each_name(int dirfd, const char *sub, cache_name_cb *cb, void *ctx);
 /* flock, past EINTR; 0, or -1 with errno. */
 int cache_flock(int fd, int how);
+/* Removes rel below v1 as cache_set_remover() says. */
+int cache_remove(const struct cache *cache, const char *rel, struct err *err) MUST_CHECK;
 
 /* -- cache_put.c, cache_get.c -- */
 

@@ -289,6 +289,25 @@ int tree_decode(const void *bytes, size_t n, struct arena *arena, struct tree_di
     *out = (struct tree_dir){entries, count};
     return 0;
 }
+
+bool tree_each_child(const void *bytes, size_t n, tree_child_cb *cb, void *ctx)
+{
+    struct reader r = {bytes, n ? (const unsigned char *)bytes + n : bytes};
+    while (r.p < r.end) {
+        struct reader node, name;
+        struct digest digest;
+        int tag = *r.p++;
+        if (!read_sub(&r, &node))
+            return false;
+        if (tag != TAG_2)
+            continue;
+        if (!read_tag(&node, TAG_1) || !read_sub(&node, &name) || !read_digest(&node, &digest))
+            return false;
+        cb(ctx, &digest);
+    }
+    return true;
+}
+
 int tree_each(const void *bytes, size_t n, tree_each_cb *cb, void *ctx, struct err *err)
 {
     struct reader r = {bytes, n ? (const unsigned char *)bytes + n : bytes};

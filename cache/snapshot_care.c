@@ -1,0 +1,46 @@
+/*
+ * snapshot_care.c - taking away what is no snapshot (any more).
+ */
+#include "cache/snapshot_private.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+/* One without meta has just been begun, unless it is older than this. */
+#define BEGUN_S 60
+
+static int sweep_cb(void *ctx, int dirfd, const char *name)
+{
+    struct cache *cache = ctx;
+    struct stat st;
+    if (strncmp(name, "snap-", 5) != 0 && strncmp(name, "gone-", 5) != 0)
+        return 0;
+    char *rel = mem_printf("tmp/%s", name), *meta = mem_printf("%s/meta", name);
+    int lock = snapshot_lock(cache, rel, LOCK_EX | LOCK_NB);
+    bool dead =
+        lock >= 0 ||
+        (fstatat(dirfd, meta, &st, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT &&
+         fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_mtime < time(NULL) - BEGUN_S);
+    if (dead && file_remove_tree(dirfd, name, NULL) != 0) {
+        /* another one is at it, or the next sweep */
+    }
+    if (lock >= 0)
+        close(lock);
+    free(meta);
+    free(rel);
+    return 0;
+}
+
+void snapshot_sweep(struct cache *cache)
+{
+    (void)cache_each_name(cache->tmp_fd, ".", sweep_cb, cache);
+}
