@@ -95,6 +95,9 @@ struct box_owner {
  * this machine allows none. */
 int box_owner(struct box_owner *out, struct err *err) MUST_CHECK;
 
+/* Removes what lies at path, also what belongs to ids of a nest; absent is fine. Any thread. */
+int box_remove(const char *path, struct err *err) MUST_CHECK;
+
 /* The back end for both kinds. Forks its helper process, so it is best made early; the nest itself
  * is made with the first box. Where the machine refuses that, runner_start() fails with ERR_SYSTEM
  * and the remedy. */

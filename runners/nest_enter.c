@@ -39,7 +39,7 @@ static int write_file(const char *path, const char *bytes, size_t n, int flags, 
     return errnum;
 }
 
-static int enter(int user)
+int nest_enter_user(int user)
 {
     if (setns(user, CLONE_NEWUSER) != 0)
         return errno;
@@ -70,7 +70,7 @@ static int carry_out(const struct nest_op *op, const char *strings, int user)
     const char *content = strings + op->content;
     switch ((enum nest_kind)op->kind) {
     case NEST_WRITE: return write_file(path, content, op->n, 0, 0);
-    case NEST_ENTER: return enter(user);
+    case NEST_ENTER: return nest_enter_user(user);
     case NEST_CHDIR: return chdir(path) == 0 ? 0 : errno;
     case NEST_MKDIR:
         if (mkdir(path, op->mode) != 0)

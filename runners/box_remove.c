@@ -1,0 +1,54 @@
+/*
+ * box_remove.c - taking away what steps and images left, some of which may belong to ids that only
+ * a nest may touch.
+ */
+#include "runners/box.h"
+
+#include "base/file.h"
+#include "runners/nest.h"
+#include "runners/nest_user.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* As the nest's root, by rm(1): after a fork nothing of ours may allocate. Returns 0 or an errno. */
+static int remove_inside(const char *path, int user)
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        int null = open("/dev/null", O_RDWR);
+        for (int i = 0; i < 3; i++)
+            (void)dup2(null, i);
+        if (nest_enter_user(user) == 0)
+            execl("/bin/rm", "rm", "-rf", "--", path, (char *)NULL);
+        _exit(127);
+    }
+    if (pid < 0)
+        return errno;
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : EACCES;
+}
+
+int box_remove(const char *path, struct err *err)
+{
+    struct err plain = ERR_INIT;
+    struct nest_map map;
+    int user;
+    if (file_remove_tree(AT_FDCWD, path, &plain) == 0)
+        return 0;
+    nest_user_map(&map);
+    if ((plain.errnum != EACCES && plain.errnum != EPERM) || !map.uid.more) {
+        err_move(err, &plain);
+        return -(int)ERR_SYSTEM;
+    }
+    err_release(&plain);
+    if (nest_user_open(&map, &user, err) < 0)
+        return -(int)err->kind;
+    int errnum = remove_inside(path, user);
+    close(user);
+    return errnum ? err_sys(err, errnum, "cannot remove %s", path) : 0;
+}
