@@ -28,6 +28,7 @@ struct box_runner {
     struct runner *host;
     char *runtime; /* as the user named it */
     char *program; /* its path; NULL until found */
+    char *init;    /* that of a static tini; NULL: boxes go without */
     int user;      /* the nest's user namespace; -1 until the first box */
     struct nest_map map;
     char *filter; /* base64; NULL until the first box, or when it can't be made */
@@ -70,6 +71,16 @@ static char *find_program(const char *name)
     return NULL;
 }
 
+/* Under the names that Debian, Docker and Podman give it. */
+static char *find_init(void)
+{
+    static const char *const names[] = {"tini-static", "docker-init", "catatonit"};
+    char *found = NULL;
+    for (size_t i = 0; i < sizeof names / sizeof *names && !found; i++)
+        found = find_program(names[i]);
+    return found;
+}
+
 static bool is_crun(const struct box_runner *box)
 {
     const char *slash = strrchr(box->program, '/');
@@ -84,6 +95,8 @@ static int make_ready(struct box_runner *box, bool runtime, struct err *err)
                        "apt-get install crun); install it, or name another OCI runtime in "
                        "KILN_RUNTIME",
                        box->runtime);
+    if (runtime && !box->init)
+        box->init = find_init();
     if (box->user < 0 && nest_user_open(&box->map, &box->user, err) < 0)
         return -(int)err->kind;
     if (runtime && !box->filter && is_crun(box)) {
@@ -136,13 +149,10 @@ static char *read_log(const char *path)
  * command's own failure. Returns its exit code, or 0. */
 static int command_failure(const char *said)
 {
-    if (strstr(said, "not found in $PATH") || strstr(said, "open executable") ||
-        strstr(said, "executable file not found") || strstr(said, "no such file or directory") ||
-        strstr(said, "No such file or directory"))
-        return 127;
-    if (strstr(said, "ermission denied") || strstr(said, "xec format error"))
-        return 126;
-    return 0;
+    bool found = !strstr(said, "not found in $PATH") && !strstr(said, "o such file or directory");
+    if (!strstr(said, "executable") && !strstr(said, "exec"))
+        return 0;
+    return found ? 126 : 127;
 }
 
 static void on_ending(void *ctx, struct runner_exit *exit, struct buf *line)
@@ -275,8 +285,10 @@ static int start_runtime(struct box_runner *box, const struct runner_request *re
                             .map = &box->map,
                             .filter = box->filter,
                             .is_crun = is_crun(box),
+                            .init = box->init,
                             .nest_path = nest_path};
     struct nest nest = NEST_INIT;
+    char *log = mem_printf("%s%s/" RUNTIME_LOG, is_crun(box) ? "file:" : "", request->box->dir);
     exec->log = path_join(request->box->dir, RUNTIME_LOG);
     exec->file_size = request->box->limits.file_size;
     int rc = choose_user(&plan, err);
@@ -289,7 +301,7 @@ static int start_runtime(struct box_runner *box, const struct runner_request *re
         argv[n++] = "--root";
         argv[n++] = state;
         argv[n++] = "--log";
-        argv[n++] = exec->log;
+        argv[n++] = log;
         argv[n++] = "--log-format";
         argv[n++] = "json";
         if (plan.is_crun) {
@@ -312,6 +324,7 @@ static int start_runtime(struct box_runner *box, const struct runner_request *re
     }
     nest_release(&nest);
     box_user_release(&plan.user);
+    free(log);
     free(state);
     free(nest_path);
     return rc;
@@ -364,6 +377,7 @@ static void on_host_closed(void *ctx)
         close(box->user);
     free(box->runtime);
     free(box->program);
+    free(box->init);
     free(box->filter);
     free(box);
     if (closed)

@@ -69,6 +69,18 @@ static char *inside_folder(const struct box_plan *plan)
     return *cwd ? mem_printf("%s/%s", plan->box->mount, cwd) : mem_strdup(plan->box->mount);
 }
 
+/* The first process of a pid namespace gets no signal that it has no handler for, and has all
+ * orphans as its children; few programs expect that. */
+static json_t *args(const struct box_plan *plan)
+{
+    json_t *list = strings(plan->request->argv);
+    if (plan->init) {
+        json_array_insert_new(list, 0, json_string("--"));
+        json_array_insert_new(list, 0, json_string(BOX_INIT));
+    }
+    return list;
+}
+
 static json_t *process(const struct box_plan *plan)
 {
     json_t *user = json_pack("{s:I, s:I}", "uid", (json_int_t)plan->user.uid, "gid",
@@ -83,7 +95,7 @@ static json_t *process(const struct box_plan *plan)
     json_t *process = json_object();
     json_object_set_new(process, "terminal", json_boolean(plan->box->terminal));
     json_object_set_new(process, "user", user);
-    json_object_set_new(process, "args", strings(plan->request->argv));
+    json_object_set_new(process, "args", args(plan));
     json_object_set_new(process, "env", strings(plan->request->envp));
     json_object_set_new(process, "cwd", json_string(cwd));
     json_object_set_new(process, "capabilities", capabilities(plan));
@@ -134,6 +146,8 @@ static json_t *mounts(const struct box_plan *plan)
         add_mount(list, "bind", source, box->secrets[i].path, "bind,ro,nosuid,nodev,noexec");
         free(source);
     }
+    if (plan->init)
+        add_mount(list, "bind", plan->init, BOX_INIT, "bind,ro,nosuid,nodev");
     free(project);
     return list;
 }
@@ -189,15 +203,15 @@ int box_bundle(const struct box_plan *plan, struct buf *out, struct err *err)
         json_object_set_new(root, "annotations",
                             json_pack("{s:s}", "run.oci.seccomp_bpf_data", plan->filter));
     /* What is not UTF-8 has not become a value. */
-    json_t *args = json_object_get(json_object_get(root, "process"), "args");
+    json_t *argv = json_object_get(json_object_get(root, "process"), "args");
     json_t *env = json_object_get(json_object_get(root, "process"), "env");
-    size_t n_args = 0, n_env = 0;
-    while (plan->request->argv[n_args])
+    size_t n_args = plan->init ? 2 : 0, n_env = 0;
+    for (size_t i = 0; plan->request->argv[i]; i++)
         n_args++;
     while (plan->request->envp && plan->request->envp[n_env])
         n_env++;
     int rc = 0;
-    if (json_array_size(args) != n_args || json_array_size(env) != n_env)
+    if (json_array_size(argv) != n_args || json_array_size(env) != n_env)
         rc = err_set(err, ERR_CONFIG,
                      "its command or a variable is not UTF-8, which an OCI runtime cannot be told");
     char *text = rc == 0 ? json_dumps(root, JSON_COMPACT) : NULL;
@@ -205,8 +219,10 @@ int box_bundle(const struct box_plan *plan, struct buf *out, struct err *err)
         rc = err_set(err, ERR_CONFIG,
                      "a path of its box is not UTF-8, which an OCI runtime cannot "
                      "be told");
-    if (text)
+    if (text) {
         buf_adds(out, text);
+        explicit_bzero(text, strlen(text)); /* the environment may hold secrets */
+    }
     free(text);
     json_decref(root);
     return rc;

@@ -26,6 +26,8 @@
 
 /* Where the parts are in the nest, below the box's directory; nest/ is a tmpfs. */
 #define BOX_NEST "nest"
+/* The first process of a box, inside. */
+#define BOX_INIT "/dev/kiln-init"
 
 struct box_user {
     uint32_t uid, gid;
@@ -41,6 +43,7 @@ struct box_plan {
     bool nested;           /* the step's id is the only one, and the nest's 0 outside */
     const char *filter;    /* the seccomp program in base64, or NULL */
     bool is_crun;          /* the runtime understands crun's annotations */
+    const char *init;      /* a static tini(1) on the host, or NULL */
     const char *nest_path; /* <box directory>/nest */
 };
 

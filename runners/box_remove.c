@@ -13,7 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* As the nest's root, by rm(1): after a fork nothing of ours may allocate. Returns 0 or an errno. */
+/* As the nest's root, by rm(1): after a fork nothing of ours may allocate. Returns 0 or an errno.
+ */
 static int remove_inside(const char *path, int user)
 {
     int status = 0;

@@ -83,7 +83,8 @@ void nest_describe(const void *block, size_t size, size_t index, struct buf *out
 
 /* Whether the block is one. */
 bool nest_check(const void *block, size_t size);
-/* In a child: enters the user namespace as its root, and a mount namespace. Returns 0 or an errno. */
+/* In a child: enters the user namespace as its root, and a mount namespace. Returns 0 or an errno.
+ */
 int nest_enter_user(int user);
 /* In the child: does it all. Returns 0, or an errno with *failed the operation's index. user: the
  * user namespace's descriptor. */

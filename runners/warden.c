@@ -279,9 +279,13 @@ static void start(struct warden *w, const struct warden_request *request, int fd
     struct launch launch = {
         .out = fds[0],
         .err = fds[1],
-        .user = request->has & WARDEN_HAS_NEST ? fds[more++] : -1,
-        .in = request->has & WARDEN_HAS_INPUT ? fds[more++] : -1,
+        .user = -1,
+        .in = -1,
     };
+    if (request->has & WARDEN_HAS_NEST)
+        launch.user = fds[more++];
+    if (request->has & WARDEN_HAS_INPUT)
+        launch.in = fds[more++];
     struct job *job = kin_free_job(&w->kin);
     message.time_ns = clock_realtime_ns();
     if (fds[0] < 0 || fds[1] < 0 || (more > 2 && fds[more - 1] < 0)) {
