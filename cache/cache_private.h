@@ -63,6 +63,12 @@ int cache_flock(int fd, int how);
 /* Removes rel below v1 as cache_set_remover() says. */
 int cache_remove(const struct cache *cache, const char *rel, struct err *err) MUST_CHECK;
 
+/* -- box_dir.c -- */
+
+/* Moves rel below v1 out of the way and removes it; false when it stays. What can't be removed lies
+ * in tmp/ until box_dir_sweep() can. */
+bool cache_drop(struct cache *cache, const char *rel);
+
 /* -- cache_put.c, cache_get.c -- */
 
 /* What a thread needs to move content, made once for many files. */
