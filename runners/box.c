@@ -14,9 +14,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define DEFAULT_RUNTIME "crun"
@@ -29,6 +31,8 @@ struct box_runner {
     char *runtime; /* as the user named it */
     char *program; /* its path; NULL until found */
     char *init;    /* that of a static tini; NULL: boxes go without */
+    char *dir;     /* where boxes and all they are given lies, or NULL ... */
+    char *veil;    /* ... and what the nest's root cannot pass on the way there, or NULL */
     int user;      /* the nest's user namespace; -1 until the first box */
     struct nest_map map;
     char *filter; /* base64; NULL until the first box, or when it can't be made */
@@ -87,6 +91,28 @@ static bool is_crun(const struct box_runner *box)
     return strncmp(slash ? slash + 1 : box->program, "crun", 4) == 0;
 }
 
+/* File systems that overlayfs cannot write to. */
+static int check_place(const char *dir, struct err *err)
+{
+    static const struct {
+        unsigned long magic;
+        const char *name;
+    } unfit[] = {{OVERLAYFS_SUPER_MAGIC, "overlayfs"},
+                 {NFS_SUPER_MAGIC, "NFS"},
+                 {FUSE_SUPER_MAGIC, "a FUSE file system"},
+                 {ECRYPTFS_SUPER_MAGIC, "eCryptfs"}};
+    struct statfs fs;
+    for (size_t i = 0; dir && i < sizeof unfit / sizeof *unfit && statfs(dir, &fs) == 0; i++) {
+        if ((unsigned long)fs.f_type == unfit[i].magic)
+            return err_set(err, ERR_SYSTEM,
+                           "the cache (%s) lies on %s, where isolated steps cannot write; set "
+                           "KILN_CACHE_DIR to a directory on a file system of this machine (in a "
+                           "container: a volume, or /dev/shm)",
+                           dir, unfit[i].name);
+    }
+    return 0;
+}
+
 static int make_ready(struct box_runner *box, bool runtime, struct err *err)
 {
     if (runtime && !box->program && !(box->program = find_program(box->runtime)))
@@ -95,6 +121,8 @@ static int make_ready(struct box_runner *box, bool runtime, struct err *err)
                        "apt-get install crun); install it, or name another OCI runtime in "
                        "KILN_RUNTIME",
                        box->runtime);
+    if (box->user < 0 && check_place(box->dir, err) < 0)
+        return -(int)err->kind;
     if (runtime && !box->init)
         box->init = find_init();
     if (box->user < 0 && nest_user_open(&box->map, &box->user, err) < 0)
@@ -243,14 +271,38 @@ static int choose_user(struct box_plan *plan, struct err *err)
     return 0;
 }
 
-static int make_nest(const struct box_plan *plan, struct box_exec *exec, struct nest *nest,
-                     struct err *err)
+/* What a command in the nest is given by name. */
+static int reach_arguments(const struct box_runner *box, const struct runner_request *request,
+                           struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; box->dir && request->argv[i] && rc == 0; i++)
+        rc = box_let_through(box->dir, request->argv[i], err);
+    return rc;
+}
+
+static int reach_box(const struct box_runner *box, const struct runner_box *what, struct err *err)
+{
+    if (!box->dir)
+        return 0;
+    int rc = box_let_through(box->dir, what->dir, err);
+    for (size_t i = 0; i < what->n_layers && rc == 0; i++)
+        rc = box_let_through(box->dir, what->layers[i], err);
+    for (size_t i = 0; i < what->n_view && rc == 0; i++)
+        rc = box_let_through(box->dir, what->view[i], err);
+    for (size_t i = 0; i < what->n_caches && rc == 0; i++)
+        rc = box_let_through(box->dir, what->caches[i].dir, err);
+    return rc;
+}
+
+static int make_nest(const struct box_runner *box, const struct box_plan *plan,
+                     struct box_exec *exec, struct nest *nest, struct err *err)
 {
     struct buf bundle = BUF_INIT;
     int rc = box_cgroup_make(&exec->cgroup, &plan->box->limits, nest, err);
     if (rc == 0)
         rc = box_bundle(plan, &bundle, err);
-    nest_enter_namespace(nest);
+    nest_enter_namespace(nest, box->dir, box->veil);
     if (rc == 0)
         rc = box_root_nest(plan, nest, err);
     if (rc == 0)
@@ -291,9 +343,11 @@ static int start_runtime(struct box_runner *box, const struct runner_request *re
     char *log = mem_printf("%s%s/" RUNTIME_LOG, is_crun(box) ? "file:" : "", request->box->dir);
     exec->log = path_join(request->box->dir, RUNTIME_LOG);
     exec->file_size = request->box->limits.file_size;
-    int rc = choose_user(&plan, err);
+    int rc = reach_box(box, request->box, err);
     if (rc == 0)
-        rc = make_nest(&plan, exec, &nest, err);
+        rc = choose_user(&plan, err);
+    if (rc == 0)
+        rc = make_nest(box, &plan, exec, &nest, err);
     if (rc == 0) {
         const char *argv[16];
         size_t n = 0;
@@ -346,8 +400,10 @@ static int box_start(struct runner *runner, const struct runner_request *request
         rc = start_runtime(box, request, exec, out, err);
     } else {
         struct nest nest = NEST_INIT;
-        nest_enter_namespace(&nest);
-        rc = start_in_nest(box, request, &nest, exec, out, err);
+        nest_enter_namespace(&nest, box->dir, box->veil);
+        rc = reach_arguments(box, request, err);
+        if (rc == 0)
+            rc = start_in_nest(box, request, &nest, exec, out, err);
         nest_release(&nest);
     }
     if (rc < 0)
@@ -378,6 +434,8 @@ static void on_host_closed(void *ctx)
     free(box->runtime);
     free(box->program);
     free(box->init);
+    free(box->dir);
+    free(box->veil);
     free(box->filter);
     free(box);
     if (closed)
@@ -412,6 +470,8 @@ int runner_box_new(uv_loop_t *loop, const struct runner_box_options *options, st
     box->base.ops = &box_ops;
     box->host = host;
     box->user = -1;
+    box->dir = options && options->dir ? mem_strdup(options->dir) : NULL;
+    box->veil = box_veil(box->dir);
     box->runtime = mem_strdup(runtime && *runtime ? runtime : DEFAULT_RUNTIME);
     *out = &box->base;
     return 0;

@@ -80,7 +80,10 @@ enum box_cause { BOX_CAUSE_NONE, BOX_CAUSE_MEMORY, BOX_CAUSE_PIDS, BOX_CAUSE_FIL
 
 struct runner_box_options {
     const char *runtime; /* name or path of the OCI runtime; NULL: $KILN_RUNTIME, else "crun" */
-    const char *dir;     /* absolute, exists: boxes' directories lie in it */
+    /* Absolute, exists: all that boxes and commands in the nest are given lies in it. Where kiln is
+     * root, the nest's root is somebody else, and let through to it. NULL: everything can be
+     * reached anyway. */
+    const char *dir;
 };
 
 /* Whom files belong to that a nest may change: what its uid 0 is outside. */
@@ -97,6 +100,9 @@ int box_owner(struct box_owner *out, struct err *err) MUST_CHECK;
 
 /* Removes what lies at path, also what belongs to ids of a nest; absent is fine. Any thread. */
 int box_remove(const char *path, struct err *err) MUST_CHECK;
+/* Lets the nest's root pass through dir and the directories below it to path, and through no other:
+ * by their group, which is its own. Nothing to do but for root. ERR_SYSTEM when that fails. */
+int box_let_through(const char *dir, const char *path, struct err *err) MUST_CHECK;
 
 /* The back end for both kinds. Forks its helper process, so it is best made early; the nest itself
  * is made with the first box. Where the machine refuses that, runner_start() fails with ERR_SYSTEM

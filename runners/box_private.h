@@ -6,6 +6,7 @@
  *     box_bundle.c   the OCI runtime's config.json
  *     box_user.c     who a step is: names of an image's user looked up in it
  *     box_filter.c   the seccomp filter
+ *     box_reach.c    root's cache, for who is not root
  *     box_cgroup.c   limits of memory, processes and processor time
  *
  * Loop thread.
@@ -50,6 +51,10 @@ struct box_plan {
 /* Adds what is to be done before the runtime starts; the last is in the nest's directory, which is
  * the bundle. ERR_CONFIG or ERR_SYSTEM when something is not there. */
 int box_root_nest(const struct box_plan *plan, struct nest *nest, struct err *err) MUST_CHECK;
+/* The directory on the way to dir that lets only its owner through, which the nest's root is not: a
+ * new string, or NULL. */
+char *box_veil(const char *dir);
+
 /* Makes config.json. ERR_CONFIG when a text is not UTF-8. */
 int box_bundle(const struct box_plan *plan, struct buf *out, struct err *err) MUST_CHECK;
 

@@ -23,7 +23,7 @@ static int remove_inside(const char *path, int user)
         int null = open("/dev/null", O_RDWR);
         for (int i = 0; i < 3; i++)
             (void)dup2(null, i);
-        if (nest_enter_user(user) == 0)
+        if (nest_enter_user(user, NULL, NULL) == 0)
             execl("/bin/rm", "rm", "-rf", "--", path, (char *)NULL);
         _exit(127);
     }

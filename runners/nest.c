@@ -37,9 +37,11 @@ void nest_write(struct nest *nest, const char *path, const char *text)
     op->n = strlen(text);
 }
 
-void nest_enter_namespace(struct nest *nest)
+void nest_enter_namespace(struct nest *nest, const char *anchor, const char *veil)
 {
-    add(nest, NEST_ENTER);
+    struct nest_op *op = add(nest, NEST_ENTER);
+    op->path = string(nest, veil ? anchor : NULL);
+    op->source = string(nest, veil);
 }
 
 void nest_chdir(struct nest *nest, const char *path)

@@ -7,8 +7,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -39,17 +41,45 @@ static int write_file(const char *path, const char *bytes, size_t n, int flags, 
     return errnum;
 }
 
-int nest_enter_user(int user)
+/* In place of veil, an empty directory in which nothing but the way to anchor is. */
+static int lift(int tree, const char *anchor, const char *veil)
 {
+    char path[PATH_MAX];
+    size_t n = strlen(anchor);
+    if (n >= sizeof path)
+        return ENAMETOOLONG;
+    if (mount("tmpfs", veil, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64k") != 0)
+        return errno;
+    memcpy(path, anchor, n + 1);
+    for (size_t at = strlen(veil) + 1; at <= n; at++) {
+        if (path[at] != '/' && at < n)
+            continue;
+        path[at] = '\0';
+        if (mkdir(path, 0755) != 0 && errno != EEXIST)
+            return errno;
+        if (at < n)
+            path[at] = '/';
+    }
+    return move_mount(tree, "", AT_FDCWD, anchor, MOVE_MOUNT_F_EMPTY_PATH) == 0 ? 0 : errno;
+}
+
+int nest_enter_user(int user, const char *anchor, const char *veil)
+{
+    int tree = -1;
     if (setns(user, CLONE_NEWUSER) != 0)
         return errno;
     /* What the caller is in besides is not for a step, as far as that can be laid down: with the
      * single mapping it cannot, and says so in docs/isolation.md. */
     (void)setgroups(0, NULL);
-    if (setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0 || unshare(CLONE_NEWNS) != 0)
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0)
+        return errno;
+    /* While this is who the caller was, whom veil lets through. */
+    if (veil)
+        tree = open_tree(AT_FDCWD, anchor, OPEN_TREE_CLONE | AT_RECURSIVE | OPEN_TREE_CLOEXEC);
+    if ((veil && tree < 0) || setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0)
         return errno;
     umask(022);
-    return mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0 ? 0 : errno;
+    return veil ? lift(tree, anchor, veil) : 0;
 }
 
 /* mount_setattr(2) reaches all that is mounted below, and takes nothing away. */
@@ -70,7 +100,8 @@ static int carry_out(const struct nest_op *op, const char *strings, int user)
     const char *content = strings + op->content;
     switch ((enum nest_kind)op->kind) {
     case NEST_WRITE: return write_file(path, content, op->n, 0, 0);
-    case NEST_ENTER: return nest_enter_user(user);
+    case NEST_ENTER:
+        return nest_enter_user(user, op->path ? path : NULL, op->source ? source : NULL);
     case NEST_CHDIR: return chdir(path) == 0 ? 0 : errno;
     case NEST_MKDIR:
         if (mkdir(path, op->mode) != 0)

@@ -454,6 +454,39 @@ static void test_terminal(void **state)
     box_free(&r);
 }
 
+/* Root's cache lies where nobody else can go, and must be a box's all the same. */
+static void test_veiled(void **state)
+{
+    struct box_rig r;
+    struct err err = ERR_INIT;
+    (void)state;
+    box_init(&r);
+    char outer[80], dir[160], cache[160];
+    snprintf(outer, sizeof outer, "%s/private", r.rig.dir);
+    snprintf(dir, sizeof dir, "%s/.cache/kiln", outer);
+    snprintf(cache, sizeof cache, "%s/.cache", outer);
+    assert_int_equal(mkdir(outer, 0700), 0);
+    assert_int_equal(mkdir(cache, 0700), 0);
+    assert_int_equal(mkdir(dir, 0700), 0);
+    rig_close(&r.rig);
+    r.rig.closed = false;
+    const struct runner_box_options options = {.dir = dir};
+    assert_int_equal(runner_box_new(&r.rig.loop, &options, &r.rig.runner, &err), 0);
+    struct runner_box box = new_box(&r, "private/.cache/kiln/box");
+    check(&r, &box, "pwd; echo x > made; cat made", "/src\nx\n");
+    char command[256];
+    snprintf(command, sizeof command, "cat '%s/upper/made'", r.dir);
+    struct run *run = run_new(&r.rig);
+    run_start(&r.rig, run, command);
+    run_wait(&r.rig, run);
+    assert_string_equal(buf_str(&run->text), "x\n");
+    run_free(run);
+    struct stat st;
+    assert_int_equal(stat(dir, &st), 0);
+    assert_int_equal(st.st_mode & S_IRWXO, 0);
+    box_free(&r);
+}
+
 /* A command without a box: the host as it is, as the nest's root. */
 static void test_nest_alone(void **state)
 {
@@ -475,7 +508,8 @@ int main(void)
         cmocka_unit_test(test_runtime_killed), cmocka_unit_test(test_secrets),
         cmocka_unit_test(test_caches),         cmocka_unit_test(test_odd_paths),
         cmocka_unit_test(test_limits),         cmocka_unit_test(test_ends_in_peace),
-        cmocka_unit_test(test_terminal),       cmocka_unit_test(test_nest_alone),
+        cmocka_unit_test(test_terminal),       cmocka_unit_test(test_veiled),
+        cmocka_unit_test(test_nest_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,68 @@
+/*
+ * box_reach.c - where kiln is root: how the nest's root, who is nobody outside, gets to what lies
+ * in root's own directories (/root/.cache).
+ */
+#include "runners/box_private.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+char *box_veil(const char *dir)
+{
+    struct stat st;
+    if (!dir || geteuid() != 0)
+        return NULL;
+    char *path = mem_strdup(dir);
+    char *found = NULL;
+    for (char *slash = strchr(path + 1, '/'); slash && !found; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (stat(path, &st) == 0 && !(st.st_mode & S_IXOTH))
+            found = mem_strdup(path);
+        *slash = '/';
+    }
+    free(path);
+    return found;
+}
+
+static int let_pass(const char *path, gid_t group)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), errnum = 0;
+    if (fd < 0)
+        return errno;
+    bool has = fstat(fd, &st) != 0 || st.st_uid != 0 || (st.st_mode & S_IXOTH) ||
+               (st.st_gid == group && (st.st_mode & S_IXGRP));
+    if (!has &&
+        (fchown(fd, (uid_t)-1, group) != 0 || fchmod(fd, (st.st_mode & 07707) | S_IXGRP) != 0))
+        errnum = errno;
+    close(fd);
+    return errnum;
+}
+
+int box_let_through(const char *dir, const char *path, struct err *err)
+{
+    struct box_owner owner;
+    int errnum = 0;
+    if (geteuid() != 0 || !path_is_below(path, dir))
+        return 0;
+    if (box_owner(&owner, err) < 0)
+        return -(int)err->kind;
+    char *part = mem_strdup(path);
+    for (char *at = part + strlen(dir); at && !errnum; at = strchr(at + 1, '/')) {
+        char was = *at;
+        *at = '\0';
+        errnum = let_pass(part, owner.gid);
+        *at = was;
+        if (!was)
+            break;
+    }
+    free(part);
+    return errnum ? err_sys(err, errnum, "cannot let isolated steps through to %s", path) : 0;
+}
