@@ -7,6 +7,8 @@
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 bool crypt_random(void *bytes, size_t n)
 {
@@ -24,4 +26,29 @@ struct digest crypt_hmac(const void *key, size_t n_key, const void *bytes, size_
 void crypt_wipe(void *bytes, size_t n)
 {
     OPENSSL_cleanse(bytes, n);
+}
+
+static size_t pages_for(size_t n)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (n + page - 1) / page * page;
+}
+
+void *crypt_alloc(size_t n)
+{
+    size_t size = pages_for(n ? n : 1);
+    void *bytes = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (size < n || bytes == MAP_FAILED)
+        abort();
+    (void)mlock(bytes, size);
+    (void)madvise(bytes, size, MADV_DONTDUMP);
+    return bytes;
+}
+
+void crypt_free(void *bytes, size_t n)
+{
+    if (!bytes)
+        return;
+    crypt_wipe(bytes, n);
+    munmap(bytes, pages_for(n ? n : 1));
 }

@@ -1,5 +1,6 @@
 /*
- * crypt.h - the little cryptography that secrets need: random bytes, keyed hashes, forgetting.
+ * crypt.h - the little cryptography that secrets need: random bytes, keyed hashes, memory that
+ * is forgotten.
  *
  * Thread safe.
  */
@@ -17,5 +18,10 @@ bool crypt_random(void *bytes, size_t n) __attribute__((warn_unused_result));
 struct digest crypt_hmac(const void *key, size_t n_key, const void *bytes, size_t n);
 /* Overwrites the bytes, whatever the compiler thinks of it. */
 void crypt_wipe(void *bytes, size_t n);
+/* n bytes, all zero, in pages of their own: not swapped as far as the limits allow, and in no core.
+ * Aborts when memory is out. */
+void *crypt_alloc(size_t n) __attribute__((malloc));
+/* Wipes and frees them; NULL is fine. */
+void crypt_free(void *bytes, size_t n);
 
 #endif

@@ -16,7 +16,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,23 +23,12 @@
 
 void secret_value_make(struct secret_value *value, size_t n)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    *value = (struct secret_value){.n = n, .mapped = (n + 1 + page - 1) / page * page};
-    void *bytes =
-        mmap(NULL, value->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (bytes == MAP_FAILED)
-        abort();
-    value->bytes = bytes;
-    (void)mlock(bytes, value->mapped); /* as far as the limits allow */
-    (void)madvise(bytes, value->mapped, MADV_DONTDUMP);
+    *value = (struct secret_value){.bytes = crypt_alloc(n + 1), .n = n, .room = n + 1};
 }
 
 void secret_value_release(struct secret_value *value)
 {
-    if (value->bytes) {
-        crypt_wipe(value->bytes, value->mapped);
-        munmap(value->bytes, value->mapped);
-    }
+    crypt_free(value->bytes, value->room);
     *value = (struct secret_value){0};
 }
 

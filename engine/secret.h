@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #define SECRET_KEY_BYTES 32
-#define SECRET_MAX_BYTES ((size_t)1 << 20)
+#define SECRET_MAX_BYTES ((size_t)64 << 10)
 
 /* "kiln-secret:" and 64 hexadecimal digits. */
 #define SECRET_HASH_PREFIX "kiln-secret:"
@@ -36,7 +36,7 @@ int secret_key_load(struct secret_key *out, struct err *err) MUST_CHECK;
 struct secret_value {
     char *bytes; /* NULL: none. A NUL stands behind them */
     size_t n;
-    size_t mapped;
+    size_t room;
 };
 
 /* Makes room for n bytes; aborts when memory is out. */

@@ -98,7 +98,7 @@ static void values_come_from_files(void **state)
     secret_value_release(&value);
     free(put(dir, "big", big, SECRET_MAX_BYTES + 1, 0600));
     check_fails(secret_from_file("big", dir, &value, &err), &err, ERR_USAGE,
-                "is larger than 1024 KiB");
+                "is larger than 64 KiB");
     free(big);
 }
 
