@@ -365,7 +365,8 @@ static int check_cwd(struct engine *e, const struct op_exec *exec, struct err *e
 
 static int launch(struct engine *e, struct flight *flight, struct err *err)
 {
-    static const struct runner_callbacks callbacks = {on_started, on_spool, on_output, on_exited};
+    static const struct runner_callbacks callbacks = {
+        .started = on_started, .spool = on_spool, .output = on_output, .exited = on_exited};
     const struct op_exec *exec = e->nodes.v[flight->node].exec;
     if (check_cwd(e, exec, err) < 0)
         return -(int)err->kind;

@@ -243,9 +243,13 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
     exec_free(exec);
 }
 
-/* --- the start --- */
+static void on_filter(void *ctx, int stream, const char *bytes, size_t n, struct buf *out)
+{
+    struct box_exec *exec = ctx;
+    exec->callbacks.filter(exec->ctx, stream, bytes, n, out);
+}
 
-static const struct runner_callbacks own_callbacks = {on_started, on_spool, on_output, on_exited};
+/* --- the start --- */
 
 /* Who the step is: by name in an image, always the same in the sandbox. */
 static int choose_user(struct box_plan *plan, struct err *err)
@@ -320,7 +324,12 @@ static int start_in_nest(struct box_runner *box, const struct runner_request *re
     struct buf block = BUF_INIT;
     nest_pack(nest, &block);
     struct host_extra extra = {.nest = &block, .user = box->user, .ending = on_ending};
-    int rc = host_exec_start_extra(box->host, request, &extra, &own_callbacks, exec, out, err);
+    struct runner_callbacks callbacks = {.started = on_started,
+                                         .spool = on_spool,
+                                         .output = on_output,
+                                         .exited = on_exited,
+                                         .filter = exec->callbacks.filter ? on_filter : NULL};
+    int rc = host_exec_start_extra(box->host, request, &extra, &callbacks, exec, out, err);
     if (request->secret)
         explicit_bzero(block.data, block.len);
     buf_release(&block);

@@ -127,14 +127,18 @@ static void let_go(struct host_exec *exec)
         free_exec(exec);
 }
 
-void host_exec_pump(struct host_exec *exec, int stream, size_t max)
+/* The last kept bytes of the spool are new. */
+static void tell_output(struct host_exec *exec, int stream, uint64_t kept)
 {
-    uint64_t offset = exec->streams.spool.offset;
-    uint64_t kept = streams_take(&exec->streams, stream, max);
     if (exec->streams.spool.errnum)
         host_exec_kill(exec);
     if (kept)
-        exec->callbacks.output(exec->ctx, stream + 1, offset, kept);
+        exec->callbacks.output(exec->ctx, stream + 1, exec->streams.spool.offset - kept, kept);
+}
+
+void host_exec_pump(struct host_exec *exec, int stream, size_t max)
+{
+    tell_output(exec, stream, streams_take(&exec->streams, stream, max));
 }
 
 static void no_longer_ahead(struct host_exec *exec)
@@ -168,8 +172,10 @@ static void add_line(struct host_exec *exec, const struct buf *line)
 static void finish(struct host_exec *exec)
 {
     const struct spool *spool = &exec->streams.spool;
-    for (int i = 0; i < STREAMS; i++)
+    for (int i = 0; i < STREAMS; i++) {
         host_exec_pump(exec, i, 2 * STREAM_HOLDS);
+        tell_output(exec, i, streams_end(&exec->streams, i));
+    }
     if (exec->ending) {
         struct buf line = BUF_INIT;
         exec->exit.lost = exec->lost;
@@ -313,6 +319,7 @@ static struct host_exec *make_exec(struct host *host, const struct runner_reques
     exec->folder = path_join(request->root, request->cwd ? request->cwd : "");
     exec->streams.spool = (struct spool){
         .open = callbacks->spool,
+        .filter = callbacks->filter,
         .ctx = ctx,
         .fd = -1,
         .null_fd = host->null_fd,

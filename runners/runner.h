@@ -17,6 +17,7 @@
 #ifndef KILN_RUNNERS_RUNNER_H
 #define KILN_RUNNERS_RUNNER_H
 
+#include "base/buf.h"
 #include "base/err.h"
 
 #include <stdbool.h>
@@ -79,6 +80,10 @@ struct runner_callbacks {
     /* stream 1 or 2; offset in the spool, where each piece follows the one before. */
     void (*output)(void *ctx, int stream, uint64_t offset, uint64_t n);
     void (*exited)(void *ctx, const struct runner_exit *exit);
+    /* NULL: output goes to the spool as it is. Else it is read, and what this adds to out goes
+     * there: of the n bytes that the stream (1 or 2) brought, and of what was not added before. n
+     * 0: the stream is over. */
+    void (*filter)(void *ctx, int stream, const char *bytes, size_t n, struct buf *out);
 };
 
 /* The table a back end fills in. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -36,7 +37,33 @@ size_t spool_add(struct spool *spool, const char *bytes, size_t n)
     return done;
 }
 
-/* Both answer as read(2) does: bytes taken from the pipe, 0 at its end, -1 with errno. */
+/* What the filter makes of the bytes, as far as the limit allows. Returns how many bytes went to
+ * the file. */
+static size_t add_filtered(struct spool *spool, int stream, const char *bytes, size_t n)
+{
+    struct buf out = BUF_INIT;
+    spool->filter(spool->ctx, stream, bytes, n, &out);
+    size_t keep = out.len < spool->left ? out.len : (size_t)spool->left;
+    spool->truncated |= keep < out.len;
+    size_t kept = keep && !spool->errnum ? spool_add(spool, out.data, keep) : 0;
+    if (out.data)
+        explicit_bzero(out.data, out.cap);
+    buf_release(&out);
+    return kept;
+}
+
+/* All answer as read(2) does: bytes taken from the pipe, 0 at its end, -1 with errno. */
+static ssize_t take_filtering(struct spool *spool, int stream, int pipe, size_t max, uint64_t *kept)
+{
+    char bytes[COPY_SIZE];
+    ssize_t n = read(pipe, bytes, max < sizeof bytes ? max : sizeof bytes);
+    if (n > 0) {
+        *kept = add_filtered(spool, stream, bytes, (size_t)n);
+        explicit_bzero(bytes, (size_t)n);
+    }
+    return n;
+}
+
 static ssize_t take_copying(struct spool *spool, int pipe, size_t max, bool keep, uint64_t *kept)
 {
     char bytes[COPY_SIZE];
@@ -46,9 +73,12 @@ static ssize_t take_copying(struct spool *spool, int pipe, size_t max, bool keep
     return n;
 }
 
-static ssize_t take(struct spool *spool, int pipe, size_t max, bool keep, uint64_t *kept)
+static ssize_t take(struct spool *spool, int stream, int pipe, size_t max, bool keep,
+                    uint64_t *kept)
 {
     *kept = 0;
+    if (spool->filter)
+        return take_filtering(spool, stream, pipe, max, kept);
     if (spool->copying)
         return take_copying(spool, pipe, max, keep, kept);
     off_t at = (off_t)spool->offset;
@@ -73,17 +103,18 @@ static bool is_empty(int pipe)
     return ioctl(pipe, FIONREAD, &n) == 0 && n == 0;
 }
 
-uint64_t spool_take(struct spool *spool, int pipe, size_t max)
+uint64_t spool_take(struct spool *spool, int stream, int pipe, size_t max)
 {
     uint64_t kept = 0;
     if (spool->fd < 0 && is_empty(pipe))
         return 0;
-    open_file(spool);
+    if (!spool->filter) /* which may leave nothing for it */
+        open_file(spool);
     while (max > 0) {
         bool keep = !spool->errnum && spool->left > 0;
         uint64_t written;
-        size_t want = keep && spool->left < max ? (size_t)spool->left : max;
-        ssize_t n = take(spool, pipe, want, keep, &written);
+        size_t want = keep && !spool->filter && spool->left < max ? (size_t)spool->left : max;
+        ssize_t n = take(spool, stream, pipe, want, keep, &written);
         kept += written;
         if (n < 0 && errno == EINTR)
             continue;
@@ -94,11 +125,21 @@ uint64_t spool_take(struct spool *spool, int pipe, size_t max)
             spool->errnum = errno;
             continue;
         }
-        if (!keep && !spool->errnum)
+        if (!keep && !spool->errnum && !spool->filter) /* which says itself what is too much */
             spool->truncated = true;
         if (keep && spool->left != UINT64_MAX)
             spool->left -= written;
         max -= (size_t)n < max ? (size_t)n : max;
     }
+    return kept;
+}
+
+uint64_t spool_end(struct spool *spool, int stream)
+{
+    if (!spool->filter)
+        return 0;
+    uint64_t kept = add_filtered(spool, stream, NULL, 0);
+    if (spool->left != UINT64_MAX)
+        spool->left -= kept;
     return kept;
 }

@@ -1,6 +1,7 @@
 /*
  * spool.h - moves what an execution writes from its pipes into its spool file, without looking at
- * it.
+ * it,
+ * unless the caller has a filter for it.
  *
  * The file is asked for when the first byte is there: most steps that end well write nothing.
  *
@@ -10,12 +11,16 @@
 #ifndef KILN_RUNNERS_SPOOL_H
 #define KILN_RUNNERS_SPOOL_H
 
+#include "base/buf.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct spool {
     int (*open)(void *ctx); /* gives the file, or -1 with errno; called once */
+    void (*filter)(void *ctx, int stream, const char *bytes, size_t n,
+                   struct buf *out); /* or NULL */
     void *ctx;
     int fd;      /* -1 before that */
     int null_fd; /* /dev/null: where the rest goes */
@@ -26,9 +31,11 @@ struct spool {
     int errnum; /* of the file, once writing has failed: all that follows is dropped */
 };
 
-/* Takes what the (non-blocking) pipe holds, at most max bytes. Returns how many of them went to the
- * file, from the old offset on. */
-uint64_t spool_take(struct spool *spool, int pipe, size_t max);
+/* Takes what the (non-blocking) pipe of that stream holds, at most max bytes. Returns how many went
+ * to the file, from the old offset on. */
+uint64_t spool_take(struct spool *spool, int stream, int pipe, size_t max);
+/* The stream is over: what the filter still has goes to the file. Returns how many bytes. */
+uint64_t spool_end(struct spool *spool, int stream);
 /* Adds bytes of our own, whatever the limit. Returns how many were written. */
 size_t spool_add(struct spool *spool, const char *bytes, size_t n);
 

@@ -55,10 +55,15 @@ int streams_watch(const struct streams *streams, int epoll, uint64_t id)
 
 uint64_t streams_take(struct streams *streams, int stream, size_t max)
 {
-    uint64_t kept = spool_take(&streams->spool, streams->read[stream], max);
+    uint64_t kept = spool_take(&streams->spool, stream + 1, streams->read[stream], max);
     if (!streams->large[stream] && kept >= FULL_PIPE) {
         streams->large[stream] = true;
         fcntl(streams->read[stream], F_SETPIPE_SZ, (int)STREAM_HOLDS);
     }
     return kept;
+}
+
+uint64_t streams_end(struct streams *streams, int stream)
+{
+    return spool_end(&streams->spool, stream + 1);
 }

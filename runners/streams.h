@@ -29,5 +29,7 @@ void streams_close(struct streams *streams);
 int streams_watch(const struct streams *streams, int epoll, uint64_t id);
 /* Moves what the stream holds, at most max bytes, to the spool. Returns how many went there. */
 uint64_t streams_take(struct streams *streams, int stream, size_t max);
+/* The stream is over and empty. Returns how many more bytes went to the spool. */
+uint64_t streams_end(struct streams *streams, int stream);
 
 #endif

@@ -157,8 +157,8 @@ static inline int run_spool(void *ctx)
 }
 
 static const char *const run_clean_env[] = {"PATH=/usr/local/bin:/usr/bin:/bin", NULL};
-static const struct runner_callbacks run_callbacks = {run_started, run_spool, run_output,
-                                                      run_exited};
+static const struct runner_callbacks run_callbacks = {
+    .started = run_started, .spool = run_spool, .output = run_output, .exited = run_exited};
 
 static inline struct run *run_new(struct rig *rig)
 {
