@@ -367,10 +367,9 @@ static int start_runtime(struct box_runner *box, const struct runner_request *re
         argv[n++] = log;
         argv[n++] = "--log-format";
         argv[n++] = "json";
-        if (plan.is_crun) {
-            argv[n++] = "--cgroup-manager";
-            argv[n++] = "disabled";
-        }
+        /* kiln sets limits itself: the runtime shall have nothing to do with control groups. */
+        argv[n++] = plan.is_crun ? "--cgroup-manager" : "--rootless";
+        argv[n++] = plan.is_crun ? "disabled" : "true";
         argv[n++] = "run";
         argv[n++] = "--bundle";
         argv[n++] = nest_path;

@@ -100,8 +100,9 @@ int box_owner(struct box_owner *out, struct err *err) MUST_CHECK;
 
 /* Removes what lies at path, also what belongs to ids of a nest; absent is fine. Any thread. */
 int box_remove(const char *path, struct err *err) MUST_CHECK;
-/* Lets the nest's root pass through dir and the directories below it to path, and through no other:
- * by their group, which is its own. Nothing to do but for root. ERR_SYSTEM when that fails. */
+/* Lets the nest's root pass through dir and the directories below it to path: by
+ * their group, which is its own, and as others where nobody else gets to dir. Nothing to do but for
+ * root. ERR_SYSTEM when that fails. */
 int box_let_through(const char *dir, const char *path, struct err *err) MUST_CHECK;
 
 /* The back end for both kinds. Forks its helper process, so it is best made early; the nest itself

@@ -159,10 +159,17 @@ static void add_namespace(json_t *list, const char *type)
     json_array_append_new(list, json_pack("{s:s}", "type", type));
 }
 
-static json_t *one_id(uint32_t inside)
+/* Inside, the nest's root. Others than crun want a 0 as well; nothing there can become it. */
+static json_t *one_id(const struct box_plan *plan, uint32_t inside, uint32_t more)
 {
-    return json_pack("[{s:I, s:I, s:I}]", "containerID", (json_int_t)inside, "hostID",
-                     (json_int_t)0, "size", (json_int_t)1);
+    json_t *list = json_array();
+    static const char *const names[] = {"containerID", "hostID", "size"};
+    if (!plan->is_crun && inside && more)
+        json_array_append_new(list,
+                              json_pack("{s:i, s:i, s:i}", names[0], 0, names[1], 1, names[2], 1));
+    json_array_append_new(
+        list, json_pack("{s:I, s:i, s:i}", names[0], (json_int_t)inside, names[1], 0, names[2], 1));
+    return list;
 }
 
 static json_t *linux_part(const struct box_plan *plan)
@@ -177,8 +184,8 @@ static json_t *linux_part(const struct box_plan *plan)
         add_namespace(namespaces, "network");
     if (plan->nested) {
         add_namespace(namespaces, "user");
-        json_object_set_new(part, "uidMappings", one_id(plan->user.uid));
-        json_object_set_new(part, "gidMappings", one_id(plan->user.gid));
+        json_object_set_new(part, "uidMappings", one_id(plan, plan->user.uid, plan->map->uid.more));
+        json_object_set_new(part, "gidMappings", one_id(plan, plan->user.gid, plan->map->gid.more));
     }
     json_object_set_new(part, "namespaces", namespaces);
     json_object_set_new(part, "maskedPaths", strings(masked));

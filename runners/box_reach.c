@@ -31,16 +31,15 @@ char *box_veil(const char *dir)
     return found;
 }
 
-static int let_pass(const char *path, gid_t group)
+static int let_pass(const char *path, gid_t group, mode_t bits)
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), errnum = 0;
     if (fd < 0)
         return errno;
     bool has = fstat(fd, &st) != 0 || st.st_uid != 0 || (st.st_mode & S_IXOTH) ||
-               (st.st_gid == group && (st.st_mode & S_IXGRP));
-    if (!has &&
-        (fchown(fd, (uid_t)-1, group) != 0 || fchmod(fd, (st.st_mode & 07707) | S_IXGRP) != 0))
+               (st.st_gid == group && (st.st_mode & bits) == bits);
+    if (!has && (fchown(fd, (uid_t)-1, group) != 0 || fchmod(fd, (st.st_mode & 07707) | bits) != 0))
         errnum = errno;
     close(fd);
     return errnum;
@@ -54,15 +53,18 @@ int box_let_through(const char *dir, const char *path, struct err *err)
         return 0;
     if (box_owner(&owner, err) < 0)
         return -(int)err->kind;
-    char *part = mem_strdup(path);
+    /* Behind a veil there are no others, and a runtime may have other ids of the nest. */
+    char *veil = box_veil(dir), *part = mem_strdup(path);
+    mode_t bits = veil ? S_IXGRP | S_IXOTH : S_IXGRP;
     for (char *at = part + strlen(dir); at && !errnum; at = strchr(at + 1, '/')) {
         char was = *at;
         *at = '\0';
-        errnum = let_pass(part, owner.gid);
+        errnum = let_pass(part, owner.gid, bits);
         *at = was;
         if (!was)
             break;
     }
+    free(veil);
     free(part);
     return errnum ? err_sys(err, errnum, "cannot let isolated steps through to %s", path) : 0;
 }

@@ -288,9 +288,12 @@ static void add_secrets(const struct box_plan *plan, struct nest *nest)
 
 int box_root_nest(const struct box_plan *plan, struct nest *nest, struct err *err)
 {
-    /* Version 1 and mixed hierarchies make crun give up, and it needs none: kiln sets limits. */
-    nest_mount(nest, "tmpfs", "/sys/fs/cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k");
-    nest_optional(nest);
+    /* Mixed hierarchies make crun give up, and it needs none: kiln sets limits. Others want to see
+     * groups, and take it that they may not make any. */
+    if (plan->is_crun) {
+        nest_mount(nest, "tmpfs", "/sys/fs/cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k");
+        nest_optional(nest);
+    }
     nest_mkdir(nest, plan->nest_path, 0755);
     nest_mount(nest, "tmpfs", plan->nest_path, MS_NOSUID | MS_NODEV, "mode=755");
     nest_chdir(nest, plan->nest_path);
