@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "runners/host_private.h"
+#include "runners/probe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,27 +53,15 @@ struct box_exec {
 
 /* --- the runtime --- */
 
+/* Also where runtimes are that an ordinary user's PATH may leave out. */
 static char *find_program(const char *name)
 {
-    const char *path = getenv("PATH");
-    if (strchr(name, '/'))
-        return access(name, X_OK) == 0 ? realpath(name, NULL) : NULL;
-    if (!path || !*path)
-        path = WARDEN_DEFAULT_PATH;
-    for (const char *at = path; *at;) {
-        size_t n = strcspn(at, ":");
-        char *file = mem_printf("%.*s/%s", (int)n, at, name);
-        if (n && *at == '/' && access(file, X_OK) == 0)
-            return file;
-        free(file);
-        at += n + (at[n] == ':');
-    }
-    /* Where runtimes are that an ordinary user's PATH may leave out. */
-    char *file = mem_printf("/usr/sbin/%s", name);
-    if (access(file, X_OK) == 0)
-        return file;
-    free(file);
-    return NULL;
+    char *path = probe_program(name);
+    char *sbin = path || strchr(name, '/') ? NULL : mem_printf("/usr/sbin/%s", name);
+    if (sbin && access(sbin, X_OK) == 0)
+        return sbin;
+    free(sbin);
+    return path;
 }
 
 /* Under the names that Debian, Docker and Podman give it. */

@@ -11,7 +11,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "base/text.h"
+#include "runners/cgroup.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -23,8 +23,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PREFIX  "kiln-"
-#define V1_ROOT "/sys/fs/cgroup"
+#define PREFIX "kiln-"
 /* cpu.max and cpu.cfs_*: in microseconds. */
 #define PERIOD_US 100000u
 
@@ -32,21 +31,16 @@ enum controller { MEMORY, PIDS, CPU, N_CONTROLLERS };
 
 static const char *const controller_names[N_CONTROLLERS] = {"memory", "pids", "cpu"};
 
-static char *read_text(const char *path)
+static char *read_in(const char *dir, const char *name)
 {
+    char *path = path_join(dir, name);
     struct buf text = BUF_INIT;
     struct err err = ERR_INIT;
     if (file_read(path, 65536, &text, &err) < 0)
         buf_reset(&text);
     err_release(&err);
-    return buf_detach(&text);
-}
-
-static char *read_in(const char *dir, const char *name)
-{
-    char *path = path_join(dir, name), *text = read_text(path);
     free(path);
-    return text;
+    return buf_detach(&text);
 }
 
 static int write_in(const char *dir, const char *name, const char *text)
@@ -68,26 +62,6 @@ static bool has_word(const char *text, const char *word)
             return true;
     }
     return false;
-}
-
-/* The path of kiln's own group in the hierarchy of that controller ("" for version 2), from
- * /proc/self/cgroup; NULL when it is in none. */
-static char *own_group(const char *table, const char *controller)
-{
-    for (const char *line = table; line && *line; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        const char *names = strchr(line, ':');
-        const char *path = names ? strchr(names + 1, ':') : NULL;
-        if (!path)
-            continue;
-        size_t n_names = (size_t)(path - names - 1);
-        char *list = mem_strndup(names + 1, n_names);
-        bool found = *controller ? has_word(list, controller) : n_names == 0;
-        free(list);
-        if (found)
-            return mem_strndup(path + 1, strcspn(path + 1, "\n"));
-    }
-    return NULL;
 }
 
 /* --- making groups --- */
@@ -129,17 +103,13 @@ static bool hands_down(const char *dir, const bool wanted[N_CONTROLLERS])
     return all;
 }
 
-/* Where the group of version 2 goes: new string, or NULL. */
-static char *find_parent(const char *root, const char *own, const bool wanted[N_CONTROLLERS])
+/* Where the group of version 2 goes, at or above our own: new string, or NULL. */
+static char *find_parent(const char *own, const bool wanted[N_CONTROLLERS])
 {
-    char *path = mem_printf("%s%s", root, strcmp(own, "/") == 0 ? "" : own);
-    for (;;) {
+    char *path = mem_strdup(own);
+    for (char *slash; (slash = strrchr(path, '/')) && slash > path; *slash = '\0') {
         if (access(path, W_OK) == 0 && hands_down(path, wanted))
             return path;
-        char *slash = strrchr(path, '/');
-        if (strlen(path) <= strlen(root) || !slash)
-            break;
-        *slash = '\0';
     }
     free(path);
     return NULL;
@@ -191,50 +161,42 @@ static int limit_v1(const char *dir, enum controller controller, const struct bo
     return write_in(dir, "cpu.cfs_quota_us", text); /* the period is PERIOD_US as it comes */
 }
 
-/* Returns 0, or an errno. */
-static int make_v2(struct box_cgroup *cgroup, const char *root, const char *own,
-                   const bool wanted[N_CONTROLLERS], const struct box_limits *limits,
-                   struct nest *nest)
+/* A group below parent, which its box joins; *dir is its directory, kept in cgroup. */
+static int make_below(struct box_cgroup *cgroup, const char *parent, struct nest *nest,
+                      const char **dir)
 {
     int errnum = 0;
-    char *parent = find_parent(root, own, wanted);
-    if (!parent)
-        return EACCES;
     sweep(parent);
-    char *dir = make_in(parent, &errnum);
-    free(parent);
-    if (!dir)
+    char *path = make_in(parent, &errnum);
+    if (!path)
         return errnum;
-    vec_push(&cgroup->paths, dir);
-    errnum = limit_v2(dir, limits);
-    if (!errnum)
-        join(nest, dir);
-    return errnum;
+    vec_push(&cgroup->paths, path);
+    join(nest, path);
+    *dir = path;
+    return 0;
 }
 
-static int make_v1(struct box_cgroup *cgroup, const char *table, enum controller controller,
-                   const struct box_limits *limits, struct nest *nest)
+/* Returns 0, or an errno. */
+static int make_all(struct box_cgroup *cgroup, const bool wanted[N_CONTROLLERS],
+                    const struct box_limits *limits, struct nest *nest)
 {
-    int errnum = ENOENT;
-    char *own = own_group(table, controller_names[controller]);
-    if (!own)
-        return ENOENT;
-    char *parent =
-        mem_printf(V1_ROOT "/%s%s", controller_names[controller], strcmp(own, "/") == 0 ? "" : own);
-    free(own);
-    if (access(parent, F_OK) != 0) { /* a container sees its own group as the root */
+    const char *dir = NULL;
+    bool unified = false;
+    int errnum = 0;
+    for (int i = 0; i < N_CONTROLLERS && !errnum; i++) {
+        struct cgroup_place place;
+        if (!wanted[i] || unified)
+            continue;
+        if (!cgroup_find("", controller_names[i], &place))
+            return ENOENT;
+        unified = place.version == 2; /* then one group has them all */
+        char *parent = unified ? find_parent(place.dir, wanted) : mem_strdup(place.dir);
+        errnum = parent ? make_below(cgroup, parent, nest, &dir) : EACCES;
+        if (!errnum)
+            errnum = unified ? limit_v2(dir, limits) : limit_v1(dir, (enum controller)i, limits);
         free(parent);
-        parent = mem_printf(V1_ROOT "/%s", controller_names[controller]);
+        free(place.dir);
     }
-    sweep(parent);
-    char *dir = make_in(parent, &errnum);
-    free(parent);
-    if (!dir)
-        return errnum;
-    vec_push(&cgroup->paths, dir);
-    errnum = limit_v1(dir, controller, limits);
-    if (!errnum)
-        join(nest, dir);
     return errnum;
 }
 
@@ -262,20 +224,7 @@ int box_cgroup_make(struct box_cgroup *cgroup, const struct box_limits *limits, 
     *cgroup = (struct box_cgroup){.memory = wanted[MEMORY], .pids = wanted[PIDS]};
     if (!wanted[MEMORY] && !wanted[PIDS] && !wanted[CPU])
         return 0;
-    char *table = read_text("/proc/self/cgroup");
-    char *own = own_group(table, "");
-    int errnum = ENOENT;
-    if (own && access(V1_ROOT "/cgroup.controllers", F_OK) == 0) {
-        errnum = make_v2(cgroup, V1_ROOT, own, wanted, limits, nest);
-    } else {
-        errnum = 0;
-        for (int i = 0; i < N_CONTROLLERS && !errnum; i++) {
-            if (wanted[i])
-                errnum = make_v1(cgroup, table, (enum controller)i, limits, nest);
-        }
-    }
-    free(own);
-    free(table);
+    int errnum = make_all(cgroup, wanted, limits, nest);
     if (!errnum)
         return 0;
     box_cgroup_remove(cgroup);

@@ -3,6 +3,8 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "runners/probe.h"
+#include "runners/subid.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -45,38 +47,16 @@ static bool has_ids(const char *map, uint64_t first, uint64_t n)
     return false;
 }
 
-/* The first range of the user, by name or id, in a text like subuid(5)'s. */
-static bool find_range(const char *text, const char *user, uint32_t id, uint32_t *first,
-                       uint32_t *n)
-{
-    char number[16];
-    snprintf(number, sizeof number, "%u", id);
-    for (const char *line = text; line && *line; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        size_t name = strcspn(line, ":\n");
-        unsigned long from, count;
-        bool ours = (user && strlen(user) == name && memcmp(line, user, name) == 0) ||
-                    (strlen(number) == name && memcmp(line, number, name) == 0);
-        if (!ours || line[name] != ':' || sscanf(line + name + 1, "%lu:%lu", &from, &count) != 2)
-            continue;
-        if (from == 0 || count == 0 || from > UINT32_MAX || count > UINT32_MAX - from)
-            continue;
-        *first = (uint32_t)from;
-        *n = (uint32_t)count;
-        return true;
-    }
-    return false;
-}
-
 static struct nest_range roots_range(const char *sub, const char *map)
 {
-    uint32_t first, n;
-    if (find_range(sub, "root", 0, &first, &n) && n >= NEST_IDS && has_ids(map, first, NEST_IDS))
-        return (struct nest_range){first, first + 1, NEST_IDS - 1};
+    struct subid_range own;
+    if (subid_find(sub, "root", 0, &own) && own.count >= NEST_IDS && own.first &&
+        has_ids(map, own.first, NEST_IDS))
+        return (struct nest_range){own.first, own.first + 1, NEST_IDS - 1};
     if (has_ids(map, ROOT_RANGE, NEST_IDS))
         return (struct nest_range){ROOT_RANGE, ROOT_RANGE + 1, NEST_IDS - 1};
     /* A container that has few ids itself: what there is besides its root. */
-    for (n = NEST_IDS; n > 1; n /= 2) {
+    for (uint32_t n = NEST_IDS; n > 1; n /= 2) {
         if (has_ids(map, 1, n - 1))
             return (struct nest_range){1, 2, n - 2};
     }
@@ -85,35 +65,28 @@ static struct nest_range roots_range(const char *sub, const char *map)
 
 void nest_user_map_from(const struct nest_files *files, struct nest_map *map)
 {
-    uint32_t uid = 0, n_uid = 0, gid = 0, n_gid = 0;
+    struct subid_range uid, gid;
     *map = (struct nest_map){{files->uid, 0, 0}, {files->gid, 0, 0}, false};
     if (files->uid == 0) {
         map->uid = roots_range(files->subuid, files->uid_map);
         map->gid = roots_range(files->subgid, files->gid_map);
         return;
     }
-    if (!files->helper || !find_range(files->subuid, files->user, files->uid, &uid, &n_uid) ||
-        !find_range(files->subgid, files->user, files->uid, &gid, &n_gid))
+    if (!files->helper || !subid_find(files->subuid, files->user, files->uid, &uid) ||
+        !subid_find(files->subgid, files->user, files->uid, &gid) || !uid.first || !gid.first)
         return;
-    map->uid.rest = uid;
-    map->uid.more = n_uid < NEST_IDS - 1 ? n_uid : NEST_IDS - 1;
-    map->gid.rest = gid;
-    map->gid.more = n_gid < NEST_IDS - 1 ? n_gid : NEST_IDS - 1;
+    map->uid.rest = uid.first;
+    map->uid.more = uid.count < NEST_IDS - 1 ? uid.count : NEST_IDS - 1;
+    map->gid.rest = gid.first;
+    map->gid.more = gid.count < NEST_IDS - 1 ? gid.count : NEST_IDS - 1;
     map->by_helper = true;
 }
 
 static bool is_program(const char *name)
 {
-    static const char *const places[] = {"/usr/bin/", "/bin/", "/usr/local/bin/",
-                                         "/run/wrappers/bin/"};
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        char *path = mem_printf("%s%s", places[i], name);
-        bool there = access(path, X_OK) == 0;
-        free(path);
-        if (there)
-            return true;
-    }
-    return false;
+    char *path = probe_program(name);
+    free(path);
+    return path != NULL;
 }
 
 static void read_text(const char *path, struct buf *out)
@@ -293,6 +266,10 @@ int nest_user_open(struct nest_map *map, int *fd, struct err *err)
     }
     if (!errnum)
         return 0;
+    struct err why = ERR_INIT;
+    if (refused && probe_refusal(NULL, &why) < 0)
+        return err_move(err, &why);
+    err_release(&why);
     return err_sys(err, errnum,
                    "%s, which isolated steps need (kiln doctor says how to allow it; or set "
                    "\"runner\": \"host\" in kiln.json)",
