@@ -133,7 +133,7 @@ bool nest_check(const void *block, size_t size)
             return false;
         if ((op->source && op->source >= n) || (op->type && op->type >= n))
             return false;
-        if (op->content && (op->content >= n || op->n > n - op->content))
+        if ((op->content && op->content >= n) || op->n > n - op->content)
             return false;
     }
     return true;

@@ -1,0 +1,140 @@
+/* A nest's ids, and its operations as a block. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "runners/nest.h"
+#include "runners/nest_user.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char whole[] = "         0          0 4294967295\n";
+
+static struct nest_map map_of(const struct nest_files *files)
+{
+    struct nest_map map;
+    nest_user_map_from(files, &map);
+    return map;
+}
+
+static void test_ordinary_user(void **state)
+{
+    (void)state;
+    struct nest_files files = {.subuid = "ann:100000:65536\nme:165536:65536\n",
+                               .subgid = "me:231072:1000\n",
+                               .uid_map = whole,
+                               .gid_map = whole,
+                               .user = "me",
+                               .uid = 1001,
+                               .gid = 1002,
+                               .helper = true};
+    struct nest_map map = map_of(&files);
+    assert_true(map.by_helper);
+    assert_int_equal(map.uid.first, 1001);
+    assert_int_equal(map.uid.rest, 165536);
+    assert_int_equal(map.uid.more, 65535);
+    assert_int_equal(map.gid.first, 1002);
+    assert_int_equal(map.gid.rest, 231072);
+    assert_int_equal(map.gid.more, 1000);
+    files.helper = false;
+    map = map_of(&files);
+    assert_false(map.by_helper);
+    assert_int_equal(map.uid.more, 0);
+    files.helper = true;
+    files.subgid = ""; /* half of it is none of it */
+    map = map_of(&files);
+    assert_int_equal(map.uid.more, 0);
+    files.subgid = "me:0:65536\n"; /* root's own is nobody's to give */
+    assert_false(map_of(&files).by_helper);
+}
+
+static void test_root(void **state)
+{
+    (void)state;
+    struct nest_files files = {.subuid = "", .subgid = "", .uid_map = whole, .gid_map = whole};
+    struct nest_map map = map_of(&files);
+    assert_false(map.by_helper);
+    assert_true(map.uid.first > 65535);
+    assert_int_equal(map.uid.more, 65535);
+    assert_int_equal(map.uid.rest, map.uid.first + 1);
+    files.subuid = files.subgid = "root:500000:65536\n";
+    map = map_of(&files);
+    assert_int_equal(map.uid.first, 500000);
+    /* In a container whose namespace has 65536 ids: some of those, but not its root's. */
+    files.uid_map = files.gid_map = "0 100000 65536\n";
+    files.subuid = files.subgid = "";
+    map = map_of(&files);
+    assert_int_equal(map.uid.first, 1);
+    assert_true(map.uid.more >= 32767);
+    assert_true(1 + map.uid.more < 65536);
+    /* With one id there is one. */
+    files.uid_map = files.gid_map = "0 1000 1\n";
+    map = map_of(&files);
+    assert_int_equal(map.uid.first, 0);
+    assert_int_equal(map.uid.more, 0);
+    /* Ranges that lie beside one another are one. */
+    files.uid_map = files.gid_map = "0 1000 1\n1 100000 32768\n32769 200000 40000\n";
+    map = map_of(&files);
+    assert_true(map.uid.more >= 65000);
+}
+
+static void describe(const struct buf *block, size_t i, const char *expected)
+{
+    struct buf text = BUF_INIT;
+    nest_describe(block->data, block->len, i, &text);
+    assert_string_equal(buf_str(&text), expected);
+    buf_release(&text);
+}
+
+static void test_block(void **state)
+{
+    (void)state;
+    struct nest nest = NEST_INIT;
+    struct buf block = BUF_INIT;
+    nest_write(&nest, "/a/procs", "0");
+    nest_enter_namespace(&nest, NULL, NULL);
+    nest_mkdir(&nest, "rootfs", 0755);
+    nest_file(&nest, "config.json", "{\0}", 3, 0400);
+    nest_mount(&nest, "overlay", "pro\nject", 0, "lowerdir=a");
+    nest_optional(&nest);
+    nest_bind(&nest, "/usr", "rootfs/usr", true, 0);
+    nest_pack(&nest, &block);
+    nest_release(&nest);
+    assert_true(nest_check(block.data, block.len));
+    describe(&block, 0, "writing /a/procs");
+    describe(&block, 1, "entering a mount namespace of its own");
+    describe(&block, 3, "making the file config.json");
+    describe(&block, 4, "mounting overlay on pro\\nject");
+    describe(&block, 5, "mounting /usr on rootfs/usr");
+    describe(&block, 6, "setting it up");
+    for (size_t n = 0; n < block.len; n++) {
+        char *cut = mem_alloc(n + 1);
+        memcpy(cut, block.data, n);
+        (void)nest_check(cut, n); /* for the sanitizers */
+        free(cut);
+    }
+    /* Offsets that lead out. */
+    struct nest_op *op = (struct nest_op *)(void *)(block.data + sizeof(struct nest_head));
+    op[0].path = UINT32_MAX;
+    assert_false(nest_check(block.data, block.len));
+    op[0].path = 1;
+    op[3].n = UINT64_MAX;
+    assert_false(nest_check(block.data, block.len));
+    buf_release(&block);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ordinary_user),
+        cmocka_unit_test(test_root),
+        cmocka_unit_test(test_block),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
