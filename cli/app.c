@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cache/worktree.h"
+#include "config/lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -76,6 +77,8 @@ static int open_config(struct app *app, unsigned parts, struct err *err)
         rc = config_load(path, root, &app->config, err);
     if (rc == 0)
         app->root = mem_strdup(app->config->root);
+    if (rc == 0)
+        app->lock_path = mem_printf("%.*s/%s", (int)(strrchr(path, '/') - path), path, LOCK_NAME);
     free(path);
     free(root);
     return rc;
@@ -95,6 +98,8 @@ static int open_cache(struct app *app, struct err *err)
         free(text);
         err_release(err);
     }
+    if (rc == 0)
+        app_remove_as_nest(app);
     if (rc == 0)
         app->scratch_path = path_join(path, "v1/tmp");
     if (rc == 0 && app->stat_path) {
@@ -168,8 +173,7 @@ int app_open(struct app *app, const struct options *options, unsigned parts, str
 
 void app_close(struct app *app)
 {
-    if (app->runner)
-        runner_close(app->runner, NULL, NULL);
+    app_close_runners(app);
     if (app->loop_open) {
         uv_run(&app->loop, UV_RUN_DEFAULT);
         int rc = uv_loop_close(&app->loop);
@@ -187,5 +191,6 @@ void app_close(struct app *app)
     worktree_ahead_free(app->stat_ahead);
     free(app->stat_path);
     free(app->scratch_path);
+    free(app->lock_path);
     free(app->root);
 }

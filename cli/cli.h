@@ -37,7 +37,9 @@ struct options {
     const char **args; /* what is left: steps; owned */
     size_t n_args;
     bool plain, json, tui, keep_going, dry_run, no_cache, rehash, force, dot, mermaid, yes;
-    const char **force_steps; /* --force=STEP, any number; owned */
+    bool update_images, failed;
+    const char *shell_command; /* shell: --command */
+    const char **force_steps;  /* --force=STEP, any number; owned */
     size_t n_force_steps;
     uint32_t jobs;
     const char *run_id; /* --run */
@@ -74,6 +76,9 @@ struct app {
     struct records *records; /* NULL when there is no usable state directory: said once */
     struct history *history; /* likewise */
     struct runner *runner;
+    struct runner *box_runner;  /* NULL: nobody has needed it */
+    struct image_store *images; /* likewise */
+    char *lock_path;            /* kiln.lock's: beside the pipeline's file */
     char *stat_path, *scratch_path;
     struct worktree_ahead *stat_ahead; /* NULL: none to be read */
 };
@@ -92,6 +97,12 @@ int app_find(const struct options *options, char **path, char **root, struct err
 int app_open(struct app *app, const struct options *options, unsigned parts,
              struct err *err) MUST_CHECK;
 void app_close(struct app *app);
+/* boxes.c: what isolated steps need (engine_options.boxes, but for its ctx); made once. */
+int app_boxes(struct app *app, struct engine_boxes *out, struct err *err) MUST_CHECK;
+/* Has the cache remove what boxes wrote as it must be removed. */
+void app_remove_as_nest(struct app *app);
+/* Ends the runners; they are gone when the loop has nothing more to do. */
+void app_close_runners(struct app *app);
 /* Prints "kiln: ..." on standard error, in red where colour is wanted. */
 void complain(const struct options *options, const char *text);
 void warn(const struct options *options, const char *text);
@@ -152,6 +163,7 @@ int command_run(const struct options *options);  /* run, watch */
 int command_plan(const struct options *options); /* plan, explain, run --dry-run */
 int command_logs(const struct options *options);
 int command_runs(const struct options *options);
+int command_shell(const struct options *options);
 int command_cache(const struct options *options);
 int command_doctor(const struct options *options);
 int command_schema(const struct options *options);

@@ -145,6 +145,11 @@ static void on_plan(void *ctx, const struct plan_step *step)
     p->n_pending += step->state == PLAN_PENDING;
 }
 
+static int on_boxes(void *ctx, struct engine_boxes *out, struct err *err)
+{
+    return app_boxes(&((struct planning *)ctx)->app, out, err);
+}
+
 static void on_loaded(void *ctx, struct graph *graph, const char *const *sources, size_t n_sources,
                       int exit_code, const char *error)
 {
@@ -170,6 +175,8 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
                                      .trigger = "command",
                                      .cache = app->cache,
                                      .runner = app->runner,
+                                     .boxes = on_boxes,
+                                     .lock_path = app->lock_path,
                                      .history = app->history,
                                      .force = p->options->force,
                                      .no_cache = p->options->no_cache,

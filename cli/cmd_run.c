@@ -82,8 +82,7 @@ static void engine_closed(void *ctx)
         free(s->report_text);
         s->report = NULL;
     }
-    runner_close(s->app.runner, NULL, NULL);
-    s->app.runner = NULL;
+    app_close_runners(&s->app);
 }
 
 static void finish(struct session *s)
@@ -283,6 +282,11 @@ static void check_source(void *ctx, const struct event *event)
     }
 }
 
+static int on_boxes(void *ctx, struct engine_boxes *out, struct err *err)
+{
+    return app_boxes(&((struct session *)ctx)->app, out, err);
+}
+
 static void on_loaded(void *ctx, struct graph *graph, const char *const *sources, size_t n_sources,
                       int exit_code, const char *error)
 {
@@ -310,6 +314,9 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
                                      .cache = s->app.cache,
                                      .cache_read_only = s->app.read_only,
                                      .runner = s->app.runner,
+                                     .boxes = on_boxes,
+                                     .lock_path = s->app.lock_path,
+                                     .update_images = o->update_images,
                                      .records = s->app.records,
                                      .history = s->app.history,
                                      .jobs = o->jobs ? o->jobs : s->app.config->jobs,
@@ -373,7 +380,8 @@ static void on_told_tick(void *ctx)
  * here. */
 static bool is_plain_order(const struct options *o)
 {
-    return !o->tui && !o->force && !o->n_force_steps && !o->no_cache && !o->rehash && !o->jobs;
+    return !o->tui && !o->force && !o->n_force_steps && !o->no_cache && !o->rehash && !o->jobs &&
+           !o->update_images;
 }
 
 /* True when a kiln that watches the project has done it. */

@@ -21,6 +21,7 @@ static const struct {
     {"explain", command_plan},
     {"logs", command_logs},
     {"runs", command_runs},
+    {"shell", command_shell},
     {"cache", command_cache},
     {"doctor", command_doctor},
     {"schema", command_schema},

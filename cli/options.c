@@ -163,6 +163,9 @@ static int take(struct parser *parser, const struct option_spec *spec, const cha
     case OPT_DRY_RUN: out->dry_run = true; break;
     case OPT_NO_CACHE: out->no_cache = true; break;
     case OPT_REHASH: out->rehash = true; break;
+    case OPT_COMMAND: out->shell_command = value; break;
+    case OPT_FAILED: out->failed = true; break;
+    case OPT_UPDATE_IMAGES: out->update_images = true; break;
     case OPT_PLAIN: out->plain = true; break;
     case OPT_JSON: out->json = true; break;
     case OPT_TUI: out->tui = true; break;

@@ -26,7 +26,8 @@ enum {
     CMD_VERSION = 1 << 9,
     CMD_HELP = 1 << 10,
     CMD_DOCTOR = 1 << 11,
-    CMD_ALL = (1 << 12) - 1,
+    CMD_SHELL = 1 << 12,
+    CMD_ALL = (1 << 13) - 1,
 };
 
 #define ARGS_ANY 1000000u
@@ -61,6 +62,7 @@ enum option_id {
     OPT_DRY_RUN,
     OPT_NO_CACHE,
     OPT_REHASH,
+    OPT_UPDATE_IMAGES,
     OPT_PLAIN,
     OPT_JSON,
     OPT_TUI,
@@ -68,6 +70,8 @@ enum option_id {
     OPT_MERMAID,
     OPT_RUN,
     OPT_SIZE,
+    OPT_COMMAND,
+    OPT_FAILED,
     OPT_YES,
     OPT_N
 };

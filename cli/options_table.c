@@ -87,6 +87,21 @@ const struct command_spec command_table[] = {
         .help = "Lists the runs of this project, the newest first.",
     },
     {
+        .name = "shell",
+        .bit = CMD_SHELL,
+        .arguments = "STEP",
+        .summary = "open a shell exactly where a step runs",
+        .help = "Runs what the step needs, makes all that it would find (inputs, outputs of other "
+                "steps, image, variables, secrets, network), and opens a shell there instead of "
+                "running it. An isolated step is a copy: nothing that is done there reaches the "
+                "project or the cache. A step of the host runs in the project itself.\n\n"
+                "With --failed the shell opens where the step's last failure left things.\n\n"
+                "Exits as the command does.",
+        .min_args = 1,
+        .max_args = 1,
+        .takes_steps = true,
+    },
+    {
         .name = "cache",
         .bit = CMD_CACHE,
         .arguments = "stats|gc|verify|clear",
@@ -180,6 +195,8 @@ const struct option_spec option_table[OPT_N] = {
                       "neither take results from the cache nor put them there"},
     [OPT_REHASH] = {OPT_REHASH, "rehash", 0, NULL, false, CMD_WORK | CMD_PLAN | CMD_EXPLAIN, NULL,
                     "read every input again instead of trusting unchanged time stamps"},
+    [OPT_UPDATE_IMAGES] = {OPT_UPDATE_IMAGES, "update-images", 0, NULL, false, CMD_WORK, NULL,
+                           "ask anew what the images of steps mean, and write it to kiln.lock"},
     [OPT_PLAIN] = {OPT_PLAIN, "plain", 0, NULL, false, CMD_WORK, NULL,
                    "print plain lines, one an event, also on a terminal"},
     [OPT_JSON] = {OPT_JSON, "json", 0, NULL, false,
@@ -194,6 +211,10 @@ const struct option_spec option_table[OPT_N] = {
                  "of that run, as \"kiln runs\" numbers them; else the newest"},
     [OPT_SIZE] = {OPT_SIZE, "size", 0, "SIZE", false, CMD_CACHE, NULL,
                   "bring the cache down to that size (20GiB, 500MB) instead of its limit"},
+    [OPT_COMMAND] = {OPT_COMMAND, "command", 0, "CMD", false, CMD_SHELL, NULL,
+                     "run CMD with sh instead of an interactive shell"},
+    [OPT_FAILED] = {OPT_FAILED, "failed", 0, NULL, false, CMD_SHELL, NULL,
+                    "where the step's last failure left things"},
     [OPT_YES] = {OPT_YES, "yes", 'y', NULL, false, CMD_CACHE, NULL, "clear without asking"},
 };
 

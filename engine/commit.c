@@ -76,8 +76,9 @@ static int capture(struct commit *commit, struct cache *cache, struct err *err)
 {
     struct action_result *result = &commit->value.result;
     const struct op_exec *exec = commit->exec;
-    int rc = outputs_capture(cache, commit->root, exec->outputs, exec->n_outputs,
-                             &commit->value.arena, &result->outputs, NULL, err);
+    const char *root = commit->upper ? commit->upper : commit->root;
+    int rc = outputs_capture(cache, root, exec->outputs, exec->n_outputs, &commit->value.arena,
+                             &result->outputs, NULL, err);
     result->n_outputs = rc == 0 ? exec->n_outputs : 0;
     return rc;
 }
@@ -101,10 +102,11 @@ static void capture_all(struct commit *commit)
     result->root = arena_strdup(&commit->value.arena, commit->root);
     bool outputs = commit->exec->n_outputs > 0;
     commit->stamp_ns = (int64_t)clock_realtime_ns();
-    if (outputs)
+    if (outputs && !commit->upper)
         commit->stamp = stamp_of(commit);
     commit->rc = outputs ? capture(commit, commit->cache, &commit->err) : 0;
-    if (commit->rc < 0 && commit->err.kind == ERR_SYSTEM && commit->err.errnum != ECANCELED) {
+    if (commit->rc < 0 && !commit->upper && commit->err.kind == ERR_SYSTEM &&
+        commit->err.errnum != ECANCELED) {
         /* The cache can't take it (full, read-only): the step passed all the same, its outputs are
          * where they belong. */
         err_move(&commit->stored, &commit->err);
@@ -113,7 +115,7 @@ static void capture_all(struct commit *commit)
     }
     if (commit->rc == 0 && commit->store && put_logs(commit, &commit->stored) < 0)
         commit->store = false;
-    if (commit->rc == 0 && outputs && !commit->engine->watch) {
+    if (commit->rc == 0 && outputs && !commit->upper && !commit->engine->watch) {
         struct digest after = stamp_of(commit);
         if (!digest_eq(&commit->stamp, &after))
             commit->rc =

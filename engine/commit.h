@@ -17,7 +17,8 @@ struct commit {
     struct engine *engine;
     struct flight *flight;
     struct cache *cache;
-    const char *root;
+    const char *root;  /* the project's folder */
+    const char *upper; /* boxed: where the outputs are; NULL: in the project */
     const struct op_exec *exec;
     bool store;   /* the result may go into the cache */
     bool capture; /* take outputs and logs: the first of two jobs, or the only one */

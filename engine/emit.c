@@ -146,7 +146,7 @@ static void make_started(struct engine *e, const struct flight *flight, char hex
     *event = (struct event){.type = EVENT_STEP_STARTED,
                             .step = e->nodes.v[in->node].exec->name,
                             .u.started = {.key = hex,
-                                          .runner = e->opt.runner->ops->name,
+                                          .runner = e->nodes.v[in->node].exec->runner,
                                           .attempt = in->attempt,
                                           .pid = flight->pid,
                                           .reasons = reasons->list.v,
@@ -174,6 +174,12 @@ void emit_log(struct engine *e, struct flight *flight, int stream, uint64_t offs
         .u.log = {.stream = stream, .offset = offset, .n = n, .log = flight->log}};
     emit(e, flight->owner->run, &event);
     emit_to_askers(e, flight, &event);
+}
+
+void emit_progress(struct engine *e, struct flight *flight, struct event *event)
+{
+    emit(e, flight->owner->run, event);
+    emit_to_askers(e, flight, event);
 }
 
 void emit_so_far(struct engine *e, const struct flight *flight, struct instance *in)
@@ -242,7 +248,10 @@ void emit_finished(struct engine *e, struct instance *in, const struct runner_ex
                        .error = error,
                        .saved_ms = in->status == STEP_CACHED ? result_ms(result) : 0,
                        .outputs = outputs,
-                       .n_outputs = n}};
+                       .n_outputs = n,
+                       .hints = (const char *const *)node->hints.list.v,
+                       .n_hints = in->status == STEP_FAILED ? node->hints.list.n : 0,
+                       .box = in->status == STEP_FAILED && exit ? node->kept : NULL}};
     emit(e, in->run, &event);
     free(outputs);
     free(digests);

@@ -25,6 +25,7 @@ int engine_new(const struct engine_options *options, struct engine **out, struct
     calm_open(e);
     round_open(e);
     schedule_open(e);
+    boxing_open(e);
     *out = e;
     return 0;
 }
@@ -80,6 +81,11 @@ static int select_steps(struct engine *e, const char *const *steps, size_t n, st
     }
     for (size_t i = 0; i < e->nodes.n && n == 0; i++)
         e->nodes.v[i].selected = true;
+    if (e->opt.shell) {
+        if (find_step(e, e->opt.shell->step, &node, err) < 0)
+            return -(int)err->kind;
+        e->forced[node] = true;
+    }
     for (size_t i = 0; i < e->opt.n_force_steps && !e->started; i++) {
         if (find_step(e, e->opt.force_steps[i], &node, err) < 0)
             return -(int)err->kind;
@@ -122,6 +128,7 @@ static void close_graph(struct engine *e)
     vec_release(&e->held);
     vec_clear(&e->ready);
     vec_clear(&e->turn_waiters);
+    vec_clear(&e->looking);
     vec_clear(&e->queue);
     e->queue_head = 0;
     e->n_recheck = e->n_restless = 0;
@@ -180,6 +187,7 @@ static void drain(struct engine *e, void (*drained)(struct engine *), const char
     if (e->settle_open)
         uv_timer_stop(&e->settle);
     asks_refuse(e, true);
+    images_cancel(e);
     if (e->worktree)
         worktree_stop(e->worktree);
     if (e->opt.cache)
@@ -352,6 +360,8 @@ static void engine_freed(struct engine *e)
     vec_release(&e->queue);
     vec_release(&e->runs);
     vec_release(&e->asks);
+    vec_release(&e->looking);
+    vec_release(&e->boxings);
     map_release(&e->flights);
     if (e->reloading) {
         graph_free(e->reloading->graph);
@@ -374,11 +384,12 @@ static void handle_gone(uv_handle_t *timer)
 static void close_watch_closed(void *ctx)
 {
     struct engine *e = ctx;
-    e->n_closing = 5; /* libuv says in which order they are gone */
+    e->n_closing = 6; /* libuv says in which order they are gone */
     uv_close((uv_handle_t *)&e->turn_timer, handle_gone);
     uv_close((uv_handle_t *)&e->calm, handle_gone);
     uv_close((uv_handle_t *)&e->slow, handle_gone);
     uv_close((uv_handle_t *)&e->ahead_timer, handle_gone);
+    uv_close((uv_handle_t *)&e->preparing, handle_gone);
     uv_close((uv_handle_t *)&e->settle, handle_gone);
 }
 
@@ -392,6 +403,7 @@ static void close_drained(struct engine *e)
     uv_timer_stop(&e->calm);
     uv_timer_stop(&e->slow);
     uv_timer_stop(&e->ahead_timer);
+    uv_timer_stop(&e->preparing);
     if (e->settle_open)
         uv_timer_stop(&e->settle);
     if (!e->settle_open)

@@ -20,6 +20,8 @@
 #include "engine/graph.h"
 #include "engine/history.h"
 #include "engine/record.h"
+#include "runners/box.h"
+#include "runners/image.h"
 #include "runners/runner.h"
 
 #include <stdbool.h>
@@ -54,6 +56,23 @@ struct plan_step {
     uint64_t made_ns, made_ms;
 };
 
+/* What isolated steps (runners/box.h) need; the caller's, outlives the engine. */
+struct engine_boxes {
+    struct runner *runner;
+    struct image_store *images; /* NULL: there are none */
+    struct box_owner owner;     /* of what a box may change */
+};
+
+/* Instead of a step's own command another one, exactly where the step would run, after all that it
+ * needs. It always runs, in no other's place, and gives no result: its step.finished has its exit
+ * code. */
+struct engine_shell {
+    const char *step;
+    const char *const *argv; /* NULL terminated */
+    const int *terminal;     /* its input and output; NULL: no input, and a log as steps have it */
+    bool failed;             /* where the step's last failure left things (kept.h) */
+};
+
 struct engine_options {
     uv_loop_t *loop;
     enum engine_mode mode;
@@ -64,14 +83,20 @@ struct engine_options {
     const char *version;
     const char *trigger; /* of the first run: "command", "hook" */
     struct cache *cache;
-    struct runner *runner;   /* host */
-    struct records *records; /* NULL: no record is kept */
-    struct history *history; /* NULL: every reason is "new" */
-    bool cache_read_only;    /* said already: no word about what can't be stored */
-    uint32_t jobs;           /* 0 = processors */
-    bool keep_going;         /* start what does not depend on a failed step */
-    bool no_cache;           /* neither look results up nor store them */
-    bool force;              /* run even what is cached */
+    struct runner *runner; /* host */
+    /* For isolated steps: called once, when the first must run, or an image's meaning is to be
+     * found out. Fails with the reason and what to do. NULL: there are none. */
+    int (*boxes)(void *ctx, struct engine_boxes *out, struct err *err);
+    const struct engine_shell *shell; /* ENGINE_RUN: or NULL */
+    const char *lock_path;            /* kiln.lock's, absolute; NULL: images are not pinned */
+    bool update_images;               /* the first round asks anew what images mean */
+    struct records *records;          /* NULL: no record is kept */
+    struct history *history;          /* NULL: every reason is "new" */
+    bool cache_read_only;             /* said already: no word about what can't be stored */
+    uint32_t jobs;                    /* 0 = processors */
+    bool keep_going;                  /* start what does not depend on a failed step */
+    bool no_cache;                    /* neither look results up nor store them */
+    bool force;                       /* run even what is cached */
     const char *const *force_steps;
     size_t n_force_steps;
     /* Files below the root that are no inputs although they lie there: kiln's own standard output.

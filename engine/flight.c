@@ -91,6 +91,7 @@ static void flight_free(struct flight *flight)
     vec_release(&flight->sharers);
     vec_release(&flight->chunks);
     vec_release(&flight->ticks);
+    boxing_free(flight->box);
     free(flight->log);
     free(flight);
 }
@@ -144,9 +145,11 @@ void flight_end(struct engine *e, struct flight *flight, enum step_status status
     schedule_pump(e);
 }
 
-/* It was to start in another one's place, and has not: all as if it had never been. */
-static void call_off(struct engine *e, struct flight *flight)
+/* It has not started: all as if it had never been. again: its owner is checked when the inputs have
+ * been looked at, else now. */
+static void call_off(struct engine *e, struct flight *flight, bool again)
 {
+    struct instance *owner = flight->owner;
     struct instance *next = e->nodes.v[flight->node].current;
     take_down(e, flight);
     free_slot(e, flight);
@@ -154,15 +157,23 @@ static void call_off(struct engine *e, struct flight *flight)
         (*in)->flight = NULL;
         schedule_ready(e, *in);
     }
-    flight->owner->flight = NULL;
-    schedule_ready(e, flight->owner);
-    struct run *run = flight->owner->run;
+    owner->flight = NULL;
+    struct run *run = owner->run;
+    if (!again)
+        schedule_ready(e, owner);
     run->stopping |=
         run->ask && !run->ask->opt.keep_going && run->counts[STEP_FAILED] > 0; /* here too */
-    if (next != flight->owner && next && next->state == READY)
+    if (next != owner && next && next->state == READY)
         schedule_ready(e, next);
     flight_free(flight);
+    if (again)
+        round_look_again(e, owner);
     schedule_pump(e);
+}
+
+void flight_look_again(struct engine *e, struct flight *flight)
+{
+    call_off(e, flight, true);
 }
 
 void flight_disturb_dependents(struct engine *e, const struct node *node)
@@ -292,6 +303,24 @@ static void land(struct engine *e, struct flight *flight)
     engine_job_done(e);
 }
 
+/* The limit that it met is the cause, where that can be told. */
+static void fail(struct flight *flight, const struct runner_exit *exit)
+{
+    struct engine *e = flight->engine;
+    const struct graph_limits *limits = &e->nodes.v[flight->node].exec->limits;
+    char size[16];
+    char *text = NULL;
+    if (exit->cause == BOX_CAUSE_MEMORY)
+        text = mem_printf("it met its limit of memory, %s", text_size(limits->memory, size));
+    else if (exit->cause == BOX_CAUSE_PIDS)
+        text = mem_printf("it met its limit of %u processes", limits->pids);
+    else if (exit->cause == BOX_CAUSE_FILE_SIZE)
+        text =
+            mem_printf("it met its limit of a file's size, %s", text_size(limits->file_size, size));
+    flight_fail(e, flight, text);
+    free(text);
+}
+
 static void on_exited(void *ctx, const struct runner_exit *exit)
 {
     struct flight *flight = ctx;
@@ -303,7 +332,7 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
         free_slot(e, flight);
     flight->exit.counted = false; /* who starts ahead from now on is not who the place went to */
     if (exit->withdrawn && !flight->cancelled) {
-        call_off(e, flight);
+        call_off(e, flight, false);
         return;
     }
     withdrawing_is_over(e, flight);
@@ -330,6 +359,8 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
         engine_failed(e, flight->owner, 3);
         flight_end(e, flight, STEP_FAILED, false, text);
         free(text);
+    } else if (flight->shell) {
+        flight_end(e, flight, exit->exit_code == 0 ? STEP_PASSED : STEP_FAILED, false, NULL);
     } else if (exit->exit_code == 0 && !exit->timed_out) {
         land(e, flight);
     } else if (flight->owner->attempt <= node->exec->retries && !e->stop_starting) {
@@ -339,11 +370,11 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
             flight->has_slot = true;
             e->n_running++;
         }
-        if (launch(e, flight, &err) < 0)
+        if ((flight->box && boxing_again(e, flight, &err) < 0) || launch(e, flight, &err) < 0)
             flight_end(e, flight, STEP_FAILED, false, err_text(&err));
         err_release(&err);
     } else {
-        flight_fail(e, flight, NULL);
+        fail(flight, exit);
     }
 }
 
@@ -368,7 +399,7 @@ static int launch(struct engine *e, struct flight *flight, struct err *err)
     static const struct runner_callbacks callbacks = {
         .started = on_started, .spool = on_spool, .output = on_output, .exited = on_exited};
     const struct op_exec *exec = e->nodes.v[flight->node].exec;
-    if (check_cwd(e, exec, err) < 0)
+    if (!flight->box && check_cwd(e, exec, err) < 0)
         return -(int)err->kind;
     char **envp = key_environment(e, exec);
     flight->announced = false;
@@ -381,24 +412,44 @@ static int launch(struct engine *e, struct flight *flight, struct err *err)
                                      .ahead = !flight->has_slot,
                                      .timeout_ms = exec->timeout_ms,
                                      .grace_ms = ENGINE_GRACE_MS};
-    int rc = runner_start(e->opt.runner, &request, &callbacks, flight, &flight->exec, err);
+    if (flight->shell) {
+        request.argv = e->opt.shell->argv;
+        request.terminal = e->opt.shell->terminal;
+        request.timeout_ms = 0;
+    }
+    struct runner *runner = flight->box ? e->boxes.runner : e->opt.runner;
+    if (flight->box)
+        boxing_request(e, flight, &request);
+    int rc = runner_start(runner, &request, &callbacks, flight, &flight->exec, err);
     key_environment_free(envp);
     return rc;
+}
+
+void flight_launch(struct engine *e, struct flight *flight)
+{
+    struct err err = ERR_INIT;
+    if (launch(e, flight, &err) < 0) {
+        engine_failed(e, flight->owner, err.kind == ERR_CONFIG ? 2 : 3);
+        flight_end(e, flight, STEP_FAILED, false, err_text(&err));
+    }
+    err_release(&err);
 }
 
 void flight_start(struct engine *e, struct instance *in)
 {
     struct node *node = &e->nodes.v[in->node];
     struct flight *flight = mem_zalloc(1, sizeof *flight);
-    struct err err = ERR_INIT;
     flight->engine = e;
     flight->owner = in;
     flight->node = in->node;
     flight->key = in->key;
     flight->spool = -1;
     flight->start_ns = clock_monotonic_ns();
-    note_inputs(e, flight);
-    flight_disturb_dependents(e, node);
+    if (!node->boxed) {
+        note_inputs(e, flight);
+        flight_disturb_dependents(e, node);
+    }
+    flight->shell = e->opt.shell && strcmp(node->exec->name, e->opt.shell->step) == 0;
     in->state = RUNNING;
     in->flight = flight;
     node->flight = flight;
@@ -409,11 +460,10 @@ void flight_start(struct engine *e, struct instance *in)
     else
         schedule_ahead(e, flight);
     map_put(&e->flights, flight->key.hash, sizeof flight->key.hash, flight, NULL);
-    if (launch(e, flight, &err) < 0) {
-        engine_failed(e, in, err.kind == ERR_CONFIG ? 2 : 3);
-        flight_end(e, flight, STEP_FAILED, false, err_text(&err));
-    }
-    err_release(&err);
+    if (node->boxed)
+        boxing_prepare(e, flight);
+    else
+        flight_launch(e, flight);
 }
 
 void flight_cancel(struct flight *flight, const char *why)
@@ -422,6 +472,8 @@ void flight_cancel(struct flight *flight, const char *why)
         return;
     flight->cancelled = true;
     flight->cancel_why = why;
+    if (flight->box)
+        boxing_cancel(flight);
     if (!flight->exec)
         return;
     if (!flight->has_slot)

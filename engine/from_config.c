@@ -183,9 +183,6 @@ static void surround(struct builder *b, const struct config_step *step, struct o
 /* What kiln.json may ask for, and the engine does not do yet. */
 static int check_available(struct builder *b, const struct config_step *step, struct err *err)
 {
-    if (step->runner != CONFIG_RUNNER_HOST)
-        return err_set(err, ERR_CONFIG, "%s: runner \"%s\" is not available in this kiln yet",
-                       where(b, step, step->name.pos), config_runner_name(step->runner));
     if (step->n_secrets)
         return err_set(err, ERR_CONFIG, "%s: secrets are not available in this kiln yet",
                        where(b, step, step->secrets[0].pos));

@@ -8,18 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a host step finds in its environment besides its own: enough for tools to work, nothing of
- * the caller's session. */
-static size_t base_environment(struct graph_env out[8])
+/* What a step finds in its environment besides its own: enough for tools to work, nothing of the
+ * caller's session. An image brings its own, which its digest stands for in the key. */
+static size_t base_environment(const struct op_exec *exec, struct graph_env out[8])
 {
     const char *home = getenv("HOME");
+    bool host = !strcmp(exec->runner, "host");
     size_t n = 0;
-    out[n++] = (struct graph_env){"HOME", home && *home ? home : "/"};
+    if (exec->image)
+        return 0;
+    out[n++] = (struct graph_env){"HOME", !host ? BOX_HOME : home && *home ? home : "/"};
     out[n++] = (struct graph_env){"LANG", "C.UTF-8"};
     out[n++] =
         (struct graph_env){"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
     out[n++] = (struct graph_env){"TERM", "dumb"};
     out[n++] = (struct graph_env){"TZ", "UTC"};
+    if (!host)
+        out[n++] = (struct graph_env){"USER", BOX_USER};
     return n;
 }
 
@@ -27,7 +32,7 @@ static size_t base_environment(struct graph_env out[8])
 static size_t environment(const struct op_exec *exec, struct action_pair *out)
 {
     struct graph_env base[8];
-    size_t n = 0, n_base = base_environment(base);
+    size_t n = 0, n_base = base_environment(exec, base);
     for (size_t i = 0; i < n_base; i++) {
         bool over = false;
         for (size_t k = 0; k < exec->n_env && !over; k++)
@@ -60,15 +65,22 @@ void key_environment_free(char **envp)
 }
 
 /* What stands around the step, for as long as the arena. */
-static size_t platform_of(struct engine *e, const struct op_exec *exec, struct arena *arena,
+static size_t platform_of(struct engine *e, const struct node *node, struct arena *arena,
                           struct action_pair **out)
 {
+    const struct op_exec *exec = node->exec;
     if (!strcmp(exec->runner, "sandbox") && !e->system.known)
         system_packages_look(&e->system, "");
     struct platform_facts facts = {.isa = e->machine.machine,
                                    .os = e->machine.sysname,
                                    .root = e->opt.root,
                                    .system = &e->system.digest};
+    const struct pin *pin = node->pin ? images_pin(e, node) : NULL;
+    char hex[DIGEST_HEX + 1];
+    if (pin && pin->state == PIN_KNOWN) {
+        digest_hex(&pin->pin.manifest, hex);
+        facts.image = arena_printf(arena, "sha256:%s", hex);
+    }
     return exec_platform(exec, &facts, arena, out);
 }
 
@@ -79,7 +91,7 @@ void key_command(struct engine *e, struct node *node)
         return;
     struct arena arena = ARENA_INIT;
     struct action_pair *platform;
-    size_t n_platform = platform_of(e, exec, &arena, &platform);
+    size_t n_platform = platform_of(e, node, &arena, &platform);
     struct action_pair *env = mem_alloc((exec->n_env + 8) * sizeof *env);
     struct action_command command = {.argv = exec->argv,
                                      .n_argv = exec->n_argv,
@@ -119,7 +131,7 @@ int key_of(struct engine *e, struct instance *in, struct err *err)
     struct buf action = BUF_INIT;
     struct arena arena = ARENA_INIT;
     struct action_pair *platform;
-    size_t n_platform = platform_of(e, node->exec, &arena, &platform);
+    size_t n_platform = platform_of(e, node, &arena, &platform);
     action_encode(&node->command_digest, &in->input_root, ENGINE_SALT, platform, n_platform,
                   &action);
     arena_release(&arena);

@@ -107,7 +107,9 @@ static void failure_finish(struct engine *e, struct failure *failure)
     struct node *node = &e->nodes.v[flight->node];
     bool cancelled = flight->cancelled;
     note_result(e, flight->owner, HISTORY_FAILED, run_ms(flight));
-    if (!e->watch || !inputs_touched(e, flight))
+    if (flight->box && !cancelled)
+        boxing_keep(e, flight);
+    if (flight->box || !e->watch || !inputs_touched(e, flight))
         node->taints = node->cancels = 0;
     else if (++node->taints >= ENGINE_MAX_TAINTS)
         (void)leave_alone(
@@ -122,6 +124,34 @@ static void failure_finish(struct engine *e, struct failure *failure)
     free(failure);
 }
 
+static void passed(struct engine *e, struct flight *flight)
+{
+    note_result(e, flight->owner, HISTORY_PASSED, run_ms(flight));
+    if (flight->box)
+        kept_drop(e, e->nodes.v[flight->node].exec->name);
+    flight_end(e, flight, STEP_PASSED, false, NULL);
+}
+
+/* What an isolated step gave stands in the working tree, where people and steps of the host look
+ * for it. */
+static void box_placed(void *ctx, struct restored *restored)
+{
+    struct flight *flight = ctx;
+    struct engine *e = flight->engine;
+    if (flight->cancelled || e->drained) {
+        flight_end(e, flight, STEP_CANCELLED, flight->cancel_why != NULL, flight->cancel_why);
+    } else if (restored->rc < 0 || restored->answer == CACHE_MISS) {
+        char *text = mem_printf("its outputs could not be put into the project: %s",
+                                restored->rc < 0 ? err_text(&restored->err)
+                                                 : "they are no longer in the cache");
+        engine_failed(e, flight->owner, 3);
+        flight_end(e, flight, STEP_FAILED, false, text);
+        free(text);
+    } else {
+        passed(e, flight);
+    }
+}
+
 static void commit_finish(struct engine *e, struct commit *commit)
 {
     struct flight *flight = commit->flight;
@@ -134,10 +164,13 @@ static void commit_finish(struct engine *e, struct commit *commit)
         return;
     }
     if (commit->rc < 0 &&
-        commit->err.kind != ERR_CORRUPT) { /* an output that is not there, or can't be kept */
+        (commit->upper ||
+         commit->err.kind != ERR_CORRUPT)) { /* an output that is not there, or can't be kept */
         struct failure *failure = mem_zalloc(1, sizeof *failure);
         failure->flight = flight;
         failure->error = mem_strdup(err_text(&commit->err));
+        if (commit->upper && commit->err.kind == ERR_SYSTEM)
+            engine_failed(e, flight->owner, 3);
         commit_free(commit);
         failure_finish(e, failure); /* the barrier has been */
         return;
@@ -154,7 +187,7 @@ static void commit_finish(struct engine *e, struct commit *commit)
     commit->value.input_root = flight->owner->input_root;
     bool set =
         commit->rc == 0 && value_set(e, node, &commit->value, commit->stored.kind == ERR_NONE);
-    node->stamped = set && !e->watch && node->exec->n_outputs;
+    node->stamped = set && !commit->upper && !e->watch && node->exec->n_outputs;
     node->stamp = commit->stamp;
     node->stamp_ns = commit->stamp_ns;
     if (commit->rc == 0 && !set) {
@@ -163,7 +196,7 @@ static void commit_finish(struct engine *e, struct commit *commit)
                    "its outputs could not be read back from the cache");
         return;
     }
-    if (commit->rc < 0 || disturbed(e, flight) ||
+    if (commit->rc < 0 || (!commit->upper && disturbed(e, flight)) ||
         (commit->check && worktree_check_changed(commit->check))) {
         end_tainted(e, commit);
         return;
@@ -184,9 +217,11 @@ static void commit_finish(struct engine *e, struct commit *commit)
         err_release(&err);
         buf_release(&blob);
     }
-    note_result(e, flight->owner, HISTORY_PASSED, run_ms(flight));
+    if (commit->upper && node->exec->n_outputs)
+        restore_outputs(e, node, box_placed, flight);
+    else
+        passed(e, flight);
     commit_free(commit);
-    flight_end(e, flight, STEP_PASSED, false, NULL);
 }
 
 static void checked_cb(struct commit *commit)
@@ -217,7 +252,7 @@ static void barrier_cb(void *ctx, struct watch_clock clock)
 static void commit_cb(struct commit *commit)
 {
     struct engine *e = commit->engine;
-    if (e->watch && !e->closing) {
+    if (e->watch && !commit->upper && !e->closing) {
         e->n_jobs++; /* the barrier answers exactly once, unless the watch is closed, which waits
                         for jobs */
         watch_barrier(e->watch, barrier_cb, commit);
@@ -243,7 +278,7 @@ void flight_fail(struct engine *e, struct flight *flight, const char *error)
     struct failure *failure = mem_zalloc(1, sizeof *failure);
     failure->flight = flight;
     failure->error = error ? mem_strdup(error) : NULL;
-    if (e->watch && !e->closing) {
+    if (e->watch && !flight->box && !e->closing) {
         e->n_jobs++;
         watch_barrier(e->watch, failure_barrier, failure);
     } else {
@@ -260,6 +295,7 @@ void flight_commit(struct engine *e, struct flight *flight)
     commit->cache = e->opt.cache;
     cache_use_begin(commit->cache); /* until commit_free() */
     commit->root = e->opt.root;
+    commit->upper = flight->box ? boxing_upper(flight) : NULL;
     commit->exec = node->exec;
     commit->store = node->exec->cache && !e->opt.no_cache;
     commit->capture = true;

@@ -23,8 +23,11 @@
 #include "base/text.h"
 #include "base/vec.h"
 #include "cache/action.h"
+#include "cache/box_dir.h"
 #include "cache/outputs.h"
+#include "cache/snapshot.h"
 #include "cache/worktree.h"
+#include "config/lock.h"
 #include "engine/engine.h"
 #include "engine/system_packages.h"
 #include "watch/watch.h"
@@ -65,6 +68,11 @@ struct value {
 typedef VEC(uint32_t) ids;
 typedef VEC(struct instance *) instances;
 typedef VEC(struct action_chunk) chunks;
+
+/* What may help against a failure, a sentence each. */
+struct hints {
+    VEC(char *) list;
+};
 
 struct local {
     op_id op;
@@ -109,6 +117,10 @@ struct node {
     bool writing;        /* turn.c: it may write its outputs now */
     uint32_t n_readers;  /* turn.c: executions of this kiln that need it */
     bool restoring;      /* a worker is putting its outputs into place */
+    uint32_t pin;        /* boxed, in an image: its place in pins + 1 */
+    bool boxed;          /* it does not run in the working tree itself */
+    struct hints hints;  /* of its last failure */
+    char *kept;          /* boxed: the directory of its last failure, where it is kept; or NULL */
 };
 
 enum instance_state { WAITING, READY, RESTORING, QUEUED, SHARING, RUNNING, FOLLOWING, DONE };
@@ -126,11 +138,27 @@ struct instance {
     bool has_key;
     struct digest key, input_root;
     struct flight *flight;
+    struct engine *engine; /* while RESTORING */
     uint32_t attempt;
+    uint32_t looks; /* times that an input was another one when its snapshot was made */
     enum step_status status;
     int code;             /* an exit code above 1, when its trouble has one */
     uint64_t start_ns;    /* monotonic */
     enum plan_state plan; /* planning */
+};
+
+enum pin_state { PIN_UNKNOWN, PIN_RESOLVING, PIN_KNOWN, PIN_FAILED };
+
+/* An image that steps name, for one platform. */
+struct pin {
+    struct image_ref ref;
+    char *platform;
+    enum pin_state state;
+    struct image_pin pin; /* KNOWN */
+    char *error;          /* FAILED: why ... */
+    int code;             /* ... and the exit code that belongs to it */
+    struct image_task *task;
+    instances waiting; /* to be checked when it is resolved; NULL: gone */
 };
 
 struct run {
@@ -170,6 +198,7 @@ struct flight {
     struct runner_exec *exec; /* while the command runs */
     bool has_slot;            /* counts as one of the jobs; else it was started ahead */
     bool withdrawing;
+    bool shell;   /* another command than the step's own, which gives no result */
     bool landing; /* its command has passed, its result is on its way */
     bool cancelled;
     const char *cancel_why; /* static; NULL: by order of a person */
@@ -188,6 +217,7 @@ struct flight {
     VEC(uint64_t) ticks; /* of the node's locals, when their digests were taken */
     uint64_t epoch;
     struct runner_exit exit;
+    struct boxing *box; /* boxed: what it runs in; NULL: the working tree */
 };
 
 enum round_state { ROUND_IDLE, ROUND_SETTLING, ROUND_BARRIER, ROUND_HASHING };
@@ -265,7 +295,14 @@ struct engine {
     uv_timer_t turn_timer;
     VEC(struct instance *) turn_waiters; /* instances that another kiln keeps waiting */
     bool turn_told;
-    uv_timer_t settle; /* watching */
+    struct engine_boxes boxes; /* runner NULL: nobody has needed any */
+    VEC(struct pin) pins;
+    struct lock lock;
+    bool images_renewed;
+    instances looking;            /* those whose inputs are to be looked at again; NULL: gone */
+    uv_timer_t preparing;         /* says how far what isolated steps run in is */
+    VEC(struct boxing *) boxings; /* being made ready */
+    uv_timer_t settle;            /* watching */
     bool settle_open;
     char *git_lock;          /* the file that says that git is at work here; or NULL */
     uint64_t n_settling;     /* events since things were last quiet */
@@ -292,6 +329,8 @@ void emit_queued(struct engine *e, struct instance *in);
 /* Tells the owner's run, and each asked run that waits for the flight. */
 void emit_started(struct engine *e, struct flight *flight);
 void emit_log(struct engine *e, struct flight *flight, int stream, uint64_t offset, uint64_t n);
+/* Tells how far what the flight's command runs in is. */
+void emit_progress(struct engine *e, struct flight *flight, struct event *event);
 /* Tells the run of an instance that came to wait for the flight what was told before, if it was
  * asked for. */
 void emit_so_far(struct engine *e, const struct flight *flight, struct instance *in);
@@ -358,6 +397,10 @@ void round_next(struct engine *e);
 void round_hash_ahead(void *self);
 /* Names a step to be run again, changed or not. */
 void round_retry(struct engine *e, const char *step);
+
+/* Has the inputs looked at again, and then the instance checked again. */
+void round_look_again(struct engine *e, struct instance *in);
+void round_forget(struct engine *e, const struct instance *in);
 
 /* turn.c: several kilns on one tree */
 void turn_open(struct engine *e);
@@ -467,6 +510,60 @@ void flight_cancel(struct flight *flight, const char *why);
 void flight_end(struct engine *e, struct flight *flight, enum step_status status, bool tainted,
                 const char *error);
 
+/* The execution can't begin, because an input is no longer what its key says: all as if it had
+ * never been, until the inputs have been looked at again. */
+void flight_look_again(struct engine *e, struct flight *flight);
+/* Starts the command of a flight that has all it needs. */
+void flight_launch(struct engine *e, struct flight *flight);
+
+/* images.c: what images the steps name, and what they are */
+int images_open(struct engine *e, struct err *err) MUST_CHECK;
+void images_close(struct engine *e);
+/* A round begins: finds out what is not known. */
+void images_begin(struct engine *e);
+/* Ends finding out. */
+void images_cancel(struct engine *e);
+/* Parks the instance until its image is known or can't be, where that is being found out. */
+bool images_wait(struct engine *e, struct instance *in);
+void images_forget(struct engine *e, const struct instance *in);
+/* The node's image; NULL when it has none. */
+const struct pin *images_pin(const struct engine *e, const struct node *node);
+
+/* kept.c */
+/* Notes the directory as the step's kept one, instead of an older one; false when it can't be. */
+bool kept_put(struct engine *e, const char *step, const struct digest *input_root,
+              struct box_dir *dir);
+/* Removes what is kept of the step. */
+void kept_drop(struct engine *e, const char *step);
+/* Has a worker remove it. NULL is fine. */
+void box_dir_release(struct engine *e, struct box_dir *dir);
+
+/* boxing.c: what an isolated step runs in */
+/* Makes sure of e->boxes, and of its images where they are wanted. */
+int boxes_need(struct engine *e, bool images, struct err *err) MUST_CHECK;
+void boxing_open(struct engine *e);
+/* Makes all of it; flight_launch(), flight_look_again() or flight_end() follow, perhaps before this
+ * returns. */
+void boxing_prepare(struct engine *e, struct flight *flight);
+/* The command is to be run again: in a directory of its own. */
+int boxing_again(struct engine *e, struct flight *flight, struct err *err) MUST_CHECK;
+/* It is not needed any more. */
+void boxing_cancel(struct flight *flight);
+/* Fills in the request's box; what it points to lives as long as the flight. */
+void boxing_request(struct engine *e, struct flight *flight, struct runner_request *request);
+/* The directory with what the step wrote to the project. */
+const char *boxing_upper(const struct flight *flight);
+/* The step failed: keeps its directory for a look, instead of the one before; what may help is
+ * noted in the node. */
+void boxing_keep(struct engine *e, struct flight *flight);
+/* Lets go of all of it. NULL is fine. */
+void boxing_free(struct boxing *box);
+
+/* hints.c */
+/* mount: where the project was for the step. */
+void hints_of(struct engine *e, const struct flight *flight, const char *mount, struct hints *out);
+void hints_release(struct hints *hints);
+
 /* landing.c */
 /* The command passed: its result is taken, checked and put; flight_end() follows. */
 void flight_commit(struct engine *e, struct flight *flight);
@@ -474,6 +571,15 @@ void flight_commit(struct engine *e, struct flight *flight);
 void flight_fail(struct engine *e, struct flight *flight, const char *error);
 
 /* restore.c */
+struct restored {
+    int rc; /* 0: answer tells; else err */
+    enum cache_answer answer;
+    struct err err;
+};
+/* Puts the outputs of the node's value into place; done is called on the loop. */
+void restore_outputs(struct engine *e, struct node *node,
+                     void (*done)(void *ctx, struct restored *restored), void *ctx);
+/* The same for a hit; the instance goes on, or ends. */
 void restore_start(struct engine *e, struct instance *in);
 
 /* engine.c */

@@ -217,6 +217,31 @@ static void emit_changed(struct engine *e)
         free(paths[i]);
 }
 
+void round_look_again(struct engine *e, struct instance *in)
+{
+    in->state = READY;
+    vec_push(&e->looking, in);
+    e->round_wanted = true;
+    round_next(e);
+}
+
+void round_forget(struct engine *e, const struct instance *in)
+{
+    for (size_t i = 0; i < e->looking.n; i++) {
+        if (e->looking.v[i] == in)
+            e->looking.v[i] = NULL;
+    }
+}
+
+static void check_looked_at(struct engine *e)
+{
+    vec_each (struct instance *, in, &e->looking) {
+        if (*in)
+            schedule_ready(e, *in);
+    }
+    vec_clear(&e->looking);
+}
+
 static void finish_round(struct engine *e)
 {
     e->round = ROUND_IDLE;
@@ -232,8 +257,9 @@ static void finish_round(struct engine *e)
     }
     find_affected(e);
     close_over_dependents(e);
+    /* A single run is all that there is; a further round in it is for those who look again. */
     bool any = false;
-    for (size_t i = 0; i < e->nodes.n; i++)
+    for (size_t i = 0; i < e->nodes.n && (e->all_wanted || e->opt.mode != ENGINE_RUN); i++)
         any |= e->affected[i];
     if (any) {
         e->was_idle = false;
@@ -243,6 +269,7 @@ static void finish_round(struct engine *e)
     e->all_wanted = e->stale_wanted = false;
     memset(e->forced, 0, e->nodes.n * sizeof *e->forced);
     memset(e->affected, 0, e->nodes.n * sizeof *e->affected);
+    check_looked_at(e);
     asks_begin(e, source_changed);
     schedule_pump(e);
     foresee_end(e);
@@ -355,12 +382,14 @@ static void after_barrier(void *ctx, struct watch_clock clock)
     worktree_measure(e->worktree);
     uv_timer_start(&e->slow, say_progress, SLOW_MS, SLOW_AGAIN_MS);
     if (e->all_wanted)
+        images_begin(e);
+    if (e->all_wanted)
         foresee_begin(e);
     prepare(e);
     hash_on(e);
     if (e->round == ROUND_HASHING && e->all_wanted) { /* while workers look */
         vec_each (struct node, node, &e->nodes)
-            if (node->selected)
+            if (node->selected && !node->pin)
                 key_command(e, node);
     }
     if (e->watch)

@@ -12,6 +12,8 @@ void instance_forget(struct engine *e, struct instance *in)
     if (in->state == READY) {
         forget_ready(e, in);
         turn_forget(e, in);
+        round_forget(e, in);
+        images_forget(e, in);
     }
     if (in->state == FOLLOWING)
         ask_unfollow(e, in);

@@ -150,6 +150,23 @@ void instance_check(struct engine *e, struct instance *in)
         plan_emit(e, in, NULL);
         return;
     }
+    if (images_wait(e, in))
+        return;
+    const struct pin *pin = images_pin(e, node);
+    if (planning && pin && pin->state == PIN_UNKNOWN) { /* nobody has asked what it means */
+        in->plan = PLAN_PENDING;
+        plan_emit(e, in, NULL);
+        return;
+    }
+    if (pin && pin->state == PIN_FAILED) {
+        engine_failed(e, in, pin->code);
+        in->plan = PLAN_RUN;
+        if (planning)
+            plan_emit(e, in, pin->error);
+        else
+            instance_finish(e, in, STEP_FAILED, NULL, false, 0, pin->error);
+        return;
+    }
     if (key_of(e, in, &err) < 0) {
         say_where(e, node, &err);
         char *text = mem_printf("%s", err_text(&err));
@@ -172,6 +189,7 @@ void instance_check(struct engine *e, struct instance *in)
         return;
     }
     node->left = false;
+    hints_release(&node->hints);
     calm_forget(e, node);
 
     bool look =
@@ -299,6 +317,8 @@ static bool start_one(struct engine *e)
         struct instance *in = e->queue.v[i];
         if (in && (e->nodes.v[in->node].flight || e->nodes.v[in->node].restoring))
             continue;
+        if (in && e->nodes.v[in->node].boxed && e->n_running >= e->jobs)
+            return false; /* in nobody else's place */
         e->queue.v[i] = NULL;
         while (e->queue_head < e->queue.n && !e->queue.v[e->queue_head])
             e->queue_head++;

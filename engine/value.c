@@ -122,6 +122,9 @@ int session_open(struct engine *e, struct err *err)
             vec_push(&outputs, exec->outputs[k]);
     }
     size_t n_declared = outputs.n;
+    const char *root = e->opt.root, *lock = e->opt.lock_path;
+    if (lock && path_is_below(lock, root) && strlen(lock) > strlen(root))
+        vec_push(&outputs, lock + strlen(root) + 1); /* what it says is in the keys */
     for (size_t i = 0; i < e->opt.n_own_files; i++) {
         bool inside = false;
         for (size_t k = 0; k < n_declared; k++)
@@ -149,6 +152,7 @@ int session_open(struct engine *e, struct err *err)
     e->derived = mem_zalloc(g->n_ops + 1, sizeof *e->derived);
     for (size_t i = 0; i < g->n_execs; i++) {
         struct node node = {.op = g->execs[i], .exec = &g->ops[g->execs[i]].u.exec};
+        node.boxed = strcmp(node.exec->runner, "host") != 0;
         e->node_of[g->execs[i]] = (uint32_t)i;
         vec_push(&e->nodes, node);
     }
@@ -158,6 +162,8 @@ int session_open(struct engine *e, struct err *err)
             rc = outputs_view(e, i, err);
     }
     free(seen);
+    if (rc == 0)
+        rc = images_open(e, err);
     for (size_t i = e->nodes.n; i-- > 0;) { /* dependents come after */
         struct node *node = &e->nodes.v[i];
         node->rank = 1;
@@ -172,9 +178,12 @@ int session_open(struct engine *e, struct err *err)
 void session_close(struct engine *e)
 {
     foresee_end(e);
+    images_close(e);
     vec_each (struct node, node, &e->nodes) {
         value_release(&node->value);
         buf_release(&node->command);
+        hints_release(&node->hints);
+        free(node->kept);
         vec_release(&node->followers);
         vec_release(&node->deps);
         vec_release(&node->dependents);

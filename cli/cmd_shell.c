@@ -1,0 +1,365 @@
+/*
+ * cmd_shell.c - kiln shell: a command of one's own exactly where a step would run.
+ *
+ * On a terminal the command gets one of its own, and what goes in and out is passed on, so that it
+ * can be resized and interrupted like any. Elsewhere its output is printed as it comes, and it has
+ * no input.
+ */
+#include "cli/cli.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+/* Which shell there is, only the place itself knows. */
+#define INTERACTIVE "if command -v bash >/dev/null 2>&1; then exec bash -i; else exec sh -i; fi"
+
+struct shell {
+    struct app app;
+    const struct options *options;
+    const char *step;
+    struct engine_shell order;
+    const char *argv[4];
+    struct engine *engine;
+    struct view_plain *view; /* of what runs before */
+    bool finished, upstream_failed;
+    int exit_code, signal;
+
+    int leader, follower; /* the command's own terminal; -1: none */
+    struct termios before;
+    bool raw, relaying;
+    uv_poll_t keys, screen;
+    uv_signal_t signals[4]; /* the last: the window's size */
+    int n_signals;
+    struct buf typed; /* not taken yet */
+};
+
+/* -- the terminal ------------------------------------------------------------------------------ */
+
+static void copy_size(struct shell *s)
+{
+    struct winsize size;
+    if (s->leader >= 0 && ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0)
+        (void)ioctl(s->leader, TIOCSWINSZ, &size);
+}
+
+static int open_terminal(struct shell *s, struct err *err)
+{
+    s->leader = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+    if (s->leader < 0 || grantpt(s->leader) < 0 || unlockpt(s->leader) < 0)
+        return err_sys(err, errno, "cannot make a terminal for the shell");
+    s->follower = open(ptsname(s->leader), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (s->follower < 0)
+        return err_sys(err, errno, "cannot open a terminal for the shell");
+    (void)tcsetattr(s->follower, TCSANOW, &s->before);
+    copy_size(s);
+    s->order.terminal = &s->follower;
+    return 0;
+}
+
+static void on_keys(uv_poll_t *poll, int status, int events);
+
+static void pass_typed(struct shell *s)
+{
+    while (s->typed.len) {
+        ssize_t n = write(s->leader, s->typed.data, s->typed.len);
+        if (n <= 0)
+            break;
+        memmove(s->typed.data, s->typed.data + n, s->typed.len - (size_t)n);
+        s->typed.len -= (size_t)n;
+    }
+    if (!s->typed.len && s->relaying)
+        uv_poll_start(&s->keys, UV_READABLE, on_keys);
+}
+
+static void on_keys(uv_poll_t *poll, int status, int events)
+{
+    struct shell *s = poll->data;
+    (void)events;
+    char *to = buf_reserve(&s->typed, 4096);
+    ssize_t n = status < 0 ? -1 : read(STDIN_FILENO, to, 4096);
+    if (n <= 0) { /* nobody types any more */
+        uv_poll_stop(poll);
+        return;
+    }
+    s->typed.len += (size_t)n;
+    uv_poll_stop(poll); /* until it is taken */
+    pass_typed(s);
+}
+
+/* Prints what the command has written; true while there may be more. */
+static bool pass_screen(struct shell *s)
+{
+    char bytes[1 << 14];
+    ssize_t n = read(s->leader, bytes, sizeof bytes);
+    if (n > 0 && file_write_all(STDOUT_FILENO, bytes, (size_t)n) < 0)
+        return false;
+    return n > 0;
+}
+
+static void on_screen(uv_poll_t *poll, int status, int events)
+{
+    struct shell *s = poll->data;
+    if (status < 0 || ((events & UV_READABLE) && !pass_screen(s) && errno != EAGAIN))
+        uv_poll_stop(poll);
+    else if (s->typed.len)
+        pass_typed(s);
+}
+
+static void begin_relaying(struct shell *s)
+{
+    struct termios raw = s->before;
+    if (s->leader < 0 || s->relaying)
+        return;
+    cfmakeraw(&raw);
+    s->raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
+    s->relaying = true;
+    uv_poll_init(&s->app.loop, &s->keys, STDIN_FILENO);
+    uv_poll_init(&s->app.loop, &s->screen, s->leader);
+    s->keys.data = s->screen.data = s;
+    uv_poll_start(&s->keys, UV_READABLE, on_keys);
+    uv_poll_start(&s->screen, UV_READABLE, on_screen);
+}
+
+static void handle_closed(uv_handle_t *handle)
+{
+    (void)handle;
+}
+
+static void end_relaying(struct shell *s)
+{
+    if (!s->relaying)
+        return;
+    s->relaying = false;
+    while (pass_screen(s))
+        ;
+    uv_close((uv_handle_t *)&s->keys, handle_closed);
+    uv_close((uv_handle_t *)&s->screen, handle_closed);
+    if (s->raw)
+        (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &s->before);
+    s->raw = false;
+}
+
+/* -- events ------------------------------------------------------------------------------------ */
+
+/* Without a terminal: what the command writes, where it writes it. */
+static void print_log(const struct event *event)
+{
+    char bytes[1 << 14];
+    int fd = event->u.log.log ? open(event->u.log.log, O_RDONLY | O_CLOEXEC) : -1;
+    uint64_t at = event->u.log.offset, end = at + event->u.log.n;
+    while (fd >= 0 && at < end) {
+        size_t want = end - at < sizeof bytes ? (size_t)(end - at) : sizeof bytes;
+        ssize_t n = pread(fd, bytes, want, (off_t)at);
+        if (n <= 0 || file_write_all(event->u.log.stream == 2 ? STDERR_FILENO : STDOUT_FILENO,
+                                     bytes, (size_t)n) < 0)
+            break;
+        at += (uint64_t)n;
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
+static void on_finished(struct shell *s, const struct event *event)
+{
+    end_relaying(s);
+    if (event->u.finished.error)
+        complain(s->options, event->u.finished.error);
+    if (event->u.finished.exit_code >= 0)
+        s->exit_code = event->u.finished.exit_code;
+    else if (event->u.finished.signal)
+        s->exit_code = 128 + event->u.finished.signal;
+    else
+        s->exit_code = s->upstream_failed ? EXIT_STEP_FAILED : EXIT_KILN;
+}
+
+static void on_event(void *ctx, const struct event *event)
+{
+    struct shell *s = ctx;
+    if (event->step && strcmp(event->step, s->step) == 0) {
+        switch (event->type) {
+        case EVENT_STEP_STARTED: begin_relaying(s); break;
+        case EVENT_STEP_LOG: print_log(event); break;
+        case EVENT_STEP_FINISHED: on_finished(s, event); break;
+        case EVENT_STEP_PROGRESS: view_plain_event(s->view, event); break;
+        default: break;
+        }
+        return;
+    }
+    bool cached = event->type == EVENT_STEP_FINISHED && event->u.finished.status == STEP_CACHED;
+    s->upstream_failed |=
+        event->type == EVENT_STEP_FINISHED && event->u.finished.status == STEP_FAILED;
+    if ((event->step && !cached) || event->type == EVENT_NOTICE ||
+        (event->type == EVENT_RUN_FINISHED && s->upstream_failed))
+        view_plain_event(s->view, event);
+}
+
+/* -- the run ----------------------------------------------------------------------------------- */
+
+static void engine_closed(void *ctx)
+{
+    struct shell *s = ctx;
+    s->engine = NULL;
+    end_relaying(s);
+    for (int i = 0; i < s->n_signals; i++)
+        uv_close((uv_handle_t *)&s->signals[i], handle_closed);
+    s->n_signals = 0;
+    app_close_runners(&s->app);
+}
+
+static void finish(struct shell *s)
+{
+    if (s->finished)
+        return;
+    s->finished = true;
+    if (s->engine)
+        engine_close(s->engine, engine_closed, s);
+    else
+        engine_closed(s);
+}
+
+static void on_done(void *ctx)
+{
+    finish(ctx);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct shell *s = handle->data;
+    if (number == SIGWINCH) {
+        copy_size(s);
+        return;
+    }
+    if (s->signal && s->engine)
+        engine_kill(s->engine);
+    s->signal = number;
+    finish(s);
+}
+
+static void catch_signals(struct shell *s)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        uv_signal_t *handle = &s->signals[s->n_signals++];
+        uv_signal_init(&s->app.loop, handle);
+        handle->data = s;
+        uv_signal_start(handle, on_signal, numbers[i]);
+        uv_unref((uv_handle_t *)handle);
+    }
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int on_boxes(void *ctx, struct engine_boxes *out, struct err *err)
+{
+    return app_boxes(&((struct shell *)ctx)->app, out, err);
+}
+
+static void give_up(struct shell *s, int code, const char *text)
+{
+    complain(s->options, text);
+    s->exit_code = code;
+    finish(s);
+}
+
+static void on_loaded(void *ctx, struct graph *graph, const char *const *sources, size_t n_sources,
+                      int exit_code, const char *error)
+{
+    struct shell *s = ctx;
+    struct err err = ERR_INIT;
+    (void)sources;
+    (void)n_sources;
+    if (s->finished) {
+        graph_free(graph);
+        return;
+    }
+    if (!graph) {
+        give_up(s, exit_code, error);
+        return;
+    }
+    struct engine_options options = {.loop = &s->app.loop,
+                                     .mode = ENGINE_RUN,
+                                     .root = s->app.root,
+                                     .stat_path = s->app.stat_path,
+                                     .stat_ahead = s->app.stat_ahead,
+                                     .scratch_path = s->app.scratch_path,
+                                     .version = KILN_VERSION,
+                                     .trigger = "command",
+                                     .cache = s->app.cache,
+                                     .cache_read_only = s->app.read_only,
+                                     .runner = s->app.runner,
+                                     .boxes = on_boxes,
+                                     .shell = &s->order,
+                                     .lock_path = s->app.lock_path,
+                                     .records = s->app.records,
+                                     .history = s->app.history,
+                                     .jobs = s->app.config->jobs,
+                                     .done = on_done,
+                                     .ctx = s};
+    int rc = engine_new(&options, &s->engine, &err);
+    if (rc == 0) {
+        engine_subscribe(s->engine, on_event, s);
+        rc = engine_load(s->engine, graph, &s->step, 1, NULL, 0, &err);
+    } else {
+        graph_free(graph);
+    }
+    if (rc < 0)
+        give_up(s, err.kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE, err_text(&err));
+    else
+        engine_start(s->engine);
+    err_release(&err);
+}
+
+static void set_command(struct shell *s)
+{
+    const char *command = s->options->shell_command;
+    s->argv[0] = "/bin/sh";
+    s->argv[1] = "-c";
+    s->argv[2] = command ? command : INTERACTIVE;
+    s->order =
+        (struct engine_shell){.step = s->step, .argv = s->argv, .failed = s->options->failed};
+}
+
+int command_shell(const struct options *options)
+{
+    struct shell s = {.options = options,
+                      .step = options->args[0],
+                      .exit_code = EXIT_KILN,
+                      .leader = -1,
+                      .follower = -1};
+    struct err err = ERR_INIT;
+    bool terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) &&
+                    tcgetpgrp(STDIN_FILENO) == getpgrp() && tcgetattr(STDIN_FILENO, &s.before) == 0;
+    set_command(&s);
+    if (!terminal && !options->shell_command) {
+        complain(options, "a shell needs a terminal, in the foreground; --command CMD runs "
+                          "one command without");
+        return EXIT_USAGE;
+    }
+    s.view = view_plain_new(stderr, color_wanted(options, STDERR_FILENO), false, false);
+    if (app_open(&s.app, options, APP_CONFIG | APP_CACHE | APP_STATE | APP_RUNNER, &err) < 0 ||
+        (terminal && open_terminal(&s, &err) < 0)) {
+        complain(options, err_text(&err));
+        s.exit_code = err.kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE;
+    } else {
+        catch_signals(&s);
+        pipeline_load(&s.app, on_loaded, &s);
+        uv_run(&s.app.loop, UV_RUN_DEFAULT);
+    }
+    err_release(&err);
+    view_plain_free(s.view);
+    if (s.leader >= 0)
+        close(s.leader);
+    if (s.follower >= 0)
+        close(s.follower);
+    buf_release(&s.typed);
+    app_close(&s.app);
+    return s.signal ? 128 + s.signal : s.exit_code;
+}
