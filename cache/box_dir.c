@@ -177,6 +177,12 @@ bool cache_drop(struct cache *cache, const char *rel)
     return true;
 }
 
+bool cache_is_locked_kind(const char *name)
+{
+    return strncmp(name, "drop-", 5) == 0 || strncmp(name, "snap-", 5) == 0 ||
+           strncmp(name, "gone-", 5) == 0;
+}
+
 void box_dir_drop(struct box_dir *box)
 {
     char *rel = mem_printf("box/%s", box->name);

@@ -12,6 +12,11 @@
  *     <path>/v1/gc                flock: one gc or verify at a time
  *     <path>/v1/size              about how much all of it takes (see cache_size.c)
  *     <path>/v1/stat/             stat caches of projects (see statcache_format.h)
+ *     <path>/v1/snap/             trees as directories (see snapshot.h)
+ *     <path>/v1/layers/<name>/    an image's layer, unpacked; <name>.used: its last use, and flock
+ *     <path>/v1/images/<name>/    an image as it was fetched, likewise
+ *     <path>/v1/box/              what isolated steps write (see box_dir.h)
+ *     <path>/v1/mounts/<name>/    cache directories of steps: never collected
  *
  * Integrity, not durability: written to tmp with O_EXCL while hashed, then renamed, no fsync;
  * verified (size and SHA-256) on every copy out; what does not verify is moved to bad/ and counts
@@ -94,8 +99,11 @@ void cache_set_remover(struct cache *cache, cache_remove_fn *remove, void *ctx);
 
 struct cache_stats {
     uint64_t blobs, bytes, actions; /* bytes: of content */
-    uint64_t disk_bytes;            /* what they take, in blocks */
-    uint64_t limit_bytes;           /* for disk_bytes; 0 = no limit */
+    uint64_t snapshots, images;     /* images: with their layers */
+    /* What each takes, in blocks; disk_bytes: all of the above, which is what is limited. */
+    uint64_t snapshot_bytes, image_bytes, disk_bytes;
+    uint64_t limit_bytes;            /* for disk_bytes; 0 = no limit */
+    uint64_t box_bytes, mount_bytes; /* what steps wrote and was kept; their cache directories */
 };
 int cache_stats(struct cache *cache, struct cache_stats *out, struct err *err) MUST_CHECK;
 

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "cache/box_dir.h"
 #include "cache/cache_private.h"
 
 #include <errno.h>
@@ -46,6 +47,12 @@ static int clear_alone(struct cache *cache, struct cache_stats *removed, struct 
         rc = empty_dir(cache->ac_fd, err);
     if (rc == 0)
         rc = empty_dir(cache->cas_fd, err);
+    static const char *const others[] = {"snap", "layers", "images", "box"};
+    for (size_t i = 0; rc == 0 && i < 4; i++)
+        if (!cache_drop(cache, others[i]))
+            rc = err_sys(err, errno, "cannot remove %s", others[i]);
+    if (rc == 0)
+        box_dir_sweep(cache, 0);
     if (rc == 0)
         rc = empty_dir(cache->tmp_fd, err);
     if (rc == 0)

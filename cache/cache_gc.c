@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "cache/box_dir.h"
 #include "cache/cache_gc_plan.h"
 #include "cache/statcache.h"
 
@@ -33,6 +34,7 @@
 #define BAD_AGE_FULL_S INT64_C(3600)
 #define TMP_AGE_S      (7 * DAY_S) /* directories: files go when the cache is opened */
 #define STAT_AGE_S     (30 * DAY_S)
+#define POOL_AGE_S     INT64_C(3600) /* what is about to be asked for again */
 
 #define TIDY_PAUSE_S   10
 #define RESCUE_PAUSE_S 60
@@ -115,18 +117,36 @@ static int begin(struct gc *gc, struct err *err)
     return gc_plan_count(&gc->plan, gc->cache, err);
 }
 
+static void add_derived(struct gc *gc, const struct derived *derived)
+{
+    struct gc_report *report = gc->report;
+    bool snapshot = derived->kind == GC_SNAPSHOT;
+    struct gc_item item = {.kind = derived->kind,
+                           .name = arena_strdup(&report->arena, derived->name),
+                           .used_ns = derived->used_ns,
+                           .bytes = derived->bytes,
+                           .result = SIZE_MAX};
+    report->removed.snapshots += snapshot ? 1 : 0;
+    report->removed.images += derived->kind == GC_IMAGE ? 1 : 0;
+    *(snapshot ? &report->removed.snapshot_bytes : &report->removed.image_bytes) += item.bytes;
+    report->removed.disk_bytes += item.bytes;
+    gc->freed += item.bytes;
+    vec_push(&report->items, item);
+}
+
 static void add_item(struct gc *gc, const struct gc_entry *entry)
 {
     struct gc_plan *plan = &gc->plan;
     struct gc_report *report = gc->report;
+    bool blob = entry->kind == GC_BLOB;
     const struct cache_file *file =
-        entry->blob ? &plan->blobs.v[entry->index] : &plan->results.v[entry->index];
-    struct gc_item item = {.kind = entry->blob ? GC_BLOB : GC_RESULT,
+        blob ? &plan->blobs.v[entry->index] : &plan->results.v[entry->index];
+    struct gc_item item = {.kind = entry->kind,
                            .digest = file->digest,
                            .used_ns = entry->used_ns,
                            .bytes = cache_on_disk(file->digest.size),
                            .result = SIZE_MAX};
-    if (entry->blob) {
+    if (blob) {
         uint32_t owner = plan->marks[entry->index].owner;
         if (owner != UINT32_MAX && gc->result_item[owner] > 0)
             item.result = gc->result_item[owner] - 1;
@@ -151,15 +171,21 @@ static void collect_entry(struct gc *gc, const struct gc_entry *entry)
 {
     struct gc_plan *plan = &gc->plan;
     struct cache *cache = gc->cache;
-    if (entry->blob && plan->marks[entry->index].spared)
-        return;
-    if (gc->options->dry_run)
-        add_item(gc, entry);
-    else if (entry->blob ? take_away(gc, cache->cas_fd, &plan->blobs.v[entry->index])
-                         : take_away(gc, cache->ac_fd, &plan->results.v[entry->index]))
-        add_item(gc, entry);
-    else if (!entry->blob)
-        gc_plan_spare(plan, cache, entry->index);
+    bool dry_run = gc->options->dry_run;
+    if (entry->kind == GC_BLOB) {
+        if (!plan->marks[entry->index].spared &&
+            (dry_run || take_away(gc, cache->cas_fd, &plan->blobs.v[entry->index])))
+            add_item(gc, entry);
+    } else if (entry->kind == GC_RESULT) {
+        if (dry_run || take_away(gc, cache->ac_fd, &plan->results.v[entry->index]))
+            add_item(gc, entry);
+        else
+            gc_plan_spare(plan, cache, entry->index);
+    } else {
+        const struct derived *derived = &plan->derived.items.v[entry->index];
+        if (dry_run || derived_take(cache, derived))
+            add_derived(gc, derived);
+    }
 }
 
 static void collect(struct gc *gc)
@@ -169,6 +195,7 @@ static void collect(struct gc *gc)
     int64_t keep = INT64_MAX;
     gc->result_item = mem_zalloc(plan->results.n + 1, sizeof(*gc->result_item));
     gc->gate = gc->options->dry_run ? -1 : cache_gate_open(gc->cache);
+    gc->freed += plan->loose;
     for (size_t i = 0; i < plan->order.n && (target == 0 || total - gc->freed > target); i++) {
         if (i % ASK_AGAIN == 0)
             keep = keep_from(gc->cache);
@@ -178,6 +205,10 @@ static void collect(struct gc *gc)
     }
     if (gc->gate >= 0)
         close(gc->gate);
+    if (!gc->options->dry_run)
+        derived_sweep_pool(gc->cache, 0);
+    gc->report->removed.snapshot_bytes += plan->loose;
+    gc->report->removed.disk_bytes += plan->loose;
     gc->report->in_use = total - gc->freed > target;
 }
 
@@ -205,8 +236,8 @@ static int sweep_cb(void *ctx, int dirfd, const char *name)
     struct sweep *sweep = ctx;
     struct gc_report *report = sweep->gc->report;
     struct stat st;
-    if (sweep->kind == GC_TMP && unfinished_is_note(name))
-        return 0; /* its writer may live for long; who opens the cache looks after it */
+    if (sweep->kind == GC_TMP && (unfinished_is_note(name) || cache_is_locked_kind(name)))
+        return 0; /* somebody may have it for long, and others look after it */
     /* A stat cache is written beside its place: a name with a dot is not one yet. */
     bool unfinished = sweep->kind == GC_STAT && *name == '.';
     int64_t older_than_s = unfinished ? (int64_t)time(NULL) - TMP_AGE_S : sweep->older_than_s;
@@ -274,8 +305,12 @@ static int run(struct gc *gc, const struct cache_limits *limits, bool slack, str
     sweep(gc, "bad", GC_BAD, wanted ? BAD_AGE_FULL_S : BAD_AGE_S);
     sweep(gc, "stat", GC_STAT, STAT_AGE_S);
     sweep(gc, "tmp", GC_TMP, TMP_AGE_S);
-    if (!gc->options->dry_run)
+    if (!gc->options->dry_run) {
+        derived_tidy(gc->cache);
+        derived_sweep_pool(gc->cache, POOL_AGE_S);
+        box_dir_sweep(gc->cache, BOX_DIR_KEPT_S);
         cache_size_set(gc->cache, gc->plan.stats.disk_bytes - gc->freed);
+    }
     return 0;
 }
 

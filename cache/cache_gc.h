@@ -2,9 +2,9 @@
  * cache_gc.h - making the disk cache smaller: what was used least lately goes, and why is told.
  *
  * An action result goes before the blobs that only it names; a blob that a kept result names is
- * kept. What is in use just now stays (cache_use_begin()), so it is safe while others work; what
- * goes all the same while somebody wants it is a miss to them and made again. One gc at a time,
- * any thread.
+ * kept. Snapshots, image layers and images go in the same order of use. What is in use just now
+ * stays (cache_use_begin()), so it is safe while others work; what goes all the same while somebody
+ * wants it is a miss to them and made again. One gc at a time, any thread.
  */
 #ifndef KILN_CACHE_GC_H
 #define KILN_CACHE_GC_H
@@ -27,6 +27,10 @@ enum gc_kind {
     GC_BAD,  /* was set aside in bad/ */
     GC_TMP,  /* a file that somebody began and never finished */
     GC_STAT, /* the stat cache of a project that is gone */
+    GC_SNAPSHOT,
+    GC_LAYER, /* of an image, unpacked */
+    GC_IMAGE,
+    GC_KINDS,
 };
 
 struct gc_item {
@@ -44,7 +48,7 @@ struct gc_report {
     VEC(struct gc_item) items; /* in the order they go */
     struct cache_stats before; /* with the limit */
     struct cache_stats removed;
-    uint64_t others_bytes; /* removed besides: what is neither result nor blob */
+    uint64_t others_bytes; /* removed besides: what before does not count */
     uint64_t over_limit;   /* how much it was too large; 0: it was not */
     uint64_t disk_missing; /* how much had to go because the disk is nearly full */
     uint64_t target;       /* what it was to come down to; before.disk_bytes: nothing to do */
@@ -63,9 +67,23 @@ void gc_report_release(struct gc_report *report);
 int cache_tidy(struct cache *cache, bool *did, struct gc_report *report,
                struct err *err) MUST_CHECK;
 
-/* Removes everything stored; where other kilns use the cache, all but what is in use just now.
- * *removed tells what that was, *left what stayed. */
+/* Removes everything stored but the cache directories of steps; where other kilns use the cache,
+ * all but what is in use just now. *removed tells what that was, *left what stayed. */
 int cache_clear(struct cache *cache, struct cache_stats *removed, struct cache_stats *left,
                 struct err *err) MUST_CHECK;
+
+/* A cache directory of steps: what lies in v1/mounts. */
+struct cache_mount {
+    const char *name;
+    int64_t used_ns; /* the later of its own time and that of <name>.used */
+    uint64_t bytes;  /* on the disk, as far as it can be read */
+};
+typedef void cache_mount_cb(void *ctx, const struct cache_mount *mount);
+/* Calls cb for each of them, in no order. */
+void cache_each_mount(struct cache *cache, cache_mount_cb *cb, void *ctx);
+/* Removes that one; *found is false when there is none. ERR_SYSTEM when it can't be, EWOULDBLOCK
+ * where somebody holds a flock on <name>.used. */
+int cache_clear_mount(struct cache *cache, const char *name, bool *found,
+                      struct err *err) MUST_CHECK;
 
 #endif

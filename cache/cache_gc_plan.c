@@ -29,8 +29,8 @@ static int oldest_first(const void *a, const void *b)
     const struct gc_entry *x = a, *y = b;
     if (x->used_ns != y->used_ns)
         return x->used_ns < y->used_ns ? -1 : 1;
-    if (x->blob != y->blob)
-        return x->blob ? 1 : -1;
+    if (x->kind != y->kind)
+        return (x->kind > y->kind) - (x->kind < y->kind);
     return (x->index > y->index) - (x->index < y->index);
 }
 
@@ -56,6 +56,8 @@ int gc_plan_count(struct gc_plan *plan, struct cache *cache, struct err *err)
         add_stats(&plan->stats, file);
     plan->stats.blobs = plan->blobs.n;
     plan->stats.actions = plan->results.n;
+    derived_count(&plan->derived, cache);
+    derived_add_stats(&plan->derived, &plan->stats);
     return 0;
 }
 
@@ -168,12 +170,18 @@ void gc_plan_order(struct gc_plan *plan, struct cache *cache)
     for (uint32_t i = 0; i < plan->results.n; i++) {
         struct naming naming = {.plan = plan, .cache = cache, .result = i};
         name_all(&naming, &plan->origins[i]);
-        vec_push(&plan->order,
-                 (struct gc_entry){.used_ns = plan->results.v[i].mtime_ns, .index = i});
+        vec_push(&plan->order, (struct gc_entry){.used_ns = plan->results.v[i].mtime_ns,
+                                                 .index = i,
+                                                 .kind = GC_RESULT});
     }
     for (uint32_t i = 0; i < plan->blobs.n; i++)
         vec_push(&plan->order,
-                 (struct gc_entry){.used_ns = plan->marks[i].used_ns, .index = i, .blob = true});
+                 (struct gc_entry){.used_ns = plan->marks[i].used_ns, .index = i, .kind = GC_BLOB});
+    plan->loose = derived_share_out(&plan->derived, cache);
+    for (uint32_t i = 0; i < plan->derived.items.n; i++)
+        vec_push(&plan->order, (struct gc_entry){.used_ns = plan->derived.items.v[i].used_ns,
+                                                 .index = i,
+                                                 .kind = plan->derived.items.v[i].kind});
     if (plan->order.n > 0)
         qsort(plan->order.v, plan->order.n, sizeof(*plan->order.v), oldest_first);
 }
@@ -189,6 +197,7 @@ void gc_plan_release(struct gc_plan *plan)
     vec_release(&plan->results);
     vec_release(&plan->blobs);
     vec_release(&plan->order);
+    derived_release(&plan->derived);
     free(plan->origins);
     free(plan->marks);
     free(plan->slots);

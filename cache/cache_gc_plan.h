@@ -6,19 +6,22 @@
 #ifndef KILN_CACHE_GC_PLAN_H
 #define KILN_CACHE_GC_PLAN_H
 
+#include "cache/cache_derived.h"
 #include "cache/cache_gc.h"
 #include "cache/cache_private.h"
 
 struct gc_entry {
     int64_t
         used_ns;    /* a blob: of its own stamp and those of the results that name it, the latest */
-    uint32_t index; /* into results or blobs */
-    bool blob;
+    uint32_t index; /* into results, blobs or derived */
+    enum gc_kind kind;
 };
 
 struct gc_plan {
     struct arena arena;
     cache_files results, blobs;
+    struct derived_list derived;
+    uint64_t loose; /* bytes of what snapshots shared and none has any more */
     struct gc_origin {
         const char *step, *root; /* NULL: unknown */
     } * origins;                 /* a result */

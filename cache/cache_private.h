@@ -68,6 +68,9 @@ int cache_remove(const struct cache *cache, const char *rel, struct err *err) MU
 /* Moves rel below v1 out of the way and removes it; false when it stays. What can't be removed lies
  * in tmp/ until box_dir_sweep() can. */
 bool cache_drop(struct cache *cache, const char *rel);
+/* Whether the name in tmp/ is such a thing, or a snapshot on its way in or out (snapshot_sweep()).
+ */
+bool cache_is_locked_kind(const char *name);
 
 /* -- cache_put.c, cache_get.c -- */
 

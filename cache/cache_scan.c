@@ -3,6 +3,7 @@
  */
 #include "cache/cache.h"
 
+#include "cache/cache_derived.h"
 #include "cache/cache_private.h"
 
 #include <errno.h>
@@ -58,23 +59,33 @@ int cache_list(const struct cache *cache, int dirfd, cache_files *out, struct er
     return 0;
 }
 
+static void add_files(struct cache_stats *stats, const cache_files *files)
+{
+    vec_each (struct cache_file, file, files) {
+        stats->bytes += file->digest.size;
+        stats->disk_bytes += cache_on_disk(file->digest.size);
+    }
+}
+
 int cache_stats(struct cache *cache, struct cache_stats *out, struct err *err)
 {
     cache_files cas = VEC_INIT, ac = VEC_INIT;
+    struct derived_list derived;
     *out = (struct cache_stats){0};
     int rc = cache_list(cache, cache->cas_fd, &cas, err);
     if (rc == 0)
         rc = cache_list(cache, cache->ac_fd, &ac, err);
     out->blobs = cas.n;
     out->actions = ac.n;
-    vec_each (struct cache_file, file, &cas) {
-        out->bytes += file->digest.size;
-        out->disk_bytes += cache_on_disk(file->digest.size);
+    add_files(out, &cas);
+    add_files(out, &ac);
+    derived_count(&derived, cache);
+    derived_add_stats(&derived, out);
+    if (cache->root_fd >= 0) {
+        out->box_bytes = derived_disk_usage(cache, "box");
+        out->mount_bytes = derived_disk_usage(cache, "mounts");
     }
-    vec_each (struct cache_file, file, &ac) {
-        out->bytes += file->digest.size;
-        out->disk_bytes += cache_on_disk(file->digest.size);
-    }
+    derived_release(&derived);
     vec_release(&cas);
     vec_release(&ac);
     return rc;

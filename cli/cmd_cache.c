@@ -1,8 +1,9 @@
 /*
  * cmd_cache.c - kiln cache stats, kiln cache clear, and what all of kiln cache begin with.
  *
- *     --json    {"path", "blobs", "bytes", "actions", "disk_bytes", "limit_bytes"}; of clear: what
- *               was removed
+ *     --json    {"path", "blobs", "bytes", "actions", "disk_bytes", "limit_bytes", "snapshots",
+ *                "snapshot_bytes", "images", "image_bytes", "box_bytes", "mount_bytes"}; of clear:
+ *               what was removed
  */
 #include "cli/cmd_cache.h"
 
@@ -21,8 +22,14 @@ static void add_json(const char *path, const struct cache_stats *stats, struct b
     buf_add_json_str(out, path);
     buf_addf(out,
              ",\"blobs\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"actions\":%" PRIu64
-             ",\"disk_bytes\":%" PRIu64 ",\"limit_bytes\":%" PRIu64 "}\n",
+             ",\"disk_bytes\":%" PRIu64 ",\"limit_bytes\":%" PRIu64,
              stats->blobs, stats->bytes, stats->actions, stats->disk_bytes, stats->limit_bytes);
+    buf_addf(out,
+             ",\"snapshots\":%" PRIu64 ",\"snapshot_bytes\":%" PRIu64 ",\"images\":%" PRIu64
+             ",\"image_bytes\":%" PRIu64 ",\"box_bytes\":%" PRIu64 ",\"mount_bytes\":%" PRIu64
+             "}\n",
+             stats->snapshots, stats->snapshot_bytes, stats->images, stats->image_bytes,
+             stats->box_bytes, stats->mount_bytes);
 }
 
 void cache_add_amount(const struct cache_stats *stats, struct buf *out)
@@ -31,6 +38,23 @@ void cache_add_amount(const struct cache_stats *stats, struct buf *out)
     buf_addf(out, "%" PRIu64 " result%s, %" PRIu64 " blob%s, %s", stats->actions,
              stats->actions == 1 ? "" : "s", stats->blobs, stats->blobs == 1 ? "" : "s",
              text_size(stats->disk_bytes, size));
+}
+
+/* What of that serves isolated steps, and what is kept besides. */
+static void add_lines(const struct cache_stats *stats, struct buf *out)
+{
+    char size[16];
+    if (stats->snapshots || stats->snapshot_bytes)
+        buf_addf(out, "  snapshots of input trees: %" PRIu64 ", %s\n", stats->snapshots,
+                 text_size(stats->snapshot_bytes, size));
+    if (stats->images || stats->image_bytes)
+        buf_addf(out, "  images and their layers: %" PRIu64 ", %s\n", stats->images,
+                 text_size(stats->image_bytes, size));
+    if (stats->mount_bytes)
+        buf_addf(out, "  and cache directories of steps: %s\n",
+                 text_size(stats->mount_bytes, size));
+    if (stats->box_bytes)
+        buf_addf(out, "  and what isolated steps wrote: %s\n", text_size(stats->box_bytes, size));
 }
 
 void cache_add_limit(const struct cache_stats *stats, struct buf *out)
@@ -58,6 +82,7 @@ static int show_stats(struct cache *cache, const struct options *options, struct
         cache_add_amount(&stats, &out);
         cache_add_limit(&stats, &out);
         buf_addc(&out, '\n');
+        add_lines(&stats, &out);
     }
     fwrite(buf_str(&out), 1, out.len, stdout);
     buf_release(&out);
@@ -107,7 +132,7 @@ static int clear(struct cache *cache, const struct options *options, struct err 
         buf_addf(&out, "%s: removed ", cache_path(cache));
         cache_add_amount(&removed, &out);
         buf_addc(&out, '\n');
-        if (left.blobs + left.actions > 0) {
+        if (left.blobs + left.actions + left.snapshots + left.images > 0) {
             buf_adds(&out, "in use by another kiln, and left: ");
             cache_add_amount(&left, &out);
             buf_addc(&out, '\n');

@@ -22,7 +22,8 @@
 
 static const char *const kind_names[] = {
     [GC_RESULT] = "result",  [GC_BLOB] = "blob",       [GC_BAD] = "set-aside",
-    [GC_TMP] = "unfinished", [GC_STAT] = "stat-cache",
+    [GC_TMP] = "unfinished", [GC_STAT] = "stat-cache", [GC_SNAPSHOT] = "snapshot",
+    [GC_LAYER] = "layer",    [GC_IMAGE] = "image",
 };
 
 static void add_hex(struct buf *out, const struct digest *digest)
@@ -112,7 +113,7 @@ static void add_list(const struct gc_report *report, struct buf *out)
 {
     char size[16];
     uint64_t *bytes = mem_zalloc(report->items.n + 1, sizeof *bytes);
-    uint64_t other_n[5] = {0}, other_bytes[5] = {0};
+    uint64_t other_n[GC_KINDS] = {0}, other_bytes[GC_KINDS] = {0};
     size_t shown = 0, results = 0;
     for (size_t i = 0; i < report->items.n; i++) {
         const struct gc_item *item = &report->items.v[i];
@@ -151,8 +152,11 @@ static void add_list(const struct gc_report *report, struct buf *out)
         [GC_BAD] = "set aside as damaged",
         [GC_TMP] = "never finished",
         [GC_STAT] = "stat caches of projects that are gone",
+        [GC_SNAPSHOT] = "snapshots of input trees",
+        [GC_LAYER] = "layers of images",
+        [GC_IMAGE] = "images",
     };
-    for (size_t kind = GC_BLOB; kind <= GC_STAT; kind++)
+    for (size_t kind = GC_BLOB; kind < GC_KINDS; kind++)
         if (other_n[kind])
             buf_addf(out, "  %s: %" PRIu64 ", %s\n", what[kind], other_n[kind],
                      text_size(other_bytes[kind], size));
