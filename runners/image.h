@@ -121,6 +121,8 @@ struct image {
     const char *const *layers; /* absolute directories, the lowest first */
     size_t n_layers;
     uint64_t skipped; /* entries that could not be had as they are in it: device nodes, owners */
+    int *held;        /* shared locks on the layers' ".used": who removes layers wants them alone */
+    size_t n_held;
 };
 
 void image_free(struct image *image); /* NULL is fine */
