@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* What root of an image may do besides what its files say: what package managers need. */
 static const char *const root_capabilities[] = {
@@ -44,8 +45,12 @@ static json_t *capabilities(const struct box_plan *plan)
     return sets;
 }
 
-static void add_limit(json_t *list, const char *type, uint64_t value)
+/* At most what kiln has itself, which nobody here may raise. */
+static void add_limit(json_t *list, const char *type, int resource, uint64_t value)
 {
+    struct rlimit own;
+    if (getrlimit((__rlimit_resource_t)resource, &own) == 0 && own.rlim_max < value)
+        value = own.rlim_max;
     json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "type", type, "hard",
                                           (json_int_t)value, "soft", (json_int_t)value));
 }
@@ -55,9 +60,9 @@ static json_t *rlimits(const struct box_plan *plan)
     json_t *list = json_array();
     /* A core of one byte is none, for a program that takes cores through a pipe as well (core(5)):
      * memory may hold secrets. */
-    add_limit(list, "RLIMIT_CORE", 1);
+    add_limit(list, "RLIMIT_CORE", RLIMIT_CORE, 1);
     if (plan->box->limits.file_size)
-        add_limit(list, "RLIMIT_FSIZE", plan->box->limits.file_size);
+        add_limit(list, "RLIMIT_FSIZE", RLIMIT_FSIZE, plan->box->limits.file_size);
     return list;
 }
 

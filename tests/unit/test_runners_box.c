@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "runners/box.h"
 
-#include <sys/mman.h>
+#include <sys/resource.h>
 
 struct box_rig {
     struct rig rig;
@@ -415,6 +415,21 @@ static void test_ends_in_peace(void **state)
     box_free(&r);
 }
 
+/* Where kiln itself may have less than a box is to have. */
+static void test_own_limits(void **state)
+{
+    struct box_rig r;
+    (void)state;
+    struct rlimit before, none = {0, 0};
+    assert_int_equal(getrlimit(RLIMIT_CORE, &before), 0);
+    if (geteuid() != 0) /* who is not root cannot put it back, and needs not */
+        assert_int_equal(setrlimit(RLIMIT_CORE, &none), 0);
+    box_init(&r);
+    struct runner_box box = new_box(&r, "box");
+    check(&r, &box, "ulimit -c", "0\n");
+    box_free(&r);
+}
+
 static void test_terminal(void **state)
 {
     struct box_rig r;
@@ -508,8 +523,8 @@ int main(void)
         cmocka_unit_test(test_runtime_killed), cmocka_unit_test(test_secrets),
         cmocka_unit_test(test_caches),         cmocka_unit_test(test_odd_paths),
         cmocka_unit_test(test_limits),         cmocka_unit_test(test_ends_in_peace),
-        cmocka_unit_test(test_terminal),       cmocka_unit_test(test_veiled),
-        cmocka_unit_test(test_nest_alone),
+        cmocka_unit_test(test_own_limits),     cmocka_unit_test(test_terminal),
+        cmocka_unit_test(test_veiled),         cmocka_unit_test(test_nest_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
