@@ -454,6 +454,7 @@ void boxing_request(struct engine *e, struct flight *flight, struct runner_reque
                                           .pids = exec->limits.pids,
                                           .cpu_milli = exec->limits.cpu_milli}};
     out->view = snapshot_dirs(box->view, &out->n_view);
+    out->n_secrets = secrets_files(flight->secrets, exec, &box->arena, &out->secrets);
     if (box->image) {
         out->layers = box->image->layers;
         out->n_layers = box->image->n_layers;

@@ -188,6 +188,7 @@ static void drain(struct engine *e, void (*drained)(struct engine *), const char
         uv_timer_stop(&e->settle);
     asks_refuse(e, true);
     images_cancel(e);
+    secrets_cancel(e);
     if (e->worktree)
         worktree_stop(e->worktree);
     if (e->opt.cache)
@@ -362,6 +363,7 @@ static void engine_freed(struct engine *e)
     vec_release(&e->asks);
     vec_release(&e->looking);
     vec_release(&e->boxings);
+    secrets_close(e);
     map_release(&e->flights);
     if (e->reloading) {
         graph_free(e->reloading->graph);

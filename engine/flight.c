@@ -43,6 +43,16 @@ static void free_slot(struct engine *e, struct flight *flight)
     e->n_running--;
 }
 
+void flight_take_place(struct engine *e)
+{
+    if (!e->ahead.n)
+        return;
+    struct flight *next = e->ahead.v[0];
+    forget_ahead(e, next);
+    next->has_slot = true;
+    e->n_running++;
+}
+
 /* False when it runs already. */
 static bool expect_withdrawn(struct flight *flight)
 {
@@ -86,6 +96,7 @@ static void flight_free(struct flight *flight)
     if (flight->spool >= 0)
         close(flight->spool);
     worktree_check_free(flight->check);
+    secrets_release(flight->secrets);
     vec_release(&flight->dep_stamps);
     vec_release(&flight->dep_ticks);
     vec_release(&flight->sharers);
@@ -283,6 +294,12 @@ static void on_output(void *ctx, int stream, uint64_t offset, uint64_t n)
     emit_log(flight->engine, flight, stream, offset, n);
 }
 
+static void on_secret_output(void *ctx, int stream, const char *bytes, size_t n, struct buf *out)
+{
+    struct flight *flight = ctx;
+    secrets_filter(flight->secrets, stream, bytes, n, out);
+}
+
 static int launch(struct engine *e, struct flight *flight, struct err *err);
 
 /* What may start next does not wait for this one's result, unless too many are on their way
@@ -396,12 +413,15 @@ static int check_cwd(struct engine *e, const struct op_exec *exec, struct err *e
 
 static int launch(struct engine *e, struct flight *flight, struct err *err)
 {
-    static const struct runner_callbacks callbacks = {
-        .started = on_started, .spool = on_spool, .output = on_output, .exited = on_exited};
+    const struct runner_callbacks callbacks = {.started = on_started,
+                                               .spool = on_spool,
+                                               .output = on_output,
+                                               .exited = on_exited,
+                                               .filter = flight->secrets ? on_secret_output : NULL};
     const struct op_exec *exec = e->nodes.v[flight->node].exec;
     if (!flight->box && check_cwd(e, exec, err) < 0)
         return -(int)err->kind;
-    char **envp = key_environment(e, exec);
+    char **envp = key_environment(e, exec, secrets_values(flight->secrets));
     flight->announced = false;
     struct runner_request request = {.argv = exec->argv,
                                      .envp = (const char *const *)envp,
@@ -409,6 +429,7 @@ static int launch(struct engine *e, struct flight *flight, struct err *err)
                                      .cwd = exec->cwd,
                                      .spool_offset = flight->spooled,
                                      .spool_limit = ENGINE_SPOOL_LIMIT,
+                                     .secret = flight->secrets != NULL,
                                      .ahead = !flight->has_slot,
                                      .timeout_ms = exec->timeout_ms,
                                      .grace_ms = ENGINE_GRACE_MS};
@@ -445,6 +466,7 @@ void flight_start(struct engine *e, struct instance *in)
     flight->key = in->key;
     flight->spool = -1;
     flight->start_ns = clock_monotonic_ns();
+    flight->secrets = secrets_take(e, node->exec);
     if (!node->boxed) {
         note_inputs(e, flight);
         flight_disturb_dependents(e, node);

@@ -180,19 +180,10 @@ static void surround(struct builder *b, const struct config_step *step, struct o
     exec->n_caches = step->n_caches;
 }
 
-/* What kiln.json may ask for, and the engine does not do yet. */
-static int check_available(struct builder *b, const struct config_step *step, struct err *err)
-{
-    if (step->n_secrets)
-        return err_set(err, ERR_CONFIG, "%s: secrets are not available in this kiln yet",
-                       where(b, step, step->secrets[0].pos));
-    return 0;
-}
-
 static int add_step(struct builder *b, uint32_t index, struct err *err)
 {
     const struct config_step *step = &b->config->steps[index];
-    if (check_available(b, step, err) < 0 || check_inputs(b, step, err) < 0)
+    if (check_inputs(b, step, err) < 0)
         return -(int)err->kind;
     op_id *trees = arena_zalloc(&b->arena, step->n_needs + 1, sizeof *trees);
     op_id *after = arena_zalloc(&b->arena, step->n_needs + 1, sizeof *after);

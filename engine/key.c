@@ -2,6 +2,7 @@
  * key.c - a step's content key: the digest of its REAPI Action, made of the command, the input
  * tree, the platform and the salt.
  */
+#include "base/crypt.h"
 #include "engine/key_platform.h"
 #include "engine/private.h"
 
@@ -28,28 +29,49 @@ static size_t base_environment(const struct op_exec *exec, struct graph_env out[
     return n;
 }
 
-/* The base with the exec's own on top; at most 8 + n_env pairs. */
-static size_t environment(const struct op_exec *exec, struct action_pair *out)
+static bool sets(const struct op_exec *exec, const char *name)
+{
+    for (size_t i = 0; i < exec->n_env; i++) {
+        if (!strcmp(exec->env[i].name, name))
+            return true;
+    }
+    for (size_t i = 0; i < exec->n_secrets; i++) {
+        if (!strcmp(exec->secrets[i].target, name))
+            return true;
+    }
+    return false;
+}
+
+static size_t most_variables(const struct op_exec *exec)
+{
+    return 8 + exec->n_env + exec->n_secrets;
+}
+
+/* The base with the exec's own on top, and what is given for its secrets; at most
+ * most_variables(). */
+static size_t environment(const struct op_exec *exec, const char *const *secrets,
+                          struct action_pair *out)
 {
     struct graph_env base[8];
     size_t n = 0, n_base = base_environment(exec, base);
     for (size_t i = 0; i < n_base; i++) {
-        bool over = false;
-        for (size_t k = 0; k < exec->n_env && !over; k++)
-            over = strcmp(exec->env[k].name, base[i].name) == 0;
-        if (!over)
+        if (!sets(exec, base[i].name))
             out[n++] = (struct action_pair){base[i].name, base[i].value};
     }
     for (size_t k = 0; k < exec->n_env; k++)
         out[n++] = (struct action_pair){exec->env[k].name, exec->env[k].value};
+    for (size_t k = 0; secrets && k < exec->n_secrets; k++) {
+        if (exec->secrets[k].target[0] != '/')
+            out[n++] = (struct action_pair){exec->secrets[k].target, secrets[k]};
+    }
     return n;
 }
 
-char **key_environment(struct engine *e, const struct op_exec *exec)
+char **key_environment(struct engine *e, const struct op_exec *exec, const char *const *secrets)
 {
     (void)e;
-    struct action_pair *pairs = mem_alloc((exec->n_env + 8) * sizeof *pairs);
-    size_t n = environment(exec, pairs);
+    struct action_pair *pairs = mem_alloc(most_variables(exec) * sizeof *pairs);
+    size_t n = environment(exec, secrets, pairs);
     char **envp = mem_zalloc(n + 1, sizeof *envp);
     for (size_t i = 0; i < n; i++)
         envp[i] = mem_printf("%s=%s", pairs[i].name, pairs[i].value);
@@ -59,8 +81,10 @@ char **key_environment(struct engine *e, const struct op_exec *exec)
 
 void key_environment_free(char **envp)
 {
-    for (char **p = envp; p && *p; p++)
+    for (char **p = envp; p && *p; p++) {
+        crypt_wipe(*p, strlen(*p));
         free(*p);
+    }
     free(envp);
 }
 
@@ -74,7 +98,8 @@ static size_t platform_of(struct engine *e, const struct node *node, struct aren
     struct platform_facts facts = {.isa = e->machine.machine,
                                    .os = e->machine.sysname,
                                    .root = e->opt.root,
-                                   .system = &e->system.digest};
+                                   .system = &e->system.digest,
+                                   .secrets = secrets_hashes(e, exec, arena)};
     const struct pin *pin = node->pin ? images_pin(e, node) : NULL;
     char hex[DIGEST_HEX + 1];
     if (pin && pin->state == PIN_KNOWN) {
@@ -92,11 +117,12 @@ void key_command(struct engine *e, struct node *node)
     struct arena arena = ARENA_INIT;
     struct action_pair *platform;
     size_t n_platform = platform_of(e, node, &arena, &platform);
-    struct action_pair *env = mem_alloc((exec->n_env + 8) * sizeof *env);
+    struct action_pair *env = mem_alloc(most_variables(exec) * sizeof *env);
     struct action_command command = {.argv = exec->argv,
                                      .n_argv = exec->n_argv,
                                      .env = env,
-                                     .n_env = environment(exec, env),
+                                     .n_env =
+                                         environment(exec, secrets_hashes(e, exec, &arena), env),
                                      .outputs = exec->outputs,
                                      .n_outputs = exec->n_outputs,
                                      .cwd = exec->cwd,
@@ -124,8 +150,11 @@ void key_look_at_system(struct engine *e)
 int key_of(struct engine *e, struct instance *in, struct err *err)
 {
     struct node *node = &e->nodes.v[in->node];
-    if (!value_of(e, node->exec->input, &in->input_root, err))
+    if (!value_of(e, node->exec->input, &in->input_root, err) ||
+        secrets_check(e, node->exec, err) < 0)
         return -(int)err->kind;
+    if (node->exec->n_secrets) /* this run's may be others */
+        buf_reset(&node->command);
     key_command(e, node);
 
     struct buf action = BUF_INIT;

@@ -51,6 +51,9 @@
 
 struct run;
 struct flight;
+struct flight_secrets;
+struct secret_source;
+struct box_secret;
 struct instance;
 struct ask;
 
@@ -68,6 +71,7 @@ struct value {
 typedef VEC(uint32_t) ids;
 typedef VEC(struct instance *) instances;
 typedef VEC(struct action_chunk) chunks;
+typedef VEC(struct secret_source *) secret_sources;
 
 /* What may help against a failure, a sentence each. */
 struct hints {
@@ -201,9 +205,10 @@ struct flight {
     bool shell;   /* another command than the step's own, which gives no result */
     bool landing; /* its command has passed, its result is on its way */
     bool cancelled;
-    const char *cancel_why; /* static; NULL: by order of a person */
-    char *log;              /* NULL, and ... */
-    int spool;              /* ... -1 before there was output */
+    struct flight_secrets *secrets; /* or NULL */
+    const char *cancel_why;         /* static; NULL: by order of a person */
+    char *log;                      /* NULL, and ... */
+    int spool;                      /* ... -1 before there was output */
     uint64_t spooled;
     bool announced; /* step.started was told for this attempt */
     pid_t pid;      /* then */
@@ -259,6 +264,7 @@ struct engine {
     bool reload_again; /* the sources changed since */
     bool asking;       /* the reload callback is being called */
 
+    secret_sources secrets;       /* all that were ever asked for */
     VEC(struct run *) runs;       /* alive */
     VEC(struct ask *) asks;       /* alive */
     struct map flights;           /* key -> flight */
@@ -375,8 +381,36 @@ int key_of(struct engine *e, struct instance *in, struct err *err) MUST_CHECK;
 void key_look_at_system(struct engine *e);
 /* Makes the part of it that stays the same as long as the graph does. */
 void key_command(struct engine *e, struct node *node);
-char **key_environment(struct engine *e, const struct op_exec *exec);
+/* secrets: the values of its secrets (secrets_values()), or NULL. */
+char **key_environment(struct engine *e, const struct op_exec *exec, const char *const *secrets);
+/* Wipes it, too. */
 void key_environment_free(char **envp);
+
+/* secrets.c: the steps' secrets, fetched once a run */
+/* A run begins: what was fetched for others is fetched anew when it is needed. */
+void secrets_begin(struct engine *e);
+/* Ends commands that fetch. */
+void secrets_cancel(struct engine *e);
+void secrets_close(struct engine *e);
+/* Fetches what the instance's step needs; parks the instance meanwhile. */
+bool secrets_wait(struct engine *e, struct instance *in);
+void secrets_forget(struct engine *e, const struct instance *in);
+/* Fails when one could not be had, with its place; nobody waits for any of them. */
+int secrets_check(struct engine *e, const struct op_exec *exec, struct err *err) MUST_CHECK;
+bool secrets_known(struct engine *e, const struct op_exec *exec);
+/* What stands for each of the exec's secrets, all of which are known; NULL where it has none. */
+const char *const *secrets_hashes(struct engine *e, const struct op_exec *exec,
+                                  struct arena *arena);
+/* Copies of the values for one flight; NULL where there are none. */
+struct flight_secrets *secrets_take(struct engine *e, const struct op_exec *exec);
+void secrets_release(struct flight_secrets *secrets);
+const char *const *secrets_values(const struct flight_secrets *secrets);
+/* Takes them out of what the flight's command writes (runner_callbacks). */
+void secrets_filter(struct flight_secrets *secrets, int stream, const char *bytes, size_t n,
+                    struct buf *out);
+/* Those that the step has as files; bytes are the flight's. */
+size_t secrets_files(const struct flight_secrets *secrets, const struct op_exec *exec,
+                     struct arena *arena, const struct box_secret **out);
 
 /* reasons.c */
 struct reasons {
@@ -503,6 +537,8 @@ void foresee_end(struct engine *e);
 /* Tells executions of what needs this node that its outputs are being written under them. */
 void flight_disturb_dependents(struct engine *e, const struct node *node);
 void flight_start(struct engine *e, struct instance *in);
+/* The place of an execution that is no flight went to the first of those started ahead. */
+void flight_take_place(struct engine *e);
 /* Those started ahead that do not run yet shall not. */
 void flight_withdraw_ahead(struct engine *e);
 void flight_cancel(struct flight *flight, const char *why);

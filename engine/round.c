@@ -357,6 +357,7 @@ static void after_barrier(void *ctx, struct watch_clock clock)
     }
     worktree_doubt_open(e->worktree);
     key_look_at_system(e);
+    secrets_begin(e);
     take_dirty(e);
     if (e->all_wanted) {
         vec_clear(&e->stale);
@@ -389,7 +390,7 @@ static void after_barrier(void *ctx, struct watch_clock clock)
     hash_on(e);
     if (e->round == ROUND_HASHING && e->all_wanted) { /* while workers look */
         vec_each (struct node, node, &e->nodes)
-            if (node->selected && !node->pin)
+            if (node->selected && !node->pin && !node->exec->n_secrets)
                 key_command(e, node);
     }
     if (e->watch)

@@ -14,6 +14,7 @@ void instance_forget(struct engine *e, struct instance *in)
         turn_forget(e, in);
         round_forget(e, in);
         images_forget(e, in);
+        secrets_forget(e, in);
     }
     if (in->state == FOLLOWING)
         ask_unfollow(e, in);

@@ -167,6 +167,8 @@ void instance_check(struct engine *e, struct instance *in)
             instance_finish(e, in, STEP_FAILED, NULL, false, 0, pin->error);
         return;
     }
+    if (secrets_wait(e, in))
+        return;
     if (key_of(e, in, &err) < 0) {
         say_where(e, node, &err);
         char *text = mem_printf("%s", err_text(&err));
@@ -269,13 +271,16 @@ static bool skip_the_rest(struct engine *e)
     return any;
 }
 
-/* While it was queued its inputs may have become others without its being superseded. */
+/* While it was queued its inputs, or its secrets, may have become others without its being
+ * superseded. */
 static bool key_is_old(struct engine *e, struct instance *in)
 {
-    struct digest now;
+    const struct op_exec *exec = e->nodes.v[in->node].exec;
+    struct digest now, key = in->key;
     struct err err = ERR_INIT;
-    bool old = !value_of(e, e->nodes.v[in->node].exec->input, &now, &err) ||
-               !digest_eq(&now, &in->input_root);
+    bool old = !value_of(e, exec->input, &now, &err) || !digest_eq(&now, &in->input_root);
+    if (!old && exec->n_secrets)
+        old = !secrets_known(e, exec) || key_of(e, in, &err) < 0 || !digest_eq(&key, &in->key);
     err_release(&err);
     return old;
 }
