@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 
 /* What root of an image may do besides what its files say: what package managers need. */
@@ -99,6 +100,11 @@ static json_t *process(const struct box_plan *plan)
     char *cwd = inside_folder(plan);
     json_t *process = json_object();
     json_object_set_new(process, "terminal", json_boolean(plan->box->terminal));
+    struct winsize size;
+    if (plan->box->terminal && plan->request->terminal &&
+        ioctl(*plan->request->terminal, TIOCGWINSZ, &size) == 0)
+        json_object_set_new(process, "consoleSize",
+                            json_pack("{s:i, s:i}", "height", size.ws_row, "width", size.ws_col));
     json_object_set_new(process, "user", user);
     json_object_set_new(process, "args", args(plan));
     json_object_set_new(process, "env", strings(plan->request->envp));

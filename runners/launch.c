@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -137,6 +138,8 @@ ON_CHILD_STACK static int child(void *arg)
     if (dup2(launch->out, 1) < 0 || dup2(launch->err, 2) < 0 ||
         (launch->in >= 0 && dup2(launch->in, 0) < 0))
         give_up(launch, WARDEN_STAGE_WARDEN, errno);
+    if (launch->in >= 0) /* a terminal: interrupts and its size are for this session */
+        (void)ioctl(0, TIOCSCTTY, 0);
     int errnum = launch->nest ? nest_enter(launch->nest, launch->user, &at) : 0;
     launch->head->at = (uint32_t)at;
     if (errnum)

@@ -1,0 +1,229 @@
+#!/usr/bin/env bash
+# Steps in the sandbox, for real: a C project built and tested there, as whoever runs this and, where that is root, as
+# an ordinary user too.
+. "$(dirname "$0")/lib.sh"
+
+# Whether boxes can be had here; says why not.
+boxes() {
+    kiln any doctor --json
+    if jq -e .works "$T/out" > /dev/null; then return 0; fi
+    echo "(not tried: $(jq -r '[.checks[] | select(.verdict == "missing") | .name + ": " + .found] | join("; ")' "$T/out"))"
+    return 1
+}
+
+# as_both FUNCTION: calls it as it is, and again as an ordinary user.
+as_both() {
+    boxes || return 0
+    "$1"
+    [ "$(id -u)" -eq 0 ] || return 0
+    rm -rf "$P" "$T/home"
+    mkdir -p "$P" "$HOME"
+    cd "$P"
+    unprivileged || return 0
+    boxes || return 0
+    "$1"
+}
+
+# What the test writes belongs to whom kiln runs as.
+mine() {
+    if [ ${#AS[@]} -gt 0 ]; then chown -R 65534:65534 "$T"; fi
+}
+
+c_project() {
+    mkdir -p src tests
+    cat > src/greet.h << 'C'
+const char *greet(void);
+C
+    cat > src/greet.c << 'C'
+#include "greet.h"
+const char *greet(void) { return "hello"; }
+C
+    cat > src/main.c << 'C'
+#include "greet.h"
+#include <stdio.h>
+int main(void) { puts(greet()); return 0; }
+C
+    echo hello > tests/expected
+    project '{"version": 1, "defaults": {"runner": "sandbox"}, "steps": {
+        "build": {"run": "mkdir -p build/obj; for f in src/*.c; do cc -c -o build/obj/$(basename $f).o $f; done; cc -o build/app build/obj/*.o",
+                  "inputs": ["src"], "outputs": ["build"]},
+        "test": {"needs": ["build"], "run": "./build/app | diff - tests/expected", "inputs": ["tests"]}}}'
+    mine
+}
+
+build_and_test() {
+    c_project
+    kiln 0 run --json
+    assert_eq "$(ran)" "build test"
+    assert_eq "$(events 'select(.type == "step.started") | .runner' | sort -u)" sandbox
+    assert_eq "$(build/app)" hello
+    kiln 0 run --json
+    assert_eq "$(ran)" ""
+    # An edit that changes what is built, and one that does not.
+    sed -i 's/"hello"/"goodbye"/' src/greet.c
+    mine
+    kiln 1 run --json
+    assert_eq "$(ran)" "build test"
+    assert_eq "$(status test)" failed
+    sed -i 's/"goodbye"/"hello"/' src/greet.c
+    echo '// nothing' >> src/main.c
+    mine
+    kiln 0 run --json
+    assert_eq "$(ran)" build
+    assert_eq "$(status test)" cached
+    # Outputs that are gone come back, in another clone at another path too.
+    rm -rf build
+    kiln 0 run --json
+    assert_eq "$(ran)" ""
+    [ -x build/app ] || fail "build/app is not there"
+    mkdir -p "$T/elsewhere/deep"
+    cp -r src tests kiln.json "$T/elsewhere/deep"
+    cd "$T/elsewhere/deep"
+    mine
+    kiln 0 run --json
+    assert_eq "$(ran)" "" "what ran in a clone"
+    assert_eq "$(build/app)" hello
+    cd "$P"
+    assert_eq "$(ls "$XDG_CACHE_HOME/kiln/v1/box" | wc -l)" 1 "boxes: the one failure's"
+}
+
+test_build_and_test() { as_both build_and_test; }
+
+what_it_sees() {
+    mkdir -p sub "$HOME/private"
+    echo mine > "$HOME/private/key"
+    echo declared > sub/in
+    echo undeclared > other
+    project '{"version": 1, "steps": {"look": {"runner": "sandbox", "inputs": ["sub"], "outputs": ["seen"], "run":
+        "pwd > seen; find . -type f | sort >> seen; id -un >> seen; cat '"$HOME"'/private/key >> seen 2> /dev/null || echo no home >> seen; ls '"$P"' >> seen 2> /dev/null || echo no project >> seen; sed -n \"s/:.*//p\" /proc/net/dev | tr -d \" \" >> seen; touch /usr/x 2> /dev/null || echo read-only >> seen; echo dropped > sub/in"}}}'
+    mine
+    kiln 0 run --json
+    assert_file seen "/src
+./seen
+./sub/in
+kiln
+no home
+no project
+lo
+read-only"
+    assert_file sub/in declared
+}
+
+test_what_it_sees() { as_both what_it_sees; }
+
+# The step waits for a signal, which comes when its input has been changed.
+mid_run() {
+    local token=mid-run-$$-${#AS[@]}
+    echo old > in
+    project '{"version": 1, "steps": {"s": {"runner": "sandbox", "inputs": ["in"], "outputs": ["out"], "run":
+        ": '$token'; go=; trap go=1 USR1; echo ready; until [ \"$go\" ]; do sleep 0.05; done; cat in > out"}}}'
+    mine
+    "${AS[@]}" "$KILN" run --json > "$T/out" 2> "$T/err" &
+    local pid=$!
+    wait_for grep -q '"data":"ready' "$T/out"
+    echo new > in
+    wait_for pkill -USR1 -f "^/bin/sh -ec : $token"
+    wait "$pid"
+    assert_eq "$(status s)" passed
+    assert_eq "$(events 'select(.type == "step.finished") | .tainted')" false
+    assert_file out old
+    echo old > in
+    mine
+    kiln 0 run --json
+    assert_eq "$(status s)" cached
+    # Killed in mid-run it leaves nobody, and what it was in goes when somebody looks.
+    echo third > in
+    mine
+    "${AS[@]}" "$KILN" run --json > "$T/out" 2> "$T/err" &
+    pid=$!
+    wait_for grep -q '"data":"ready' "$T/out"
+    local inside
+    inside=$(pgrep -f "^/bin/sh -ec : $token")
+    kill -KILL "$pid"
+    wait "$pid" 2> /dev/null || :
+    wait_for gone "$inside"
+    kiln 0 cache gc
+    assert_eq "$(ls "$XDG_CACHE_HOME/kiln/v1/box")" "" "boxes left"
+}
+
+test_mid_run() { as_both mid_run; }
+
+failure() {
+    mkdir -p src lib
+    echo '#include "../lib/gen.h"' > src/a.c
+    echo 'int x;' > lib/gen.h
+    project '{"version": 1, "steps": {"cc": {"runner": "sandbox", "inputs": ["src"], "outputs": ["a.o"],
+        "run": "echo trace > trace; cc -c src/a.c"}}}'
+    mine
+    kiln 1 run --json
+    assert_eq "$(events 'select(.type == "step.finished") | .hints[]')" \
+        'lib/gen.h exists in the project, but is not among the inputs of "cc"; add "lib/gen.h" to its "inputs"'
+    kiln 1 run
+    assert_out '^cc: hint: lib/gen.h exists in the project'
+    assert_eq "$(ls "$XDG_CACHE_HOME/kiln/v1/box" | wc -l)" 1 "boxes kept"
+    # A look at it, and at where it would run; neither changes anything.
+    kiln 4 shell cc --failed --command 'cat trace; echo more > more; exit 4'
+    assert_file "$T/out" trace
+    kiln 0 shell cc --command 'pwd; ls; echo told >&2'
+    assert_file "$T/out" "/src
+src"
+    assert_err '^told$'
+    assert_no_file more
+    kiln 2 shell cc
+    assert_err "needs a terminal"
+    sed -i 's/"src"\]/"src", "lib"]/' kiln.json
+    mine
+    kiln 0 run
+    assert_no_out hint
+    assert_eq "$(ls "$XDG_CACHE_HOME/kiln/v1/box")" "" "boxes kept"
+    kiln 3 shell cc --failed --command true
+    assert_err 'no failure of "cc" is kept'
+}
+
+test_failure() { as_both failure; }
+
+test_a_shell_on_a_terminal() {
+    boxes || return 0
+    command -v script > /dev/null || { echo "(not tried: there is no script(1))"; return 0; }
+    echo x > in
+    project '{"version": 1, "steps": {"s": {"runner": "sandbox", "run": "true", "inputs": ["in"]}}}'
+    {
+        wait_for grep -q '/src' "$T/screen"
+        echo 'stty size; tty; ls; exit 7'
+        wait_for grep -q '^code 7' "$T/screen"
+    } | TERM=vt100 script -qefc "stty rows 31 cols 97; '$KILN' shell s; echo code \$?" "$T/screen" > /dev/null
+    tr -d '\r' < "$T/screen" > "$T/out"
+    assert_out '^31 97$'
+    assert_out '^/dev/pts/'
+    assert_out '^in$'
+}
+
+test_watching() {
+    boxes || return 0
+    echo 1 > in
+    project '{"version": 1, "steps": {
+        "copy": {"runner": "sandbox", "run": "cp in out", "inputs": ["in"], "outputs": ["out"]},
+        "host": {"needs": ["copy"], "run": "cp out last", "inputs": [], "outputs": ["last"]}}}'
+    watch_start
+    assert_file last 1
+    put in 2
+    watch_idle
+    assert_eq "$(ran "$T/round")" "copy host"
+    assert_file last 2
+    # Somebody's hand on an output: it is put back.
+    put out wrong
+    watch_idle
+    assert_eq "$(ran "$T/round")" ""
+    assert_file out 2
+    watch_stop
+}
+
+# Where there is no runtime it is said, and nothing runs on the host instead.
+test_without_a_runtime() {
+    project '{"version": 1, "steps": {"s": {"runner": "sandbox", "run": "touch '"$T"'/ran", "inputs": []}}}'
+    KILN_RUNTIME=no-such-runtime kiln 3 run
+    assert_out 'no-such-runtime'
+    assert_no_file "$T/ran"
+}
+
+run_tests
