@@ -311,11 +311,10 @@ static bool take_snapshot(struct cache *cache, const struct derived *item)
     char gone[CACHE_NAME_SIZE + sizeof("tmp/")] = "tmp/";
     struct stat st;
     char *meta = mem_printf("%s/meta", item->name);
-    int lock = snapshot_lock(cache, item->name, LOCK_EX | LOCK_NB);
-    bool idle =
-        lock >= 0
-            ? fstat(lock, &st) == 0 && (item->useless || cache_mtime_ns(&st) == item->mtime_ns)
-            : faccessat(cache->root_fd, meta, F_OK, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT;
+    int lock = snapshot_lock(cache, item->name, LOCK_EX | LOCK_NB, &st);
+    bool idle = lock >= 0 ? item->useless || cache_mtime_ns(&st) == item->mtime_ns
+                          : faccessat(cache->root_fd, meta, F_OK, AT_SYMLINK_NOFOLLOW) != 0 &&
+                                errno == ENOENT;
     free(meta);
     cache_unique_name(cache, "gone", gone + strlen(gone));
     bool taken = idle && (renameat(cache->root_fd, item->name, cache->root_fd, gone) == 0 ||

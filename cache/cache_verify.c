@@ -1,14 +1,13 @@
 /*
  * cache_verify.c - the disk cache's fsck: names and kinds first, then content by two threads, then
- * what results name, then stat caches, beside the files that they tell of.
+ * what results name, then snapshots, then stat caches, beside the files that they tell of.
  */
 #include "cache/cache_verify.h"
 
-#include "base/map.h"
 #include "base/mem.h"
 #include "cache/action.h"
 #include "cache/cache_gc.h"
-#include "cache/cache_private.h"
+#include "cache/cache_verify_private.h"
 #include "cache/statcache.h"
 #include "cache/tree.h"
 
@@ -26,24 +25,7 @@
 #define STRAY_S      (30 * INT64_C(86400)) /* a stat cache without its project */
 #define UNFINISHED_S 3600                  /* what is older has no writer any more */
 
-#define ASIDE   "set aside"
-#define REMOVED "removed"
-#define LEFT    "left as it is: the cache can't be written"
-
-struct verify {
-    struct cache *cache;
-    struct verify_report *report;
-    pthread_mutex_t mutex; /* guards the report and the arena while there are threads */
-    cache_files blobs, results;
-    verify_progress_cb *progress;
-    void *ctx;
-    atomic_size_t next;
-    atomic_uint_fast64_t done;
-    uint64_t all;
-    struct map trees; /* digest and size -> whether it names only what is there */
-};
-
-static void found(struct verify *v, const char *sub, const char *name, const char *problem,
+void verify_found(struct verify *v, const char *sub, const char *name, const char *problem,
                   const char *done)
 {
     struct verify_report *report = v->report;
@@ -85,7 +67,7 @@ static void set_stray_aside(struct walk *walk, int dirfd, const char *name, cons
     (void)mkdirat(cache->root_fd, "bad", 0700); /* the rename tells */
     bool aside = !cache->read_only && renameat(dirfd, name, cache->root_fd, to) == 0;
     char *path = walk->sub ? mem_printf("%s/%s", walk->sub, name) : mem_strdup(name);
-    found(walk->v, walk->top, path, problem, aside ? ASIDE : LEFT);
+    verify_found(walk->v, walk->top, path, problem, aside ? VERIFY_ASIDE : VERIFY_LEFT);
     free(path);
 }
 
@@ -98,7 +80,7 @@ static void mend_mode(struct walk *walk, int dirfd, const char *name, const stru
     char *path = mem_printf("%s/%s", walk->sub, name);
     char *problem = mem_printf("its mode is %03o", (unsigned)st->st_mode & 07777);
     bool mended = !walk->v->cache->read_only && fchmodat(dirfd, name, 0444, 0) == 0;
-    found(walk->v, walk->top, path, problem, mended ? "set to 444" : LEFT);
+    verify_found(walk->v, walk->top, path, problem, mended ? "set to 444" : VERIFY_LEFT);
     free(problem);
     free(path);
 }
@@ -167,7 +149,7 @@ static int list(struct verify *v, const char *top, int dirfd, cache_files *files
 
 static const char *quarantine(struct verify *v, int dirfd, const char *rel, const char *kind)
 {
-    return cache_quarantine(v->cache, dirfd, rel, kind) ? ASIDE : LEFT;
+    return cache_quarantine(v->cache, dirfd, rel, kind) ? VERIFY_ASIDE : VERIFY_LEFT;
 }
 
 static void check_blob(struct verify *v, struct hasher *hasher, const struct cache_file *file)
@@ -189,7 +171,7 @@ static void check_blob(struct verify *v, struct hasher *hasher, const struct cac
     if (fd >= 0)
         close(fd);
     if (err.kind != ERR_NONE)
-        found(v, "cas", rel, err_text(&err), quarantine(v, dirfd, rel, "cas"));
+        verify_found(v, "cas", rel, err_text(&err), quarantine(v, dirfd, rel, "cas"));
     err_release(&err);
 }
 
@@ -197,10 +179,16 @@ static void check_blobs(struct verify *v, bool tell)
 {
     struct hasher *hasher = hasher_new();
     size_t i;
-    while ((i = atomic_fetch_add(&v->next, 1)) < v->blobs.n) {
-        const struct cache_file *file = &v->blobs.v[i];
-        check_blob(v, hasher, file);
-        uint64_t done = atomic_fetch_add(&v->done, file->digest.size) + file->digest.size;
+    while ((i = atomic_fetch_add(&v->next, 1)) < v->blobs.n + v->pool.n) {
+        uint64_t size;
+        if (i < v->blobs.n) {
+            check_blob(v, hasher, &v->blobs.v[i]);
+            size = v->blobs.v[i].digest.size;
+        } else {
+            verify_pool_file(v, hasher, &v->pool.v[i - v->blobs.n]);
+            size = v->pool.v[i - v->blobs.n].size;
+        }
+        uint64_t done = atomic_fetch_add(&v->done, size) + size;
         if (tell && v->progress)
             v->progress(v->ctx, done, v->all);
     }
@@ -219,6 +207,8 @@ static void check_content(struct verify *v)
     int n = 1;
     vec_each (struct cache_file, file, &v->blobs)
         v->all += file->digest.size;
+    vec_each (struct verify_pool_file, file, &v->pool)
+        v->all += file->size;
     while (n < THREADS && pthread_create(&threads[n], NULL, thread, v) == 0)
         n++;
     check_blobs(v, true);
@@ -294,7 +284,7 @@ static void check_result(struct verify *v, const struct cache_file *file)
         problem = mem_strdup(st.st_size == 0 ? "it is empty"
                                              : "it is damaged, or the result of another action");
     if (problem)
-        found(v, "ac", rel, problem, quarantine(v, dirfd, rel, "ac"));
+        verify_found(v, "ac", rel, problem, quarantine(v, dirfd, rel, "ac"));
     free(problem);
     arena_release(&arena);
     buf_release(&message);
@@ -352,7 +342,7 @@ static int stat_cb(void *ctx, int dirfd, const char *name)
     if (problem) {
         bool gone = !v->cache->read_only &&
                     (unlinkat(dirfd, name, 0) == 0 || unlinkat(dirfd, name, AT_REMOVEDIR) == 0);
-        found(v, "stat", name, problem, gone ? REMOVED : LEFT);
+        verify_found(v, "stat", name, problem, gone ? VERIFY_REMOVED : VERIFY_LEFT);
     }
     free(lie);
     free(root);
@@ -377,9 +367,11 @@ static int check_all(struct verify *v, struct err *err)
         rc = list(v, "ac", cache->ac_fd, &v->results, err);
     if (rc != 0)
         return rc;
+    verify_list_pool(v);
     check_content(v);
     vec_each (struct cache_file, file, &v->results)
         check_result(v, file);
+    verify_snapshots(v);
     (void)cache_each_name(cache->root_fd, "stat", stat_cb, v);
     struct cache_stats *checked = &v->report->checked;
     checked->blobs = v->blobs.n;
@@ -406,6 +398,9 @@ int cache_verify(struct cache *cache, verify_progress_cb *progress, void *ctx,
     map_release(&v.trees);
     vec_release(&v.blobs);
     vec_release(&v.results);
+    vec_each (struct verify_pool_file, file, &v.pool)
+        free(file->rel);
+    vec_release(&v.pool);
     return rc;
 }
 

@@ -1,8 +1,9 @@
 /*
  * cache_verify.h - reading all of the disk cache, and mending what is wrong in it.
  *
- * Whatever is not what it claims is set aside in bad/ (a stat cache: removed, it is made anew), so
- * that it is a miss and made again. Others may work meanwhile, but for gc, which waits.
+ * Whatever is not what it claims is set aside in bad/ (a stat cache, or what is of a snapshot:
+ * removed, it is made anew), so that it is a miss and made again. Others may work meanwhile, but
+ * for gc, which waits.
  */
 #ifndef KILN_CACHE_VERIFY_H
 #define KILN_CACHE_VERIFY_H
@@ -19,8 +20,8 @@ struct verify_finding {
 
 struct verify_report {
     struct arena arena;
-    VEC(struct verify_finding) findings; /* by name within blobs, results, stat caches */
-    struct cache_stats checked;
+    VEC(struct verify_finding) findings; /* by name within blobs, results, snapshots, stat caches */
+    struct cache_stats checked;          /* bytes: all that was read */
     uint64_t stat_caches;
     uint64_t aside; /* files that lay in bad/ before */
 };

@@ -21,20 +21,18 @@
 
 /* -- holding ----------------------------------------------------------------------------------- */
 
-int snapshot_lock(const struct cache *cache, const char *rel, int how)
+int snapshot_lock(const struct cache *cache, const char *rel, int how, struct stat *st)
 {
-    struct stat st, now;
+    struct stat now;
     char *meta = mem_printf("%s/meta", rel);
     int fd = cache->root_fd < 0 ? -1
                                 : openat(cache->root_fd, meta,
                                          O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-    if (fd >= 0 && (cache_flock(fd, how) != 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ||
+    if (fd >= 0 && (cache_flock(fd, how) != 0 || fstat(fd, st) != 0 || !S_ISREG(st->st_mode) ||
                     fstatat(cache->root_fd, meta, &now, AT_SYMLINK_NOFOLLOW) != 0 ||
-                    st.st_ino != now.st_ino || st.st_dev != now.st_dev)) {
+                    st->st_ino != now.st_ino || st->st_dev != now.st_dev)) {
         close(fd);
         fd = -1;
-    } else if (fd >= 0 && (how & LOCK_SH)) {
-        cache_touch(cache, fd, &st);
     }
     free(meta);
     return fd;
@@ -54,22 +52,27 @@ static bool is_whole(const struct snapshot_header *header)
 }
 
 static bool hold_layer(const struct cache *cache, const char *hex, uid_t owner, gid_t group,
-                       struct snapshot_layer *out)
+                       bool used, struct snapshot_layer *out)
 {
     char rel[SNAPSHOT_REL_SIZE];
+    struct stat st;
     *out = (struct snapshot_layer){.fd = -1};
     snprintf(out->hex, sizeof(out->hex), "%s", hex);
     snprintf(rel, sizeof(rel), SNAPSHOT_TREES "/%s", hex);
     /* Who has it for himself is about to remove it. */
-    out->fd = snapshot_lock(cache, rel, LOCK_SH | LOCK_NB);
+    out->fd = snapshot_lock(cache, rel, LOCK_SH | LOCK_NB, &st);
     if (out->fd >= 0 && snapshot_meta_read(out->fd, hex, &out->header) &&
-        out->header.uid == owner && out->header.gid == group)
+        out->header.uid == owner && out->header.gid == group) {
+        if (used)
+            cache_touch(cache, out->fd, &st);
         return true;
+    }
     release_layer(out);
     return false;
 }
 
-struct snapshot *snapshot_hold(struct cache *cache, const char *hex, uid_t owner, gid_t group)
+static struct snapshot *hold(struct cache *cache, const char *hex, uid_t owner, gid_t group,
+                             bool used)
 {
     struct snapshot_layer layers[SNAPSHOT_LAYERS_MAX]; /* the highest first */
     char base[DIGEST_HEX + 1];
@@ -77,7 +80,8 @@ struct snapshot *snapshot_hold(struct cache *cache, const char *hex, uid_t owner
     size_t n = 0;
     bool whole = false;
     snprintf(base, sizeof(base), "%s", hex);
-    while (!whole && n < SNAPSHOT_LAYERS_MAX && hold_layer(cache, base, owner, group, &layers[n])) {
+    while (!whole && n < SNAPSHOT_LAYERS_MAX &&
+           hold_layer(cache, base, owner, group, used, &layers[n])) {
         whole = is_whole(&layers[n].header);
         memcpy(digest.hash, layers[n++].header.base, DIGEST_BYTES);
         digest_hex(&digest, base);
@@ -90,6 +94,16 @@ struct snapshot *snapshot_hold(struct cache *cache, const char *hex, uid_t owner
             release_layer(&layers[i]);
     }
     return snapshot;
+}
+
+struct snapshot *snapshot_hold(struct cache *cache, const char *hex, uid_t owner, gid_t group)
+{
+    return hold(cache, hex, owner, group, true);
+}
+
+struct snapshot *snapshot_peek(struct cache *cache, const char *hex, uid_t owner, gid_t group)
+{
+    return hold(cache, hex, owner, group, false);
 }
 
 struct snapshot *snapshot_stack(struct cache *cache, struct snapshot *base,

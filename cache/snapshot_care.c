@@ -15,6 +15,16 @@
 #include <time.h>
 #include <unistd.h>
 
+bool snapshot_condemn(struct cache *cache, const char *hex)
+{
+    char gone[CACHE_NAME_SIZE];
+    char *rel = mem_printf(SNAPSHOT_TREES "/%s", hex);
+    cache_unique_name(cache, "gone", gone);
+    bool done = !cache->read_only && renameat(cache->root_fd, rel, cache->tmp_fd, gone) == 0;
+    free(rel);
+    return done;
+}
+
 /* One without meta has just been begun, unless it is older than this. */
 #define BEGUN_S 60
 
@@ -25,7 +35,7 @@ static int sweep_cb(void *ctx, int dirfd, const char *name)
     if (strncmp(name, "snap-", 5) != 0 && strncmp(name, "gone-", 5) != 0)
         return 0;
     char *rel = mem_printf("tmp/%s", name), *meta = mem_printf("%s/meta", name);
-    int lock = snapshot_lock(cache, rel, LOCK_EX | LOCK_NB);
+    int lock = snapshot_lock(cache, rel, LOCK_EX | LOCK_NB, &st);
     bool dead =
         lock >= 0 ||
         (fstatat(dirfd, meta, &st, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT &&

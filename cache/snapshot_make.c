@@ -114,7 +114,6 @@ static int publish(struct making *m, bool *done, struct snapshot **snapshot, str
     char rel[SNAPSHOT_REL_SIZE];
     *done = false;
     for (int tries = 0; tries < 8; tries++) {
-        char gone[CACHE_NAME_SIZE];
         snprintf(rel, sizeof(rel), SNAPSHOT_TREES "/%s", m->layer.hex);
         if (renameat(cache->tmp_fd, m->name, cache->root_fd, rel) == 0) {
             m->begun = false;
@@ -127,8 +126,7 @@ static int publish(struct making *m, bool *done, struct snapshot **snapshot, str
         if (*snapshot)
             return 0;
         /* What stands there is no use: damaged, based on nothing, or another owner's. */
-        cache_unique_name(cache, "gone", gone);
-        (void)renameat(cache->root_fd, rel, cache->tmp_fd, gone);
+        (void)snapshot_condemn(cache, m->layer.hex);
     }
     return cache_put_failed(cache, errno, err);
 }
@@ -196,12 +194,8 @@ static int make(struct making *m, bool whole, enum snapshot_answer *answer, bool
 static void condemn(struct snapshot_request *request)
 {
     struct snapshot *near = request->near;
-    for (size_t i = near->n; i-- > 0;) {
-        char rel[SNAPSHOT_REL_SIZE], gone[CACHE_NAME_SIZE];
-        snprintf(rel, sizeof(rel), SNAPSHOT_TREES "/%s", near->layers[i].hex);
-        cache_unique_name(request->cache, "gone", gone);
-        (void)renameat(request->cache->root_fd, rel, request->cache->tmp_fd, gone);
-    }
+    for (size_t i = near->n; i-- > 0;)
+        (void)snapshot_condemn(request->cache, near->layers[i].hex);
     snapshot_release(near);
     request->near = NULL;
 }

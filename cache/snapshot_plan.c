@@ -51,7 +51,7 @@ static void add_dir(struct snapshot_plan *plan, size_t parent, const struct tree
                     const struct tree_entry *base)
 {
     const struct plan_dir *above = &plan->dirs.v[parent];
-    struct plan_dir dir = {.digest = entry->digest, .depth = above->depth + 1};
+    struct plan_dir dir = {.digest = entry->digest, .parent = parent, .depth = above->depth + 1};
     dir.path =
         *above->path ? arena_printf(&plan->arena, "%s/%s", above->path, entry->name) : entry->name;
     dir.has_base = base && base->kind == TREE_DIR;
@@ -183,6 +183,15 @@ int snapshot_plan_make(struct snapshot_plan *plan, struct snapshot_request *requ
     }
     map_release(&p.kept);
     return rc;
+}
+
+bool snapshot_plan_again(struct snapshot_plan *plan, struct snapshot_request *request)
+{
+    struct planning p = {.plan = plan, .request = request};
+    enum plan_answer answer;
+    int rc = plan_over(&p, request->near->n - 1, ENTRIES_MAX, &answer);
+    map_release(&p.kept);
+    return rc == 0 && answer == PLAN_READY;
 }
 
 void snapshot_plan_release(struct snapshot_plan *plan)

@@ -82,13 +82,17 @@ struct snapshot {
 /* Takes hold of a tree with all below it and notes that it is used; NULL when it is not there as it
  * should be. */
 struct snapshot *snapshot_hold(struct cache *cache, const char *hex, uid_t owner, gid_t group);
+/* The same without noting that it is used. */
+struct snapshot *snapshot_peek(struct cache *cache, const char *hex, uid_t owner, gid_t group);
+/* Moves one that is no use out of the way, to be swept when nobody has it any more. */
+bool snapshot_condemn(struct cache *cache, const char *hex);
 /* Puts the layer, whose lock is held, on top of base (NULL: on nothing); takes both over. */
 struct snapshot *snapshot_stack(struct cache *cache, struct snapshot *base,
                                 const struct snapshot_layer *layer);
 
-/* Opens and locks the meta of the snapshot at the directory rel; -1 when it is not there, another
- * one was put there meanwhile or, with LOCK_NB, somebody has it. */
-int snapshot_lock(const struct cache *cache, const char *rel, int how);
+/* Opens and locks the meta of the snapshot at the directory rel; *st is its stat. -1 when it is not
+ * there, another one was put there meanwhile or, with LOCK_NB, somebody has it. */
+int snapshot_lock(const struct cache *cache, const char *rel, int how, struct stat *st);
 
 struct snapshot_request {
     struct cache *cache;
@@ -123,6 +127,7 @@ struct plan_dir {
     const char *path; /* below the root, "" is the root; parents come first */
     struct digest digest, base;
     bool has_base;
+    size_t parent; /* of the others: in the list of them */
     unsigned depth;
     size_t first, n; /* of entries */
 };
@@ -142,6 +147,9 @@ enum plan_answer { PLAN_READY, PLAN_LARGE, PLAN_DAMAGED };
  * is malformed, ERR_CONFIG for a tree without measure. */
 int snapshot_plan_make(struct snapshot_plan *plan, struct snapshot_request *request,
                        bool whole_tree, enum plan_answer *answer, struct err *err) MUST_CHECK;
+/* The plan by which the highest layer of near, the request's tree, was made. False when that can't
+ * be known any more. */
+bool snapshot_plan_again(struct snapshot_plan *plan, struct snapshot_request *request);
 void snapshot_plan_release(struct snapshot_plan *plan);
 
 /* -- snapshot_fill.c, snapshot_pool.c: doing it ------------------------------------------------ */

@@ -1,8 +1,8 @@
 /*
  * cmd_cache_verify.c - kiln cache verify: a line a finding, then what was read in all.
  *
- *     --json    {"path", "ok", "checked": {"blobs", "bytes", "actions", "stat_caches"},
- *                "found": [{"name", "problem", "done"}], "set_aside_before"}
+ *     --json    {"path", "ok", "checked": {"blobs", "bytes", "actions", "snapshots",
+ * "stat_caches"}, "found": [{"name", "problem", "done"}], "set_aside_before"}
  */
 #include "cli/cmd_cache.h"
 
@@ -37,11 +37,12 @@ static void add_json(const char *path, const struct verify_report *report, struc
 {
     buf_adds(out, "{\"path\":");
     buf_add_json_str(out, path);
-    buf_addf(out,
-             ",\"ok\":%s,\"checked\":{\"blobs\":%" PRIu64 ",\"bytes\":%" PRIu64
-             ",\"actions\":%" PRIu64 ",\"stat_caches\":%" PRIu64 "},\"found\":[",
-             report->findings.n == 0 ? "true" : "false", report->checked.blobs,
-             report->checked.bytes, report->checked.actions, report->stat_caches);
+    buf_addf(
+        out,
+        ",\"ok\":%s,\"checked\":{\"blobs\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"actions\":%" PRIu64
+        ",\"snapshots\":%" PRIu64 ",\"stat_caches\":%" PRIu64 "},\"found\":[",
+        report->findings.n == 0 ? "true" : "false", report->checked.blobs, report->checked.bytes,
+        report->checked.actions, report->checked.snapshots, report->stat_caches);
     for (size_t i = 0; i < report->findings.n; i++) {
         const struct verify_finding *finding = &report->findings.v[i];
         buf_adds(out, i > 0 ? ",{\"name\":" : "{\"name\":");

@@ -3,6 +3,7 @@
 
 #include "cache/box_dir.h"
 #include "cache/cache_gc.h"
+#include "cache/cache_verify.h"
 
 #include <signal.h>
 #include <sys/file.h>
@@ -345,6 +346,133 @@ static void test_half_made_ones(void **state)
     trees_free(trees);
 }
 
+/* -- verify ------------------------------------------------------------------------------------ */
+
+/* Checks all; the findings about snapshots. */
+static size_t verify(struct fixture *f, struct buf *words)
+{
+    struct err err = ERR_INIT;
+    struct verify_report report;
+    assert_ok(cache_verify(f->cache, NULL, NULL, &report, &err), &err);
+    size_t n = report.findings.n;
+    buf_reset(words);
+    vec_each (struct verify_finding, finding, &report.findings) {
+        assert_int_equal(strncmp(finding->name, "snap/", 5), 0);
+        assert_string_equal(finding->done, "removed");
+        buf_addf(words, "%s: %s\n", finding->name, finding->problem);
+    }
+    verify_report_release(&report);
+    return n;
+}
+
+static void shell(struct fixture *f, const char *hex, const char *command)
+{
+    char *line = mem_printf("cd '%s/v1/snap/%s%s%s' && %s", f->path, *hex ? "tree/" : "pool", hex,
+                            *hex ? "/root" : "", command);
+    assert_int_equal(system(line), 0);
+    free(line);
+}
+
+static void test_verify(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        bool delta;
+        const char *damage, *said;
+    } cases[] = {
+        {false, "rm d1/f1", "\"d1/f1\" is missing"},
+        {false, "touch d1/extra", "\"d1\" holds"},
+        {false, "chmod 700 d2", "\"d2\" was changed"},
+        {false, "rm -r d3", "holds"},
+        {false, "rm link && ln -s other link && touch -h -d @946684800 link", "\"link\" is not"},
+        {true, "rm d1/f1", "\"d1/f1\" is missing"},
+        {true, "rm d2/f2", "\"d2/f2\" is missing"}, /* a whiteout */
+        {true, "mkdir new", "\"\" holds"},
+        /* The same size, time and mode. */
+        {false,
+         "printf '1 of 1' > d1/x && chmod 644 d1/x && mv -f d1/x d1/f1 && "
+         "touch -d @946684800 d1/f1 d1",
+         "\"d1/f1\" has not the content"},
+        {false, ": > ../meta", "damaged"},
+        {true, ": > ../meta", "damaged"},
+    };
+    struct trees *trees = trees_new();
+    struct snapshot_options options = snapshot_ours(NULL, "step");
+    struct buf words = BUF_INIT;
+    struct err err = ERR_INIT;
+    struct tree_entry link = {.kind = TREE_SYMLINK, .target = "target"};
+    struct digest a = tree_of(f, trees, 0, 0);
+    tree_set(trees, &a, "link", &link);
+    struct digest b = a;
+    tree_file(f->cache, trees, &b, "d1/f1", "changed");
+    assert_ok(trees_remove(trees, &b, "d2/f2", &b, &err), &err);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char hex[DIGEST_HEX + 1];
+        snapshot_release(present(f->cache, trees, &a, &options));
+        struct snapshot *snapshot = present(f->cache, trees, &b, &options);
+        size_t n;
+        (void)snapshot_dirs(snapshot, &n);
+        assert_int_equal(n, 2);
+        snapshot_release(snapshot);
+        if (i == 0)
+            assert_int_equal(verify(f, &words), 0);
+        digest_hex(cases[i].delta ? &b : &a, hex);
+        shell(f, hex, cases[i].damage);
+        assert_true(verify(f, &words) >= 1);
+        assert_has(buf_str(&words), cases[i].said);
+        assert_has(buf_str(&words), hex);
+        assert_null(snapshot_find(f->cache, &b, &options));
+        if (!cases[i].delta)
+            assert_null(snapshot_find(f->cache, &a, &options));
+        (void)verify(f, &words); /* what lay on it goes now */
+        assert_int_equal(verify(f, &words), 0);
+        assert_int_equal(count_files(f, "tmp"), 0);
+        struct cache_stats removed, left;
+        assert_ok(cache_clear(f->cache, &removed, &left, &err), &err);
+        a = tree_of(f, trees, 0, 0);
+        tree_set(trees, &a, "link", &link);
+        b = a;
+        tree_file(f->cache, trees, &b, "d1/f1", "changed");
+        assert_ok(trees_remove(trees, &b, "d2/f2", &b, &err), &err);
+    }
+    buf_release(&words);
+    trees_free(trees);
+}
+
+/* What is wrong in the pool is removed there, and so are the trees that have it. */
+static void test_verify_pool(void **state)
+{
+    struct fixture *f = *state;
+    struct trees *trees = trees_new();
+    struct snapshot_options options = snapshot_ours(NULL, "step");
+    struct buf words = BUF_INIT;
+    struct digest a = tree_of(f, trees, 0, 0);
+    struct snapshot *held = present(f->cache, trees, &a, &options);
+    struct digest file = digest_str("3 of 0");
+    char hex[DIGEST_HEX + 1], *command;
+    digest_hex(&file, hex);
+    command =
+        mem_printf("printf '4 of 0' > %.2s/%s && touch -d @946684800 %.2s/%s", hex, hex, hex, hex);
+    shell(f, "", command);
+    shell(f, "", "mkdir -p aa && touch aa/stray");
+    assert_int_equal(verify(f, &words), 3);
+    assert_has(buf_str(&words), "another digest");
+    assert_has(buf_str(&words), "stray: it is none");
+    assert_has(buf_str(&words), "\"d3/f3\" has not the content");
+    assert_int_equal(count_files(f, "tmp"), 1); /* somebody has it still */
+    snapshot_release(held);
+    assert_int_equal(verify(f, &words), 0);
+    assert_int_equal(count_files(f, "tmp"), 0);
+    held = present(f->cache, trees, &a, &options);
+    size_t n;
+    struct digest shown = view_layers(snapshot_dirs(held, &n), 1);
+    assert_true(digest_eq(&shown, &a));
+    snapshot_release(held);
+    free(command);
+    buf_release(&words);
+    trees_free(trees);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -355,6 +483,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_mounts, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clear, setup, teardown),
         cmocka_unit_test_setup_teardown(test_half_made_ones, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_verify, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_verify_pool, setup, teardown),
     };
     return cmocka_run_group_tests_name("cache.snapshot.care", tests, NULL, NULL);
 }
