@@ -26,6 +26,13 @@
 #define RUNTIME_LOG     "runtime.log"
 #define MAX_LOG         ((size_t)64 * 1024)
 
+/* A user namespace; most boxes of a run share one. */
+struct box_nest {
+    struct nest_ids ids;
+    struct nest_map map;
+    int fd;
+};
+
 struct box_runner {
     struct runner base;
     struct runner *host;
@@ -34,9 +41,8 @@ struct box_runner {
     char *init;    /* that of a static tini; NULL: boxes go without */
     char *dir;     /* where boxes and all they are given lies, or NULL ... */
     char *veil;    /* ... and what the nest's root cannot pass on the way there, or NULL */
-    int user;      /* the nest's user namespace; -1 until the first box */
-    struct nest_map map;
-    char *filter; /* base64; NULL until the first box, or when it can't be made */
+    VEC(struct box_nest) nests; /* made when first needed */
+    char *filter;               /* base64; NULL until the first box, or when it can't be made */
     void (*closed)(void *ctx);
     void *closed_ctx;
 };
@@ -110,18 +116,31 @@ static int make_ready(struct box_runner *box, bool runtime, struct err *err)
                        "apt-get install crun); install it, or name another OCI runtime in "
                        "KILN_RUNTIME",
                        box->runtime);
-    if (box->user < 0 && check_place(box->dir, err) < 0)
+    if (!box->nests.n && check_place(box->dir, err) < 0)
         return -(int)err->kind;
     if (runtime && !box->init)
         box->init = find_init();
-    if (box->user < 0 && nest_user_open(&box->map, &box->user, err) < 0)
-        return -(int)err->kind;
     if (runtime && !box->filter && is_crun(box)) {
         struct err none = ERR_INIT;
         box->filter = box_filter_base64(&none); /* else the runtime makes it each time */
         err_release(&none);
     }
     return 0;
+}
+
+/* The nest in which these ids are the owner's; NULL with err. Until the next call. */
+static const struct box_nest *find_nest(struct box_runner *box, const struct nest_ids *ids,
+                                        struct err *err)
+{
+    struct box_nest nest = {.ids = *ids};
+    vec_each (struct box_nest, known, &box->nests) {
+        if (known->ids.uid == ids->uid && known->ids.gid == ids->gid)
+            return known;
+    }
+    if (nest_user_open(ids, &nest.map, &nest.fd, err) < 0)
+        return NULL;
+    vec_push(&box->nests, nest);
+    return &vec_last(&box->nests);
 }
 
 /* --- the end --- */
@@ -240,27 +259,29 @@ static void on_filter(void *ctx, int stream, const char *bytes, size_t n, struct
 
 /* --- the start --- */
 
-/* Who the step is: by name in an image, always the same in the sandbox. */
-static int choose_user(struct box_plan *plan, struct err *err)
+/* Who the step is, by name in an image, always the same in the sandbox; and its nest. */
+static int choose_user(struct box_runner *box, struct box_plan *plan, struct err *err)
 {
-    if (plan->box->root == BOX_ROOT_HOST) {
+    struct nest_ids ids = {0, 0};
+    if (plan->box->root == BOX_ROOT_HOST)
         plan->user = (struct box_user){.uid = BOX_USER_ID, .gid = BOX_USER_ID};
-        plan->nested = true;
-        return 0;
-    }
-    if (box_user_find(plan->box, &plan->user, err) < 0)
+    else if (box_user_find(plan->box, &plan->user, err) < 0)
         return -(int)err->kind;
+    else
+        ids = (struct nest_ids){plan->user.uid, plan->user.gid};
+    plan->nest = find_nest(box, &ids, err);
+    if (!plan->nest)
+        return -(int)err->kind;
+    const struct nest_map *map = &plan->nest->map;
+    plan->map = map;
     /* With one id there is only one, whatever it is called inside. */
-    plan->nested = (plan->user.uid || plan->user.gid) && !plan->map->uid.more;
-    if (!plan->nested &&
-        (plan->user.uid > plan->map->uid.more || plan->user.gid > plan->map->gid.more)) {
-        int rc = err_set(err, ERR_SYSTEM,
-                         "its user %u:%u is beyond the %u ids that kiln may use here; give more in "
-                         "/etc/subuid and /etc/subgid",
-                         plan->user.uid, plan->user.gid, plan->map->uid.more + 1);
-        box_user_release(&plan->user);
-        return rc;
-    }
+    plan->nested =
+        plan->box->root == BOX_ROOT_HOST || ((plan->user.uid || plan->user.gid) && !map->uid.more);
+    if (!plan->nested && (plan->user.uid > map->uid.more || plan->user.gid > map->gid.more))
+        return err_set(err, ERR_SYSTEM,
+                       "its user %u:%u is beyond the %u ids that kiln may use here; give more in "
+                       "/etc/subuid and /etc/subgid",
+                       plan->user.uid, plan->user.gid, map->uid.more + 1);
     return 0;
 }
 
@@ -295,7 +316,7 @@ static int make_nest(const struct box_runner *box, const struct box_plan *plan,
     int rc = box_cgroup_make(&exec->cgroup, &plan->box->limits, nest, err);
     if (rc == 0)
         rc = box_bundle(plan, &bundle, err);
-    nest_enter_namespace(nest, box->dir, box->veil);
+    nest_enter_namespace(nest, plan->nest->ids.gid, box->dir, box->veil);
     if (rc == 0)
         rc = box_root_nest(plan, nest, err);
     if (rc == 0)
@@ -307,12 +328,12 @@ static int make_nest(const struct box_runner *box, const struct box_plan *plan,
 }
 
 static int start_in_nest(struct box_runner *box, const struct runner_request *request,
-                         const struct nest *nest, struct box_exec *exec, struct runner_exec **out,
-                         struct err *err)
+                         const struct nest *nest, int user, struct box_exec *exec,
+                         struct runner_exec **out, struct err *err)
 {
     struct buf block = BUF_INIT;
     nest_pack(nest, &block);
-    struct host_extra extra = {.nest = &block, .user = box->user, .ending = on_ending};
+    struct host_extra extra = {.nest = &block, .user = user, .ending = on_ending};
     struct runner_callbacks callbacks = {.started = on_started,
                                          .spool = on_spool,
                                          .output = on_output,
@@ -332,7 +353,6 @@ static int start_runtime(struct box_runner *box, const struct runner_request *re
     char *state = path_join(nest_path, "state");
     struct box_plan plan = {.request = request,
                             .box = request->box,
-                            .map = &box->map,
                             .filter = box->filter,
                             .is_crun = is_crun(box),
                             .init = box->init,
@@ -343,7 +363,7 @@ static int start_runtime(struct box_runner *box, const struct runner_request *re
     exec->file_size = request->box->limits.file_size;
     int rc = reach_box(box, request->box, err);
     if (rc == 0)
-        rc = choose_user(&plan, err);
+        rc = choose_user(box, &plan, err);
     if (rc == 0)
         rc = make_nest(box, &plan, exec, &nest, err);
     if (rc == 0) {
@@ -371,13 +391,28 @@ static int start_runtime(struct box_runner *box, const struct runner_request *re
         inner.root = "/";
         inner.cwd = "";
         inner.box = NULL;
-        rc = start_in_nest(box, &inner, &nest, exec, out, err);
+        rc = start_in_nest(box, &inner, &nest, plan.nest->fd, exec, out, err);
     }
     nest_release(&nest);
     box_user_release(&plan.user);
     free(log);
     free(state);
     free(nest_path);
+    return rc;
+}
+
+/* On the host's own files, as the nest's root. */
+static int start_plain(struct box_runner *box, const struct runner_request *request,
+                       struct box_exec *exec, struct runner_exec **out, struct err *err)
+{
+    const struct nest_ids ids = {request->nest_uid, request->nest_gid};
+    const struct box_nest *where = find_nest(box, &ids, err);
+    struct nest nest = NEST_INIT;
+    if (!where || reach_arguments(box, request, err) < 0)
+        return -(int)err->kind;
+    nest_enter_namespace(&nest, ids.gid, box->dir, box->veil);
+    int rc = start_in_nest(box, request, &nest, where->fd, exec, out, err);
+    nest_release(&nest);
     return rc;
 }
 
@@ -396,12 +431,7 @@ static int box_start(struct runner *runner, const struct runner_request *request
     if (request->box) {
         rc = start_runtime(box, request, exec, out, err);
     } else {
-        struct nest nest = NEST_INIT;
-        nest_enter_namespace(&nest, box->dir, box->veil);
-        rc = reach_arguments(box, request, err);
-        if (rc == 0)
-            rc = start_in_nest(box, request, &nest, exec, out, err);
-        nest_release(&nest);
+        rc = start_plain(box, request, exec, out, err);
     }
     if (rc < 0)
         exec_free(exec);
@@ -426,8 +456,9 @@ static void on_host_closed(void *ctx)
     struct box_runner *box = ctx;
     void (*closed)(void *ctx) = box->closed;
     void *closed_ctx = box->closed_ctx;
-    if (box->user >= 0)
-        close(box->user);
+    vec_each (struct box_nest, nest, &box->nests)
+        close(nest->fd);
+    vec_release(&box->nests);
     free(box->runtime);
     free(box->program);
     free(box->init);
@@ -466,7 +497,6 @@ int runner_box_new(uv_loop_t *loop, const struct runner_box_options *options, st
     struct box_runner *box = mem_zalloc(1, sizeof *box);
     box->base.ops = &box_ops;
     box->host = host;
-    box->user = -1;
     box->dir = options && options->dir ? mem_strdup(options->dir) : NULL;
     box->veil = box_veil(box->dir);
     box->runtime = mem_strdup(runtime && *runtime ? runtime : DEFAULT_RUNTIME);

@@ -78,6 +78,14 @@ struct runner_box {
 /* Which limit ended it, as far as that can be told. */
 enum box_cause { BOX_CAUSE_NONE, BOX_CAUSE_MEMORY, BOX_CAUSE_PIDS, BOX_CAUSE_FILE_SIZE };
 
+/* Who a user is in an image: an image's user ("", "name", "uid", "name:group", "uid:gid") looked up
+ * in the files of its layers (absolute directories, the lowest first). The project and all that
+ * kiln makes for a step belongs to that user; so the layers of an image whose user is not 0:0 have
+ * to be unpacked in a nest with these ids (nest_uid, nest_gid of a request). ERR_CONFIG when there
+ * is nobody of that name. Any thread. */
+int box_find_ids(const char *const *layers, size_t n, const char *user, uint32_t *uid,
+                 uint32_t *gid, struct err *err) MUST_CHECK;
+
 struct runner_box_options {
     const char *runtime; /* name or path of the OCI runtime; NULL: $KILN_RUNTIME, else "crun" */
     /* Absolute, exists: all that boxes and commands in the nest are given lies in it. Where kiln is

@@ -81,7 +81,12 @@ static json_t *args(const struct box_plan *plan)
 {
     json_t *list = strings(plan->request->argv);
     if (plan->init) {
+        const char *name = strrchr(plan->init, '/') + 1;
         json_array_insert_new(list, 0, json_string("--"));
+        if (strcmp(name, "catatonit") != 0) { /* to die with the runtime */
+            json_array_insert_new(list, 0, json_string("SIGKILL"));
+            json_array_insert_new(list, 0, json_string("-p"));
+        }
         json_array_insert_new(list, 0, json_string(BOX_INIT));
     }
     return list;
@@ -223,13 +228,13 @@ int box_bundle(const struct box_plan *plan, struct buf *out, struct err *err)
     /* What is not UTF-8 has not become a value. */
     json_t *argv = json_object_get(json_object_get(root, "process"), "args");
     json_t *env = json_object_get(json_object_get(root, "process"), "env");
-    size_t n_args = plan->init ? 2 : 0, n_env = 0;
+    size_t n_args = 0, n_env = 0;
     for (size_t i = 0; plan->request->argv[i]; i++)
         n_args++;
     while (plan->request->envp && plan->request->envp[n_env])
         n_env++;
     int rc = 0;
-    if (json_array_size(argv) != n_args || json_array_size(env) != n_env)
+    if (json_array_size(argv) < n_args || json_array_size(env) != n_env)
         rc = err_set(err, ERR_CONFIG,
                      "its command or a variable is not UTF-8, which an OCI runtime cannot be told");
     char *text = rc == 0 ? json_dumps(root, JSON_COMPACT) : NULL;

@@ -36,10 +36,13 @@ struct box_user {
     char *home;           /* or NULL */
 };
 
+struct box_nest;
+
 struct box_plan {
     const struct runner_request *request;
     const struct runner_box *box;
-    const struct nest_map *map;
+    const struct box_nest *nest;
+    const struct nest_map *map; /* the nest's */
     struct box_user user;
     bool nested;           /* the step's id is the only one, and the nest's 0 outside */
     const char *filter;    /* the seccomp program in base64, or NULL */

@@ -23,7 +23,7 @@ static int remove_inside(const char *path, int user)
         int null = open("/dev/null", O_RDWR);
         for (int i = 0; i < 3; i++)
             (void)dup2(null, i);
-        if (nest_enter_user(user, NULL, NULL) == 0)
+        if (nest_enter_user(user, 0, NULL, NULL) == 0)
             execl("/bin/rm", "rm", "-rf", "--", path, (char *)NULL);
         _exit(127);
     }
@@ -47,7 +47,7 @@ int box_remove(const char *path, struct err *err)
         return -(int)ERR_SYSTEM;
     }
     err_release(&plain);
-    if (nest_user_open(&map, &user, err) < 0)
+    if (nest_user_open(&(struct nest_ids){0, 0}, &map, &user, err) < 0)
         return -(int)err->kind;
     int errnum = remove_inside(path, user);
     close(user);

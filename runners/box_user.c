@@ -185,3 +185,16 @@ void box_user_release(struct box_user *user)
     free(user->home);
     *user = (struct box_user){0};
 }
+
+int box_find_ids(const char *const *layers, size_t n, const char *user, uint32_t *uid,
+                 uint32_t *gid, struct err *err)
+{
+    const struct runner_box box = {.layers = layers, .n_layers = n, .user = user};
+    struct box_user found;
+    if (box_user_find(&box, &found, err) < 0)
+        return -(int)err->kind;
+    *uid = found.uid;
+    *gid = found.gid;
+    box_user_release(&found);
+    return 0;
+}

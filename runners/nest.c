@@ -37,9 +37,10 @@ void nest_write(struct nest *nest, const char *path, const char *text)
     op->n = strlen(text);
 }
 
-void nest_enter_namespace(struct nest *nest, const char *anchor, const char *veil)
+void nest_enter_namespace(struct nest *nest, gid_t group, const char *anchor, const char *veil)
 {
     struct nest_op *op = add(nest, NEST_ENTER);
+    op->mode = group;
     op->path = string(nest, veil ? anchor : NULL);
     op->source = string(nest, veil);
 }

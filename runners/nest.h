@@ -61,9 +61,10 @@ struct nest {
 
 void nest_release(struct nest *nest);
 void nest_write(struct nest *nest, const char *path, const char *text);
-/* anchor: a directory that the nest's root shall reach at its own path though veil, a directory
- * above it, lets nobody else through (what else is in veil it does not see then); or both NULL. */
-void nest_enter_namespace(struct nest *nest, const char *anchor, const char *veil);
+/* group: one to be in besides, of those inside. anchor: a directory that the nest's root shall
+ * reach at its own path though veil, a directory above it, lets nobody else through (what else is
+ * in veil it does not see then); or both NULL. */
+void nest_enter_namespace(struct nest *nest, gid_t group, const char *anchor, const char *veil);
 void nest_chdir(struct nest *nest, const char *path);
 void nest_mkdir(struct nest *nest, const char *path, mode_t mode);
 void nest_file(struct nest *nest, const char *path, const void *bytes, size_t n, mode_t mode);
@@ -87,7 +88,7 @@ void nest_describe(const void *block, size_t size, size_t index, struct buf *out
 bool nest_check(const void *block, size_t size);
 /* In a child: enters the user namespace as its root, and a mount namespace; anchor and veil as
  * above. Returns 0 or an errno. */
-int nest_enter_user(int user, const char *anchor, const char *veil);
+int nest_enter_user(int user, gid_t group, const char *anchor, const char *veil);
 /* In the child: does it all. Returns 0, or an errno with *failed the operation's index. user: the
  * user namespace's descriptor. */
 int nest_enter(const void *block, int user, size_t *failed);

@@ -63,14 +63,14 @@ static int lift(int tree, const char *anchor, const char *veil)
     return move_mount(tree, "", AT_FDCWD, anchor, MOVE_MOUNT_F_EMPTY_PATH) == 0 ? 0 : errno;
 }
 
-int nest_enter_user(int user, const char *anchor, const char *veil)
+int nest_enter_user(int user, gid_t group, const char *anchor, const char *veil)
 {
     int tree = -1;
     if (setns(user, CLONE_NEWUSER) != 0)
         return errno;
     /* What the caller is in besides is not for a step, as far as that can be laid down: with the
      * single mapping it cannot, and says so in docs/isolation.md. */
-    (void)setgroups(0, NULL);
+    (void)setgroups(1, &group);
     if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0)
         return errno;
     /* While this is who the caller was, whom veil lets through. */
@@ -101,7 +101,7 @@ static int carry_out(const struct nest_op *op, const char *strings, int user)
     switch ((enum nest_kind)op->kind) {
     case NEST_WRITE: return write_file(path, content, op->n, 0, 0);
     case NEST_ENTER:
-        return nest_enter_user(user, op->path ? path : NULL, op->source ? source : NULL);
+        return nest_enter_user(user, op->mode, op->path ? path : NULL, op->source ? source : NULL);
     case NEST_CHDIR: return chdir(path) == 0 ? 0 : errno;
     case NEST_MKDIR:
         if (mkdir(path, op->mode) != 0)

@@ -135,28 +135,49 @@ static int write_proc(pid_t pid, const char *name, const char *text)
     return errnum;
 }
 
-static int write_map(pid_t pid, const char *name, const struct nest_range *range)
+size_t nest_user_extents(const struct nest_range *range, uint32_t id, struct nest_extent out[3])
 {
-    char text[96];
-    int n = snprintf(text, sizeof text, "0 %u 1\n", range->first);
-    if (range->more)
-        snprintf(text + n, sizeof text - (size_t)n, "1 %u %u\n", range->rest, range->more);
-    return write_proc(pid, name, text);
+    size_t n = 0;
+    if (id > range->more)
+        id = 0;
+    if (id)
+        out[n++] = (struct nest_extent){0, range->rest, id};
+    out[n++] = (struct nest_extent){id, range->first, 1};
+    if (range->more > id)
+        out[n++] = (struct nest_extent){id + 1, range->rest + id, range->more - id};
+    return n;
+}
+
+static int write_map(pid_t pid, const char *name, const struct nest_range *range, uint32_t id)
+{
+    struct nest_extent extents[3];
+    struct buf text = BUF_INIT;
+    size_t n = nest_user_extents(range, id, extents);
+    for (size_t i = 0; i < n; i++)
+        buf_addf(&text, "%u %u %u\n", extents[i].inside, extents[i].outside, extents[i].n);
+    int errnum = write_proc(pid, name, buf_str(&text));
+    buf_release(&text);
+    return errnum;
 }
 
 /* Returns 0, or an errno; EPERM when the helper says no. */
-static int run_helper(const char *program, pid_t pid, const struct nest_range *range)
+static int run_helper(const char *program, pid_t pid, const struct nest_range *range, uint32_t id)
 {
-    char words[6][16];
-    char *argv[] = {(char *)program, words[0], (char *)"0", words[1], (char *)"1",
-                    (char *)"1",     words[2], words[3],    NULL};
+    struct nest_extent extents[3];
+    char words[10][16];
+    char *argv[12] = {(char *)program, words[0]};
     posix_spawn_file_actions_t files;
     int status = 0;
     pid_t child;
+    size_t n = nest_user_extents(range, id, extents), k = 1;
     snprintf(words[0], sizeof words[0], "%d", (int)pid);
-    snprintf(words[1], sizeof words[1], "%u", range->first);
-    snprintf(words[2], sizeof words[2], "%u", range->rest);
-    snprintf(words[3], sizeof words[3], "%u", range->more);
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t numbers[3] = {extents[i].inside, extents[i].outside, extents[i].n};
+        for (size_t j = 0; j < 3; j++, k++) {
+            snprintf(words[k], sizeof words[k], "%u", numbers[j]);
+            argv[k + 1] = words[k];
+        }
+    }
     posix_spawn_file_actions_init(&files);
     for (int fd = 0; fd < 3; fd++)
         posix_spawn_file_actions_addopen(&files, fd, "/dev/null", O_RDWR, 0);
@@ -169,18 +190,18 @@ static int run_helper(const char *program, pid_t pid, const struct nest_range *r
     return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : EPERM;
 }
 
-static int map_ids(pid_t pid, const struct nest_map *map)
+static int map_ids(pid_t pid, const struct nest_map *map, const struct nest_ids *ids)
 {
     int errnum;
     if (map->by_helper) {
-        errnum = run_helper("newuidmap", pid, &map->uid);
-        return errnum ? errnum : run_helper("newgidmap", pid, &map->gid);
+        errnum = run_helper("newuidmap", pid, &map->uid, ids->uid);
+        return errnum ? errnum : run_helper("newgidmap", pid, &map->gid, ids->gid);
     }
     /* Without privilege, groups may only be mapped where they can't be dropped any more. */
     errnum = geteuid() == 0 && map->gid.more ? 0 : write_proc(pid, "setgroups", "deny");
     if (!errnum)
-        errnum = write_map(pid, "uid_map", &map->uid);
-    return errnum ? errnum : write_map(pid, "gid_map", &map->gid);
+        errnum = write_map(pid, "uid_map", &map->uid, ids->uid);
+    return errnum ? errnum : write_map(pid, "gid_map", &map->gid, ids->gid);
 }
 
 /* The first process of the namespace, which goes as soon as there is a descriptor. */
@@ -196,7 +217,7 @@ _Noreturn static void founder(int told, int parent)
 }
 
 /* Returns 0, or an errno; *refused: the kernel makes no namespace, else ids could not be mapped. */
-static int make(const struct nest_map *map, int *fd, bool *refused)
+static int make(const struct nest_map *map, const struct nest_ids *ids, int *fd, bool *refused)
 {
     int told[2], parent[2];
     char answer = 0, path[64];
@@ -225,7 +246,7 @@ static int make(const struct nest_map *map, int *fd, bool *refused)
     }
     if (!errnum) {
         *refused = false;
-        errnum = map_ids(pid, map);
+        errnum = map_ids(pid, map, ids);
     }
     if (!errnum) {
         snprintf(path, sizeof path, "/proc/%d/ns/user", (int)pid);
@@ -250,7 +271,7 @@ static bool is_the_hosts_root(void)
     return is;
 }
 
-int nest_user_open(struct nest_map *map, int *fd, struct err *err)
+int nest_user_open(const struct nest_ids *ids, struct nest_map *map, int *fd, struct err *err)
 {
     bool refused = false;
     *fd = -1;
@@ -259,10 +280,10 @@ int nest_user_open(struct nest_map *map, int *fd, struct err *err)
         return err_set(err, ERR_SYSTEM,
                        "kiln runs as root with no other user id to run steps as; start it as an "
                        "ordinary user, or set \"runner\": \"host\"");
-    int errnum = make(map, fd, &refused);
+    int errnum = make(map, ids, fd, &refused);
     if (errnum && !refused && map->by_helper) {
         *map = (struct nest_map){{geteuid(), 0, 0}, {getegid(), 0, 0}, false};
-        errnum = make(map, fd, &refused);
+        errnum = make(map, ids, fd, &refused);
     }
     if (!errnum)
         return 0;

@@ -5,6 +5,9 @@
  * newuidmap(1) and newgidmap(1) can map them. Root's: 0 ... 65535 are a range that nobody else has,
  * so nothing in a box is ever the host's root.
  *
+ * So what the caller owns outside, root owns inside; where an image's steps are somebody else, that
+ * one and root change places.
+ *
  * Any thread; nothing is kept.
  */
 #ifndef KILN_RUNNERS_NEST_USER_H
@@ -23,6 +26,12 @@ struct nest_map {
     bool by_helper; /* newuidmap and newgidmap must do it */
 };
 
+/* Which ids inside are the owner's outside, whom all belongs to that kiln makes for boxes: those of
+ * root mostly, or of the user that an image's steps are. */
+struct nest_ids {
+    uint32_t uid, gid;
+};
+
 /* Which ids the caller's nest would have. What is told of subordinate ids is what the files say: a
  * helper that refuses is found by nest_user_open(). */
 void nest_user_map(struct nest_map *map);
@@ -36,8 +45,18 @@ struct nest_files {
 };
 void nest_user_map_from(const struct nest_files *files, struct nest_map *map);
 
+/* One part of a uid_map. */
+struct nest_extent {
+    uint32_t inside, outside, n;
+};
+/* The parts (at most 3) of a range in which the inside's id is its first; returns how many. An id
+ * beyond the range: as for 0. */
+size_t nest_user_extents(const struct nest_range *range, uint32_t id, struct nest_extent out[3]);
+
 /* Makes the namespace; *fd is its descriptor, the caller's. Where the helpers refuse, it has the
- * single mapping, and *map says so. ERR_SYSTEM with the remedy when the machine allows none. */
-int nest_user_open(struct nest_map *map, int *fd, struct err *err) MUST_CHECK;
+ * single mapping, and *map says so; that one has the ids 0 alone. ERR_SYSTEM with the remedy when
+ * the machine allows none. */
+int nest_user_open(const struct nest_ids *ids, struct nest_map *map, int *fd,
+                   struct err *err) MUST_CHECK;
 
 #endif

@@ -36,8 +36,10 @@ struct runner_request {
     const char *const *envp; /* NULL terminated NAME=value: the whole environment */
     const char *root;        /* absolute path of the project's folder */
     const char *cwd;         /* relative to root, "" = root; in a box: to its mount, or absolute */
-    /* For the box back end alone: what the step sees (box.h); else NULL. */
+    /* For the box back end alone: what the step sees (box.h). NULL: the command runs on the host's
+     * own files, in the nest and as its root; the ids inside that own what kiln makes are these. */
     const struct runner_box *box;
+    uint32_t nest_uid, nest_gid;
     /* An open terminal that is the command's input and output; the caller's. Then there is no
      * spool. NULL: input is empty. */
     const int *terminal;

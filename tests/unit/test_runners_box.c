@@ -58,7 +58,7 @@ static void box_init(struct box_rig *r)
 static void box_free(struct box_rig *r)
 {
     struct err err = ERR_INIT;
-    if (file_remove_tree(AT_FDCWD, r->dir, &err) < 0)
+    if (box_remove(r->dir, &err) < 0)
         fail_msg("%s", err_text(&err));
     rig_free(&r->rig);
 }
@@ -171,7 +171,13 @@ static void test_user(void **state)
         check(&r, &box, "id -u; id -g; id -G", "33\n0\n0\n");
     }
     box.user = "33";
-    check(&r, &box, "id -u; id -g", "33\n34\n");
+    check(&r, &box, "id -u; id -g; echo x > made; echo y >> input; cat input",
+          "33\n34\nas it was\ny\n");
+    char path[160];
+    struct stat st;
+    snprintf(path, sizeof path, "%s/upper/made", r.dir);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_uid, r.owner.uid); /* so that kiln can take it */
     box.user = "nobody-here";
     struct run *run = run_new(&r.rig);
     static const char *const argv[] = {"true", NULL};

@@ -84,6 +84,28 @@ static void test_root(void **state)
     assert_true(map.uid.more >= 65000);
 }
 
+static void check_extents(uint32_t id, const char *expected)
+{
+    const struct nest_range range = {1000, 100000, 65535};
+    struct nest_extent extents[3];
+    char text[200] = "";
+    size_t n = nest_user_extents(&range, id, extents), at = 0;
+    for (size_t i = 0; i < n; i++)
+        at += (size_t)snprintf(text + at, sizeof text - at, "%u %u %u;", extents[i].inside,
+                               extents[i].outside, extents[i].n);
+    assert_string_equal(text, expected);
+}
+
+/* Whoever the step is, is the caller outside; the others have the rest, in order. */
+static void test_places_changed(void **state)
+{
+    (void)state;
+    check_extents(0, "0 1000 1;1 100000 65535;");
+    check_extents(33, "0 100000 33;33 1000 1;34 100033 65502;");
+    check_extents(65535, "0 100000 65535;65535 1000 1;");
+    check_extents(65536, "0 1000 1;1 100000 65535;");
+}
+
 static void describe(const struct buf *block, size_t i, const char *expected)
 {
     struct buf text = BUF_INIT;
@@ -98,7 +120,7 @@ static void test_block(void **state)
     struct nest nest = NEST_INIT;
     struct buf block = BUF_INIT;
     nest_write(&nest, "/a/procs", "0");
-    nest_enter_namespace(&nest, NULL, NULL);
+    nest_enter_namespace(&nest, 0, NULL, NULL);
     nest_mkdir(&nest, "rootfs", 0755);
     nest_file(&nest, "config.json", "{\0}", 3, 0400);
     nest_mount(&nest, "overlay", "pro\nject", 0, "lowerdir=a");
@@ -134,6 +156,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ordinary_user),
         cmocka_unit_test(test_root),
+        cmocka_unit_test(test_places_changed),
         cmocka_unit_test(test_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
