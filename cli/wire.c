@@ -136,6 +136,7 @@ static const struct field started_fields[] = {
     AS_LIST(struct event, u.started.reasons, u.started.n_reasons, reasons),
     AS_BYTES(struct event, u.started.all_reasons),
     AS_STRING(struct event, u.started.log),
+    AS_STRING(struct event, u.started.mount),
 };
 static const struct field progress_fields[] = {
     AS_TEXT(struct event, u.progress.phase), AS_TEXT(struct event, u.progress.text),

@@ -467,6 +467,12 @@ void boxing_request(struct engine *e, struct flight *flight, struct runner_reque
     request->ahead = false;
 }
 
+const char *boxing_mount(const struct engine *e, const struct flight *flight)
+{
+    const struct op_exec *exec = e->nodes.v[flight->node].exec;
+    return flight->box && !exec->mount_same ? BOX_PROJECT : NULL;
+}
+
 const char *boxing_upper(const struct flight *flight)
 {
     return flight->box->upper;

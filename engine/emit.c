@@ -152,7 +152,8 @@ static void make_started(struct engine *e, const struct flight *flight, char hex
                                           .reasons = reasons->list.v,
                                           .n_reasons = reasons->list.n,
                                           .all_reasons = reasons->all,
-                                          .log = flight->log ? flight->log : EVENT_NO_LOG}};
+                                          .log = flight->log ? flight->log : EVENT_NO_LOG,
+                                          .mount = boxing_mount(e, flight)}};
 }
 
 void emit_started(struct engine *e, struct flight *flight)

@@ -6,7 +6,8 @@
  *
  *     run.started     "watcher": true when a kiln that watches does it for a command
  *     step.started    "reasons_total": how many reasons there were, when the list is cut;
- *                     "log": the spool file
+ *                     "log": the spool file; "mount": where the project is for it, where that is
+ *                     not where it is for everybody
  *     step.progress   "phase", "text", "done", "total", "unit"
  *     step.finished   "error", "saved_ms"; "hints" and "box" where there are any
  *     watch.changed   "clock": {"epoch", "tick"}
@@ -18,6 +19,8 @@
 #include "engine/event.h"
 
 #include "base/digest.h"
+#include "base/file.h"
+#include "base/mem.h"
 #include "base/text.h"
 
 #include <signal.h>
@@ -208,6 +211,8 @@ static void add_started(struct buf *out, const struct event *event)
     add_reasons(out, event->u.started.reasons, event->u.started.n_reasons);
     field_u64(out, "reasons_total", event->u.started.all_reasons);
     field_str(out, "log", event->u.started.log);
+    if (event->u.started.mount)
+        field_str(out, "mount", event->u.started.mount);
 }
 
 static void add_progress(struct buf *out, const struct event *event)
@@ -349,6 +354,16 @@ void event_json(const struct event *event, const char *data, struct buf *out)
     case EVENT_N: break;
     }
     buf_add(out, "}\n", 2);
+}
+
+char *event_path_outside(const char *root, const char *mount, const char *path)
+{
+    if (!mount)
+        return mem_strdup(path);
+    if (!path_is_below(path, mount))
+        return NULL;
+    path += strlen(mount);
+    return path_join(root, path + strspn(path, "/"));
 }
 
 /* -- reasons in words -------------------------------------------------------------------------- */

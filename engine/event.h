@@ -116,6 +116,7 @@ struct event {
             size_t n_reasons;   /* in the array */
             size_t all_reasons; /* found in all */
             const char *log;    /* path of the spool file; EVENT_NO_LOG while there is none */
+            const char *mount;  /* where the project is for it; NULL: where it is for everybody */
         } started;
         struct {
             const char *phase;    /* "image", "snapshot" */
@@ -173,6 +174,10 @@ struct event {
 };
 
 typedef void event_cb(void *ctx, const struct event *event);
+
+/* What a step calls by that absolute path, as it is called outside, where the project is at root:
+ * for whoever opens a file that a log names. A new string; NULL for what only the step has. */
+char *event_path_outside(const char *root, const char *mount, const char *path);
 
 /* "run.started", "file", "passed": the names of INTERFACES. */
 const char *event_type_name(enum event_type type);

@@ -217,6 +217,7 @@ static void parse_started(struct parse *parse, const json_t *object, struct even
     out->u.started.attempt = get_u32(parse, object, "attempt");
     out->u.started.pid = get_number(parse, object, "pid", INT64_MIN, INT64_MAX, 0);
     out->u.started.log = get_string(parse, object, "log");
+    out->u.started.mount = get_string(parse, object, "mount");
 
     size_t n;
     const json_t *array = get_array(parse, object, "reasons", &n);

@@ -587,6 +587,8 @@ int boxing_again(struct engine *e, struct flight *flight, struct err *err) MUST_
 void boxing_cancel(struct flight *flight);
 /* Fills in the request's box; what it points to lives as long as the flight. */
 void boxing_request(struct engine *e, struct flight *flight, struct runner_request *request);
+/* Where the project is for the flight's step; NULL: where it is for everybody. */
+const char *boxing_mount(const struct engine *e, const struct flight *flight);
 /* The directory with what the step wrote to the project. */
 const char *boxing_upper(const struct flight *flight);
 /* The step failed: keeps its directory for a look, instead of the one before; what may help is

@@ -1,5 +1,7 @@
 #include "tui/model.h"
 
+#include "base/file.h"
+
 #include <string.h>
 
 static char *copy(const char *s)
@@ -47,6 +49,7 @@ static void step_release(struct model_step *step)
     free(step->source);
     free(step->error);
     free(step->runner);
+    free(step->mount);
     reasons_release(step);
     free(step->log);
     free(step->doing);
@@ -218,6 +221,7 @@ static void fold_started(struct model *model, const struct event *event)
     replace(&step->error, NULL);
     replace(&step->key, event->u.started.key);
     replace(&step->runner, event->u.started.runner);
+    replace(&step->mount, event->u.started.mount);
     replace(&step->log, event->u.started.log);
     reasons_release(step);
     size_t n = event->u.started.n_reasons;
@@ -322,6 +326,14 @@ void model_fold(struct model *model, const struct event *event)
     case EVENT_NOTICE: fold_notice(model, event); break;
     case EVENT_N: break;
     }
+}
+
+char *model_file(const struct model *model, const struct model_step *step, const char *path)
+{
+    const char *root = model->root ? model->root : "";
+    if (*path == '/')
+        return event_path_outside(root, step->mount, path);
+    return *path ? path_join(root, path) : NULL;
 }
 
 static uint64_t since(uint64_t start_ns, uint64_t now_ns)

@@ -44,6 +44,7 @@ struct model_step {
     uint64_t ran_ms;  /* how long it took when it last really ran */
     uint64_t saved_ms;
     char *key, *source, *error, *runner; /* or NULL */
+    char *mount;                         /* where the project is for it, as event.h has it */
     int exit_code, signal;
     bool timed_out, tainted;
     struct reason *reasons; /* of the last start, deep copies */
@@ -84,6 +85,9 @@ struct model {
 void model_init(struct model *model);
 void model_release(struct model *model);
 void model_fold(struct model *model, const struct event *event);
+/* The file outside that the step's log calls by that path, absolute or from the project's folder; a
+ * new string, or NULL when there is none. */
+char *model_file(const struct model *model, const struct model_step *step, const char *path);
 /* The step's index, or steps.n when there is none of that name. */
 size_t model_find(const struct model *model, const char *name);
 /* Milliseconds since the step started, at that wall-clock time. */

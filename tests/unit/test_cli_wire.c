@@ -69,10 +69,11 @@ static void test_events(void **state)
                         .run = "7",
                         .u.run_started = {"1.0", "demo", "/r", "command", steps, 2, 4, true}});
     assert_survives(&(struct event){.type = EVENT_STEP_QUEUED, .run = "7", .step = "a"});
-    assert_survives(&(struct event){.type = EVENT_STEP_STARTED,
-                                    .run = "7",
-                                    .step = "a",
-                                    .u.started = {"00", "host", 2, 99, reasons, 2, 30, "/log"}});
+    assert_survives(
+        &(struct event){.type = EVENT_STEP_STARTED,
+                        .run = "7",
+                        .step = "a",
+                        .u.started = {"00", "host", 2, 99, reasons, 2, 30, "/log", "/src"}});
     assert_survives(&(struct event){
         .type = EVENT_STEP_LOG, .run = "7", .step = "a", .u.log = {2, 100, 20, "/log"}});
     assert_survives(&(struct event){.type = EVENT_STEP_FINISHED,

@@ -58,7 +58,7 @@ static const struct sample samples[] = {
       .time_ns = NS,
       .run = "12",
       .step = "build",
-      .u.started = {HEX, "host", 2, 4711, reasons, 4, 30, "/s/logs/1.log"}},
+      .u.started = {HEX, "host", 2, 4711, reasons, 4, 30, "/s/logs/1.log", "/src"}},
      NULL,
      "{\"type\":\"step.started\",\"seq\":3," TIME
      ",\"run\":\"12\",\"step\":\"build\",\"key\":\"" HEX
@@ -68,7 +68,7 @@ static const struct sample samples[] = {
      "{\"kind\":\"upstream\",\"subject\":\"out/app\",\"step\":\"build\",\"old\":\"" HEX
      "\",\"new\":null},"
      "{\"kind\":\"forced\",\"subject\":null,\"old\":null,\"new\":null,\"note\":\"by --force\"}],"
-     "\"reasons_total\":30,\"log\":\"/s/logs/1.log\"}"},
+     "\"reasons_total\":30,\"log\":\"/s/logs/1.log\",\"mount\":\"/src\"}"},
     {{.type = EVENT_STEP_LOG,
       .seq = 4,
       .time_ns = NS,
@@ -410,6 +410,26 @@ static void reasons_in_words(void **state)
     }
 }
 
+static void paths_outside(void **state)
+{
+    (void)state;
+    static const char *const cases[][4] = {
+        {"/p", NULL, "/usr/include/a.h", "/usr/include/a.h"},
+        {"/p", "/src", "/src/a/b.c", "/p/a/b.c"},
+        {"/p", "/src", "/src", "/p"},
+        {"/p", "/src", "/srcs/a.c", NULL},
+        {"/p", "/src", "/usr/include/a.h", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *path = event_path_outside(cases[i][0], cases[i][1], cases[i][2]);
+        if (cases[i][3])
+            assert_string_equal(path, cases[i][3]);
+        else
+            assert_null(path);
+        free(path);
+    }
+}
+
 static void names(void **state)
 {
     (void)state;
@@ -430,7 +450,7 @@ int main(void)
         cmocka_unit_test(parsed_fields),   cmocka_unit_test(every_signal_round_trips),
         cmocka_unit_test(tolerant),        cmocka_unit_test(junk_is_refused),
         cmocka_unit_test(truncated_lines), cmocka_unit_test(reasons_in_words),
-        cmocka_unit_test(names),
+        cmocka_unit_test(paths_outside),   cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
