@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cache/cache_private.h"
+#include "cache/snapshot_private.h"
 #include "cache/unfinished.h"
 
 #include <dirent.h>
@@ -185,7 +186,7 @@ int cache_open(const char *path, struct cache **out, bool *read_only, struct err
     cache->root_fd = cache->cas_fd = cache->ac_fd = cache->tmp_fd = cache->lock_fd = -1;
     cache->note_fd = -1;
     pthread_mutex_init(&cache->note_lock, NULL);
-    cache->use_fd = -1;
+    cache->use_fd = cache->snap_fd = cache->snap_lock_fd = -1;
     pthread_mutex_init(&cache->use_mutex, NULL);
     if (getrandom(&cache->random, sizeof(cache->random), GRND_NONBLOCK) < 0)
         cache->random = (uint32_t)time(NULL);
@@ -216,6 +217,7 @@ void cache_close(struct cache *cache)
     if (!cache)
         return;
     unfinished_close(cache);
+    snapshot_leave(cache);
     pthread_mutex_destroy(&cache->note_lock);
     if (cache->root_fd >= 0)
         cache_size_flush(cache);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "cache/box_dir.h"
 #include "cache/cache_private.h"
+#include "cache/snapshot_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -47,6 +48,7 @@ static int clear_alone(struct cache *cache, struct cache_stats *removed, struct 
         rc = empty_dir(cache->ac_fd, err);
     if (rc == 0)
         rc = empty_dir(cache->cas_fd, err);
+    snapshot_leave(cache);
     static const char *const others[] = {"snap", "layers", "images", "box"};
     for (size_t i = 0; rc == 0 && i < 4; i++)
         if (!cache_drop(cache, others[i]))

@@ -41,7 +41,8 @@ static int tree_cb(void *ctx, int dirfd, const char *name)
     struct stat st = {0};
     char *meta = mem_printf("%s/meta", name);
     int fd = openat(dirfd, meta, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-    item.name = arena_printf(&counting->list->arena, SNAPSHOT_TREES "/%s", name);
+    item.name = arena_printf(&counting->list->arena, "snap/%s/" SNAPSHOT_TREES "/%s",
+                             counting->cache->boot, name);
     if (fd >= 0 && fstat(fd, &st) == 0 && snapshot_meta_read(fd, name, &header)) {
         item.useless = false;
         item.used_ns = item.mtime_ns = cache_mtime_ns(&st);
@@ -115,10 +116,10 @@ static int pool_dir_cb(void *ctx, int dirfd, const char *name)
     return 0;
 }
 
-static void walk_pool(const struct cache *cache, pool_cb *cb, void *ctx)
+static void walk_pool(struct cache *cache, pool_cb *cb, void *ctx)
 {
     struct pool_walk walk = {.cb = cb, .ctx = ctx};
-    (void)cache_each_name(cache->root_fd, SNAPSHOT_POOL, pool_dir_cb, &walk);
+    (void)cache_each_name(snapshot_place(cache, false), SNAPSHOT_POOL, pool_dir_cb, &walk);
 }
 
 static void add_bytes(void *ctx, int dirfd, const char *name, const struct stat *st)
@@ -280,7 +281,7 @@ void derived_count(struct derived_list *list, struct cache *cache)
     *list = (struct derived_list){0};
     if (cache->root_fd < 0)
         return;
-    (void)cache_each_name(cache->root_fd, SNAPSHOT_TREES, tree_cb, &counting);
+    (void)cache_each_name(snapshot_place(cache, false), SNAPSHOT_TREES, tree_cb, &counting);
     find_bases(&counting);
     walk_pool(cache, add_bytes, &list->pool_bytes);
     counting.kind = GC_LAYER;
@@ -311,7 +312,7 @@ static bool take_snapshot(struct cache *cache, const struct derived *item)
     char gone[CACHE_NAME_SIZE + sizeof("tmp/")] = "tmp/";
     struct stat st;
     char *meta = mem_printf("%s/meta", item->name);
-    int lock = snapshot_lock(cache, item->name, LOCK_EX | LOCK_NB, &st);
+    int lock = snapshot_lock(cache->root_fd, item->name, LOCK_EX | LOCK_NB, &st);
     bool idle = lock >= 0 ? item->useless || cache_mtime_ns(&st) == item->mtime_ns
                           : faccessat(cache->root_fd, meta, F_OK, AT_SYMLINK_NOFOLLOW) != 0 &&
                                 errno == ENOENT;
@@ -351,7 +352,7 @@ bool derived_take(struct cache *cache, const struct derived *item)
 
 static int hint_cb(void *ctx, int dirfd, const char *name)
 {
-    const struct cache *cache = ctx;
+    struct cache *cache = ctx;
     struct stat st;
     char hex[DIGEST_HEX + 1] = "";
     ssize_t n = readlinkat(dirfd, name, hex, sizeof(hex));
@@ -359,7 +360,7 @@ static int hint_cb(void *ctx, int dirfd, const char *name)
     char *tree = mem_printf(SNAPSHOT_TREES "/%s", hex);
     if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
         (st.st_mtime < time(NULL) - HINT_AGE_S ||
-         faccessat(cache->root_fd, tree, F_OK, AT_SYMLINK_NOFOLLOW) != 0))
+         faccessat(snapshot_place(cache, false), tree, F_OK, AT_SYMLINK_NOFOLLOW) != 0))
         (void)unlinkat(dirfd, name, 0);
     free(tree);
     return 0;
@@ -368,7 +369,8 @@ static int hint_cb(void *ctx, int dirfd, const char *name)
 void derived_tidy(struct cache *cache)
 {
     snapshot_sweep(cache);
-    (void)cache_each_name(cache->root_fd, SNAPSHOT_LAST, hint_cb, cache);
+    snapshot_sweep_places(cache);
+    (void)cache_each_name(snapshot_place(cache, false), SNAPSHOT_LAST, hint_cb, cache);
 }
 
 void derived_release(struct derived_list *list)

@@ -40,6 +40,9 @@ struct cache {
     int use_fd; /* -1 until it is first needed */
     unsigned uses;
     int64_t use_since;
+    /* snapshot_place.c; also under use_mutex */
+    char boot[17];             /* "" until it is first needed */
+    int snap_fd, snap_lock_fd; /* of the snapshots of this boot; -1: not open */
 };
 
 /* What was used within this time is not marked as used again: no write for a no-op. So a file may

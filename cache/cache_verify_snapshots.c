@@ -45,7 +45,7 @@ static int pool_file_cb(void *ctx, int dirfd, const char *name)
         vec_push(&v->pool, (struct verify_pool_file){rel, (uint64_t)st.st_size});
         return 0;
     }
-    verify_found(v, SNAPSHOT_POOL, rel, "it is none of the pool's files",
+    verify_found(v, "snap/" SNAPSHOT_POOL, rel, "it is none of the pool's files",
                  remove_file(v, dirfd, name));
     free(rel);
     return 0;
@@ -61,7 +61,7 @@ static int pool_dir_cb(void *ctx, int dirfd, const char *name)
 
 void verify_list_pool(struct verify *v)
 {
-    (void)cache_each_name(v->cache->root_fd, SNAPSHOT_POOL, pool_dir_cb, v);
+    (void)cache_each_name(snapshot_place(v->cache, false), SNAPSHOT_POOL, pool_dir_cb, v);
 }
 
 static bool has_content(struct hasher *hasher, int fd, const struct digest *digest)
@@ -83,7 +83,7 @@ void verify_pool_file(struct verify *v, struct hasher *hasher, const struct veri
     struct stat st;
     bool executable;
     const char *problem = NULL;
-    int fd = openat(v->cache->root_fd, rel, READ_FLAGS);
+    int place = snapshot_place(v->cache, false), fd = openat(place, rel, READ_FLAGS);
     if (!pool_parse(file->rel + 3, &digest, &executable) || (fd < 0 && errno == ENOENT))
         problem = NULL; /* taken away meanwhile */
     else if (fd < 0 || fstat(fd, &st) != 0)
@@ -93,7 +93,7 @@ void verify_pool_file(struct verify *v, struct hasher *hasher, const struct veri
     else if (!has_content(hasher, fd, &digest))
         problem = "its content has another digest";
     if (problem)
-        verify_found(v, SNAPSHOT_POOL, file->rel, problem, remove_file(v, v->cache->root_fd, rel));
+        verify_found(v, "snap/" SNAPSHOT_POOL, file->rel, problem, remove_file(v, place, rel));
     if (fd >= 0)
         close(fd);
     free(rel);
@@ -107,14 +107,13 @@ struct check {
     int root_fd;
 };
 
-static bool is_of_pool(const struct cache *cache, const struct plan_entry *entry,
-                       const struct stat *st)
+static bool is_of_pool(struct cache *cache, const struct plan_entry *entry, const struct stat *st)
 {
     char rel[POOL_REL_SIZE];
     struct stat pool;
     pool_rel(&entry->digest, entry->kind == PLAN_EXECUTABLE, rel);
     char *path = mem_printf(SNAPSHOT_POOL "/%s", rel);
-    bool same = fstatat(cache->root_fd, path, &pool, AT_SYMLINK_NOFOLLOW) == 0 &&
+    bool same = fstatat(snapshot_place(cache, false), path, &pool, AT_SYMLINK_NOFOLLOW) == 0 &&
                 pool.st_ino == st->st_ino && pool.st_dev == st->st_dev;
     free(path);
     return same;
@@ -235,7 +234,7 @@ static int tree_cb(void *ctx, int dirfd, const char *name)
     snapshot_release(snapshot);
     v->report->checked.snapshots++;
     if (problem)
-        verify_found(v, SNAPSHOT_TREES, name, problem,
+        verify_found(v, "snap/" SNAPSHOT_TREES, name, problem,
                      snapshot_condemn(v->cache, name) ? VERIFY_REMOVED : VERIFY_LEFT);
     free(problem);
     return 0;
@@ -244,7 +243,7 @@ static int tree_cb(void *ctx, int dirfd, const char *name)
 void verify_snapshots(struct verify *v)
 {
     struct cache *cache = v->cache;
-    (void)cache_each_name(cache->root_fd, SNAPSHOT_TREES, tree_cb, v);
+    (void)cache_each_name(snapshot_place(cache, false), SNAPSHOT_TREES, tree_cb, v);
     if (!cache->read_only)
         snapshot_sweep(cache);
 }

@@ -21,15 +21,13 @@
 
 /* -- holding ----------------------------------------------------------------------------------- */
 
-int snapshot_lock(const struct cache *cache, const char *rel, int how, struct stat *st)
+int snapshot_lock(int dirfd, const char *rel, int how, struct stat *st)
 {
     struct stat now;
     char *meta = mem_printf("%s/meta", rel);
-    int fd = cache->root_fd < 0 ? -1
-                                : openat(cache->root_fd, meta,
-                                         O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    int fd = openat(dirfd, meta, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (fd >= 0 && (cache_flock(fd, how) != 0 || fstat(fd, st) != 0 || !S_ISREG(st->st_mode) ||
-                    fstatat(cache->root_fd, meta, &now, AT_SYMLINK_NOFOLLOW) != 0 ||
+                    fstatat(dirfd, meta, &now, AT_SYMLINK_NOFOLLOW) != 0 ||
                     st->st_ino != now.st_ino || st->st_dev != now.st_dev)) {
         close(fd);
         fd = -1;
@@ -51,16 +49,19 @@ static bool is_whole(const struct snapshot_header *header)
     return memcmp(header->base, none, DIGEST_BYTES) == 0;
 }
 
-static bool hold_layer(const struct cache *cache, const char *hex, uid_t owner, gid_t group,
-                       bool used, struct snapshot_layer *out)
+static bool hold_layer(struct cache *cache, const char *hex, uid_t owner, gid_t group, bool used,
+                       struct snapshot_layer *out)
 {
     char rel[SNAPSHOT_REL_SIZE];
     struct stat st;
+    int place = snapshot_place(cache, false);
     *out = (struct snapshot_layer){.fd = -1};
+    if (place < 0)
+        return false;
     snprintf(out->hex, sizeof(out->hex), "%s", hex);
     snprintf(rel, sizeof(rel), SNAPSHOT_TREES "/%s", hex);
     /* Who has it for himself is about to remove it. */
-    out->fd = snapshot_lock(cache, rel, LOCK_SH | LOCK_NB, &st);
+    out->fd = snapshot_lock(place, rel, LOCK_SH | LOCK_NB, &st);
     if (out->fd >= 0 && snapshot_meta_read(out->fd, hex, &out->header) &&
         out->header.uid == owner && out->header.gid == group) {
         if (used)
@@ -113,8 +114,8 @@ struct snapshot *snapshot_stack(struct cache *cache, struct snapshot *base,
     snapshot->cache = cache;
     memcpy(snapshot->digest.hash, layer->header.root, DIGEST_BYTES);
     snapshot->digest.size = layer->header.root_size;
-    snapshot->dirs[snapshot->n] =
-        mem_printf("%s/v1/" SNAPSHOT_TREES "/%s/root", cache->path, layer->hex);
+    snapshot->dirs[snapshot->n] = mem_printf("%s/v1/snap/%s/" SNAPSHOT_TREES "/%s/root",
+                                             cache->path, cache->boot, layer->hex);
     snapshot->layers[snapshot->n++] = *layer;
     return snapshot;
 }
@@ -180,10 +181,9 @@ static char *hint(const char *root, const char *name)
 static struct snapshot *hold_near(const struct snapshot_request *request)
 {
     char hex[DIGEST_HEX + 1];
+    int place = snapshot_place(request->cache, false);
     for (size_t i = 0; i < 2; i++) {
-        ssize_t n = request->cache->root_fd < 0
-                        ? -1
-                        : readlinkat(request->cache->root_fd, request->hints[i], hex, sizeof(hex));
+        ssize_t n = place < 0 ? -1 : readlinkat(place, request->hints[i], hex, sizeof(hex));
         if (n != DIGEST_HEX)
             continue;
         hex[DIGEST_HEX] = '\0';

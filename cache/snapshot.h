@@ -2,11 +2,12 @@
  * snapshot.h - directory trees as directories on the disk that never change, kept by digest: what
  * an isolated step sees of its project.
  *
- *     <cache>/v1/snap/pool/xx/<sha256>   a file's content, 0644; <sha256>.x: the same, 0755
- *     <cache>/v1/snap/tree/<sha256>/     the tree with that digest (of its root Directory)
- *         root/                          what is presented
- *         meta                           what it is (see snapshot_meta.c); its lock and last use
- *     <cache>/v1/snap/last/<sha256>      a link whose target is the digest presented last to a name
+ *     <cache>/v1/snap/<boot>/       of one boot of the system (see snapshot_place.c)
+ *         pool/xx/<sha256>          a file's content, 0644; <sha256>.x: the same, 0755
+ *         tree/<sha256>/            the tree with that digest (of its root Directory)
+ *             root/                 what is presented
+ *             meta                  what it is (see snapshot_meta.c); its lock and last use
+ *         last/<sha256>             a link whose target is the digest presented last to a name
  *
  * root/ is either the whole tree, its files hard links into the pool, or a delta: what differs from
  * another tree that is there (its base), as an overlay's layer, with whiteouts for what is gone. So

@@ -20,7 +20,8 @@ bool snapshot_condemn(struct cache *cache, const char *hex)
     char gone[CACHE_NAME_SIZE];
     char *rel = mem_printf(SNAPSHOT_TREES "/%s", hex);
     cache_unique_name(cache, "gone", gone);
-    bool done = !cache->read_only && renameat(cache->root_fd, rel, cache->tmp_fd, gone) == 0;
+    int place = snapshot_place(cache, false);
+    bool done = !cache->read_only && place >= 0 && renameat(place, rel, cache->tmp_fd, gone) == 0;
     free(rel);
     return done;
 }
@@ -30,12 +31,12 @@ bool snapshot_condemn(struct cache *cache, const char *hex)
 
 static int sweep_cb(void *ctx, int dirfd, const char *name)
 {
-    struct cache *cache = ctx;
     struct stat st;
+    (void)ctx;
     if (strncmp(name, "snap-", 5) != 0 && strncmp(name, "gone-", 5) != 0)
         return 0;
-    char *rel = mem_printf("tmp/%s", name), *meta = mem_printf("%s/meta", name);
-    int lock = snapshot_lock(cache, rel, LOCK_EX | LOCK_NB, &st);
+    char *meta = mem_printf("%s/meta", name);
+    int lock = snapshot_lock(dirfd, name, LOCK_EX | LOCK_NB, &st);
     bool dead =
         lock >= 0 ||
         (fstatat(dirfd, meta, &st, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT &&
@@ -46,7 +47,6 @@ static int sweep_cb(void *ctx, int dirfd, const char *name)
     if (lock >= 0)
         close(lock);
     free(meta);
-    free(rel);
     return 0;
 }
 

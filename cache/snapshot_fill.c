@@ -191,7 +191,7 @@ int snapshot_fill(const struct snapshot_plan *plan, struct snapshot_request *req
     const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
     struct fill fill = {.plan = plan, .request = request, .root_fd = root_fd, .err = err};
     *answer = FILL_DONE;
-    fill.pool_fd = openat(request->cache->root_fd, SNAPSHOT_POOL, flags);
+    fill.pool_fd = openat(snapshot_place(request->cache, true), SNAPSHOT_POOL, flags);
     if (fill.pool_fd < 0)
         return cache_put_failed(request->cache, errno, err);
     fill.source_fd = request->dir ? open(request->dir, flags) : -1;

@@ -28,15 +28,6 @@ struct making {
     bool begun;
 };
 
-static int make_places(const struct cache *cache, struct err *err)
-{
-    static const char *const names[] = {"snap", SNAPSHOT_POOL, SNAPSHOT_TREES, SNAPSHOT_LAST};
-    for (size_t i = 0; i < 4; i++)
-        if (mkdirat(cache->root_fd, names[i], 0700) != 0 && errno != EEXIST)
-            return cache_put_failed(cache, errno, err);
-    return 0;
-}
-
 /* Begins a directory in tmp/, with its lock. */
 static int begin(struct making *m, struct err *err)
 {
@@ -115,7 +106,7 @@ static int publish(struct making *m, bool *done, struct snapshot **snapshot, str
     *done = false;
     for (int tries = 0; tries < 8; tries++) {
         snprintf(rel, sizeof(rel), SNAPSHOT_TREES "/%s", m->layer.hex);
-        if (renameat(cache->tmp_fd, m->name, cache->root_fd, rel) == 0) {
+        if (renameat(cache->tmp_fd, m->name, snapshot_place(cache, true), rel) == 0) {
             m->begun = false;
             *done = true;
             return 0;
@@ -154,7 +145,7 @@ static void remember(const struct snapshot_request *request, const char *hex)
         char tmp[CACHE_NAME_SIZE];
         cache_unique_name(cache, "last", tmp);
         if (symlinkat(hex, cache->tmp_fd, tmp) == 0 &&
-            renameat(cache->tmp_fd, tmp, cache->root_fd, request->hints[i]) != 0)
+            renameat(cache->tmp_fd, tmp, snapshot_place(cache, true), request->hints[i]) != 0)
             (void)unlinkat(cache->tmp_fd, tmp, 0);
     }
 }
@@ -222,9 +213,9 @@ int snapshot_make(struct snapshot_request *request, enum snapshot_answer *answer
     if (*out)
         return 0;
     snapshot_sweep(cache);
-    rc = make_places(cache, err);
-    if (rc != 0)
-        return rc;
+    snapshot_sweep_places(cache);
+    if (snapshot_place(cache, true) < 0)
+        return cache_put_failed(cache, errno, err);
     for (;;) {
         rc = make(&m, whole, answer, &no_whiteouts, out, &why);
         abandon(&m);

@@ -41,13 +41,23 @@ struct snapshot_layer {
     struct snapshot_index *index; /* n_index of them, by hash; NULL until it is read */
 };
 
-/* Below v1. */
-#define SNAPSHOT_TREES "snap/tree"
-#define SNAPSHOT_POOL  "snap/pool"
-#define SNAPSHOT_LAST  "snap/last"
+/* -- snapshot_place.c -- */
 
-/* "snap/tree/<hex>/meta" and its like. */
-#define SNAPSHOT_REL_SIZE (sizeof(SNAPSHOT_TREES) + DIGEST_HEX + sizeof("/root") + 1)
+/* The directory of this boot's snapshots, the cache's own; with make, made when it is not there. -1
+ * with errno. */
+int snapshot_place(struct cache *cache, bool make);
+void snapshot_leave(struct cache *cache);
+/* Removes those of other boots. */
+void snapshot_sweep_places(struct cache *cache);
+#define SNAPSHOT_BOOT_SIZE 17
+
+/* Below that. */
+#define SNAPSHOT_TREES "tree"
+#define SNAPSHOT_POOL  "pool"
+#define SNAPSHOT_LAST  "last"
+
+/* "tree/<hex>" */
+#define SNAPSHOT_REL_SIZE (sizeof(SNAPSHOT_TREES) + DIGEST_HEX + 1)
 
 /* Reads what meta says; false when it is damaged, of another version, or of another tree. */
 bool snapshot_meta_read(int fd, const char *hex, struct snapshot_header *out);
@@ -90,9 +100,9 @@ bool snapshot_condemn(struct cache *cache, const char *hex);
 struct snapshot *snapshot_stack(struct cache *cache, struct snapshot *base,
                                 const struct snapshot_layer *layer);
 
-/* Opens and locks the meta of the snapshot at the directory rel; *st is its stat. -1 when it is not
- * there, another one was put there meanwhile or, with LOCK_NB, somebody has it. */
-int snapshot_lock(const struct cache *cache, const char *rel, int how, struct stat *st);
+/* Opens and locks the meta of the snapshot at the directory rel of dirfd; *st is its stat. -1 when
+ * it is not there, another one was put there meanwhile or, with LOCK_NB, somebody has it. */
+int snapshot_lock(int dirfd, const char *rel, int how, struct stat *st);
 
 struct snapshot_request {
     struct cache *cache;

@@ -259,6 +259,29 @@ static inline struct digest view_mounted(const char *scratch, const char *const 
 
 /* -- making ------------------------------------------------------------------------------------ */
 
+/* What lies at rel among this boot's snapshots: new string. */
+static inline char *snapshot_path(const struct fixture *f, const char *rel)
+{
+    char *path = NULL, *snap = path_join(f->path, "v1/snap");
+    DIR *dir = opendir(snap);
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (entry->d_name[0] != '.' && !path)
+            path = mem_printf("%s/%s/%s", snap, entry->d_name, rel);
+    if (dir)
+        closedir(dir);
+    free(snap);
+    assert_non_null(path);
+    return path;
+}
+
+static inline char *snapshot_meta_path(const struct fixture *f, const struct digest *root)
+{
+    char hex[DIGEST_HEX + 1], rel[DIGEST_HEX + 16];
+    digest_hex(root, hex);
+    snprintf(rel, sizeof(rel), "tree/%s/meta", hex);
+    return snapshot_path(f, rel);
+}
+
 static inline struct snapshot_options snapshot_ours(const char *root, const char *name)
 {
     return (struct snapshot_options){

@@ -34,13 +34,11 @@ static struct cache_stats stats_of(struct fixture *f)
 /* As if it was used last so many days ago. */
 static void age(struct fixture *f, const struct digest *root, int days)
 {
-    char hex[DIGEST_HEX + 1];
     struct timespec times[2];
     clock_gettime(CLOCK_REALTIME, &times[0]);
     times[0].tv_sec -= days * 86400;
     times[1] = times[0];
-    digest_hex(root, hex);
-    char *meta = mem_printf("%s/v1/snap/tree/%s/meta", f->path, hex);
+    char *meta = snapshot_meta_path(f, root);
     assert_int_equal(utimensat(AT_FDCWD, meta, times, 0), 0);
     free(meta);
 }
@@ -367,7 +365,7 @@ static size_t verify(struct fixture *f, struct buf *words)
 
 static void shell(struct fixture *f, const char *hex, const char *command)
 {
-    char *line = mem_printf("cd '%s/v1/snap/%s%s%s' && %s", f->path, *hex ? "tree/" : "pool", hex,
+    char *line = mem_printf("cd '%s/v1/snap'/*/%s%s%s && %s", f->path, *hex ? "tree/" : "pool", hex,
                             *hex ? "/root" : "", command);
     assert_int_equal(system(line), 0);
     free(line);
