@@ -90,22 +90,25 @@ static void end_package(struct buf fields[4], size_t n, lines *out)
     buf_release(&line);
 }
 
-static void read_paragraphs(const struct database *base, const char *text, lines *out)
+static void read_paragraphs(const struct database *base, const struct buf *text, lines *out)
 {
     struct buf fields[4] = {BUF_INIT, BUF_INIT, BUF_INIT, BUF_INIT};
+    const char *line = buf_str(text), *end = line + text->len;
     size_t n = 0;
     while (n < COUNT(base->fields) && base->fields[n])
         n++;
-    for (const char *line = text; *line;) {
-        size_t len = strcspn(line, "\n"), name = strcspn(line, ":\n");
-        for (size_t i = 0; i < n; i++) {
-            if (strlen(base->fields[i]) == name && !strncmp(base->fields[i], line, name) &&
-                line[name] == ':')
+    while (line < end) {
+        const char *newline = memchr(line, '\n', (size_t)(end - line));
+        size_t len = (size_t)((newline ? newline : end) - line);
+        const char *colon = memchr(line, ':', len);
+        size_t name = colon ? (size_t)(colon - line) : len;
+        for (size_t i = 0; i < n && colon; i++) {
+            if (strlen(base->fields[i]) == name && !memcmp(base->fields[i], line, name))
                 buf_add(&fields[i], line, len);
         }
         if (len == 0)
             end_package(fields, n, out);
-        line += len + (line[len] == '\n');
+        line += len + (newline != NULL);
     }
     end_package(fields, n, out);
     for (size_t i = 0; i < COUNT(fields); i++)
@@ -143,7 +146,7 @@ static bool read_database(const struct database *base, const char *root, lines *
     case PARAGRAPHS:
         found = file_read(path, MAX_DATABASE, &text, &err) == 0;
         if (found)
-            read_paragraphs(base, buf_str(&text), out);
+            read_paragraphs(base, &text, out);
         break;
     case ENTRIES: found = read_entries(base, path, out); break;
     case STATS:
