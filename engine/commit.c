@@ -89,6 +89,21 @@ static struct digest stamp_of(const struct commit *commit)
                          commit->stamp_ns);
 }
 
+/* What an isolated step wrote may be for another of its users' eyes alone. */
+static int capture_box(struct commit *commit)
+{
+    int rc = capture(commit, commit->cache, &commit->err);
+    if (rc < 0 && (commit->err.errnum == EACCES || commit->err.errnum == EPERM)) {
+        struct err err = ERR_INIT;
+        if (box_own(commit->upper, &err) == 0) {
+            err_release(&commit->err);
+            rc = capture(commit, commit->cache, &commit->err);
+        }
+        err_release(&err);
+    }
+    return rc;
+}
+
 static void capture_all(struct commit *commit)
 {
     struct action_result *result = &commit->value.result;
@@ -104,7 +119,9 @@ static void capture_all(struct commit *commit)
     commit->stamp_ns = (int64_t)clock_realtime_ns();
     if (outputs && !commit->upper)
         commit->stamp = stamp_of(commit);
-    commit->rc = outputs ? capture(commit, commit->cache, &commit->err) : 0;
+    if (outputs)
+        commit->rc =
+            commit->upper ? capture_box(commit) : capture(commit, commit->cache, &commit->err);
     if (commit->rc < 0 && !commit->upper && commit->err.kind == ERR_SYSTEM &&
         commit->err.errnum != ECANCELED) {
         /* The cache can't take it (full, read-only): the step passed all the same, its outputs are

@@ -108,6 +108,9 @@ int box_owner(struct box_owner *out, struct err *err) MUST_CHECK;
 
 /* Removes what lies at path, also what belongs to ids of a nest; absent is fine. Any thread. */
 int box_remove(const char *path, struct err *err) MUST_CHECK;
+/* Makes what lies at path the owner's (box_owner()), who can read it then, whatever ids and modes
+ * it was given. Any thread. */
+int box_own(const char *path, struct err *err) MUST_CHECK;
 /* Lets the nest's root pass through dir and the directories below it to path: by
  * their group, which is its own, and as others where nobody else gets to dir. Nothing to do but for
  * root. ERR_SYSTEM when that fails. */

@@ -1,6 +1,6 @@
 /*
- * box_remove.c - taking away what steps and images left, some of which may belong to ids that only
- * a nest may touch.
+ * box_remove.c - taking away, or over, what steps and images left, some of which may belong to ids
+ * that only a nest may touch.
  */
 #include "runners/box.h"
 
@@ -13,9 +13,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* As the nest's root, by rm(1): after a fork nothing of ours may allocate. Returns 0 or an errno.
+/* A program as the nest's root: after a fork nothing of ours may allocate. Returns 0 or an errno.
  */
-static int remove_inside(const char *path, int user)
+static int run_inside(const char *const *argv, int user)
 {
     int status = 0;
     pid_t pid = fork();
@@ -24,7 +24,7 @@ static int remove_inside(const char *path, int user)
         for (int i = 0; i < 3; i++)
             (void)dup2(null, i);
         if (nest_enter_user(user, 0, NULL, NULL) == 0)
-            execl("/bin/rm", "rm", "-rf", "--", path, (char *)NULL);
+            execv(argv[0], (char *const *)argv);
         _exit(127);
     }
     if (pid < 0)
@@ -36,6 +36,7 @@ static int remove_inside(const char *path, int user)
 
 int box_remove(const char *path, struct err *err)
 {
+    const char *const rm[] = {"/bin/rm", "-rf", "--", path, NULL};
     struct err plain = ERR_INIT;
     struct nest_map map;
     int user;
@@ -49,7 +50,22 @@ int box_remove(const char *path, struct err *err)
     err_release(&plain);
     if (nest_user_open(&(struct nest_ids){0, 0}, &map, &user, err) < 0)
         return -(int)err->kind;
-    int errnum = remove_inside(path, user);
+    int errnum = run_inside(rm, user);
     close(user);
     return errnum ? err_sys(err, errnum, "cannot remove %s", path) : 0;
+}
+
+int box_own(const char *path, struct err *err)
+{
+    const char *const chown[] = {"/bin/chown", "-Rh", "0:0", "--", path, NULL};
+    const char *const chmod[] = {"/bin/chmod", "-R", "u+rwX", "--", path, NULL};
+    struct nest_map map;
+    int user;
+    if (nest_user_open(&(struct nest_ids){0, 0}, &map, &user, err) < 0)
+        return -(int)err->kind;
+    int errnum = run_inside(chown, user);
+    if (!errnum)
+        errnum = run_inside(chmod, user);
+    close(user);
+    return errnum ? err_sys(err, errnum, "cannot take over %s", path) : 0;
 }

@@ -122,4 +122,75 @@ test_an_image_that_is_not_there() {
     assert_match "$(events 'select(.type == "step.finished" and .step == "s") | .error')" 'kiln.lock:1'
 }
 
+test_ending_while_an_image_is_fetched() {
+    boxes || return 0
+    busybox_layer base
+    image "$T/oci" one '{"Env": ["PATH=/bin"]}' base
+    registry_start
+    push "$T/oci:one" team/base:1
+    project '{"version": 1, "steps": {"s": {"image": "'"$REGISTRY"'/team/base:1", "inputs": [], "run": "true"}}}'
+    # While it is found out what the image is, and, with that known, while it is fetched.
+    printf '#!/bin/sh\necho $$ > %s/skopeo\nexec sleep 1000\n' "$T" > "$T/slow"
+    chmod 755 "$T/slow"
+    local round pid
+    for round in resolving fetching; do
+        rm -f "$T/skopeo"
+        KILN_SKOPEO=$T/slow "$KILN" run --json > "$T/out" 2> "$T/err" &
+        pid=$!
+        wait_for test -s "$T/skopeo"
+        kill -INT "$pid"
+        RC=0
+        wait "$pid" || RC=$?
+        assert_eq "$RC" 130 "$round: exit"
+        assert_eq "$(status s)" cancelled "$round"
+        wait_for gone "$(cat "$T/skopeo")"
+        assert_eq "$(ls "$XDG_CACHE_HOME/kiln/v1/box" 2> /dev/null || :)" "" "boxes left"
+        kiln 0 run
+        rm -rf "$XDG_CACHE_HOME/kiln"
+    done
+}
+
+# What a step gives to another user inside, and hides from everybody else, is its output all the same.
+whose() {
+    busybox_layer base
+    image "$P/oci" one '{"Env": ["PATH=/bin"]}' base
+    project '{"version": 1, "steps": {
+        "own": {"image": "oci:oci:one", "inputs": [], "outputs": ["own"], "run": "id -u > own; busybox chmod 400 own"},
+        "given": {"image": "oci:oci:one", "inputs": [], "outputs": ["given"],
+            "run": "mkdir given; id -u > given/file; busybox chown -R 5:5 given; busybox chmod 600 given/file; busybox chmod 700 given"},
+        "other": {"image": "oci:oci:one", "user": "1000:1000", "inputs": [], "outputs": ["other"], "run": "id -u > other"}}}'
+    chown -R --reference="$T" "$P" "$HOME" 2> /dev/null || :
+    # With a single id there is nobody to give anything to.
+    if ! grep -q "^$1:" /etc/subuid 2> /dev/null && [ "$1" != root ]; then
+        sed -i '/"given"/,+1d' kiln.json
+    fi
+    kiln 0 run
+    assert_file own 0
+    assert_file other 1000
+    assert_eq "$(cat given/file 2> /dev/null || echo 0)" 0
+    assert_eq "$(ls "$XDG_CACHE_HOME/kiln/v1/box")" "" "boxes left"
+}
+
+test_whose_outputs_are() {
+    boxes || return 0
+    whose "$(id -un)"
+}
+
+# As somebody who has subordinate ids, where there is one.
+test_whose_outputs_are_with_many_ids() {
+    local name
+    [ "$(id -u)" -eq 0 ] || return 0
+    for name in $(cut -d: -f1 /etc/subuid 2> /dev/null); do
+        if [ "$name" != root ] && id "$name" > /dev/null 2>&1; then break; fi
+        name=
+    done
+    [ -n "${name:-}" ] || return 0
+    chmod 755 "$T"
+    chown -R "$name:$(id -g "$name")" "$T"
+    AS=(setpriv --reuid="$name" --regid="$(id -g "$name")" --init-groups)
+    "${AS[@]}" test -x "$KILN" -a -w "$P" || return 0
+    boxes || return 0
+    whose "$name"
+}
+
 run_tests
