@@ -1,6 +1,8 @@
 /* crypt.c - see crypt.h. */
 #include "base/crypt.h"
 
+#include "base/mem.h"
+
 #include <limits.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -21,6 +23,19 @@ struct digest crypt_hmac(const void *key, size_t n_key, const void *bytes, size_
     if (n_key > INT_MAX || !HMAC(EVP_sha256(), key, (int)n_key, bytes, n, digest.hash, NULL))
         abort(); /* memory is out, or this OpenSSL has no SHA-256: there is nothing to go on with */
     return digest;
+}
+
+char *crypt_base64(const void *bytes, size_t n)
+{
+    char *text = mem_alloc(n / 3 * 4 + 8);
+    size_t done = 0, at = 0;
+    *text = '\0';
+    for (; done < n; done += 3u << 20) { /* it counts with an int */
+        size_t part = n - done < 3u << 20 ? n - done : 3u << 20;
+        at += (size_t)EVP_EncodeBlock((unsigned char *)text + at,
+                                      (const unsigned char *)bytes + done, (int)part);
+    }
+    return text;
 }
 
 void crypt_wipe(void *bytes, size_t n)

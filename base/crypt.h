@@ -1,6 +1,6 @@
 /*
  * crypt.h - the little cryptography that secrets need: random bytes, keyed hashes, memory that
- * is forgotten.
+ * is forgotten; and base64, which comes from the same library.
  *
  * Thread safe.
  */
@@ -23,5 +23,8 @@ void crypt_wipe(void *bytes, size_t n);
 void *crypt_alloc(size_t n) __attribute__((malloc));
 /* Wipes and frees them; NULL is fine. */
 void crypt_free(void *bytes, size_t n);
+
+/* The n bytes in base64, on one line; a new string. */
+char *crypt_base64(const void *bytes, size_t n);
 
 #endif

@@ -9,12 +9,12 @@
  */
 #include "runners/box_private.h"
 
+#include "base/crypt.h"
 #include "base/file.h"
 #include "base/mem.h"
 
 #include <errno.h>
 #include <jansson.h>
-#include <openssl/evp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdlib.h>
@@ -173,9 +173,7 @@ char *box_filter_base64(struct err *err)
     int errnum = fd < 0 ? errno : filter ? export_filter(filter, fd) : ENOMEM;
     if (!errnum && lseek(fd, 0, SEEK_SET) == 0 &&
         file_read_fd(fd, "the filter", (size_t)1 << 20, &program, err) == 0) {
-        text = mem_alloc(program.len / 3 * 4 + 8);
-        EVP_EncodeBlock((unsigned char *)text, (const unsigned char *)program.data,
-                        (int)program.len);
+        text = crypt_base64(program.data, program.len);
     } else if (errnum) {
         (void)err_sys(err, errnum, "cannot make the filter of system calls");
     }
