@@ -269,7 +269,7 @@ static int read_image(struct config_doc *doc, uint32_t node, struct lock *out)
 
 static int read_document(struct config_doc *doc, struct lock *out)
 {
-    uint32_t version = 0, images = 0;
+    uint32_t version = 0, images = 0, unknown = 0;
     if (!json_is_object(doc->nodes.v[0].json))
         return fail_at(doc, 0, "an object is expected: {\"version\": 1, \"images\": []}");
     config_doc_each(child, doc, 0)
@@ -278,8 +278,8 @@ static int read_document(struct config_doc *doc, struct lock *out)
             version = child;
         else if (strcmp(doc->nodes.v[child].key, "images") == 0)
             images = child;
-        else if (version)
-            return unknown_key(doc, child, "version, images");
+        else if (!unknown)
+            unknown = child;
     }
     if (!version)
         return fail_at(doc, 0, "there is no \"version\"; write \"version\": 1");
@@ -289,6 +289,8 @@ static int read_document(struct config_doc *doc, struct lock *out)
             doc, version,
             "this kiln knows version 1 only; use the kiln that wrote the file, or remove "
             "the file to have all images resolved anew");
+    if (unknown) /* of a newer version that is for that to know */
+        return unknown_key(doc, unknown, "version, images");
     if (!images)
         return fail_at(doc, 0, "there are no \"images\"; write \"images\": []");
     if (!json_is_array(doc->nodes.v[images].json))
