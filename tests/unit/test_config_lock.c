@@ -120,7 +120,7 @@ static void test_faults(void **state)
          "kiln.lock:2:1: the image has no \"digest\""},
         {"{\"version\": 1, \"images\": [\n{\"image\": \"a\", \"platform\": \"p\", \"digest\": "
          "\"md5:1\"}]}",
-         "kiln.lock:2:45: this is not a digest"},
+         "kiln.lock:2:43: this is not a digest"},
         {"{\"version\": 1, \"images\": [{\"image\": \"a\", \"platform\": \"p\", \"digest\": \"" A
          "\"},\n"
          "{\"image\": \"a\", \"platform\": \"p\", \"digest\": \"" B "\"}]}",
