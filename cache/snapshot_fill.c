@@ -111,10 +111,17 @@ static void put_piece(struct fill *fill, struct pool_hand *hand, const struct pi
         end(fill, rc, &err, FILL_DONE, dir, "");
         return;
     }
-    /* Where that is no directory (any more) the content must be stored. */
-    if (fill->source_fd >= 0 &&
-        beneath_open(fill->source_fd, dir->path, false, &source_fd, NULL) != 0)
-        source_fd = -1;
+    if (fill->source_fd >= 0) {
+        rc = beneath_open(fill->source_fd, dir->path, false, &source_fd, &err);
+        if (rc == -(int)ERR_CONFIG) { /* it is none (any more): then the content must be stored */
+            err_release(&err);
+            source_fd = -1;
+        } else if (rc != 0) {
+            close(dirfd);
+            end(fill, rc, &err, FILL_DONE, dir, "");
+            return;
+        }
+    }
     for (size_t i = 0; i < piece->n && !atomic_load(&fill->over); i++)
         put_entry(fill, hand, dir, &fill->plan->entries.v[piece->first + i], dirfd, source_fd);
     close(dirfd);
@@ -195,6 +202,11 @@ int snapshot_fill(const struct snapshot_plan *plan, struct snapshot_request *req
     if (fill.pool_fd < 0)
         return cache_put_failed(request->cache, errno, err);
     fill.source_fd = request->dir ? open(request->dir, flags) : -1;
+    if (request->dir && fill.source_fd < 0 && errno != ENOENT && errno != ENOTDIR) {
+        int rc = err_sys(err, errno, "cannot open the directory %s", request->dir);
+        close(fill.pool_fd);
+        return rc;
+    }
     pthread_mutex_init(&fill.mutex, NULL);
     cut(&fill);
     if (request->progress)

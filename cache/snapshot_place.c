@@ -67,8 +67,10 @@ static bool open_place(struct cache *cache, bool make)
     int fd = -1;
     if (cache_flock(lock, LOCK_SH) == 0 && stands(cache, lock, rel))
         fd = openat(cache->root_fd, place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    for (size_t i = 0; fd >= 0 && make && i < 3; i++) {
-        if (mkdirat(fd, parts[i], 0700) == 0 || errno == EEXIST)
+    for (size_t i = 0; fd >= 0 && i < 3; i++) {
+        /* Somebody may have been killed between two of them. */
+        if (make ? mkdirat(fd, parts[i], 0700) == 0 || errno == EEXIST
+                 : faccessat(fd, parts[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0)
             continue;
         int errnum = errno;
         close(fd);

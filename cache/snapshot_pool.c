@@ -155,7 +155,9 @@ static enum copied copy_from_tree(struct pool_hand *hand, int source_fd,
         return gone ? DIFFERS : UNREADABLE;
     }
     enum copied copied = DIFFERS;
-    if (fstat(from, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == digest->size)
+    if (fstat(from, &st) != 0)
+        copied = UNREADABLE;
+    else if (S_ISREG(st.st_mode) && (uint64_t)st.st_size == digest->size)
         copied = copy(hand, from, false, digest, dirfd, name, mode);
     int errnum = errno;
     close(from);

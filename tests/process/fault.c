@@ -1,12 +1,21 @@
 /*
- * fault.c - a library to be preloaded into kiln that lets the n-th of its calls go wrong.
+ * fault.c - a library to be preloaded into kiln, or to be included by a test, that lets the n-th of
+ * its calls go wrong.
  *
- *     FAULT_KIND   ENOSPC, EIO, EDQUOT: a call that changes files fails so
- *                  short: a write is cut short · lie: a write says that it wrote all, and wrote
- * half zeros: the same, and all that is there are zeros · read: a call that reads files or looks at
- * them fails with EIO · malloc: no memory FAULT_AT     which one, from 1 on, over all processes and
- * threads of one kiln; 0 only counts FAULT_COUNT  a file that gets the number of calls that
- * counted, one byte of any kind each
+ * FAULT_KIND says how: a call that changes files fails with ENOSPC, EIO or EDQUOT;
+ *
+ * short: a write is cut short;
+ *
+ * lie, zeros: a write says that it wrote all, and wrote half, or zeros;
+ *
+ * read: a call that reads files or looks at them fails with EIO;
+ *
+ * malloc: no memory;
+ *
+ * kill: instead of a call that changes or reads files, kiln is killed.
+ *
+ * FAULT_AT is which one, from 1 on, over all processes and threads of one kiln; 0 only counts.
+ * FAULT_COUNT is a file that gets the number of calls that counted, one byte of any kind each.
  *
  * Writes and reads are those of regular files alone. Steps do not see it: kiln hands none of its
  * environment on to them.
@@ -30,7 +39,7 @@
 #include <unistd.h>
 
 enum class { CHANGES = 1, WRITES = 2, READS = 4, ALLOCATES = 8 };
-enum how { FAIL, SHORT, LIE, ZEROS };
+enum how { FAIL, SHORT, LIE, ZEROS, KILL };
 
 static const struct kind {
     const char *name;
@@ -38,16 +47,21 @@ static const struct kind {
     enum how how;
     int errnum;
 } kinds[] = {
-    {"ENOSPC", CHANGES, FAIL, ENOSPC}, {"EIO", CHANGES, FAIL, EIO},
-    {"EDQUOT", CHANGES, FAIL, EDQUOT}, {"short", WRITES, SHORT, 0},
-    {"lie", WRITES, LIE, 0},           {"zeros", WRITES, ZEROS, 0},
-    {"read", READS, FAIL, EIO},        {"malloc", ALLOCATES, FAIL, ENOMEM},
+    {"ENOSPC", CHANGES, FAIL, ENOSPC},
+    {"EIO", CHANGES, FAIL, EIO},
+    {"EDQUOT", CHANGES, FAIL, EDQUOT},
+    {"short", WRITES, SHORT, 0},
+    {"lie", WRITES, LIE, 0},
+    {"zeros", WRITES, ZEROS, 0},
+    {"read", READS, FAIL, EIO},
+    {"malloc", ALLOCATES, FAIL, ENOMEM},
+    {"kill", CHANGES | READS, KILL, 0},
 };
 
 static const struct kind *kind;
 static unsigned long fault_at;
 static atomic_ulong *counter;
-static int report = -1;
+static int report_fd = -1;
 
 __attribute__((constructor)) static void begin(void)
 {
@@ -60,7 +74,7 @@ __attribute__((constructor)) static void begin(void)
         abort();
     fault_at = at ? strtoul(at, NULL, 10) : 0;
     if (to)
-        report =
+        report_fd =
             (int)syscall(SYS_openat, AT_FDCWD, to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (!strcmp(is, kinds[i].name))
@@ -73,10 +87,12 @@ static bool fault(int classes)
     if (!kind || !(classes & (int)kind->only))
         return false;
     unsigned long n = atomic_fetch_add(counter, 1) + 1;
-    if (report >= 0)
-        (void)syscall(SYS_write, report, ".", 1);
+    if (report_fd >= 0)
+        (void)syscall(SYS_write, report_fd, ".", 1);
     if (n != fault_at)
         return false;
+    if (kind->how == KILL)
+        (void)kill(getpid(), SIGKILL);
     errno = kind->errnum;
     return true;
 }
@@ -165,18 +181,20 @@ SIMPLE(int, symlinkat, (const char *a, int b, const char *c), (a, b, c), CHANGES
        const char *)
 SIMPLE(int, linkat, (int a, const char *b, int c, const char *d, int e), (a, b, c, d, e), CHANGES,
        int, const char *, int, const char *, int)
+SIMPLE(int, mknodat, (int a, const char *b, mode_t c, dev_t d), (a, b, c, d), CHANGES, int,
+       const char *, mode_t, dev_t)
 SIMPLE(int, unlink, (const char *a), (a), CHANGES, const char *)
 SIMPLE(int, unlinkat, (int a, const char *b, int c), (a, b, c), CHANGES, int, const char *, int)
 SIMPLE(int, ftruncate, (int a, off_t b), (a, b), CHANGES, int, off_t)
 SIMPLE(int, ftruncate64, (int a, off64_t b), (a, b), CHANGES, int, off64_t)
 SIMPLE(int, fsync, (int a), (a), CHANGES, int)
 SIMPLE(int, fdatasync, (int a), (a), CHANGES, int)
-SIMPLE(int, utimensat, (int a, const char *b, const struct timespec *c, int d), (a, b, c, d),
+SIMPLE(int, utimensat, (int a, const char *b, const struct timespec c[2], int d), (a, b, c, d),
        CHANGES, int, const char *, const struct timespec *, int)
 SIMPLE(int, fchmodat, (int a, const char *b, mode_t c, int d), (a, b, c, d), CHANGES, int,
        const char *, mode_t, int)
 SIMPLE(int, fchmod, (int a, mode_t b), (a, b), CHANGES, int, mode_t)
-SIMPLE(int, futimens, (int a, const struct timespec *b), (a, b), CHANGES, int,
+SIMPLE(int, futimens, (int a, const struct timespec b[2]), (a, b), CHANGES, int,
        const struct timespec *)
 SIMPLE(int, mkostemp, (char *a, int b), (a, b), CHANGES, char *, int)
 SIMPLE(ssize_t, readlinkat, (int a, const char *b, char *c, size_t d), (a, b, c, d), READS, int,
