@@ -74,9 +74,11 @@ int cache_clear(struct cache *cache, struct cache_stats *removed, struct cache_s
 
 /* A cache directory of steps: what lies in v1/mounts. */
 struct cache_mount {
-    const char *name;
-    int64_t used_ns; /* the later of its own time and that of <name>.used */
-    uint64_t bytes;  /* on the disk, as far as it can be read */
+    const char *name;    /* below v1/mounts (mounts.h) */
+    const char *label;   /* what kiln.json calls it */
+    const char *project; /* whose it is; "" when that is not known */
+    int64_t used_ns;     /* the later of its own time and that of <name>.used */
+    uint64_t bytes;      /* on the disk, as far as it can be read */
 };
 typedef void cache_mount_cb(void *ctx, const struct cache_mount *mount);
 /* Calls cb for each of them, in no order. */

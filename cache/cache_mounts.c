@@ -3,6 +3,7 @@
  */
 #include "cache/cache_gc.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "cache/cache_derived.h"
 #include "cache/cache_private.h"
@@ -22,6 +23,18 @@ struct each {
     void *ctx;
 };
 
+/* The path that mounts.c noted. */
+static void read_project(int dirfd, const char *used, struct buf *out)
+{
+    struct err err = ERR_INIT;
+    int fd = openat(dirfd, used, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd >= 0 && file_read_fd(fd, used, 4096, out, &err) < 0)
+        buf_reset(out);
+    err_release(&err);
+    if (fd >= 0)
+        close(fd);
+}
+
 static int mount_cb(void *ctx, int dirfd, const char *name)
 {
     const struct each *each = ctx;
@@ -34,7 +47,14 @@ static int mount_cb(void *ctx, int dirfd, const char *name)
     if (fstatat(dirfd, used, &st, AT_SYMLINK_NOFOLLOW) == 0 && cache_mtime_ns(&st) > mount.used_ns)
         mount.used_ns = cache_mtime_ns(&st);
     mount.bytes = derived_disk_usage(each->cache, rel);
+    struct buf project = BUF_INIT;
+    char *label = mem_strndup(name, strcspn(name, "~"));
+    read_project(dirfd, used, &project);
+    mount.label = label;
+    mount.project = buf_str(&project);
     each->cb(each->ctx, &mount);
+    buf_release(&project);
+    free(label);
     free(rel);
     free(used);
     return 0;

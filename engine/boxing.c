@@ -388,7 +388,8 @@ void boxing_prepare(struct engine *e, struct flight *flight)
     begin_preparing(box);
     box->root = flight->owner->input_root;
     if (boxes_need(e, e->nodes.v[flight->node].pin != 0, &box->err) < 0 ||
-        (flight->shell && e->opt.shell->failed && take_failed(box, &box->err) < 0))
+        (flight->shell && e->opt.shell->failed && take_failed(box, &box->err) < 0) ||
+        caches_check(flight->caches, &box->err) < 0)
         fail(box, code_of(&box->err), &box->err);
     else
         begin_image(box);
@@ -454,6 +455,7 @@ void boxing_request(struct engine *e, struct flight *flight, struct runner_reque
                                           .pids = exec->limits.pids,
                                           .cpu_milli = exec->limits.cpu_milli}};
     out->view = snapshot_dirs(box->view, &out->n_view);
+    out->n_caches = caches_mounts(flight->caches, exec, &box->arena, &out->caches);
     out->n_secrets = secrets_files(flight->secrets, exec, &box->arena, &out->secrets);
     if (box->image) {
         out->layers = box->image->layers;

@@ -97,6 +97,7 @@ static void flight_free(struct flight *flight)
         close(flight->spool);
     worktree_check_free(flight->check);
     secrets_release(flight->secrets);
+    caches_release(flight->caches);
     vec_release(&flight->dep_stamps);
     vec_release(&flight->dep_ticks);
     vec_release(&flight->sharers);
@@ -456,7 +457,7 @@ void flight_launch(struct engine *e, struct flight *flight)
     err_release(&err);
 }
 
-void flight_start(struct engine *e, struct instance *in)
+void flight_start(struct engine *e, struct instance *in, struct flight_caches *caches)
 {
     struct node *node = &e->nodes.v[in->node];
     struct flight *flight = mem_zalloc(1, sizeof *flight);
@@ -467,6 +468,7 @@ void flight_start(struct engine *e, struct instance *in)
     flight->spool = -1;
     flight->start_ns = clock_monotonic_ns();
     flight->secrets = secrets_take(e, node->exec);
+    flight->caches = caches;
     if (!node->boxed) {
         note_inputs(e, flight);
         flight_disturb_dependents(e, node);

@@ -53,7 +53,9 @@ struct run;
 struct flight;
 struct flight_secrets;
 struct secret_source;
+struct flight_caches;
 struct box_secret;
+struct box_cache;
 struct instance;
 struct ask;
 
@@ -206,6 +208,7 @@ struct flight {
     bool landing; /* its command has passed, its result is on its way */
     bool cancelled;
     struct flight_secrets *secrets; /* or NULL */
+    struct flight_caches *caches;   /* or NULL */
     const char *cancel_why;         /* static; NULL: by order of a person */
     char *log;                      /* NULL, and ... */
     int spool;                      /* ... -1 before there was output */
@@ -300,7 +303,7 @@ struct engine {
     int turn_fd;
     uv_timer_t turn_timer;
     VEC(struct instance *) turn_waiters; /* instances that another kiln keeps waiting */
-    bool turn_told;
+    bool turn_told, cache_told;
     struct engine_boxes boxes; /* runner NULL: nobody has needed any */
     VEC(struct pin) pins;
     struct lock lock;
@@ -386,6 +389,17 @@ char **key_environment(struct engine *e, const struct op_exec *exec, const char 
 /* Wipes it, too. */
 void key_environment_free(char **envp);
 
+/* caches.c: the steps' cache directories */
+/* Takes all that the exec has, without waiting; *out is NULL where it has none. False: somebody
+ * else has *busy for himself. Why one could not be made is told by caches_check(). */
+bool caches_take(struct engine *e, const struct op_exec *exec, struct flight_caches **out,
+                 const char **busy);
+int caches_check(const struct flight_caches *caches, struct err *err) MUST_CHECK;
+void caches_release(struct flight_caches *caches);
+/* For the box; paths are the flight's and the exec's. */
+size_t caches_mounts(const struct flight_caches *caches, const struct op_exec *exec,
+                     struct arena *arena, const struct box_cache **out);
+
 /* secrets.c: the steps' secrets, fetched once a run */
 /* A run begins: what was fetched for others is fetched anew when it is needed. */
 void secrets_begin(struct engine *e);
@@ -444,8 +458,9 @@ void turn_close(struct engine *e);
 bool turn_take(struct engine *e, struct node *node);
 /* Gives it back, if held. */
 void turn_give(struct engine *e, struct node *node);
-/* Parks the instance until it is worth another check. */
-void turn_wait(struct engine *e, struct instance *in);
+/* Parks the instance until it is worth another check. cache: the cache directory that somebody
+ * else has; NULL: another kiln has its turn. */
+void turn_wait(struct engine *e, struct instance *in, const char *cache);
 void turn_forget(struct engine *e, const struct instance *in);
 
 /* calm.c: another try for what was disturbed again and again */
@@ -536,7 +551,8 @@ void foresee_end(struct engine *e);
 /* flight.c */
 /* Tells executions of what needs this node that its outputs are being written under them. */
 void flight_disturb_dependents(struct engine *e, const struct node *node);
-void flight_start(struct engine *e, struct instance *in);
+/* caches: what caches_take() gave; the flight's from here on. */
+void flight_start(struct engine *e, struct instance *in, struct flight_caches *caches);
 /* The place of an execution that is no flight went to the first of those started ahead. */
 void flight_take_place(struct engine *e);
 /* Those started ahead that do not run yet shall not. */

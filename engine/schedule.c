@@ -212,7 +212,7 @@ void instance_check(struct engine *e, struct instance *in)
         } else if (turn_take(e, node)) {
             restore_start(e, in);
         } else {
-            turn_wait(e, in);
+            turn_wait(e, in, NULL);
         }
         return;
     }
@@ -314,6 +314,22 @@ void schedule_ahead(struct engine *e, struct flight *flight)
     uv_timer_start(&e->ahead_timer, ahead_too_long, ENGINE_AHEAD_MS, 0);
 }
 
+/* Starts it, or parks it until what it needs for itself is free. */
+static void start(struct engine *e, struct instance *in)
+{
+    struct node *node = &e->nodes.v[in->node];
+    struct flight_caches *caches;
+    const char *busy;
+    if (!turn_take(e, node)) {
+        turn_wait(e, in, NULL);
+    } else if (!caches_take(e, node->exec, &caches, &busy)) {
+        turn_give(e, node);
+        turn_wait(e, in, busy);
+    } else {
+        flight_start(e, in, caches);
+    }
+}
+
 static bool start_one(struct engine *e)
 {
     if (e->n_withdrawing || (e->n_running >= e->jobs && !may_start_ahead(e)))
@@ -333,10 +349,7 @@ static bool start_one(struct engine *e)
         if (in && key_is_old(e, in)) {
             schedule_ready(e, in);
         } else if (in && !waits_for_flight(e, &e->nodes.v[in->node], in)) {
-            if (turn_take(e, &e->nodes.v[in->node]))
-                flight_start(e, in);
-            else
-                turn_wait(e, in);
+            start(e, in);
         }
         return true;
     }

@@ -112,15 +112,25 @@ void turn_give(struct engine *e, struct node *node)
     stop_reading(e, node, node->deps.n);
 }
 
-void turn_wait(struct engine *e, struct instance *in)
+/* Once is enough. */
+static void tell(struct engine *e, const struct instance *in, const char *cache)
 {
-    if (!e->turn_told) {
-        e->turn_told = true;
-        char *text = mem_printf("another kiln is at work on step %s in this tree: waiting for it",
-                                e->nodes.v[in->node].exec->name);
-        engine_notice(e, "info", text);
-        free(text);
-    }
+    bool *told = cache ? &e->cache_told : &e->turn_told;
+    const char *step = e->nodes.v[in->node].exec->name;
+    if (*told)
+        return;
+    *told = true;
+    char *text =
+        cache ? mem_printf("step %s waits for the cache directory \"%s\", which is in use", step,
+                           cache)
+              : mem_printf("another kiln is at work on step %s in this tree: waiting for it", step);
+    engine_notice(e, "info", text);
+    free(text);
+}
+
+void turn_wait(struct engine *e, struct instance *in, const char *cache)
+{
+    tell(e, in, cache);
     in->state = READY;
     in->waited = true;
     vec_push(&e->turn_waiters, in);
