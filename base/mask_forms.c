@@ -227,7 +227,8 @@ void mask_add_secret(struct mask *mask, const char *bytes, size_t n)
     struct buf out = BUF_INIT;
     buf_reserve(&out,
                 6 * n + 64); /* of the longest form: it is not moved, and so not left behind */
-    add_forms(mask, bytes, n, &out);
+    if (n >= MASK_LEAST)     /* blanks around it cannot be told from others but here */
+        add_base64(mask, bytes, n, &out);
     add_trimmed(mask, bytes, n, &out);
     for (size_t at = 0; at < n;) {
         const char *end = memchr(bytes + at, '\n', n - at);

@@ -42,8 +42,10 @@ struct options {
     const char **force_steps;  /* --force=STEP, any number; owned */
     size_t n_force_steps;
     uint32_t jobs;
-    const char *run_id; /* --run */
-    bool size_set;      /* --size */
+    const char *run_id;      /* --run */
+    bool caches;             /* --caches */
+    const char *caches_name; /* its NAME, or NULL */
+    bool size_set;           /* --size */
     uint64_t size;
 };
 

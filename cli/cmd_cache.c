@@ -2,13 +2,14 @@
  * cmd_cache.c - kiln cache stats, kiln cache clear, and what all of kiln cache begin with.
  *
  *     --json    {"path", "blobs", "bytes", "actions", "disk_bytes", "limit_bytes", "snapshots",
- *                "snapshot_bytes", "images", "image_bytes", "box_bytes", "mount_bytes"}; of clear:
- *               what was removed
+ *                "snapshot_bytes", "images", "image_bytes", "box_bytes", "mount_bytes", "mounts"};
+ * of clear: what was removed
  */
 #include "cli/cmd_cache.h"
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "runners/box.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+/* But for the brace at its end. */
 static void add_json(const char *path, const struct cache_stats *stats, struct buf *out)
 {
     buf_adds(out, "{\"path\":");
@@ -26,8 +28,7 @@ static void add_json(const char *path, const struct cache_stats *stats, struct b
              stats->blobs, stats->bytes, stats->actions, stats->disk_bytes, stats->limit_bytes);
     buf_addf(out,
              ",\"snapshots\":%" PRIu64 ",\"snapshot_bytes\":%" PRIu64 ",\"images\":%" PRIu64
-             ",\"image_bytes\":%" PRIu64 ",\"box_bytes\":%" PRIu64 ",\"mount_bytes\":%" PRIu64
-             "}\n",
+             ",\"image_bytes\":%" PRIu64 ",\"box_bytes\":%" PRIu64 ",\"mount_bytes\":%" PRIu64,
              stats->snapshots, stats->snapshot_bytes, stats->images, stats->image_bytes,
              stats->box_bytes, stats->mount_bytes);
 }
@@ -41,7 +42,7 @@ void cache_add_amount(const struct cache_stats *stats, struct buf *out)
 }
 
 /* What of that serves isolated steps, and what is kept besides. */
-static void add_lines(const struct cache_stats *stats, struct buf *out)
+static void add_lines(struct cache *cache, const struct cache_stats *stats, struct buf *out)
 {
     char size[16];
     if (stats->snapshots || stats->snapshot_bytes)
@@ -53,6 +54,7 @@ static void add_lines(const struct cache_stats *stats, struct buf *out)
     if (stats->mount_bytes)
         buf_addf(out, "  and cache directories of steps: %s\n",
                  text_size(stats->mount_bytes, size));
+    cache_add_mounts(cache, out);
     if (stats->box_bytes)
         buf_addf(out, "  and what isolated steps wrote: %s\n", text_size(stats->box_bytes, size));
 }
@@ -76,40 +78,47 @@ static int show_stats(struct cache *cache, const struct options *options, struct
     stats.limit_bytes = limits.limit;
     if (options->json) {
         add_json(cache_path(cache), &stats, &out);
+        buf_addc(&out, ',');
+        cache_add_mounts_json(cache, &out);
+        buf_adds(&out, "}\n");
     } else {
         buf_adds(&out, cache_path(cache));
         buf_adds(&out, ": ");
         cache_add_amount(&stats, &out);
         cache_add_limit(&stats, &out);
         buf_addc(&out, '\n');
-        add_lines(&stats, &out);
+        add_lines(cache, &stats, &out);
     }
     fwrite(buf_str(&out), 1, out.len, stdout);
     buf_release(&out);
     return 0;
 }
 
-/* Asks on the terminal; anything but a yes is a no. */
+bool cache_ask(const char *text)
+{
+    char answer[16] = "";
+    fputs(text, stderr);
+    fflush(stderr);
+    if (!fgets(answer, sizeof answer, stdin)) {
+        fputc('\n', stderr);
+        return false;
+    }
+    answer[strcspn(answer, "\r\n")] = '\0';
+    return !strcasecmp(answer, "y") || !strcasecmp(answer, "yes");
+}
+
 static int confirm(struct cache *cache, bool *yes, struct err *err)
 {
     struct cache_stats stats;
     struct buf text = BUF_INIT;
-    char answer[16] = "";
     *yes = false;
     if (cache_stats(cache, &stats, err) < 0)
         return -(int)err->kind;
-    buf_addf(&text, "Remove ");
+    buf_adds(&text, "Remove ");
     cache_add_amount(&stats, &text);
     buf_addf(&text, " from %s? [y/N] ", cache_path(cache));
-    fwrite(text.data, 1, text.len, stderr);
-    fflush(stderr);
+    *yes = cache_ask(buf_str(&text));
     buf_release(&text);
-    if (fgets(answer, sizeof answer, stdin)) {
-        answer[strcspn(answer, "\r\n")] = '\0';
-        *yes = !strcasecmp(answer, "y") || !strcasecmp(answer, "yes");
-    } else {
-        fputc('\n', stderr);
-    }
     return 0;
 }
 
@@ -128,6 +137,7 @@ static int clear(struct cache *cache, const struct options *options, struct err 
         return -(int)err->kind;
     if (options->json) {
         add_json(cache_path(cache), &removed, &out);
+        buf_adds(&out, "}\n");
     } else {
         buf_addf(&out, "%s: removed ", cache_path(cache));
         cache_add_amount(&removed, &out);
@@ -141,6 +151,12 @@ static int clear(struct cache *cache, const struct options *options, struct err 
     fwrite(buf_str(&out), 1, out.len, stdout);
     buf_release(&out);
     return 0;
+}
+
+static int remove_as_nest(void *ctx, const char *path, struct err *err)
+{
+    (void)ctx;
+    return box_remove(path, err);
 }
 
 static int open_cache(struct cache **out, const char *to_do, struct err *err)
@@ -159,6 +175,7 @@ static int open_cache(struct cache **out, const char *to_do, struct err *err)
         free(why);
     } else if (code == 0) {
         err_release(err);
+        cache_set_remover(*out, remove_as_nest, NULL);
     }
     free(path);
     return code;
@@ -180,8 +197,9 @@ int command_cache(const struct options *options)
     else
         rc = open_cache(&cache, to_do, &err);
     if (rc == 0)
-        rc = clearing ? clear(cache, options, &err)
-             : gc     ? cache_show_gc(cache, options, &err)
+        rc = clearing && options->caches ? cache_clear_mounts(cache, options, &err)
+             : clearing                  ? clear(cache, options, &err)
+             : gc                        ? cache_show_gc(cache, options, &err)
              : !strcmp(options->subcommand, "verify")
                  ? cache_show_verify(cache, options, &all_right, &err)
                  : show_stats(cache, options, &err);

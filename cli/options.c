@@ -178,6 +178,10 @@ static int take(struct parser *parser, const struct option_spec *spec, const cha
         out->size_set = true;
         break;
     case OPT_YES: out->yes = true; break;
+    case OPT_CACHES:
+        out->caches = true;
+        out->caches_name = value;
+        break;
     case OPT_N: break;
     }
     return 0;
@@ -339,7 +343,7 @@ static int check_options(struct parser *parser)
     static const struct {
         enum option_id id;
         const char *subcommand;
-    } of_one[] = {{OPT_YES, "clear"}, {OPT_DRY_RUN, "gc"}, {OPT_SIZE, "gc"}};
+    } of_one[] = {{OPT_YES, "clear"}, {OPT_CACHES, "clear"}, {OPT_DRY_RUN, "gc"}, {OPT_SIZE, "gc"}};
     for (size_t i = 0; i < sizeof of_one / sizeof *of_one; i++) {
         if (parser->given[of_one[i].id] && out->subcommand &&
             strcmp(out->subcommand, of_one[i].subcommand) != 0)

@@ -73,6 +73,7 @@ enum option_id {
     OPT_COMMAND,
     OPT_FAILED,
     OPT_YES,
+    OPT_CACHES,
     OPT_N
 };
 

@@ -115,7 +115,8 @@ const struct command_spec command_table[] = {
                 "\"verify\" exits with 0 when all was right, with 1 when something was not and "
                 "had to be mended.\n\n"
                 "Clearing asks first on a terminal; elsewhere it wants --yes. What other kilns use "
-                "at that moment stays.",
+                "at that moment stays. The cache directories of steps (\"caches\" in kiln.json) "
+                "stay, too: --caches clears them.",
         .min_args = 1,
         .max_args = 1,
         .subcommands = cache_subcommands,
@@ -216,6 +217,8 @@ const struct option_spec option_table[OPT_N] = {
     [OPT_FAILED] = {OPT_FAILED, "failed", 0, NULL, false, CMD_SHELL, NULL,
                     "where the step's last failure left things"},
     [OPT_YES] = {OPT_YES, "yes", 'y', NULL, false, CMD_CACHE, NULL, "clear without asking"},
+    [OPT_CACHES] = {OPT_CACHES, "caches", 0, "NAME", true, CMD_CACHE, NULL,
+                    "clear the cache directories of steps, or those called NAME, and nothing else"},
 };
 
 const struct command_spec *command_find(const char *name)

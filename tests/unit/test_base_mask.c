@@ -113,7 +113,7 @@ static void lines_are_hidden_one_by_one(void **state)
     check(mask, "x second line y\n", "x *** y\n");
     check(mask, "[first line]", "[***]");
     check(mask, "ab", "ab");
-    check(mask, "-----BEGIN-----\r\n  first line\nsecond line\nab\n", "***");
+    check(mask, "-----BEGIN-----\r\n  first line\nsecond line\nab\n", "***\n");
     check(mask, "-----BEGIN-----\\r\\n  first line\\nsecond line\\nab", "***");
     mask_free(mask);
 }
