@@ -38,6 +38,7 @@ struct known {
 struct failure {
     char *run, *step, *log;
     char *how; /* "FAILED with exit code 1 after 3.4s" */
+    bool kept; /* what it wrote can be looked at */
 };
 
 struct view_plain {
@@ -278,7 +279,8 @@ static void add_failed(struct view_plain *view, const struct event *event)
     buf_adds(&view->text, buf_str(&how));
     if (known->log && known->run && !strcmp(known->run, run_of(event))) {
         struct failure failure = {mem_strdup(run_of(event)), mem_strdup(event->step),
-                                  mem_strdup(known->log), mem_printf("FAILED%s", buf_str(&how))};
+                                  mem_strdup(known->log), mem_printf("FAILED%s", buf_str(&how)),
+                                  event->u.finished.box != NULL};
         vec_push(&view->failures, failure);
     }
     buf_release(&how);
@@ -396,6 +398,11 @@ static void show_failure(struct view_plain *view, const struct failure *failure)
         buf_adds(&view->text, "(its log cannot be read)\n");
     else if (empty)
         buf_adds(&view->text, "(it wrote nothing)\n");
+    if (failure->kept) {
+        buf_adds(&view->text, "(kiln shell ");
+        add_name(&view->text, failure->step);
+        buf_adds(&view->text, " --failed opens a shell where it failed)\n");
+    }
     buf_reset(&after);
     buf_adds(&after, ", log: ");
     add_name(&after, failure->log);

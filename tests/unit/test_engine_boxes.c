@@ -89,7 +89,7 @@ struct rig {
     size_t n_started;
     bool tainted, stop_when_started;
     void (*on_run)(struct rig *r);
-    int code, exit_code;
+    int code, exit_code, n_edits;
 };
 
 static char *at(struct rig *r, const char *path)
@@ -410,6 +410,43 @@ static void an_edit_before_the_snapshot_is_looked_at_again(void **state)
     assert_status(r, "s", STEP_CACHED);
 }
 
+/* Each time that the inputs have been looked at it is edited again. */
+static void edit_always(uv_check_t *check)
+{
+    struct rig *r = check->data;
+    char *text = mem_printf("edit %d\n", r->n_edits++);
+    put(r, "src.txt", text);
+    free(text);
+}
+
+static void what_never_rests_is_told(void **state)
+{
+    struct rig *r = *state;
+    uv_check_t check;
+    put(r, "src.txt", "old\n");
+    uv_check_init(&r->loop, &check);
+    check.data = r;
+    uv_check_start(&check, edit_always);
+    uv_unref((uv_handle_t *)&check);
+    run(r, one(r, COPY));
+    uv_close((uv_handle_t *)&check, NULL);
+    uv_run(&r->loop, UV_RUN_NOWAIT);
+    /* It runs with one of them, whole, or not at all. */
+    if (r->n_started) {
+        char *out = at(r, "out/copy");
+        struct buf have = BUF_INIT;
+        assert_status(r, "s", STEP_PASSED);
+        assert_int_equal(file_read(out, 100, &have, NULL), 0);
+        assert_memory_equal(buf_str(&have), "edit ", 5);
+        buf_release(&have);
+        free(out);
+    } else {
+        assert_status(r, "s", STEP_FAILED);
+        assert_error(r, "s", "src.txt");
+    }
+    assert_false(r->tainted);
+}
+
 static void a_failure_is_kept_and_hints(void **state)
 {
     struct rig *r = *state;
@@ -567,6 +604,7 @@ int main(void)
         T(another_clone_hits),
         T(an_edit_in_mid_run_does_not_reach_it),
         T(an_edit_before_the_snapshot_is_looked_at_again),
+        T(what_never_rests_is_told),
         T(a_failure_is_kept_and_hints),
         T(hints_name_the_step_that_is_needed),
         T(hosts_and_boxes_give_to_each_other),
