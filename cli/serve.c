@@ -238,6 +238,18 @@ static bool same_config(struct server *server, const struct wire_request *reques
     return same;
 }
 
+/* Whether a step has a secret that may be another one by now without the watcher's knowing. */
+static bool has_foreign_secrets(const struct config *config)
+{
+    for (size_t i = 0; i < config->n_steps; i++) {
+        for (size_t k = 0; k < config->steps[i].n_secrets; k++) {
+            if (config->steps[i].secrets[k].source != CONFIG_SECRET_ENV)
+                return true;
+        }
+    }
+    return false;
+}
+
 /* NULL when it can, else why not. */
 static const char *trouble(struct server *server, const struct wire_request *request)
 {
@@ -255,6 +267,8 @@ static const char *trouble(struct server *server, const struct wire_request *req
         return "another pipeline";
     if (!same_environment(server, request))
         return "another environment";
+    if (has_foreign_secrets(app->config))
+        return "secrets are to be fetched";
     return NULL;
 }
 
@@ -466,6 +480,11 @@ void serve_loaded(struct server *server, bool good)
     for (size_t i = 0; good && i < config->n_steps; i++) {
         for (size_t k = 0; k < config->steps[i].n_pass_env; k++)
             add_name(server, config->steps[i].pass_env[k].text);
+        for (size_t k = 0; k < config->steps[i].n_secrets; k++) {
+            const struct config_secret *secret = &config->steps[i].secrets[k];
+            if (secret->source == CONFIG_SECRET_ENV)
+                add_name(server, secret->from);
+        }
     }
 }
 

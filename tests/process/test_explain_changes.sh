@@ -310,4 +310,28 @@ test_colour() {
     assert_out $'\033\\[31m'"$(sha 1)"$'\033\\[0m -> \033\\[32m'"$(sha 2)"$'\033\\[0m'
 }
 
+# What stands around a step; only the key is made for it, so no box is needed.
+test_surroundings() {
+    project '{"version": 1, "steps": {"a": {"runner": "host", "run": "true", "inputs": []}}}'
+    kiln 0 run
+    project '{"version": 1, "steps": {"a": {"runner": "sandbox", "run": "true", "inputs": []}}}'
+    kiln 0 explain a
+    assert_out '^  settings +runner +host -> sandbox'
+    assert_out '^  settings +mount +added /src'
+    assert_out '^  settings +network +added none'
+    assert_out '^  settings +system packages +added [0-9a-f]{6}'
+    assert_out "^  settings +project's folder +removed, was $(realpath "$P" | cut -c 1-20)"
+    # Limits and cache directories shape no result.
+    kiln 0 plan --json
+    local key
+    key=$(jq -r '.steps[0].key' "$T/out")
+    project '{"version": 1, "steps": {"a": {"runner": "sandbox", "run": "true", "inputs": [],
+        "limits": {"memory": "1GiB"}, "caches": {"/c": "c"}}}}'
+    kiln 0 plan --json
+    assert_eq "$(jq -r '.steps[0].key' "$T/out")" "$key"
+    project '{"version": 1, "steps": {"a": {"runner": "sandbox", "run": "true", "inputs": [], "network": "host"}}}'
+    kiln 0 plan --json
+    [ "$(jq -r '.steps[0].key' "$T/out")" != "$key" ] || fail "the network is not in the key"
+}
+
 run_tests

@@ -169,6 +169,22 @@ test_another_environment() {
     watch_stop
 }
 
+# A secret of the asker's may be another one; what files and commands give the watcher cannot know to be the same.
+test_other_secrets() {
+    export TOKEN=value-1
+    begin '"a": {"run": "test \"$T\" = value-1", "inputs": [], "secrets": {"T": {"env": "TOKEN"}}}'
+    asked 0
+    TOKEN=value-2 alone 1
+    asked 0
+    watch_stop
+    echo value-1 > key
+    begin '"a": {"run": "test \"$T\" = value-1", "inputs": [], "secrets": {"T": {"file": "key"}}}'
+    alone 0
+    echo value-2 > key
+    alone 1
+    watch_stop
+}
+
 # No event tells of a write through a hard link that lies elsewhere.
 test_an_edit_through_another_hard_link() {
     local i
