@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static bool has_lock(const struct engine *e)
 {
@@ -71,12 +72,17 @@ void images_close(struct engine *e)
 static void set_pin(struct engine *e, struct pin *pin, const struct image_pin *to)
 {
     uint32_t index = (uint32_t)(pin - e->pins.v) + 1;
-    bool same = pin->state == PIN_KNOWN && digest_eq(&pin->pin.manifest, &to->manifest);
+    bool was_known = !digest_is_null(&pin->pin.manifest);
+    bool same = digest_eq(&pin->pin.manifest, &to->manifest);
     pin->state = PIN_KNOWN;
     pin->pin = *to;
-    vec_each (struct node, node, &e->nodes) {
-        if (!same && node->pin == index)
-            buf_release(&node->command); /* it is part of it */
+    for (size_t i = 0; i < e->nodes.n && !same; i++) {
+        struct node *node = &e->nodes.v[i];
+        if (node->pin != index)
+            continue;
+        buf_reset(&node->command); /* it is part of it */
+        e->affected[i] |= was_known && node->selected;
+        e->round_wanted |= e->affected[i] && e->opt.mode == ENGINE_WATCH;
     }
 }
 
@@ -125,6 +131,13 @@ static void renew_others(struct engine *e, const struct pin *pin)
     vec_release(&others);
 }
 
+/* What tells whether somebody else has written kiln.lock since. */
+static struct timespec lock_time(const struct engine *e)
+{
+    struct stat st;
+    return stat(e->opt.lock_path, &st) == 0 ? st.st_ctim : (struct timespec){0};
+}
+
 /* Once for all that were found out together. Where it can't be written the run goes on all the
  * same. */
 static void write_lock(struct engine *e)
@@ -136,6 +149,7 @@ static void write_lock(struct engine *e)
         err_wrap(&err, "images are not pinned");
         engine_notice(e, "warning", err_text(&err));
     }
+    e->lock_time = lock_time(e);
     err_release(&err);
 }
 
@@ -209,16 +223,15 @@ static void look_up(struct engine *e, uint32_t index, bool renew)
         resolve(e, index, renew && locked);
 }
 
-void images_begin(struct engine *e)
+/* Reads kiln.lock, and takes from it what it says; what it says no word about is found out. */
+static void look_all_up(struct engine *e, bool renew)
 {
     struct err err = ERR_INIT;
-    bool renew = e->opt.update_images && !e->images_renewed;
-    if (!e->pins.n || is_resolving(e))
-        return;
     lock_release(&e->lock);
     e->lock = (struct lock)LOCK_INIT;
+    if (has_lock(e))
+        e->lock_time = lock_time(e);
     int rc = has_lock(e) ? lock_read(e->opt.lock_path, &e->lock, &err) : 0;
-    e->images_renewed |= renew;
     for (uint32_t i = 0; i < e->pins.n; i++) {
         if (!is_used(e, i + 1))
             continue;
@@ -228,6 +241,28 @@ void images_begin(struct engine *e)
             look_up(e, i, renew);
     }
     err_release(&err);
+}
+
+void images_begin(struct engine *e)
+{
+    bool renew = e->opt.update_images && !e->images_renewed;
+    if (!e->pins.n || is_resolving(e))
+        return;
+    struct timespec now = has_lock(e) ? lock_time(e) : (struct timespec){0};
+    bool other = now.tv_sec != e->lock_time.tv_sec || now.tv_nsec != e->lock_time.tv_nsec;
+    if (!e->all_wanted && !other)
+        return;
+    e->images_renewed |= renew;
+    look_all_up(e, renew);
+}
+
+void images_try_again(struct engine *e)
+{
+    bool failed = false;
+    vec_each (struct pin, pin, &e->pins)
+        failed |= pin->state == PIN_FAILED;
+    if (failed && !is_resolving(e))
+        look_all_up(e, false);
 }
 
 void images_cancel(struct engine *e)

@@ -307,6 +307,7 @@ struct engine {
     struct engine_boxes boxes; /* runner NULL: nobody has needed any */
     VEC(struct pin) pins;
     struct lock lock;
+    struct timespec lock_time; /* the file's, when it was read or written */
     bool images_renewed;
     instances looking;            /* those whose inputs are to be looked at again; NULL: gone */
     uv_timer_t preparing;         /* says how far what isolated steps run in is */
@@ -571,8 +572,10 @@ void flight_launch(struct engine *e, struct flight *flight);
 /* images.c: what images the steps name, and what they are */
 int images_open(struct engine *e, struct err *err) MUST_CHECK;
 void images_close(struct engine *e);
-/* A round begins: finds out what is not known. */
+/* A round begins: finds out what is not known, or what kiln.lock says now. */
 void images_begin(struct engine *e);
+/* Another run begins: what could not be found out for the one before may be now. */
+void images_try_again(struct engine *e);
 /* Ends finding out. */
 void images_cancel(struct engine *e);
 /* Parks the instance until its image is known or can't be, where that is being found out. */

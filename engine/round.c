@@ -255,6 +255,8 @@ static void finish_round(struct engine *e)
         if (e->drained)
             return;
     }
+    if (!e->all_wanted)
+        images_try_again(e);
     find_affected(e);
     close_over_dependents(e);
     /* A single run is all that there is; a further round in it is for those who look again. */
@@ -382,8 +384,7 @@ static void after_barrier(void *ctx, struct watch_clock clock)
     e->passes = 0;
     worktree_measure(e->worktree);
     uv_timer_start(&e->slow, say_progress, SLOW_MS, SLOW_AGAIN_MS);
-    if (e->all_wanted)
-        images_begin(e);
+    images_begin(e);
     if (e->all_wanted)
         foresee_begin(e);
     prepare(e);

@@ -150,6 +150,36 @@ test_ending_while_an_image_is_fetched() {
     done
 }
 
+test_watching() {
+    boxes || return 0
+    busybox_layer base
+    image "$T/oci" one '{"Env": ["A=one", "PATH=/bin"]}' base
+    image "$T/oci" two '{"Env": ["A=two", "PATH=/bin"]}' base
+    registry_start
+    echo 1 > in
+    project '{"version": 1, "steps": {"s": {"image": "'"$REGISTRY"'/team/base:1", "inputs": ["in"], "outputs": ["out"], "run": "cat in > out; echo $A >> out"}}}'
+    watch_start
+    assert_eq "$(status s "$T/round")" failed
+    # What was not there is asked for again with the next run.
+    push "$T/oci:one" team/base:1
+    put in 2
+    watch_idle
+    assert_file out "2
+one"
+    # Somebody brings another kiln.lock, as a checkout does.
+    push "$T/oci:two" team/base:1
+    mkdir "$T/other"
+    cp kiln.json in "$T/other"
+    (cd "$T/other" && kiln 0 run)
+    cp "$T/other/kiln.lock" "$T/lock"
+    mv "$T/lock" kiln.lock
+    put in 3
+    watch_idle
+    assert_file out "3
+two"
+    watch_stop
+}
+
 # What a step gives to another user inside, and hides from everybody else, is its output all the same.
 whose() {
     busybox_layer base
