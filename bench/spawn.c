@@ -2,7 +2,7 @@
  * spawn.c - the floor under running many processes: starts a program N times by posix_spawn, so
  * many at a time, and waits for them; nothing else.
  *
- *     spawn N AT-A-TIME PROGRAM
+ *     spawn N AT-A-TIME PROGRAM [ARGUMENT...]
  */
 #include <spawn.h>
 #include <stdio.h>
@@ -14,16 +14,15 @@ extern char **environ;
 
 int main(int argc, char **argv)
 {
-    long n = argc == 4 ? atol(argv[1]) : 0, at_once = argc == 4 ? atol(argv[2]) : 0, running = 0;
+    long n = argc >= 4 ? atol(argv[1]) : 0, at_once = argc >= 4 ? atol(argv[2]) : 0, running = 0;
 
     if (n < 1 || at_once < 1) {
-        fprintf(stderr, "usage: spawn N AT-A-TIME PROGRAM\n");
+        fprintf(stderr, "usage: spawn N AT-A-TIME PROGRAM [ARGUMENT...]\n");
         return 2;
     }
     while (n > 0 || running > 0) {
         if (n > 0 && running < at_once) {
-            char *child[] = {argv[3], NULL};
-            int error = posix_spawn(&(pid_t){0}, argv[3], NULL, NULL, child, environ);
+            int error = posix_spawnp(&(pid_t){0}, argv[3], NULL, NULL, argv + 3, environ);
             if (error) {
                 fprintf(stderr, "spawn: %s: %s\n", argv[3], strerror(error));
                 return 1;
