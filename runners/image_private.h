@@ -23,7 +23,9 @@ struct image_store {
     struct runner *host, *nest;
     struct box_owner owner;
     struct image_task *tasks;
-    uint64_t made; /* tasks so far */
+    uv_work_t sync; /* has the disk hold layers that were unpacked a while ago */
+    bool syncing;
+    VEC(char *) unsynced;
     bool closing;
     uv_timer_t last; /* tells that it is closed */
     void (*closed)(void *ctx);
@@ -47,7 +49,7 @@ const char *image_layer_name(const struct image_store *store, const struct diges
                              struct arena *arena);
 /* Takes hold of an unpacked layer, so that nobody removes it: a descriptor, or -1 when it is not
  * there. *skipped is what was left out when it was unpacked. */
-int image_layer_hold(const struct image_store *store, const char *name, uint64_t *skipped);
+int image_layer_hold(struct image_store *store, const char *name, uint64_t *skipped);
 /* A directory of a task's own, held until its end; its path is relative to the store's. */
 struct image_tmp {
     char *path; /* NULL: none */

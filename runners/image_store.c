@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "runners/unpack.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -12,10 +13,12 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-#define TMP       "image-"
-#define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+#define TMP          "image-"
+#define SYNC_AFTER_S 120
+#define DIR_FLAGS    (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 /* --- blobs --- */
 
@@ -97,23 +100,57 @@ const char *image_layer_name(const struct image_store *store, const struct diges
                : arena_printf(arena, "%s.%u", hex, store->owner.uid);
 }
 
-int image_layer_hold(const struct image_store *store, const char *name, uint64_t *skipped)
+static void sync_work(uv_work_t *work)
 {
-    char *used = mem_printf("%s/%s.used", store->layers, name), text[64] = "";
+    struct image_store *store = work->data;
+    unpack_sync(store->layers, (const char *const *)store->unsynced.v, store->unsynced.n);
+}
+
+static void sync_done(uv_work_t *work, int status)
+{
+    struct image_store *store = work->data;
+    (void)status;
+    vec_each (char *, name, &store->unsynced)
+        free(*name);
+    vec_clear(&store->unsynced);
+    store->syncing = false;
+    image_store_tasks_gone(store);
+}
+
+/* By now the kernel has written most of it itself, so this is short. */
+static void sync_later(struct image_store *store, const char *name)
+{
+    if (store->syncing || store->closing)
+        return;
+    store->syncing = true;
+    store->sync.data = store;
+    vec_push(&store->unsynced, mem_strdup(name));
+    uv_queue_work(store->loop, &store->sync, sync_work, sync_done);
+}
+
+int image_layer_hold(struct image_store *store, const char *name, uint64_t *skipped)
+{
+    char *used = mem_printf("%s/%s.used", store->layers, name);
     char *dir = path_join(store->layers, name);
+    struct unpack_note note = {.sound = false};
     struct stat st;
-    int fd = open(used, O_RDONLY | O_CLOEXEC);
+    int fd = open(used, O_RDONLY | O_CLOEXEC), layers = -1;
     /* Who removes it does so under the exclusive lock, the directory first. */
-    if (fd >= 0 && (flock(fd, LOCK_SH | LOCK_NB) < 0 || fstat(fd, &st) < 0 || st.st_nlink == 0 ||
-                    lstat(dir, &st) < 0 || !S_ISDIR(st.st_mode))) {
+    bool held = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) == 0 && fstat(fd, &st) == 0 &&
+                st.st_nlink > 0 && lstat(dir, &st) == 0 && S_ISDIR(st.st_mode);
+    if (held && (layers = open(store->layers, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) >= 0) {
+        unpack_read_note(layers, name, &note);
+        close(layers);
+    }
+    if (note.sound) {
+        *skipped = note.skipped;
+        if (note.synced)
+            (void)futimens(fd, NULL);
+        else if (note.made + SYNC_AFTER_S < (int64_t)time(NULL))
+            sync_later(store, name);
+    } else if (fd >= 0) {
         close(fd);
         fd = -1;
-    }
-    if (fd >= 0) {
-        ssize_t n = pread(fd, text, sizeof text - 1, 0);
-        unsigned long long count = 0;
-        *skipped = n > 0 && sscanf(text, "skipped %llu", &count) == 1 ? count : 0;
-        (void)futimens(fd, NULL);
     }
     free(used);
     free(dir);
@@ -228,6 +265,7 @@ static void store_free(struct image_store *store)
     free(store->tmp);
     free(store->program);
     free(store->skopeo);
+    vec_release(&store->unsynced);
     free(store);
 }
 
@@ -272,6 +310,7 @@ static void on_last_closed(uv_handle_t *handle)
 
 void image_store_tasks_gone(struct image_store *store)
 {
-    if (store->closing && !store->tasks && !uv_is_closing((uv_handle_t *)&store->last))
+    if (store->closing && !store->tasks && !store->syncing &&
+        !uv_is_closing((uv_handle_t *)&store->last))
         uv_close((uv_handle_t *)&store->last, on_last_closed);
 }

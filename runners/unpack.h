@@ -67,9 +67,24 @@ struct unpack_request {
     void *ctx;
 };
 
-/* Unpacks a whole layer: into a directory of its own, verified, then renamed. One that is there
- * already is fine, also when somebody else was faster. Removes what others have left half-made.
- * ERR_CORRUPT when the blob is not what its digest says: fetch it anew; otherwise as above. */
+/* NAME.used, beside a layer: "skipped N", "boot ID" of when it was unpacked, and "synced" once all
+ * of it is known to be on the disk. Writing it all out at once would take longer than unpacking it;
+ * so it is believed while the machine runs, and afterwards only if it was synced by then: a layer
+ * is not looked at again, and after a crash must not be there in parts. */
+struct unpack_note {
+    uint64_t skipped;
+    bool sound, synced;
+    int64_t made; /* CLOCK_REALTIME, seconds */
+};
+/* Reads the note; one that is not there is not sound. */
+void unpack_read_note(int layers_fd, const char *name, struct unpack_note *out);
+/* Has the disk hold the layers, and notes it. Takes its time. */
+void unpack_sync(const char *layers, const char *const *names, size_t n);
+
+/* Unpacks a whole layer: into a directory of its own, verified, then renamed. A sound one
+ * that is there is fine, also when somebody else was faster. Removes what others have left
+ * half-made. ERR_CORRUPT when the blob is not what its digest says: fetch it anew; otherwise as
+ * above. */
 int unpack_layer(const struct unpack_request *request, struct unpack_counts *counts,
                  struct err *err) MUST_CHECK;
 /* Removes layers, or whatever has such a name, that the caller itself may not be able to. */

@@ -143,13 +143,26 @@ static int unpack_blob(const struct unpack_request *request, int root, const int
     return rc;
 }
 
-static int write_used(int layers, const char *name, const struct unpack_counts *counts,
+/* Of this boot of the machine. */
+static void boot_id(char id[64])
+{
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, id, 63);
+    id[n > 0 ? n : 0] = '\0';
+    id[strcspn(id, "\n")] = '\0';
+    if (fd >= 0)
+        close(fd);
+}
+
+static int write_note(int layers, const char *name, const struct unpack_counts *counts,
                       struct err *err)
 {
-    char *used = mem_printf("%s.used", name), *text = NULL;
+    char boot[64], *used = mem_printf("%s.used", name), *text;
+    boot_id(boot);
     int fd = openat(layers, used, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
-    text = mem_printf("skipped %llu\n",
-                      (unsigned long long)(counts->devices + counts->owners + counts->xattrs));
+    text =
+        mem_printf("skipped %llu\nboot %s\n",
+                   (unsigned long long)(counts->devices + counts->owners + counts->xattrs), boot);
     int rc = 0;
     if (fd < 0 || file_write_all(fd, text, strlen(text)) < 0)
         rc = err_sys(err, errno, "cannot write %s", used);
@@ -158,6 +171,46 @@ static int write_used(int layers, const char *name, const struct unpack_counts *
     free(text);
     free(used);
     return rc;
+}
+
+void unpack_read_note(int layers_fd, const char *name, struct unpack_note *out)
+{
+    char text[256], boot[64], *used = mem_printf("%s.used", name), *line;
+    struct stat st;
+    int fd = openat(layers_fd, used, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    *out = (struct unpack_note){.skipped = 0};
+    if (n > 0 && fstat(fd, &st) == 0) {
+        text[n] = '\0';
+        boot_id(boot);
+        line = strstr(text, "\nboot ");
+        out->skipped = strncmp(text, "skipped ", 8) == 0 ? strtoull(text + 8, NULL, 10) : 0;
+        out->synced = strstr(text, "\nsynced\n") != NULL;
+        out->sound = out->synced || (line && *boot && strncmp(line + 6, boot, strlen(boot)) == 0);
+        out->made = st.st_ctim.tv_sec;
+    }
+    if (fd >= 0)
+        close(fd);
+    free(used);
+}
+
+void unpack_sync(const char *layers, const char *const *names, size_t n)
+{
+    static const char mark[] = "synced\n";
+    int dir = open(layers, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir >= 0 && syncfs(dir) == 0) {
+        for (size_t i = 0; i < n; i++) {
+            char *used = mem_printf("%s.used", names[i]);
+            int fd = openat(dir, used, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+            if (fd >= 0 && file_write_all(fd, mark, sizeof mark - 1) == 0)
+                (void)futimens(fd, NULL);
+            if (fd >= 0)
+                close(fd);
+            free(used);
+        }
+    }
+    if (dir >= 0)
+        close(dir);
 }
 
 /* Puts what has been made into its place; somebody else's, there already, is as good. */
@@ -182,8 +235,13 @@ int unpack_layer(const struct unpack_request *request, struct unpack_counts *cou
     size_t n = 0;
     memset(counts, 0, sizeof *counts);
     int rc = begin(&making, request->layers, err);
-    if (rc == 0 && fstatat(making.layers, request->name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-        goto out;
+    if (rc == 0 && fstatat(making.layers, request->name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+        struct unpack_note note;
+        unpack_read_note(making.layers, request->name, &note);
+        if (note.sound)
+            goto out;
+        rc = unpack_remove(request->layers, request->name, err);
+    }
     for (; rc == 0 && n < request->n_lowers; n++) {
         lowers[n] = openat(making.layers, request->lowers[n], DIR_FLAGS);
         if (lowers[n] < 0) {
@@ -193,11 +251,8 @@ int unpack_layer(const struct unpack_request *request, struct unpack_counts *cou
     }
     if (rc == 0)
         rc = unpack_blob(request, making.root, lowers, counts, err);
-    /* It is not looked at again later: after a crash it must not be there in parts. */
-    if (rc == 0 && syncfs(making.root) < 0)
-        rc = err_sys(err, errno, "cannot write the layer to its disk");
     if (rc == 0)
-        rc = write_used(making.layers, request->name, counts, err);
+        rc = write_note(making.layers, request->name, counts, err);
     if (rc == 0)
         rc = put_in_place(&making, request->name, &moved, err);
 out:

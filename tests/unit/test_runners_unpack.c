@@ -307,7 +307,37 @@ static void test_whole_layer(void **state)
     path = path_join(layers, "one.used");
     assert_int_equal(access(path, F_OK), 0);
     /* Again is nothing to do. */
+    char *inside = path_join(layers, "one/file");
+    struct stat before, after;
+    assert_int_equal(stat(inside, &before), 0);
     assert_ok(unpack_layer(&request, &counts, &err), &err);
+    assert_int_equal(stat(inside, &after), 0);
+    assert_int_equal(before.st_ino, after.st_ino);
+    /* What was unpacked before the machine was started anew may be there in parts only ... */
+    struct unpack_note note;
+    const char *const names[] = {"one"};
+    int fd = open(layers, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    unpack_read_note(fd, "one", &note);
+    assert_true(note.sound && !note.synced);
+    write_text(layers, "one.used", "skipped 3\nboot another\n", 23, 0644);
+    unpack_read_note(fd, "one", &note);
+    assert_false(note.sound);
+    assert_int_equal(unlink(inside), 0);
+    assert_ok(unpack_layer(&request, &counts, &err), &err);
+    assert_int_equal(stat(inside, &after), 0);
+    /* ... unless all of it had got to the disk by then. */
+    write_text(layers, "one.used", "skipped 3\nboot another\n", 23, 0644);
+    unpack_sync(layers, names, 1);
+    unpack_read_note(fd, "one", &note);
+    assert_true(note.sound && note.synced);
+    assert_int_equal(note.skipped, 3);
+    write_text(layers, "one.used", "", 0, 0644);
+    unpack_read_note(fd, "one", &note);
+    assert_false(note.sound);
+    unpack_read_note(fd, "none", &note);
+    assert_false(note.sound);
+    close(fd);
+    free(inside);
     /* What somebody has left goes. */
     free(path);
     path = path_join(layers, ".new-left/sub");
