@@ -135,6 +135,7 @@ struct mask_stream {
     uint8_t *hidden; /* which of them belong to an occurrence */
     size_t start, n, cap;
     bool hiding; /* the last byte given out belonged to one */
+    bool has_hidden;
 };
 
 struct mask_stream *mask_stream_new(const struct mask *mask)
@@ -199,6 +200,7 @@ void mask_feed(struct mask_stream *stream, const char *bytes, size_t n, struct b
         hold(stream, bytes[i]);
         stream->node = next_of(mask, stream->node, (uint8_t)bytes[i]);
         const struct node *node = &mask->nodes[stream->node];
+        stream->has_hidden |= node->match > 0;
         memset(stream->hidden + stream->start + stream->n - node->match, true, node->match);
         give_out(stream, stream->n - node->depth, out);
     }
@@ -209,5 +211,10 @@ void mask_end(struct mask_stream *stream, struct buf *out)
     give_out(stream, stream->n, out);
     stream->node = 0;
     stream->start = 0;
-    stream->hiding = false;
+    stream->hiding = stream->has_hidden = false;
+}
+
+bool mask_has_hidden(const struct mask_stream *stream)
+{
+    return stream->has_hidden;
 }

@@ -44,6 +44,8 @@ struct mask_stream *mask_stream_new(const struct mask *mask);
 void mask_stream_free(struct mask_stream *stream);
 /* Adds to out what is sure of the n bytes and of what was held back before. */
 void mask_feed(struct mask_stream *stream, const char *bytes, size_t n, struct buf *out);
+/* Whether something has been hidden since the stream's beginning. */
+bool mask_has_hidden(const struct mask_stream *stream);
 /* The stream is over: adds what is held back. It can be used again from its beginning. */
 void mask_end(struct mask_stream *stream, struct buf *out);
 

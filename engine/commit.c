@@ -138,6 +138,9 @@ static void capture_all(struct commit *commit)
             commit->rc =
                 err_set(&commit->err, ERR_CORRUPT, "its outputs changed while they were taken");
     }
+    if (commit->rc == 0 && outputs && flight->secrets)
+        commit->leak = secrets_in_outputs(
+            flight->secrets, commit->upper ? commit->upper : commit->root, commit->exec);
     commit->value.lost_logs = commit->stored.kind != ERR_NONE;
 }
 
@@ -189,5 +192,6 @@ void commit_free(struct commit *commit)
     value_release(&commit->value);
     err_release(&commit->err);
     err_release(&commit->stored);
+    free(commit->leak);
     free(commit);
 }

@@ -26,6 +26,7 @@ struct commit {
     struct value value;           /* what it gave; its arena holds the strings */
     struct digest stamp;          /* of its outputs, when they were taken ... */
     int64_t stamp_ns;             /* ... and when that was */
+    char *leak;                   /* an output with one of its secrets in it, or NULL */
     int rc;
     struct err err;    /* rc < 0 */
     struct err stored; /* the cache could not take it; the result itself is good */

@@ -175,6 +175,13 @@ static void commit_finish(struct engine *e, struct commit *commit)
         failure_finish(e, failure); /* the barrier has been */
         return;
     }
+    if (commit->leak) {
+        char *text = mem_printf("step %s wrote one of its secrets to its output %s, which is kept "
+                                "as it is: whoever has the cache or the output can read it",
+                                node->exec->name, commit->leak);
+        engine_notice(e, "warning", text);
+        free(text);
+    }
     if (!e->cache_warned && commit->stored.kind != ERR_NONE) {
         e->cache_warned = true;
         char *text = mem_printf("results are not being cached: %s", err_text(&commit->stored));

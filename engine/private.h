@@ -54,6 +54,7 @@ struct flight;
 struct flight_secrets;
 struct secret_source;
 struct flight_caches;
+struct mask;
 struct box_secret;
 struct box_cache;
 struct instance;
@@ -420,9 +421,14 @@ const char *const *secrets_hashes(struct engine *e, const struct op_exec *exec,
 struct flight_secrets *secrets_take(struct engine *e, const struct op_exec *exec);
 void secrets_release(struct flight_secrets *secrets);
 const char *const *secrets_values(const struct flight_secrets *secrets);
+const struct mask *secrets_mask(const struct flight_secrets *secrets);
 /* Takes them out of what the flight's command writes (runner_callbacks). */
 void secrets_filter(struct flight_secrets *secrets, int stream, const char *bytes, size_t n,
                     struct buf *out);
+/* secret_scan.c: the first of the exec's outputs below root that has one of them; new, or NULL. A
+ * worker's. */
+char *secrets_in_outputs(const struct flight_secrets *secrets, const char *root,
+                         const struct op_exec *exec);
 /* Those that the step has as files; bytes are the flight's. */
 size_t secrets_files(const struct flight_secrets *secrets, const struct op_exec *exec,
                      struct arena *arena, const struct box_secret **out);

@@ -422,6 +422,11 @@ const char *const *secrets_values(const struct flight_secrets *secrets)
     return secrets ? secrets->bytes : NULL;
 }
 
+const struct mask *secrets_mask(const struct flight_secrets *secrets)
+{
+    return secrets ? secrets->mask : NULL;
+}
+
 void secrets_filter(struct flight_secrets *secrets, int stream, const char *bytes, size_t n,
                     struct buf *out)
 {

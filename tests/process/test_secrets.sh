@@ -133,6 +133,17 @@ test_lines_are_masked() {
     hidden abcdefgh12345678 BEGIN
 }
 
+# An output with a secret is kept as it is, and told.
+test_an_output_with_a_secret_is_told() {
+    step 'mkdir -p out/a/b; echo fine > out/x; echo "$S" | base64 > out/a/b/y; echo fine > z' '{"S": {"env": "GIVEN"}}' \
+        '{"outputs": ["out", "z"]}'
+    GIVEN=told-of-this kiln 0 run
+    assert_out "warning: step a wrote one of its secrets to its output out/a/b/y, which is kept as it is"
+    step 'echo fine > z' '{"S": {"env": "GIVEN"}}' '{"outputs": ["z"]}'
+    GIVEN=told-of-this kiln 0 run
+    assert_no_out "secrets to its output"
+}
+
 # What is only nearly a secret comes out at the end.
 test_what_is_held_back_comes() {
     step 'printf almost-a-secr' '{"S": {"env": "GIVEN"}}'

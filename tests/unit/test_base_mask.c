@@ -217,13 +217,16 @@ static void only_what_may_be_a_secret_is_held_back(void **state)
     (void)state;
     mask_feed(stream, "Password: ", 10, &out);
     assert_string_equal(buf_str(&out), "Password: ");
+    assert_false(mask_has_hidden(stream));
     mask_feed(stream, "hun", 3, &out);
     assert_string_equal(buf_str(&out), "Password: ");
     mask_feed(stream, "g", 1, &out);
     assert_string_equal(buf_str(&out), "Password: hung");
     mask_feed(stream, "hunter2", 7, &out);
     mask_feed(stream, "hunter", 6, &out);
+    assert_true(mask_has_hidden(stream));
     mask_end(stream, &out);
+    assert_false(mask_has_hidden(stream));
     assert_string_equal(buf_str(&out), "Password: hung***hunter");
     buf_reset(&out);
     mask_feed(stream, "2hunter2", 8, &out);
