@@ -111,7 +111,7 @@ static char *project_here(const struct options *options)
 
 int command_doctor(const struct options *options)
 {
-    enum { OTHERS = 4 };
+    enum { OTHERS = 5 };
     struct probe_report report;
     struct probe others[OTHERS] = {0};
     const struct probe *all[PROBE_N + OTHERS];
@@ -120,21 +120,31 @@ int command_doctor(const struct options *options)
     char *cache = cache_default_path();
     char *boxes = cache ? path_join(cache, "v1/box") : NULL;
     char *project = project_here(options);
-    bool usable = boxes && file_mkdirs(boxes, 0700, NULL) == 0;
+    bool usable = boxes && file_mkdirs(boxes, 0711, NULL) == 0;
     probe_all(&(struct probe_options){.dir = usable ? boxes : NULL}, &report);
     doctor_skopeo("", &others[0]);
     doctor_cache(cache, &others[1]);
     doctor_clock(usable ? boxes : NULL, clock_realtime_ns(), &others[2]);
     doctor_inotify("", project, &others[3]);
+    /* Tried only when nothing that it needs is missing: that is told with a remedy of its own. */
+    bool works =
+        usable && probe_first_missing(&report, &err) == 0 && others[1].verdict != PROBE_MISSING;
+    size_t n = PROBE_N + OTHERS - 1;
+    if (works) {
+        char *place = path_join(cache, "v1");
+        doctor_box(place, boxes, &others[4]);
+        free(place);
+        works = others[4].verdict != PROBE_MISSING;
+        n++;
+    }
     for (size_t i = 0; i < PROBE_N; i++)
         all[i] = &report.probes[i];
     for (size_t i = 0; i < OTHERS; i++)
         all[PROBE_N + i] = &others[i];
-    bool works = probe_first_missing(&report, &err) == 0 && others[1].verdict != PROBE_MISSING;
     if (options->json) {
-        doctor_json(all, PROBE_N + OTHERS, works, &out);
+        doctor_json(all, n, works, &out);
     } else {
-        doctor_text(all, PROBE_N + OTHERS, !strcmp(nl_langinfo(CODESET), "UTF-8"),
+        doctor_text(all, n, !strcmp(nl_langinfo(CODESET), "UTF-8"),
                     color_wanted(options, STDOUT_FILENO), &out);
         buf_adds(&out, works ? "\nSteps can run isolated here, in a sandbox or a container.\n"
                              : "\nSteps can't run isolated here, but for what is missing above. "

@@ -18,6 +18,9 @@ void doctor_cache(const char *dir, struct probe *probe);
 /* The clock, compared with that of dir's file system (NULL: alone). */
 void doctor_clock(const char *dir, uint64_t now_ns, struct probe *probe);
 
+/* A step in the sandbox, in a directory of its own in dir, which lies in the cache's. */
+void doctor_box(const char *cache, const char *dir, struct probe *probe);
+
 /* All that is shown as text, 80 columns wide. */
 void doctor_text(const struct probe *const *probes, size_t n, bool utf8, bool color,
                  struct buf *out);

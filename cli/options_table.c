@@ -127,7 +127,8 @@ const struct command_spec command_table[] = {
         .arguments = "",
         .summary = "tell what this machine allows, and what to do about it",
         .help = "Tries what isolated steps need (user namespaces, overlays, an OCI runtime, "
-                "subordinate ids, cgroups) and looks at what images, watching and the cache do. "
+                "subordinate ids, cgroups), runs one that does nothing, and looks at what images, "
+                "watching and the cache do. "
                 "For each it tells what there is, what that means, and the commands that change "
                 "it. Nothing is changed.\n\n"
                 "Exits with 0 when steps can run isolated here, with 1 when something that this "

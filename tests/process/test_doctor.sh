@@ -14,6 +14,7 @@ agrees() {
         "$T/out" > /dev/null || fail "a check lacks its remedy"
     if jq -e .works "$T/out" > /dev/null; then
         assert_eq "$RC" 0 "exit"
+        assert_eq "$(jq -r '.checks[] | select(.name == "sandbox") | .found' "$T/out")" "runs /bin/true"
         assert_eq "$(jq -r '[.checks[] | select(.verdict == "missing")] | length' "$T/out")" 0
     else
         assert_eq "$RC" 1 "exit"
