@@ -91,7 +91,7 @@ int image_import_find(const char *layout, const char *tag, const char *platform,
                       struct image_pin *out, struct err *err)
 {
     struct arena arena = ARENA_INIT;
-    struct manifest index, named;
+    struct manifest index = {.is_index = false}, named = {.is_index = false};
     struct buf bytes = BUF_INIT;
     const struct manifest_choice *choice;
     int rc = read_index(layout, &arena, &index, err);

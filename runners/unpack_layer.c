@@ -158,11 +158,10 @@ static int write_note(int layers, const char *name, const struct unpack_counts *
                       struct err *err)
 {
     char boot[64], *used = mem_printf("%s.used", name), *text;
+    unsigned long long skipped = counts->devices + counts->owners + counts->xattrs;
     boot_id(boot);
     int fd = openat(layers, used, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
-    text =
-        mem_printf("skipped %llu\nboot %s\n",
-                   (unsigned long long)(counts->devices + counts->owners + counts->xattrs), boot);
+    text = mem_printf("skipped %llu\nboot %s\n", skipped, boot);
     int rc = 0;
     if (fd < 0 || file_write_all(fd, text, strlen(text)) < 0)
         rc = err_sys(err, errno, "cannot write %s", used);
