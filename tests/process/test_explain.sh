@@ -217,7 +217,7 @@ test_events() {
 test_cache_stats_json() {
     project "$PIPELINE"
     kiln 0 cache stats --json
-    check 'keys == ["actions", "blobs", "box_bytes", "bytes", "disk_bytes", "image_bytes", "images", "limit_bytes", "mount_bytes", "path", "snapshot_bytes", "snapshots"]'
+    check 'keys == ["actions", "blobs", "box_bytes", "bytes", "disk_bytes", "image_bytes", "images", "limit_bytes", "mount_bytes", "mounts", "path", "snapshot_bytes", "snapshots"]'
     check '.blobs == 0 and .actions == 0 and .bytes == 0'
     mkdir src t
     echo 1 > src/a
