@@ -254,6 +254,7 @@ int snapshot_request_new(struct cache *cache, const struct trees *trees, const s
     request->hints[1] = hint(dir, "");
     request->owner = options->owner;
     request->group = options->group;
+    request->ours = options->owner == geteuid() && options->group == getegid();
     request->progress = options->progress;
     request->stop = options->stop;
     request->near = hold_near(request);

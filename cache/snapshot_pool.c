@@ -47,16 +47,11 @@ bool snapshot_stopped(const struct snapshot_request *request)
            (request->stop && atomic_load_explicit(request->stop, memory_order_relaxed));
 }
 
-static bool is_ours(const struct snapshot_request *request)
-{
-    return request->owner == geteuid() && request->group == getegid();
-}
-
 static const struct timespec TIMES[2] = {{.tv_sec = SNAPSHOT_MTIME}, {.tv_sec = SNAPSHOT_MTIME}};
 
 int snapshot_settle(const struct snapshot_request *request, int dirfd, const char *name)
 {
-    if (!is_ours(request) &&
+    if (!request->ours &&
         fchownat(dirfd, name, request->owner, request->group, AT_SYMLINK_NOFOLLOW) != 0)
         return errno;
     return utimensat(dirfd, name, TIMES, AT_SYMLINK_NOFOLLOW) != 0 ? errno : 0;
@@ -129,7 +124,7 @@ static enum copied copy(struct pool_hand *hand, int from, bool stored, const str
         copied = copy_large(hand, from, stored, to, &actual);
     if (copied == COPIED && !small && !digest_eq(&actual, digest))
         copied = DIFFERS;
-    if (copied == COPIED && ((!is_ours(request) && fchown(to, request->owner, request->group)) ||
+    if (copied == COPIED && ((!request->ours && fchown(to, request->owner, request->group)) ||
                              fchmod(to, mode) != 0 || futimens(to, TIMES) != 0))
         copied = FAILED;
     int errnum = errno;

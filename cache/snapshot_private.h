@@ -114,6 +114,7 @@ struct snapshot_request {
     char *hints[2];        /* names in SNAPSHOT_LAST */
     uid_t owner;
     gid_t group;
+    bool ours; /* what this process makes belongs to them anyway */
     struct snapshot_progress *progress;
     const atomic_bool *stop;
     char *changed; /* the path whose content is not to be had */
