@@ -95,7 +95,7 @@ tree_inputs() {
 tree_kiln() {
     local step name comma=''
     {
-        printf '{"version": 1, "name": "bench", "steps": {'
+        printf '{"version": 1, "defaults": {"runner": "host"}, "name": "bench", "steps": {'
         for ((step = 0; step < tree_steps; step++)); do
             printf -v name 'd%05d' "$step"
             printf '%s\n  "%s": {"run": ' "$comma" "$name"

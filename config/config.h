@@ -38,7 +38,7 @@ struct config_env {
 enum config_runner { CONFIG_RUNNER_HOST, CONFIG_RUNNER_SANDBOX, CONFIG_RUNNER_CONTAINER };
 
 /* Where a step runs that does not say, and whose pipeline's "defaults" do not either. */
-#define CONFIG_DEFAULT_RUNNER CONFIG_RUNNER_HOST
+#define CONFIG_DEFAULT_RUNNER CONFIG_RUNNER_SANDBOX
 
 /* Where a step that is isolated finds the project, unless it has the host's path. */
 #define CONFIG_PROJECT "/src"

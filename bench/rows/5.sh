@@ -11,7 +11,7 @@ row_5() {
     git -C "$dir" init -q
     # Each has an argument of its own: equal steps would be one.
     {
-        printf '{"version": 1, "name": "bench", "steps": {\n'
+        printf '{"version": 1, "defaults": {"runner": "host"}, "name": "bench", "steps": {\n'
         for ((i = 0; i < steps; i++)); do
             printf '  "s%05d": {"run": ["/bin/true", "%d"], "inputs": []}%s\n' "$i" "$i" "$( ((i == steps - 1)) || printf ,)"
         done

@@ -3,7 +3,7 @@
 #     . "$(dirname "$0")/lib.sh"
 #
 #     test_a_hit() {
-#         project '{"version": 1, "steps": {"a": {"run": "cat in > out", "inputs": ["in"], "outputs": ["out"]}}}'
+#         project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "cat in > out", "inputs": ["in"], "outputs": ["out"]}}}'
 #         echo 1 > in
 #         kiln 0 run --json        # the exit code it must have, then its arguments
 #         assert_eq "$(ran)" "a"

@@ -19,7 +19,7 @@ test_nothing_begins_after_a_failure() {
     for i in $before f $after; do touch "$P/$i.in"; done
     # One place is held; so what comes after the failure could only begin in its place.
     # shellcheck disable=SC2086
-    project "{\"version\": 1, \"steps\": {$HOLD, $(steps '["true"]' $before)$(steps '["false"]' f)$(steps '["true"]' $after)\"z\": {\"run\": [\"true\"], \"inputs\": []}}}"
+    project "{\"version\": 1, \"defaults\": {\"runner\": \"host\"}, \"steps\": {$HOLD, $(steps '["true"]' $before)$(steps '["false"]' f)$(steps '["true"]' $after)\"z\": {\"run\": [\"true\"], \"inputs\": []}}}"
     timeout -k 5 "$DEADLINE" "$KILN" run --json -j 2 > "$T/out" 2> "$T/err" < /dev/null &
     wait_for has_lines "$T/out" '"step":"f","status":"failed"' 1
     touch "$T/go"
@@ -36,7 +36,7 @@ test_failures_while_many_results_are_taken() {
         list+="\"b$i\": {\"run\": [\"truncate\", \"-s\", \"16M\", \"o$i\"], \"inputs\": [], \"outputs\": [\"o$i\"]}, "
         list+="\"f$i\": {\"run\": [\"false\", \"$i\"], \"inputs\": []}, "
     done
-    project "{\"version\": 1, \"steps\": {$list\"z\": {\"run\": [\"true\"], \"inputs\": []}}}"
+    project "{\"version\": 1, \"defaults\": {\"runner\": \"host\"}, \"steps\": {$list\"z\": {\"run\": [\"true\"], \"inputs\": []}}}"
     kiln 1 run --json -k -j 2
     assert_eq "$(events 'select(.type == "run.finished") | "\(.passed) \(.failed)"')" "121 120"
     assert_eq "$(events 'select(.type == "step.finished") | .step' | sort | uniq -d)" ""

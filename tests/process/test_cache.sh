@@ -2,7 +2,7 @@
 # The cache and the state when they are full, read-only, missing, damaged or in use: runs stay right, and nothing untrue is kept.
 . "$(dirname "$0")/lib.sh"
 
-PIPELINE='{"version": 1, "steps": {
+PIPELINE='{"version": 1, "defaults": {"runner": "host"}, "steps": {
     "a": {"run": "cat in big > o; echo made", "inputs": ["in", "big"], "outputs": ["o"]},
     "b": {"run": "wc -c < o", "inputs": [], "needs": ["a"]}}}'
 export PIPELINE
@@ -130,7 +130,7 @@ full_state() {
     kiln 3 runs
     # Room for the beginning of a log.
     head -c 20000 /dev/zero > "$XDG_STATE_HOME/fill"
-    project '{"version": 1, "steps": {"a": {"run": "head -c 100000 /dev/zero", "inputs": []}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "head -c 100000 /dev/zero", "inputs": []}}}'
     kiln 3 run --json
     assert_eq "$(status a)" failed
     assert_match "$(events 'select(.type == "step.finished") | .error')" 'output could not be written.*No space left'
@@ -381,7 +381,7 @@ test_old_temporary_files_are_swept() {
 }
 
 test_a_cache_inside_of_the_project() {
-    project '{"version": 1, "steps": {"a": {"run": "true"}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "true"}}}'
     export KILN_CACHE_DIR=$P/.cache
     echo .cache > .gitignore
     kiln 0 run
@@ -403,7 +403,7 @@ test_projects_share_content_not_results() {
 
 # What it says of gc is said about the cache, and removes nothing.
 test_gc_says_what_it_would_do() {
-    project '{"version": 1, "steps": {"a": {"run": "cat in > out", "inputs": ["in"], "outputs": ["out"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "cat in > out", "inputs": ["in"], "outputs": ["out"]}}}'
     echo 1 > in
     kiln 0 run
     kiln 0 cache gc --dry-run --size 0

@@ -5,7 +5,7 @@
 
 ROUNDS=${KILN_ROUNDS:-12}
 
-PIPELINE='{"version": 1, "steps": {
+PIPELINE='{"version": 1, "defaults": {"runner": "host"}, "steps": {
     "a": {"run": "cat in > o; mkdir -p d/e; cp in d/e/f; echo made", "inputs": ["in"], "outputs": ["o", "d"]},
     "b": {"run": "cat o d/e/f > p", "inputs": [], "needs": ["a"], "outputs": ["p"]}}}'
 

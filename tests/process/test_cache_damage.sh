@@ -7,7 +7,7 @@ ac_file= # of step a, with "1" in its input
 
 setup_project() {
     V1=$XDG_CACHE_HOME/kiln/v1
-    project '{"version": 1, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "a": {"run": "echo said; cp in o; mkdir -p d/e; echo within | cat - in > d/e/f", "inputs": ["in"], "outputs": ["o", "d"]}}}'
     echo 1 > in
     runs a

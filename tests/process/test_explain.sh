@@ -17,7 +17,7 @@ check() {
     jq -e -s "all(.[]; $1)" "${2:-$T/out}" > /dev/null || fail "not true of all: $1"
 }
 
-PIPELINE='{"version": 1, "name": "demo", "steps": {
+PIPELINE='{"version": 1, "defaults": {"runner": "host"}, "name": "demo", "steps": {
     "build": {"run": "cat src/* > out", "inputs": ["src"], "outputs": ["out"], "env": {"CC": "gcc"}, "pass_env": ["MODE"]},
     "test": {"run": "grep -q . out", "inputs": ["t"], "needs": ["build"]}}}'
 
@@ -87,7 +87,7 @@ test_upstream_reason_has_old_and_new() {
 }
 
 test_failed_reason() {
-    project '{"version": 1, "steps": {"a": {"run": "exit 1", "inputs": ["in"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "exit 1", "inputs": ["in"]}}}'
     echo 1 > in
     kiln 1 run
     assert_eq "$(why a)" "failed - - -"
@@ -96,7 +96,7 @@ test_failed_reason() {
 }
 
 test_links_and_kinds() {
-    project '{"version": 1, "steps": {"a": {"run": "true", "inputs": ["src"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "true", "inputs": ["src"]}}}'
     mkdir src
     ln -s old src/link
     echo 1 > src/thing
@@ -184,7 +184,7 @@ shape() {
 }
 
 test_events() {
-    project '{"version": 1, "name": "demo", "jobs": 2, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "name": "demo", "jobs": 2, "steps": {
         "hit": {"run": "echo hit > o; printf out; printf err >&2; printf \"\\377\\n\"", "inputs": [], "outputs": ["o"]},
         "good": {"run": "true", "inputs": [], "needs": ["hit"]},
         "bad": {"run": "kill -9 $$", "inputs": [], "needs": ["good"]},

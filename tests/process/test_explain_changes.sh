@@ -3,7 +3,7 @@
 # the events of the run that follows, all the same.
 . "$(dirname "$0")/lib.sh"
 
-PIPELINE='{"version": 1, "name": "demo", "steps": {
+PIPELINE='{"version": 1, "defaults": {"runner": "host"}, "name": "demo", "steps": {
     "gen": {"run": "mkdir -p made; cat g > made/g; echo fixed > made/f", "inputs": ["g"], "outputs": ["made"]},
     "a": {"run": "cat src/file made/g", "inputs": ["src", "!src/*.md"], "needs": ["gen"], "env": {"SET": "one"}, "pass_env": ["PASSED"], "timeout": "1m"}}}'
 
@@ -88,7 +88,7 @@ test_a_renamed_file() {
 # What the cache has no more, or not as it was; said before anything runs.
 test_damage() {
     local v1=$XDG_CACHE_HOME/kiln/v1 blob result
-    project '{"version": 1, "steps": {"a": {"run": "cat in > o; mkdir -p d; echo within > d/f; echo in d > d/g", "inputs": ["in"], "outputs": ["o", "d"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "cat in > o; mkdir -p d; echo within > d/f; echo in d > d/g", "inputs": ["in"], "outputs": ["o", "d"]}}}'
     echo 1 > in
     kiln 0 run
     blob=$(sha256sum d/f | cut -c 1-64)
@@ -216,7 +216,7 @@ test_failures() {
 }
 
 test_failed_and_never_passed() {
-    project '{"version": 1, "steps": {"a": {"run": "cat in; exit 3", "inputs": ["in"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "cat in; exit 3", "inputs": ["in"]}}}'
     echo 1 > in
     tells a 'new|-|-|-|-'
     tells a 'failed|-|-|-|in run 1, with the same inputs'
@@ -227,13 +227,13 @@ test_failed_and_never_passed() {
 }
 
 test_retries_and_force() {
-    project '{"version": 1, "steps": {"a": {"run": "cat in; exit 1", "inputs": ["in"], "retries": 1}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "cat in; exit 1", "inputs": ["in"], "retries": 1}}}'
     echo 1 > in
     kiln 1 run --json
     assert_eq "$(events 'select(.type == "step.started" and .attempt == 2) | .reasons[] | "\(.kind) \(.note)"')" $'failed attempt 1 of 2\nnew null'
     kiln 1 run --plain
     assert_out 'attempt 2 \(failed: it failed the last time, attempt 1 of 2; \+1 more\)'
-    project '{"version": 1, "steps": {"a": {"run": "cat in", "inputs": ["in"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "cat in", "inputs": ["in"]}}}'
     kiln 0 run
     for how in --force --no-cache; do
         kiln 0 run --json $how
@@ -244,7 +244,7 @@ test_retries_and_force() {
 }
 
 test_tainted() {
-    project '{"version": 1, "steps": {"a": {"run": "cat in; if [ -e once ]; then rm once; echo more >> in; fi", "inputs": ["in"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "cat in; if [ -e once ]; then rm once; echo more >> in; fi", "inputs": ["in"]}}}'
     echo 1 > in
     kiln 0 run
     touch once
@@ -272,7 +272,7 @@ test_hits() {
 
 # Values as long as they come: whole in JSON, a piece around what differs in words.
 test_long_values() {
-    project '{"version": 1, "steps": {"a": {"run": "true", "inputs": [], "pass_env": ["LONG"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "true", "inputs": [], "pass_env": ["LONG"]}}}'
     export LONG
     LONG=$(head -c 60000 /dev/zero | tr '\0' x)end
     kiln 0 run
@@ -288,7 +288,7 @@ test_long_values() {
 
 # Many changes: some and a count in words, many in JSON, never without bound.
 test_many_changes() {
-    project '{"version": 1, "steps": {"a": {"run": "true", "inputs": ["src"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "true", "inputs": ["src"]}}}'
     mkdir src
     kiln 0 run
     (cd src && seq -f f%g 10500 | xargs touch)

@@ -47,7 +47,7 @@ cut_while_running() { # MODE
     local i in
     mkdir -p "$T/mnt/p" "$T/back"
     cat > "$T/mnt/p/kiln.json" << 'JSON'
-{"version": 1, "name": "power", "steps": {
+{"version": 1, "defaults": {"runner": "host"}, "name": "power", "steps": {
     "make": {"run": "mkdir -p dir; for i in 1 2 3 4 5 6 7 8; do cat in > dir/$i; done; cat in > file; cat in",
              "inputs": ["in"], "outputs": ["dir", "file"]},
     "use": {"run": "cat dir/1 file > all", "inputs": [], "outputs": ["all"], "needs": ["make"]}}}
@@ -78,7 +78,7 @@ JSON
 # Files that a power cut left empty, or full of zeros: the cache's, and kiln's own records of the project.
 test_emptied_files() {
     local what file size
-    project '{"version": 1, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "make": {"run": "mkdir -p dir; cat in > dir/f; cat in > file; echo said", "inputs": ["in"], "outputs": ["dir", "file"]},
         "use": {"run": "cat dir/f file > all", "inputs": [], "outputs": ["all"], "needs": ["make"]}}}'
     echo text > in

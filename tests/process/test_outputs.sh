@@ -4,7 +4,7 @@
 
 # Everything an output can be comes back as it was made.
 test_outputs_byte_for_byte() {
-    project '{"version": 1, "steps": {"make": {"inputs": ["in"], "outputs": ["tree", "one"], "run":
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"make": {"inputs": ["in"], "outputs": ["tree", "one"], "run":
         "rm -rf tree; mkdir -p tree/empty tree/sub/deep; cat in > tree/sub/file; printf \"#!/bin/sh\\n\" > tree/tool; chmod 755 tree/tool; ln -s sub/file tree/link; ln -s nowhere tree/dangling; ln -s /etc tree/abs; ln -s sub tree/dirlink; : > tree/zero; head -c 300000 /dev/zero > tree/sub/deep/big; printf \"\\377\\000x\" > tree/bin; : > \"tree/with space\"; : > \"tree/ü\"; printf one > one"}}}'
     listing() { (cd "$1" && find . ! -name . -printf '%P %y %l ' \( -type f -perm -u+x -printf x -o -printf - \) -printf '\n' | sort; find . -type f -exec sha256sum {} + | sort -k 2); }
     echo 1 > in
@@ -93,7 +93,7 @@ line"; echo 1 > o/unreadable; chmod 0 o/unreadable; chmod 555 o' '["o"]'
 
 # An older result's files must not stay in a directory that is an output.
 test_nothing_of_another_result_stays() {
-    project '{"version": 1, "steps": {"a": {"run": "rm -rf o; mkdir -p o; for i in $(cat in); do mkdir -p o/$i; echo $i > o/$i/f; done", "inputs": ["in"], "outputs": ["o"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "rm -rf o; mkdir -p o; for i in $(cat in); do mkdir -p o/$i; echo $i > o/$i/f; done", "inputs": ["in"], "outputs": ["o"]}}}'
     echo "1 2 3" > in
     kiln 0 run
     echo "3 4" > in
@@ -106,7 +106,7 @@ test_nothing_of_another_result_stays() {
 
 # A dependent sees what its need made, also when that came from the cache.
 test_outputs_through_needs() {
-    project '{"version": 1, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "a": {"run": "mkdir -p gen; cat in > gen/x", "inputs": ["in"], "outputs": ["gen"]},
         "b": {"run": "cat gen/x > b", "needs": ["a"], "inputs": ["src"], "outputs": ["b"]},
         "c": {"run": "cat b > c", "needs": ["b"], "inputs": [], "outputs": ["c"]}}}'
@@ -123,7 +123,7 @@ test_outputs_through_needs() {
 
 # A restored output is a copy: writing to it does not reach the cache.
 test_the_cache_is_not_linked() {
-    project '{"version": 1, "steps": {"a": {"run": "echo good > o", "inputs": [], "outputs": ["o"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "echo good > o", "inputs": [], "outputs": ["o"]}}}'
     kiln 0 run
     echo bad >> o
     kiln 0 run
@@ -138,7 +138,7 @@ test_the_cache_is_not_linked() {
 
 # What a person put where an output's directory was is not written through, nor over.
 test_what_is_in_the_way() {
-    project '{"version": 1, "steps": {"a": {"run": "mkdir -p sub; echo 1 > sub/o", "inputs": [], "outputs": ["sub/o"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "mkdir -p sub; echo 1 > sub/o", "inputs": [], "outputs": ["sub/o"]}}}'
     kiln 0 run
     rm -r sub
     mkdir "$T/theirs"
@@ -158,7 +158,7 @@ test_what_is_in_the_way() {
 }
 
 test_the_project_goes_away_meanwhile() {
-    project '{"version": 1, "steps": {"a": {"run": "echo 1 > o; cd /; rm -rf \"$P\"", "inputs": ["in"], "outputs": ["o"], "pass_env": ["P"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "echo 1 > o; cd /; rm -rf \"$P\"", "inputs": ["in"], "outputs": ["o"], "pass_env": ["P"]}}}'
     export P
     echo 1 > in
     kiln 1 run --json
@@ -168,7 +168,7 @@ test_the_project_goes_away_meanwhile() {
 
 # What a step needs is its input too: touched by a hand before it ends, the result is not kept, wherever the output came from.
 test_a_needed_output_is_touched_meanwhile() {
-    project '{"version": 1, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "gen": {"run": "mkdir -p out; cp a out/v", "inputs": ["a"], "outputs": ["out"]},
         "slow": {"run": "touch \"$T/begun\"; while [ ! -e \"$T/go\" ]; do sleep 0.02; done", "inputs": ["in"], "needs": ["gen"], "pass_env": ["T"]},
         "use": {"needs": ["gen", "slow"], "run": "cat out/v > used", "inputs": ["in"], "outputs": ["used"]}}}'
@@ -201,7 +201,7 @@ touched_within_a_tick() {
     mkdir -p "$T/coarse"
     mount -t ramfs none "$T/coarse" || { echo "(not tried: there is no ramfs)"; return 0; }
     cd "$T/coarse"
-    echo '{"version": 1, "steps": {
+    echo '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "a": {"run": "read x < in; echo $x > o", "inputs": ["in"], "outputs": ["o"]},
         "b": {"run": "[ ! -e '"$T/bad"' ] || echo bad 1<> o; read x < o; echo $x > p", "inputs": [], "outputs": ["p"], "needs": ["a"]}}}' > kiln.json
     for ((i = 100; i < 140; i++)); do

@@ -2,7 +2,7 @@
 # What commands tell about the past and about kiln itself: logs, runs, cache, help, schema, completion.
 . "$(dirname "$0")/lib.sh"
 
-PIPELINE='{"version": 1, "steps": {
+PIPELINE='{"version": 1, "defaults": {"runner": "host"}, "steps": {
     "build": {"run": "cat in > out; echo built; echo oops >&2", "inputs": ["in"], "outputs": ["out"]},
     "test": {"run": "grep -q good out || exit 3", "inputs": [], "needs": ["build"]}}}'
 
@@ -29,7 +29,7 @@ test_logs_of_steps() {
 }
 
 test_failing_log_is_shown() {
-    project '{"version": 1, "steps": {"a": {"run": "seq 3000; exit 4", "inputs": []}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "seq 3000; exit 4", "inputs": []}}}'
     kiln 1 run
     assert_out '^a: FAILED with exit code 4 after '
     assert_out '^---- a: FAILED with exit code 4 after '

@@ -4,7 +4,7 @@
 
 # A small C project in two layers: objects, then a program; and a step that reads neither.
 c_project() {
-    project '{"version": 1, "jobs": 2, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "jobs": 2, "steps": {
         "obj-a": {"run": "sed -e s,//.*,, src/a.c > a.o", "inputs": ["src/a.c", "src/a.h"], "outputs": ["a.o"]},
         "obj-b": {"run": "sed -e s,//.*,, src/b.c > b.o", "inputs": ["src/b.c"], "outputs": ["b.o"]},
         "link": {"run": "cat a.o b.o > prog", "needs": ["obj-a", "obj-b"], "inputs": [], "outputs": ["prog"]},
@@ -65,7 +65,7 @@ test_only_the_chosen() {
 }
 
 test_executable_bit_and_names_are_inputs() {
-    project '{"version": 1, "steps": {"a": {"run": "find src | sort", "inputs": ["src"]}, "b": {"run": "true", "inputs": ["lib/*.c"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "find src | sort", "inputs": ["src"]}, "b": {"run": "true", "inputs": ["lib/*.c"]}}}'
     mkdir src lib
     echo 1 > src/one
     echo 1 > lib/x.c
@@ -106,7 +106,7 @@ test_executable_bit_and_names_are_inputs() {
 }
 
 test_glob_and_exclusion() {
-    project '{"version": 1, "steps": {"a": {"run": "true", "inputs": ["src", "**/*.cfg", "!src/**/*.md", "!src/gen"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "true", "inputs": ["src", "**/*.cfg", "!src/**/*.md", "!src/gen"]}}}'
     mkdir -p src/gen src/deep other/deep
     kiln 0 run
     for file in src/x.md src/deep/y.md src/gen/z.c other/deep/a.txt; do
@@ -121,7 +121,7 @@ test_glob_and_exclusion() {
     done
 }
 
-WHOLE='{"version": 1, "steps": {"a": {"run": "date > out.txt; mkdir -p made; date > made/x", "outputs": ["out.txt", "made"]}, "b": {"run": "cat out.txt", "needs": ["a"]}}}'
+WHOLE='{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "date > out.txt; mkdir -p made; date > made/x", "outputs": ["out.txt", "made"]}, "b": {"run": "cat out.txt", "needs": ["a"]}}}'
 
 # ran_after FILE EXPECTED: a new file there makes these run.
 ran_after() {
@@ -195,7 +195,7 @@ test_ignored_by_git() {
 }
 
 test_ignored_but_named() {
-    project '{"version": 1, "steps": {"a": {"run": "true", "inputs": ["secret.cfg", "*.log"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "true", "inputs": ["secret.cfg", "*.log"]}}}'
     printf 'secret.cfg\n*.log\n' > .gitignore
     echo 1 > secret.cfg
     git_project
@@ -269,7 +269,7 @@ test_force() {
 }
 
 test_keep_going() {
-    project '{"version": 1, "jobs": 1, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "jobs": 1, "steps": {
         "bad": {"run": "exit 7", "inputs": []},
         "after": {"run": "true", "inputs": [], "needs": ["bad"]},
         "good": {"run": "true", "inputs": []}, "good2": {"run": "true too", "inputs": [], "needs": ["good"]}}}'
@@ -287,12 +287,12 @@ test_keep_going() {
 
 # Steps that wait for one another show how many may run at once.
 test_jobs() {
-    project '{"version": 1, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "a": {"run": "mkfifo f || true; echo x > f", "inputs": [], "timeout": "20s", "cache": false},
         "b": {"run": "mkfifo f || true; cat f", "inputs": [], "timeout": "20s", "cache": false}}}'
     kiln 0 run --json -j2
     assert_eq "$(events 'select(.type == "run.started") | .jobs')" 2
-    project '{"version": 1, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "a": {"run": "mkdir d && rmdir d", "inputs": []}, "b": {"run": "mkdir d && rmdir d", "inputs": []},
         "c": {"run": "mkdir d && rmdir d", "inputs": []}, "e": {"run": "mkdir d && rmdir d", "inputs": []}}}'
     for _ in 1 2 3; do
@@ -339,7 +339,7 @@ test_dry_run() {
 
 # A change that leaves every stamp as it was is what --rehash is for.
 test_rehash() {
-    project '{"version": 1, "steps": {"a": {"run": "cat in", "inputs": ["in"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "cat in", "inputs": ["in"]}}}'
     echo 1 > in
     kiln 0 run
     kiln 0 run --rehash --json
@@ -351,7 +351,7 @@ test_rehash() {
 
 test_config_outside_of_the_tree() {
     mkdir "$T/elsewhere"
-    printf '%s\n' '{"version": 1, "steps": {"a": {"run": "cat in > out", "inputs": ["in"], "outputs": ["out"]}}}' > "$T/elsewhere/my.json"
+    printf '%s\n' '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "cat in > out", "inputs": ["in"], "outputs": ["out"]}}}' > "$T/elsewhere/my.json"
     echo 1 > in
     kiln 0 run --json --config "$T/elsewhere/my.json"
     assert_eq "$(ran)" a
@@ -370,7 +370,7 @@ test_config_outside_of_the_tree() {
 }
 
 test_directory_option() {
-    project '{"version": 1, "steps": {"a": {"run": "pwd", "inputs": []}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "pwd", "inputs": []}}}'
     cd /
     kiln 0 run --json -C "$P"
     assert_eq "$(step_log a)" "$(realpath "$P")"
@@ -384,7 +384,7 @@ test_generate() {
     mkdir ci
     cat > ci/gen.sh <<'S'
 echo called >> "$HOME/calls"
-echo '{"version": 1, "steps": {"one": {"run": "echo 1", "inputs": []}, "two": {"run": "echo 2", "inputs": [], "needs": ["one"]}}}'
+echo '{"version": 1, "defaults": {"runner": "host"}, "steps": {"one": {"run": "echo 1", "inputs": []}, "two": {"run": "echo 2", "inputs": [], "needs": ["one"]}}}'
 S
     kiln 0 run --json
     assert_eq "$(ran)" "one two"
@@ -425,7 +425,7 @@ S
 test_generate_again() {
     local cas=$XDG_CACHE_HOME/kiln/v1/cas blob
     project '{"version": 1, "generate": {"run": "echo called >> \"$HOME/calls\"; [ ! -e \"$HOME/broken\" ] && cat made.json", "inputs": ["made.json"]}}'
-    echo '{"version": 1, "steps": {"one": {"run": "true", "inputs": []}}}' > made.json
+    echo '{"version": 1, "defaults": {"runner": "host"}, "steps": {"one": {"run": "true", "inputs": []}}}' > made.json
     blob=$(sha256sum < made.json | cut -c 1-64)
     kiln 0 run --json
     assert_eq "$(ran)" one
@@ -449,7 +449,7 @@ test_generate_again() {
 
 # Same size, and within the clock's grain: every edit counts all the same.
 test_quick_edits() {
-    project '{"version": 1, "steps": {"a": {"run": "cat src/* > o", "inputs": ["src"], "outputs": ["o"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "cat src/* > o", "inputs": ["src"], "outputs": ["o"]}}}'
     mkdir src
     local i
     for i in {10..40}; do
@@ -474,7 +474,7 @@ test_quick_edits() {
 }
 
 test_an_input_that_changes_meanwhile() {
-    project '{"version": 1, "steps": {"a": {"run": "cat in > o; echo more >> in", "inputs": ["in"], "outputs": ["o"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "cat in > o; echo more >> in", "inputs": ["in"], "outputs": ["o"]}}}'
     echo 1 > in
     kiln 0 run --json
     assert_eq "$(events 'select(.type == "step.finished") | "\(.status) \(.tainted)"')" "passed true"
@@ -486,7 +486,7 @@ test_an_input_that_changes_meanwhile() {
     assert_eq "$(ran)" a
     assert_match "$(reasons a)" tainted
     # Also when all that changes is what a directory holds, or when it comes back before the end.
-    project '{"version": 1, "steps": {"b": {"run": "[ -e src/new ] || touch src/new", "inputs": ["src"]}, "c": {"run": "cp lib/x lib/y; echo 2 > lib/x; mv lib/y lib/x", "inputs": ["lib"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"b": {"run": "[ -e src/new ] || touch src/new", "inputs": ["src"]}, "c": {"run": "cp lib/x lib/y; echo 2 > lib/x; mv lib/y lib/x", "inputs": ["lib"]}}}'
     mkdir src lib
     echo 1 > lib/x
     kiln 0 run --json
@@ -500,9 +500,9 @@ test_an_input_that_changes_meanwhile() {
 
 # Limits, words for people and the file's layout are no inputs (decision 0003).
 test_what_is_not_in_the_key() {
-    project '{"version": 1, "steps": {"a": {"run": "true", "inputs": []}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "true", "inputs": []}}}'
     kiln 0 run
-    project '{"version": 1, "name": "other", "jobs": 3, "defaults": {"timeout": "1m"}, // words
+    project '{"version": 1, "defaults": {"runner": "host"}, "name": "other", "jobs": 3, "defaults": {"runner": "host", "timeout": "1m"}, // words
         "steps": {"a": {"description": "words", "run": "true", "inputs": [], "retries": 2, "timeout": "5m"}}}'
     kiln 0 run --json
     assert_eq "$(ran)" ""
@@ -513,7 +513,7 @@ test_what_is_not_in_the_key() {
 }
 
 test_equal_steps_run_once() {
-    project '{"version": 1, "jobs": 4, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "jobs": 4, "steps": {
         "a": {"run": "echo x >> count", "inputs": []}, "b": {"run": "echo x >> count", "inputs": []}, "c": {"run": "echo x >> count", "inputs": []}}}'
     kiln 0 run --json
     assert_eq "$(wc -l < count)" 1

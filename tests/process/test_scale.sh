@@ -44,7 +44,7 @@ ended_at_once() {
 
 # Hashing a file of a tebibyte takes ten minutes and more: kiln says so, and ^C does not wait for it.
 test_a_huge_file_is_left_at_once() {
-    project '{"version": 1, "steps": {"a": {"run": "true", "inputs": ["big"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "true", "inputs": ["big"]}}}'
     truncate -s 1T big 2> /dev/null || { echo "(not tried: no file of that size here)"; return; }
     "$KILN" run --json > "$T/out" 2> "$T/err" < /dev/null &
     local pid=$!
@@ -54,7 +54,7 @@ test_a_huge_file_is_left_at_once() {
 }
 
 test_a_huge_output_is_left_at_once() {
-    project '{"version": 1, "steps": {"a": {"run": "truncate -s 1T big", "inputs": [], "outputs": ["big"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "truncate -s 1T big", "inputs": [], "outputs": ["big"]}}}'
     truncate -s 1T big 2> /dev/null || { echo "(not tried: no file of that size here)"; return; }
     rm big
     "$KILN" run --json > "$T/out" 2> "$T/err" < /dev/null &
@@ -68,7 +68,7 @@ test_a_huge_output_is_left_at_once() {
 test_big_files() {
     local n
     n=$(size 200M 10G)
-    project '{"version": 1, "steps": {"a": {"run": "cp --sparse=always big out", "inputs": ["big"], "outputs": ["out"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "cp --sparse=always big out", "inputs": ["big"], "outputs": ["out"]}}}'
     truncate -s "$n" big
     echo end >> big
     peak_is 64 run
@@ -93,7 +93,7 @@ nest() {
 
 # Each level costs as much as the one above: what can't be taken is refused before it takes minutes.
 test_a_bottomless_tree_is_refused() {
-    project '{"version": 1, "steps": {"a": {"run": "true", "inputs": ["in"]}, "b": {"run": "true", "inputs": ["in", "!in/d/d"]}, '"$SYNC_STEP"'}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "true", "inputs": ["in"]}, "b": {"run": "true", "inputs": ["in", "!in/d/d"]}, '"$SYNC_STEP"'}}'
     nest in 3000
     : > .sync
     kiln 2 run a
@@ -110,7 +110,7 @@ test_a_bottomless_tree_is_refused() {
 
 # What lies deep in an output is seen as well.
 test_deep_outputs() {
-    project '{"version": 1, "steps": {"a": {"run": "mkdir -p \"out/$D\" && echo 1 > \"out/$D/f\"", "inputs": [], "outputs": ["out"], "env": {"D": "'"$(printf 'd/%.0s' {1..900})"'"}},
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "mkdir -p \"out/$D\" && echo 1 > \"out/$D/f\"", "inputs": [], "outputs": ["out"], "env": {"D": "'"$(printf 'd/%.0s' {1..900})"'"}},
         "b": {"run": "echo 2 > \"out/$D/f\"; cat in", "inputs": ["in"], "needs": ["a"], "env": {"D": "'"$(printf 'd/%.0s' {1..900})"'"}}}}'
     echo 1 > in
     # b writes what a made, far down: that result is of inputs that are not so any more.
@@ -168,7 +168,7 @@ test_many_patterns() {
 test_a_large_directory() {
     local n
     n=$(size 20000 1000000)
-    project '{"version": 1, "steps": {"a": {"run": "true", "inputs": ["src"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "true", "inputs": ["src"]}}}'
     mkdir src
     (cd src && seq -f 'file-%.0f' "$n" | xargs touch)
     DEADLINE=300
@@ -181,7 +181,7 @@ test_a_large_directory() {
 
 # Hashing begins while the tree is still being looked at: that takes no descriptor for each portion of it.
 test_many_files_with_few_descriptors() {
-    project '{"version": 1, "steps": {"a": {"run": "true", "inputs": ["src"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "true", "inputs": ["src"]}}}'
     mkdir -p src/{1..100}
     seq -f "src/%.0f" 100 | while read -r dir; do seq -f "$dir/%.0f" 130; done | xargs touch
     ulimit -n 80
@@ -201,7 +201,7 @@ test_limits_are_told() {
     kiln 1 run
     assert_out 'Argument list too long \(.*put what is long into a file'
     [ "$(wc -c < "$T/out")" -lt 10000 ] || fail "it shows $(wc -c < "$T/out") bytes"
-    project '{"version": 1, "steps": {"a": {"run": "true", "inputs": []}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "true", "inputs": []}}}'
     if ! grep -q __asan_init "$KILN"; then
         (
             ulimit -v 65536

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 
 test_variables_are_in_the_key() {
-    project '{"version": 1, "defaults": {"env": {"D": "d"}}, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host", "env": {"D": "d"}}, "steps": {
         "a": {"run": "echo $V $P $D ${HIDDEN-none}", "inputs": [], "env": {"V": "1"}, "pass_env": ["P"]}}}'
     export P_SAVE=$P
     HIDDEN=x P=one kiln 0 run --json
@@ -22,14 +22,14 @@ test_variables_are_in_the_key() {
 }
 
 test_the_environment_is_clean() {
-    project '{"version": 1, "steps": {"a": {"run": ["env"], "inputs": []}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": ["env"], "inputs": []}}}'
     FOO=1 LD_LIBRARY_PATH=/nowhere PWD=/x kiln 0 run --json
     assert_eq "$(step_log a | sed 's/=.*//' | sort | grep -vx PWD | paste -sd ' ')" "HOME LANG PATH TERM TZ"
     assert_eq "$(step_log a | grep TERM)" "TERM=dumb"
 }
 
 test_stdin_is_empty_and_both_streams_come() {
-    project '{"version": 1, "steps": {"a": {"run": "cat; echo out; echo err >&2; readlink /proc/self/fd/0", "inputs": []}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "cat; echo out; echo err >&2; readlink /proc/self/fd/0", "inputs": []}}}'
     kiln 0 run --json
     # Each stream is in order; how they lie between one another is as they were seen.
     assert_eq "$(jq -r 'select(.type == "step.log" and .stream == "stdout") | .data' "$T/out" | sed '/^$/d')" $'out\n/dev/null'
@@ -37,7 +37,7 @@ test_stdin_is_empty_and_both_streams_come() {
 }
 
 test_string_and_argv() {
-    project '{"version": 1, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "string": {"run": "echo $((1 + 1)); false; echo no", "inputs": []},
         "argv": {"run": ["printf", "%s|", "$HOME", "a b", "", "*"], "inputs": []},
         "cwd": {"run": "pwd", "cwd": "sub/dir", "inputs": ["sub"]},
@@ -58,7 +58,7 @@ test_string_and_argv() {
 }
 
 test_retries() {
-    project '{"version": 1, "steps": {"a": {"run": "echo x >> tries; [ $(wc -l < tries) -ge 3 ]", "inputs": [], "retries": 2}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "echo x >> tries; [ $(wc -l < tries) -ge 3 ]", "inputs": [], "retries": 2}}}'
     kiln 0 run --json
     assert_eq "$(events 'select(.type == "step.started") | .attempt' | paste -sd ' ')" "1 2 3"
     assert_eq "$(events 'select(.type == "step.finished") | .status')" passed
@@ -71,7 +71,7 @@ test_retries() {
 }
 
 test_never_cached() {
-    project '{"version": 1, "steps": {"a": {"run": "echo same > o", "cache": false, "inputs": [], "outputs": ["o"]}, "b": {"run": "cat o", "inputs": [], "needs": ["a"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "echo same > o", "cache": false, "inputs": [], "outputs": ["o"]}, "b": {"run": "cat o", "inputs": [], "needs": ["a"]}}}'
     kiln 0 run
     kiln 0 run --json
     assert_eq "$(ran)" a
@@ -80,7 +80,7 @@ test_never_cached() {
 }
 
 test_a_failure_is_never_a_hit() {
-    project '{"version": 1, "steps": {"a": {"run": "echo made > o; exit 1", "inputs": [], "outputs": ["o"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "echo made > o; exit 1", "inputs": [], "outputs": ["o"]}}}'
     kiln 1 run
     kiln 1 run --json
     assert_eq "$(ran)" a
@@ -91,7 +91,7 @@ test_a_failure_is_never_a_hit() {
 
 # Its group, a background child, and what called setsid or forked twice: all of it.
 test_timeout_ends_everything() {
-    project '{"version": 1, "steps": {"a": {"inputs": [], "timeout": "1s", "retries": 0, "run":
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"inputs": [], "timeout": "1s", "retries": 0, "run":
         "trap \"\" TERM; sleep 1000 & echo $! >> pids; setsid sh -c \"trap : TERM; echo \\$\\$ >> pids; while :; do sleep 1000; done\" & (setsid sh -c \"sleep 1000 & echo \\$! >> pids\" &); echo $$ >> pids; while :; do sleep 1000; done"}}}'
     kiln 1 run --json
     assert_eq "$(events 'select(.type == "step.finished") | "\(.status) \(.timed_out)"')" "failed true"
@@ -99,13 +99,13 @@ test_timeout_ends_everything() {
     for pid in $(cat pids); do
         gone "$pid" || fail "process $pid was left"
     done
-    project '{"version": 1, "steps": {"a": {"inputs": [], "timeout": "200ms", "run": "sleep 1000"}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"inputs": [], "timeout": "200ms", "run": "sleep 1000"}}}'
     kiln 1 run
     assert_out '^a: FAILED: timed out after '
 }
 
 test_leftovers_end_with_the_step() {
-    project '{"version": 1, "steps": {"a": {"inputs": [], "run": "sleep 1000 & echo $! > pids; setsid sleep 1000 & echo $! >> pids; echo done"}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"inputs": [], "run": "sleep 1000 & echo $! > pids; setsid sleep 1000 & echo $! >> pids; echo done"}}}'
     kiln 0 run
     for pid in $(cat pids); do
         gone "$pid" || fail "process $pid was left"
@@ -114,7 +114,7 @@ test_leftovers_end_with_the_step() {
 
 
 # What a signal must end: a shell, its background child, one in a session of its own, one that is deaf to TERM.
-LONG='{"version": 1, "jobs": 2, "steps": {
+LONG='{"version": 1, "defaults": {"runner": "host"}, "jobs": 2, "steps": {
     "a": {"inputs": ["in"], "outputs": ["o"], "run": "cat in > o; sleep 1000 & echo $! >> pids; setsid sleep 1000 & echo $! >> pids; echo $$ >> pids; touch ready-a; wait"},
     "b": {"inputs": ["in"], "run": "(exec setsid sleep 1000) & echo $! >> pids; echo $$ >> pids; touch ready-b; exec sleep 1000"},
     "c": {"inputs": [], "needs": ["a"], "run": "true"}}}'
@@ -172,7 +172,7 @@ test_hung_up() {
 
 # Under nohup it outlives its terminal. (Not under timeout(1), which has a mind of its own about HUP.)
 test_nohup() {
-    project '{"version": 1, "steps": {"a": {"inputs": [], "run": "touch ready; while [ ! -e go ]; do sleep 0.02; done"}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"inputs": [], "run": "touch ready; while [ ! -e go ]; do sleep 0.02; done"}}}'
     (trap '' HUP && exec "$KILN" run --json > "$T/out" 2> "$T/err" < /dev/null) &
     local pid=$!
     wait_for test -e ready
@@ -185,23 +185,23 @@ test_nohup() {
 
 # A step that kills what watches over it, itself, or its whole group.
 test_a_step_that_kills() {
-    project '{"version": 1, "steps": {"a": {"inputs": [], "run": "echo $$ > pid; kill -KILL $PPID; exec sleep 1000"}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"inputs": [], "run": "echo $$ > pid; kill -KILL $PPID; exec sleep 1000"}}}'
     kiln 3 run --json
     assert_eq "$(status a)" failed
     assert_match "$(events 'select(.type == "step.finished") | .error')" 'helper process'
     events 'select(.type == "step.finished") | .duration_ms < 60000' | grep -qx true || fail "an absurd duration"
     wait_for gone "$(cat pid)"
-    project '{"version": 1, "steps": {"a": {"inputs": [], "run": "kill -KILL 0"}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"inputs": [], "run": "kill -KILL 0"}}}'
     kiln 1 run --json
     assert_eq "$(events 'select(.type == "step.finished") | .signal')" SIGKILL
-    project '{"version": 1, "steps": {"a": {"inputs": [], "timeout": "300ms", "run": "kill -STOP $$"}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"inputs": [], "timeout": "300ms", "run": "kill -STOP $$"}}}'
     kiln 1 run --json
     assert_eq "$(events 'select(.type == "step.finished") | .timed_out')" true
 }
 
 # Whatever kiln's caller did to signals, a step begins with them as they are at first.
 test_signals_as_at_first() {
-    project '{"version": 1, "steps": {"a": {"run": ["grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"], "inputs": []}, "b": {"run": "sleep 0 & wait; ls -l /proc/self/fd | grep -c \"[0-9] -> [^/]*$\"", "inputs": []}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": ["grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"], "inputs": []}, "b": {"run": "sleep 0 & wait; ls -l /proc/self/fd | grep -c \"[0-9] -> [^/]*$\"", "inputs": []}}}'
     trap '' CHLD PIPE INT TERM USR1
     kiln 0 run --json
     assert_eq "$(step_log a | grep -c 0000000000000000)" 2
@@ -209,7 +209,7 @@ test_signals_as_at_first() {
 }
 
 test_a_flood() {
-    project '{"version": 1, "steps": {"a": {"run": "head -c 30000000 /dev/zero | tr \"\\0\" x; echo; seq 100000 >&2; echo end", "inputs": []}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "head -c 30000000 /dev/zero | tr \"\\0\" x; echo; seq 100000 >&2; echo end", "inputs": []}}}'
     kiln 0 run
     kiln 0 run --json --force
     assert_eq "$(step_log a | wc -c)" $((30000000 + 1 + 588895 + 4))
@@ -218,7 +218,7 @@ test_a_flood() {
 }
 
 test_few_descriptors() {
-    project '{"version": 1, "steps": {"a": {"run": "true", "inputs": []}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "true", "inputs": []}}}'
     local n
     for n in 10 16 20 24 28; do
         (
@@ -233,7 +233,7 @@ test_few_descriptors() {
 
 # Deaf to TERM: a second signal does not wait for the grace period's end.
 test_asked_twice() {
-    project '{"version": 1, "steps": {"a": {"inputs": [], "run": "trap \"\" TERM; echo $$ > pids; touch ready; while :; do sleep 1000; done"}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"inputs": [], "run": "trap \"\" TERM; echo $$ > pids; touch ready; while :; do sleep 1000; done"}}}'
     "$KILN" run --json > "$T/out" 2> "$T/err" < /dev/null &
     KILN_PID=$!
     wait_for test -e ready
@@ -267,7 +267,7 @@ test_killed() {
 
 # Several kilns in one project share its cache, its history and its numbers of runs.
 test_several_at_once() {
-    project '{"version": 1, "steps": {"a": {"run": "cat in", "inputs": ["in"]}, "b": {"run": "echo b", "inputs": ["in"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "cat in", "inputs": ["in"]}, "b": {"run": "echo b", "inputs": ["in"]}}}'
     local i pid pids
     for i in 1 2 3 4 5; do
         echo "$i" > in

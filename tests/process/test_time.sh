@@ -4,7 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 ROUNDS=${KILN_TIME_ROUNDS:-8}
-PIPELINE='{"version": 1, "steps": {
+PIPELINE='{"version": 1, "defaults": {"runner": "host"}, "steps": {
     "copy": {"run": "cat in > out", "inputs": ["in"], "outputs": ["out"]}}}'
 
 need_python() {
@@ -154,7 +154,7 @@ test_written_while_watching() {
 
 # While the step runs its input becomes another and what it was again, with all that can be restored of its stamp.
 test_there_and_back_while_the_step_reads() {
-    project '{"version": 1, "steps": {"copy": {"run": "cat '"$T/fifo"' in > out", "inputs": ["in"], "outputs": ["out"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"copy": {"run": "cat '"$T/fifo"' in > out", "inputs": ["in"], "outputs": ["out"]}}}'
     mkfifo "$T/fifo"
     for ((i = 1; i <= 5; i++)); do
         printf 'a%03d\n' "$i" > in
@@ -228,7 +228,7 @@ test_written_through_a_mapping() {
 
 test_written_through_a_mapping_while_watching() {
     need_python
-    project '{"version": 1, "steps": {"copy": {"run": "cat in other > out", "inputs": ["in", "other"], "outputs": ["out"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"copy": {"run": "cat in other > out", "inputs": ["in", "other"], "outputs": ["out"]}}}'
     echo 0000 > in
     echo 0 > other
     is_both() { cat in other | cmp -s - out; }

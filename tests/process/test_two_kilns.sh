@@ -4,7 +4,7 @@
 
 # The step says that it has begun, then waits for the go-ahead, so that the other kiln surely meets it half-way.
 slow_project() {
-    project '{"version": 1, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "a": {"run": "rm -f o; echo one >> o; echo x >> \"$T/begun\"; while [ ! -e \"$T/go\" ]; do sleep 0.02; done; echo two >> o",
               "inputs": [], "outputs": ["o"], "pass_env": ["T"]},
         "b": {"needs": ["a"], "run": "cat o > p", "inputs": [], "outputs": ["p"]}}}'

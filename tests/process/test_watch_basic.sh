@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 
 # "a" drops comments, "b" reads what "a" made and a directory.
-PIPELINE='{"version": 1, "steps": {
+PIPELINE='{"version": 1, "defaults": {"runner": "host"}, "steps": {
     "a": {"run": "grep -v ^# a.in > a.out || :", "inputs": ["a.in"], "outputs": ["a.out"]},
     "b": {"run": "{ cat a.out; find src -type f | sort | xargs cat; } > b.out", "inputs": ["src"],
           "needs": ["a"], "outputs": ["b.out"]},
@@ -170,7 +170,7 @@ s"
 
 test_outputs_are_put_back() {
     begin
-    project '{"version": 1, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "a": {"run": "mkdir -p d/sub && cat in > d/sub/f && chmod +x d/sub/f && ln -s sub/f d/l && mkdir -p d/empty",
               "inputs": ["in"], "outputs": ["d"]},
         "b": {"run": "cat d/l > o", "inputs": [], "needs": ["a"], "outputs": ["o"]}, '"$SYNC_STEP"'}}'
@@ -193,7 +193,7 @@ test_outputs_are_put_back() {
 }
 
 test_own_outputs_cause_no_round() {
-    project '{"version": 1, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "a": {"run": "mkdir -p d; for i in 1 2 3 4 5 6 7 8; do echo $i > d/$i; sleep 0.02; done; rm d/3; cat src/in > out",
               "inputs": ["src"], "outputs": ["d", "out"]},
         "all": {"run": "cat src/in out", "needs": ["a"]}, '"$SYNC_STEP"'}}'

@@ -3,7 +3,7 @@
 # leave lying about.
 . "$(dirname "$0")/lib.sh"
 
-PIPELINE='{"version": 1, "steps": {
+PIPELINE='{"version": 1, "defaults": {"runner": "host"}, "steps": {
     "a": {"run": "cat src/f", "inputs": ["src"]},
     '$SYNC_STEP'}}'
 

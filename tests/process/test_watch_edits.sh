@@ -27,7 +27,7 @@ settled_truth() {
 }
 
 test_an_edit_cancels_only_what_reads_it() {
-    project '{"version": 1, "jobs": 8, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "jobs": 8, "steps": {
         "a": {"run": "cat a.in; '"$(until_go a)"'; cat a.in > a.out", "inputs": ["a.in"], "outputs": ["a.out"]},
         "b": {"run": "cat b.in; '"$(until_go b)"'; cat b.in > b.out", "inputs": ["b.in"], "outputs": ["b.out"]},
         "c": {"run": "cat a.out b.out > c.out", "inputs": [], "needs": ["a", "b"], "outputs": ["c.out"]},
@@ -63,7 +63,7 @@ test_an_edit_cancels_only_what_reads_it() {
 }
 
 test_a_cancelled_step_leaves_no_process() {
-    project '{"version": 1, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "a": {"run": "sh -c '"'trap : TERM; echo child \$\$; while :; do sleep 0.05; done'"' & setsid sleep 1000 & echo bg $!; cat in; wait; '"$(until_go a)"'",
               "inputs": ["in"]}, '"$SYNC_STEP"'}}'
     echo 0 > .sync
@@ -75,7 +75,7 @@ test_a_cancelled_step_leaves_no_process() {
     wait_for has_lines "$T/watch.out" 'bg [0-9]' 1
     pids=$(step_log a "$T/watch.out" | sed -n 's/^\(child\|bg\) //p')
     assert_eq "$(echo "$pids" | wc -l)" 2 "processes"
-    put kiln.json '{"version": 1, "steps": {"a": {"run": "cat in", "inputs": ["in"]}, '"$SYNC_STEP"'}}'
+    put kiln.json '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "cat in", "inputs": ["in"]}, '"$SYNC_STEP"'}}'
     wait_event '.type == "step.finished" and .step == "a" and .status == "cancelled"'
     for pid in $pids; do
         gone "$pid" || fail "process $pid of the cancelled step is alive"
@@ -86,7 +86,7 @@ test_a_cancelled_step_leaves_no_process() {
 }
 
 test_back_and_forth_in_mid_run() {
-    project '{"version": 1, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "a": {"run": "'"$(until_go 1)"'; cat in; '"$(until_go 2)"'; cat in > out", "inputs": ["in"], "outputs": ["out"]},
         '"$SYNC_STEP"'}}'
     echo 0 > .sync
@@ -130,7 +130,7 @@ test_back_and_forth_in_mid_run() {
 
 # The same length, the same times: only ctime tells.
 test_an_edit_that_hides() {
-    project '{"version": 1, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "a": {"run": "cat in > out; '"$(until_go a)"'", "inputs": ["in"], "outputs": ["out"]}, '"$SYNC_STEP"'}}'
     echo 0 > .sync
     echo A > in
@@ -153,7 +153,7 @@ a_ended_twice() {
 }
 
 test_an_edit_while_a_dependent_runs() {
-    project '{"version": 1, "jobs": 4, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "jobs": 4, "steps": {
         "a": {"run": "grep -v ^# in > mid || :", "inputs": ["in"], "outputs": ["mid"]},
         "b": {"run": "echo begun; '"$(until_go b)"'; cat mid > out", "inputs": [], "needs": ["a"], "outputs": ["out"]},
         '"$SYNC_STEP"'}}'
@@ -185,7 +185,7 @@ test_an_edit_while_a_dependent_runs() {
 }
 
 test_a_step_that_changes_its_input() {
-    project '{"version": 1, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "once": {"run": "grep -q done x || echo done >> x", "inputs": ["x"]},
         "a": {"run": "date +%N >> in", "inputs": ["in"]},
         '"$SYNC_STEP"'}}'
@@ -217,7 +217,7 @@ test_a_step_that_changes_its_input() {
 
 # One that goes on for a while after it wrote: the watch sees that in mid-run.
 test_a_slow_step_that_changes_its_input() {
-    project '{"version": 1, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "a": {"run": "date +%N >> in; sleep 0.2; echo end", "inputs": ["in"]}, '"$SYNC_STEP"'}}'
     echo 0 > .sync
     echo 1 > in
@@ -234,7 +234,7 @@ test_a_slow_step_that_changes_its_input() {
 }
 
 test_a_step_that_makes_inputs_of_another() {
-    project '{"version": 1, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "gen": {"run": "mkdir -p src/gen; cat tmpl > src/gen/f", "inputs": ["tmpl"]},
         "use": {"run": "cat src/*/f > out", "inputs": ["src"], "outputs": ["out"]}, '"$SYNC_STEP"'}}'
     mkdir -p src/own
@@ -262,7 +262,7 @@ started_times() { # COUNT
 
 # Somebody saves each time that the step has begun: to kiln it looks like a step that changes its input, until it stops.
 test_saving_faster_than_it_runs() {
-    project '{"version": 1, "steps": {"a": {"run": "cat in; sleep 0.2; cat in > out", "inputs": ["in"], "outputs": ["out"]},
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "cat in; sleep 0.2; cat in > out", "inputs": ["in"], "outputs": ["out"]},
         '"$SYNC_STEP"'}}'
     put in 0
     put .sync 0
@@ -286,7 +286,7 @@ test_saving_faster_than_it_runs() {
 # finds.
 test_soak() {
     local i n file
-    project '{"version": 1, "jobs": 4, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "jobs": 4, "steps": {
         "a": {"run": "find a -type f | sort | xargs -r cat > a.out", "inputs": ["a"], "outputs": ["a.out"]},
         "b": {"run": "find b -type f | sort | xargs -r cat | tr -d x > b.out", "inputs": ["b"], "outputs": ["b.out"]},
         "d": {"run": "rm -rf d.out; mkdir -p d.out/k; cp -a a d.out/k/; sleep 0.05", "inputs": ["a", "!a/**/*.no"], "outputs": ["d.out"]},

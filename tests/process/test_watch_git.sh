@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 
 # "all" reads the sources, "few" three directories of many, "doc" something that git never touches here.
-PIPELINE='{"version": 1, "steps": {
+PIPELINE='{"version": 1, "defaults": {"runner": "host"}, "steps": {
     "all": {"run": "find src -type f | sort | xargs cat | cksum", "inputs": ["src"]},
     "few": {"run": "cat src/1/* src/2/* src/3/* | cksum", "inputs": ["src/1", "src/2", "src/3"]},
     "doc": {"run": "cat doc", "inputs": ["doc"]},

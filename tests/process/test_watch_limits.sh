@@ -2,7 +2,7 @@
 # Watching where the kernel gives up: events lost, no watches left, no inotify at all, the root gone.
 . "$(dirname "$0")/lib.sh"
 
-PIPELINE='{"version": 1, "steps": {
+PIPELINE='{"version": 1, "defaults": {"runner": "host"}, "steps": {
     "a": {"run": "grep -v ^# in > mid || :", "inputs": ["in"], "outputs": ["mid"]},
     "b": {"run": "{ cat mid; find src -type f | sort | xargs cat; } > out", "inputs": ["src"], "needs": ["a"],
           "outputs": ["out"]},
@@ -107,7 +107,7 @@ test_overflow_in_mid_run() {
         echo "(not tried: a queue of $limit)"
         return 0
     fi
-    project '{"version": 1, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "a": {"run": "cat in > mid; echo begun; while [ ! -e '"$T"'/go ]; do sleep 0.02; done", "inputs": ["in"], "outputs": ["mid"]},
         "many": {"run": ":", "inputs": ["many"]}, '"$SYNC_STEP"'}}'
     "$KILN" watch --json > "$T/watch.out" 2> "$T/watch.err" < /dev/null &
@@ -201,7 +201,7 @@ test_root_moved_away() {
 }
 
 test_root_deleted_in_mid_run() {
-    project '{"version": 1, "steps": {"a": {"run": "echo pid $$; exec sleep 1000", "inputs": []}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "echo pid $$; exec sleep 1000", "inputs": []}}}'
     "$KILN" watch --json > "$T/watch.out" 2> "$T/watch.err" < /dev/null &
     WATCH_PID=$! IDLE=0 MARK=0 SYNC=0
     wait_event '.type == "step.log"'

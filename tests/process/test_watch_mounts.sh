@@ -2,7 +2,7 @@
 # Watching where file systems come and go: the kernel tells nothing of what a mount hides, or a bind mount showed.
 . "$(dirname "$0")/lib.sh"
 
-PIPELINE='{"version": 1, "steps": {
+PIPELINE='{"version": 1, "defaults": {"runner": "host"}, "steps": {
     "a": {"run": "find src -type f -print0 | sort -z | xargs -0 cat > out", "inputs": ["src"], "outputs": ["out"]},
     '$SYNC_STEP'}}'
 export PIPELINE SYNC_STEP
@@ -61,7 +61,7 @@ mounts() {
 
 # A bind mount under the feet of a step that runs: what it read is not what the key says.
 mount_in_mid_run() {
-    project '{"version": 1, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "a": {"run": "echo begun; while [ ! -e '"$T"'/go ]; do sleep 0.02; done; cat src/f > out", "inputs": ["src"], "outputs": ["out"]},
         '"$SYNC_STEP"'}}'
     mkdir -p src "$T/outside"

@@ -6,7 +6,7 @@ A='"a": {"run": "cat in > out; cat out", "inputs": ["in"], "outputs": ["out"]}'
 B='"b": {"run": "cat out; echo b", "inputs": [], "needs": ["a"]}'
 
 pipeline() { # STEPS
-    printf '{"version": 1, "steps": {%s,\n%s}}' "$1" "$SYNC_STEP"
+    printf '{"version": 1, "defaults": {"runner": "host"}, "steps": {%s,\n%s}}' "$1" "$SYNC_STEP"
 }
 
 begin() {
@@ -68,8 +68,8 @@ $(pipeline "$A,   $B")"
 
 test_a_broken_pipeline_and_a_mended_one() {
     begin
-    for broken in '{"version": 1, "steps": {' '{"version": 1,
-"steps": {"a": {"run": ":", "inptus": []}}}' '{"version": 1, "steps": {"a": {"run": ":", "needs": ["a"]}}}' '' 'nonsense'; do
+    for broken in '{"version": 1, "defaults": {"runner": "host"}, "steps": {' '{"version": 1, "defaults": {"runner": "host"},
+"steps": {"a": {"run": ":", "inptus": []}}}' '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": ":", "needs": ["a"]}}}' '' 'nonsense'; do
         put kiln.json "$broken"
         watch_settle
         assert_match "$(errors)" "kiln\.json:[0-9]+:[0-9]+" "what is said about $broken"
@@ -164,7 +164,7 @@ test_an_edit_while_the_generator_runs() {
     cat > ci/make.sh << END
 echo begun >> $T/begun
 while [ ! -e $T/go ]; do sleep 0.02; done
-printf '{"version": 1, "steps": {%s, "a": {"run": "echo %s", "inputs": ["in"]}}}' '$SYNC_STEP' "\$(cat ci/word)"
+printf '{"version": 1, "defaults": {"runner": "host"}, "steps": {%s, "a": {"run": "echo %s", "inputs": ["in"]}}}' '$SYNC_STEP' "\$(cat ci/word)"
 END
     echo one > ci/word
     echo 1 > in
@@ -209,7 +209,7 @@ test_many_edits_of_the_pipeline() {
 test_what_a_generator_reads() {
     mkdir ci
     cat > ci/make.sh << 'END'
-printf '{"version": 1, "steps": {"sync": {"run": "cat .sync", "inputs": [".sync"]}'
+printf '{"version": 1, "defaults": {"runner": "host"}, "steps": {"sync": {"run": "cat .sync", "inputs": [".sync"]}'
 while read -r name; do printf ', "%s": {"run": "echo %s", "inputs": ["in"]}' "$name" "$name"; done < ci/names
 printf '}}'
 END
@@ -239,7 +239,7 @@ END
     put ci/make.sh 'echo "{"'
     watch_settle
     [ -n "$(errors)" ] || fail "nothing is said of a generator that makes no pipeline"
-    put ci/make.sh "$(printf 'printf '"'"'{"version": 1, "steps": {"last": {"run": "echo last", "inputs": ["in"]}, "sync": {"run": "cat .sync", "inputs": [".sync"]}}}'"'")"
+    put ci/make.sh "$(printf 'printf '"'"'{"version": 1, "defaults": {"runner": "host"}, "steps": {"last": {"run": "echo last", "inputs": ["in"]}, "sync": {"run": "cat .sync", "inputs": [".sync"]}}}'"'")"
     watch_settle
     assert_eq "$(steps)" "last sync"
     assert_eq "$(others)" "last" "steps that ran"

@@ -2,7 +2,7 @@
 # Watching: how it ends, by whichever signal and whenever; and several kilns on one tree and one cache.
 . "$(dirname "$0")/lib.sh"
 
-PIPELINE='{"version": 1, "steps": {
+PIPELINE='{"version": 1, "defaults": {"runner": "host"}, "steps": {
     "a": {"run": "cat in > mid", "inputs": ["in"], "outputs": ["mid"]},
     "b": {"run": "cat mid src/* > out", "inputs": ["src"], "needs": ["a"], "outputs": ["out"]},
     '$SYNC_STEP'}}'
@@ -20,7 +20,7 @@ LONG='echo pid $$; setsid sleep 1000 & echo pid $!; sleep 1001 & echo pid $!; ca
 
 # in_mid_run: a watch whose step runs; $PIDS are its processes, $WARDEN kiln's own child.
 in_mid_run() {
-    project '{"version": 1, "steps": {"a": {"run": "'"$LONG"'", "inputs": ["in"]},
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "'"$LONG"'", "inputs": ["in"]},
         "after": {"run": ":", "inputs": [], "needs": ["a"]}}}'
     echo end > in
     : > "$T/watch.out" # or what an earlier one said could be read before the shell below has emptied it
@@ -102,14 +102,14 @@ test_kill_takes_the_steps_along() {
         wait_for gone "$pid"
     done
     # What it left does not stand in the way of the next.
-    project '{"version": 1, "steps": {"a": {"run": "cat in > out", "inputs": ["in"], "outputs": ["out"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "cat in > out", "inputs": ["in"], "outputs": ["out"]}}}'
     kiln 0 run
     assert_file out end
 }
 
 # Twice: no more grace for a step that does not want to go.
 test_asked_twice() {
-    project '{"version": 1, "steps": {"a": {"run": "trap : TERM INT HUP; echo pid $$; while :; do sleep 0.1; done", "inputs": []}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "trap : TERM INT HUP; echo pid $$; while :; do sleep 0.1; done", "inputs": []}}}'
     "$KILN" watch --json > "$T/watch.out" 2> "$T/watch.err" < /dev/null &
     WATCH_PID=$! IDLE=0 MARK=0 SYNC=0
     wait_event '.type == "step.log"'
@@ -163,7 +163,7 @@ test_the_reader_goes() {
 
 test_two_watches_and_a_run() {
     local i second
-    project '{"version": 1, "jobs": 2, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "jobs": 2, "steps": {
         "a": {"run": "cat in > mid", "inputs": ["in"], "outputs": ["mid"]},
         "b": {"run": "cat mid src/* > out", "inputs": ["src"], "needs": ["a"], "outputs": ["out"]},
         "c": {"run": "cat mid > other", "inputs": [], "needs": ["a"], "outputs": ["other"]},

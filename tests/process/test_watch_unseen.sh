@@ -4,7 +4,7 @@
 
 # A write through a link from outside causes no event: the step that reads meanwhile must not be believed.
 test_written_through_another_name_in_mid_run() {
-    project '{"version": 1, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "a": {"run": "echo begun; while [ ! -e '"$T"'/go ]; do sleep 0.02; done; cat in > out", "inputs": ["in"], "outputs": ["out"]},
         '"$SYNC_STEP"'}}'
     echo 0 > .sync

@@ -7,7 +7,7 @@ A='"a": {"run": "cat in > out", "inputs": ["in"], "outputs": ["out"]}'
 B='"b": {"run": "cat out; cat in2", "inputs": ["in2"], "needs": ["a"]}'
 
 pipeline() { # STEPS
-    printf '{"version": 1, "steps": {%s}}' "$1"
+    printf '{"version": 1, "defaults": {"runner": "host"}, "steps": {%s}}' "$1"
 }
 
 begin() {

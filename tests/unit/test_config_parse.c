@@ -39,7 +39,7 @@ static void a_step_with_only_run_has_the_defaults(void **state)
     assert_false(step->has_inputs);
     assert_int_equal(
         step->n_inputs + step->n_outputs + step->n_needs + step->n_env + step->n_pass_env, 0);
-    assert_int_equal(step->runner, CONFIG_RUNNER_HOST);
+    assert_int_equal(step->runner, CONFIG_RUNNER_SANDBOX);
     assert_string_equal(step->cwd, "");
     assert_int_equal(step->timeout_ms, 0);
     assert_int_equal(step->retries, 0);
