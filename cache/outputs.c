@@ -365,6 +365,9 @@ static int capture_at(struct capture *c, int dirfd, const char *name, struct act
         if (errno == ENOENT)
             rc = err_set(c->err, ERR_CONFIG,
                          "the step did not make it; make it, or take it out of the outputs");
+        else if (errno == ENAMETOOLONG)
+            rc = err_set(c->err, ERR_CONFIG,
+                         "no file can have so long a name; give it a shorter one");
         else
             rc = err_sys(c->err, errno, "cannot look at it");
     } else if (S_ISDIR(st.st_mode)) {

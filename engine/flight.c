@@ -412,6 +412,34 @@ static int check_cwd(struct engine *e, const struct op_exec *exec, struct err *e
     return rc;
 }
 
+/* The same for a box, whose runtime would make a directory that is missing. What a link leads to
+ * only the runtime knows. */
+static int check_cwd_inside(struct engine *e, const struct flight *flight, struct err *err)
+{
+    const struct op_exec *exec = e->nodes.v[flight->node].exec;
+    struct tree_entry entry = {.kind = TREE_DIR};
+    struct arena arena = ARENA_INIT;
+    struct err none = ERR_INIT; /* a tree that is not known here says nothing against it */
+    bool found = true;
+    for (size_t n = 0; exec->cwd[n] && found && entry.kind == TREE_DIR; n += exec->cwd[n] == '/') {
+        n += strcspn(exec->cwd + n, "/");
+        char *part = mem_strndup(exec->cwd, n);
+        if (trees_find(e->trees, &flight->owner->input_root, part, &arena, &entry, &found, &none) <
+            0)
+            entry.kind = TREE_SYMLINK;
+        free(part);
+    }
+    bool fits = found && entry.kind != TREE_FILE;
+    arena_release(&arena);
+    err_release(&none);
+    if (fits)
+        return 0;
+    return err_set(err, ERR_CONFIG,
+                   "%s: \"cwd\": \"%s\" is no directory of what the step sees; add it to its "
+                   "\"inputs\"",
+                   exec->where, exec->cwd);
+}
+
 static int launch(struct engine *e, struct flight *flight, struct err *err)
 {
     const struct runner_callbacks callbacks = {.started = on_started,
@@ -420,7 +448,7 @@ static int launch(struct engine *e, struct flight *flight, struct err *err)
                                                .exited = on_exited,
                                                .filter = flight->secrets ? on_secret_output : NULL};
     const struct op_exec *exec = e->nodes.v[flight->node].exec;
-    if (!flight->box && check_cwd(e, exec, err) < 0)
+    if ((flight->box ? check_cwd_inside(e, flight, err) : check_cwd(e, exec, err)) < 0)
         return -(int)err->kind;
     char **envp = key_environment(e, exec, secrets_values(flight->secrets));
     flight->announced = false;

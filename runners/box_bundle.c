@@ -20,6 +20,12 @@ static const char *const root_capabilities[] = {
     "CAP_SETFCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT",
 };
 
+/* Open files, as login shells everywhere begin with. */
+#define FILES 1024
+/* Linux takes arguments and variables of less than 32 pages of 4 KiB (execve(2), MAX_ARG_STRLEN).
+ */
+#define MAX_WORD 131072
+
 static json_t *strings(const char *const *list)
 {
     json_t *array = json_array();
@@ -56,12 +62,26 @@ static void add_limit(json_t *list, const char *type, int resource, uint64_t val
                                           (json_int_t)value, "soft", (json_int_t)value));
 }
 
+/* So much at first; a program may raise it to what kiln may have. */
+static void add_soft_limit(json_t *list, const char *type, int resource, uint64_t value)
+{
+    struct rlimit own;
+    if (getrlimit((__rlimit_resource_t)resource, &own) != 0)
+        return;
+    if (own.rlim_max < value)
+        value = own.rlim_max;
+    json_array_append_new(list, json_pack("{s:s, s:I, s:I}", "type", type, "hard",
+                                          (json_int_t)own.rlim_max, "soft", (json_int_t)value));
+}
+
 static json_t *rlimits(const struct box_plan *plan)
 {
     json_t *list = json_array();
     /* A core of one byte is none, for a program that takes cores through a pipe as well (core(5)):
      * memory may hold secrets. */
     add_limit(list, "RLIMIT_CORE", RLIMIT_CORE, 1);
+    /* Not kiln's own, which it has raised: the same on every machine that has as many. */
+    add_soft_limit(list, "RLIMIT_NOFILE", RLIMIT_NOFILE, FILES);
     if (plan->box->limits.file_size)
         add_limit(list, "RLIMIT_FSIZE", RLIMIT_FSIZE, plan->box->limits.file_size);
     return list;
@@ -211,8 +231,21 @@ static json_t *linux_part(const struct box_plan *plan)
     return part;
 }
 
+static int check_words(const char *const *words, struct err *err)
+{
+    for (; words && *words; words++) {
+        if (strlen(*words) >= MAX_WORD)
+            return err_set(err, ERR_CONFIG,
+                           "Argument list too long (an argument or a variable may have 128 KiB: "
+                           "put what is long into a file)");
+    }
+    return 0;
+}
+
 int box_bundle(const struct box_plan *plan, struct buf *out, struct err *err)
 {
+    if (check_words(plan->request->argv, err) < 0 || check_words(plan->request->envp, err) < 0)
+        return -(int)err->kind;
     json_t *root = json_object();
     json_object_set_new(root, "ociVersion", json_string("1.0.0"));
     json_object_set_new(root, "process", process(plan));

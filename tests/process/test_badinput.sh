@@ -275,9 +275,12 @@ test_an_input_that_grows() {
 }
 
 test_variables_that_are_no_text() {
-    project '{"version": 1, "steps": {"a": {"run": "printf %s \"$X\" > o", "inputs": [], "outputs": ["o"], "pass_env": ["X"]}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "printf %s \"$X\" > o", "inputs": [], "outputs": ["o"], "pass_env": ["X"]}}}'
     X=$'\xff' kiln 0 run
     assert_eq "$(od -An -tx1 o)" " ff"
+    sed -i 's/"host"/"sandbox"/' kiln.json
+    X=$'\xff' kiln 2 run
+    assert_out 'is not UTF-8'
     X=$'\xfe' kiln 0 run --json
     assert_eq "$(ran)" a
     jq -e . "$T/out" > /dev/null
@@ -396,11 +399,14 @@ test_usage() {
 }
 
 test_a_cwd_that_is_a_link_out() {
-    project '{"version": 1, "steps": {"a": {"run": "pwd", "inputs": [], "cwd": "away"}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "pwd", "inputs": [], "cwd": "away"}}}'
     mkdir "$T/elsewhere"
     ln -s "$T/elsewhere" away
     kiln 2 run
     assert_out 'kiln.json:1:.*step "a": "cwd": "away" leads out of the project'
+    sed -i 's/"host"/"sandbox"/' kiln.json
+    kiln 2 run
+    assert_out 'kiln.json:1:.*step "a": "cwd": "away" is no directory of what the step sees; add it'
     rm away
     mkdir real
     ln -s real away

@@ -44,7 +44,7 @@ test_outputs_byte_for_byte() {
 
 
 a_step() { # RUN OUTPUTS
-    jq -n --arg run "$1" --argjson outputs "$2" '{version: 1, steps: {a: {run: $run, inputs: [], outputs: $outputs}}}' > "$P/kiln.json"
+    jq -n --arg run "$1" --argjson outputs "$2" '{version: 1, defaults: {runner: "host"}, steps: {a: {run: $run, inputs: [], outputs: $outputs}}}' > "$P/kiln.json"
     cd "$P"
 }
 

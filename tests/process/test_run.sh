@@ -502,7 +502,7 @@ test_an_input_that_changes_meanwhile() {
 test_what_is_not_in_the_key() {
     project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "true", "inputs": []}}}'
     kiln 0 run
-    project '{"version": 1, "defaults": {"runner": "host"}, "name": "other", "jobs": 3, "defaults": {"runner": "host", "timeout": "1m"}, // words
+    project '{"version": 1, "name": "other", "jobs": 3, "defaults": {"runner": "host", "timeout": "1m"}, // words
         "steps": {"a": {"description": "words", "run": "true", "inputs": [], "retries": 2, "timeout": "5m"}}}'
     kiln 0 run --json
     assert_eq "$(ran)" ""

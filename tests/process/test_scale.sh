@@ -122,7 +122,7 @@ test_long_chains() {
     local n
     n=$(size 1000 10000)
     cd "$P"
-    jq -nc --argjson n "$n" '{version: 1, steps: (reduce range($n) as $i ({};
+    jq -nc --argjson n "$n" '{version: 1, defaults: {runner: "host"}, steps: (reduce range($n) as $i ({};
         .["s\($i)"] = {run: ["true"], inputs: [], needs: (if $i > 0 then ["s\($i - 1)"] else [] end)}))}' > kiln.json
     ulimit -S -s 2048
     kiln 0 run
@@ -142,7 +142,7 @@ test_many_needs() {
     local n
     n=$(size 100 900)
     cd "$P"
-    jq -nc --argjson n "$n" '{version: 1, steps: (reduce range($n) as $i ({};
+    jq -nc --argjson n "$n" '{version: 1, defaults: {runner: "host"}, steps: (reduce range($n) as $i ({};
         .["a\($i)"] = {run: ["touch", "a\($i)"], inputs: [], outputs: ["a\($i)"]} |
         .["b\($i)"] = {run: ["true"], inputs: [], env: {N: "\($i)"}, needs: [range($n) | "a\(.)"]}))}' > kiln.json
     kiln 0 run
@@ -156,7 +156,7 @@ test_many_patterns() {
     mkdir -p "$P/src"
     cd "$P"
     (cd src && seq -f 'f%.0f.c' "$n" | xargs touch)
-    jq -nc --argjson n "$n" '{version: 1, steps: {
+    jq -nc --argjson n "$n" '{version: 1, defaults: {runner: "host"}, steps: {
         a: {run: "true", inputs: [range($n) | "src/f\(. + 1).c"]},
         b: {run: "true", inputs: [range($n) | "src/**/f\(. + 1)*.c"]},
         c: {run: "true", inputs: (["src"] + [range($n) | "!src/**/x\(.)*.c"])}}}' > kiln.json
@@ -191,14 +191,18 @@ test_many_files_with_few_descriptors() {
 # What kiln.json may not have is said in a line, and so is what the system can't run.
 test_limits_are_told() {
     cd "$P"
-    jq -nc '{version: 1, steps: {a: {run: "true", inputs: [range(1000001) | "x"]}}}' > kiln.json
+    jq -nc '{version: 1, defaults: {runner: "host"}, steps: {a: {run: "true", inputs: [range(1000001) | "x"]}}}' > kiln.json
     kiln 2 run
     assert_err 'more than 1000000 values; split the pipeline up'
     truncate -s 17M kiln.json
     kiln 2 run
     assert_err 'larger than 16 MiB; split the pipeline up'
-    jq -nc '{version: 1, steps: {a: {run: ("true " + ("x" * 3000000)), inputs: []}}}' > kiln.json
+    jq -nc '{version: 1, defaults: {runner: "host"}, steps: {a: {run: ("true " + ("x" * 3000000)), inputs: []}}}' > kiln.json
     kiln 1 run
+    assert_out 'Argument list too long \(.*put what is long into a file'
+    [ "$(wc -c < "$T/out")" -lt 10000 ] || fail "it shows $(wc -c < "$T/out") bytes"
+    sed -i 's/"host"/"sandbox"/' kiln.json
+    kiln 2 run
     assert_out 'Argument list too long \(.*put what is long into a file'
     [ "$(wc -c < "$T/out")" -lt 10000 ] || fail "it shows $(wc -c < "$T/out") bytes"
     project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "true", "inputs": []}}}'
@@ -220,7 +224,7 @@ test_limits_are_told() {
 test_many_at_a_time() {
     [ "$(ulimit -Hn)" = unlimited ] || [ "$(ulimit -Hn)" -ge 1024 ] || return 0
     cd "$P"
-    jq -nc '{version: 1, steps: (reduce range(100) as $i ({}; .["s\($i)"] = {run: "ulimit -Sn; echo \($i)", inputs: []}))}' > kiln.json
+    jq -nc '{version: 1, defaults: {runner: "host"}, steps: (reduce range(100) as $i ({}; .["s\($i)"] = {run: "ulimit -Sn; echo \($i)", inputs: []}))}' > kiln.json
     ulimit -S -n 64
     kiln 0 run --json -j 100
     assert_eq "$(step_log s7)" "64
@@ -232,7 +236,7 @@ test_floods() {
     local n
     n=$(size 30000000 1400000000)
     cd "$P"
-    jq -nc --argjson n "$n" '{version: 1, steps: {line: {run: "head -c \($n / 14 | floor) /dev/zero | tr \"\\\\0\" x", inputs: []}, lines: {run: "yes | head -c \($n)", inputs: []}}}' > kiln.json
+    jq -nc --argjson n "$n" '{version: 1, defaults: {runner: "host"}, steps: {line: {run: "head -c \($n / 14 | floor) /dev/zero | tr \"\\\\0\" x", inputs: []}, lines: {run: "yes | head -c \($n)", inputs: []}}}' > kiln.json
     DEADLINE=300
     peak_is 64 run
     peak_is 64 run --force --json

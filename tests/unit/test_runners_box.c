@@ -432,7 +432,7 @@ static void test_own_limits(void **state)
         assert_int_equal(setrlimit(RLIMIT_CORE, &none), 0);
     box_init(&r);
     struct runner_box box = new_box(&r, "box");
-    check(&r, &box, "ulimit -c", "0\n");
+    check(&r, &box, "ulimit -c; ulimit -Sn", "0\n1024\n");
     box_free(&r);
 }
 
