@@ -6,7 +6,7 @@ step() { # RUN SECRETS [MORE]: a pipeline with one step
     local more=${3-}
     [ -n "$more" ] || more='{}'
     project "$(jq -n --arg run "$1" --argjson secrets "$2" --argjson more "$more" \
-        '{version: 1, steps: {a: ({run: $run, inputs: [], secrets: $secrets} + $more)}}')"
+        '{version: 1, defaults: {runner: "host"}, steps: {a: ({run: $run, inputs: [], secrets: $secrets} + $more)}}')"
 }
 
 log() { # STEP: what kiln shows of it
