@@ -397,8 +397,9 @@ static void test_ends_in_peace(void **state)
     struct run *run = run_new(&r.rig);
     run->request.box = &box;
     run_start(&r.rig, run,
-              "sh -c 'trap \"echo inner; exit 0\" TERM; echo ready; while :; do sleep 0.1; done' &"
-              "trap 'wait; echo outer; exit 0' TERM; while :; do sleep 0.1; done");
+              "trap 'wait; echo outer; exit 0' TERM; "
+              "sh -c 'trap \"echo inner; exit 0\" TERM; echo ready; while :; do sleep 0.1; done' & "
+              "while :; do sleep 0.1; done");
     run_wait_text(&r.rig, run, "ready");
     runner_cancel(run->exec);
     run_wait(&r.rig, run);
