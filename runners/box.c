@@ -39,8 +39,7 @@ struct box_runner {
     char *runtime; /* as the user named it */
     char *program; /* its path; NULL until found */
     char *init;    /* that of a static tini; NULL: boxes go without */
-    char *dir;     /* where boxes and all they are given lies, or NULL ... */
-    char *veil;    /* ... and what the nest's root cannot pass on the way there, or NULL */
+    struct box_reach reach;
     VEC(struct box_nest) nests; /* made when first needed */
     char *filter;               /* base64; NULL until the first box, or when it can't be made */
     void (*closed)(void *ctx);
@@ -116,7 +115,7 @@ static int make_ready(struct box_runner *box, bool runtime, struct err *err)
                        "apt-get install crun); install it, or name another OCI runtime in "
                        "KILN_RUNTIME",
                        box->runtime);
-    if (!box->nests.n && check_place(box->dir, err) < 0)
+    if (!box->nests.n && check_place(box->reach.dir, err) < 0)
         return -(int)err->kind;
     if (runtime && !box->init)
         box->init = find_init();
@@ -139,6 +138,7 @@ static const struct box_nest *find_nest(struct box_runner *box, const struct nes
     }
     if (nest_user_open(ids, &nest.map, &nest.fd, err) < 0)
         return NULL;
+    box->reach.group = nest.map.gid.first;
     vec_push(&box->nests, nest);
     return &vec_last(&box->nests);
 }
@@ -290,22 +290,20 @@ static int reach_arguments(const struct box_runner *box, const struct runner_req
                            struct err *err)
 {
     int rc = 0;
-    for (size_t i = 0; box->dir && request->argv[i] && rc == 0; i++)
-        rc = box_let_through(box->dir, request->argv[i], err);
+    for (size_t i = 0; request->argv[i] && rc == 0; i++)
+        rc = box_let_through(&box->reach, request->argv[i], err);
     return rc;
 }
 
 static int reach_box(const struct box_runner *box, const struct runner_box *what, struct err *err)
 {
-    if (!box->dir)
-        return 0;
-    int rc = box_let_through(box->dir, what->dir, err);
+    int rc = box_let_through(&box->reach, what->dir, err);
     for (size_t i = 0; i < what->n_layers && rc == 0; i++)
-        rc = box_let_through(box->dir, what->layers[i], err);
+        rc = box_let_through(&box->reach, what->layers[i], err);
     for (size_t i = 0; i < what->n_view && rc == 0; i++)
-        rc = box_let_through(box->dir, what->view[i], err);
+        rc = box_let_through(&box->reach, what->view[i], err);
     for (size_t i = 0; i < what->n_caches && rc == 0; i++)
-        rc = box_let_through(box->dir, what->caches[i].dir, err);
+        rc = box_let_through(&box->reach, what->caches[i].dir, err);
     return rc;
 }
 
@@ -316,7 +314,7 @@ static int make_nest(const struct box_runner *box, const struct box_plan *plan,
     int rc = box_cgroup_make(&exec->cgroup, &plan->box->limits, nest, err);
     if (rc == 0)
         rc = box_bundle(plan, &bundle, err);
-    nest_enter_namespace(nest, plan->nest->ids.gid, box->dir, box->veil);
+    nest_enter_namespace(nest, plan->nest->ids.gid, box->reach.dir, box->reach.veil);
     if (rc == 0)
         rc = box_root_nest(plan, nest, err);
     if (rc == 0)
@@ -361,9 +359,9 @@ static int start_runtime(struct box_runner *box, const struct runner_request *re
     char *log = mem_printf("%s%s/" RUNTIME_LOG, is_crun(box) ? "file:" : "", request->box->dir);
     exec->log = path_join(request->box->dir, RUNTIME_LOG);
     exec->file_size = request->box->limits.file_size;
-    int rc = reach_box(box, request->box, err);
+    int rc = choose_user(box, &plan, err);
     if (rc == 0)
-        rc = choose_user(box, &plan, err);
+        rc = reach_box(box, request->box, err);
     if (rc == 0)
         rc = make_nest(box, &plan, exec, &nest, err);
     if (rc == 0) {
@@ -410,7 +408,7 @@ static int start_plain(struct box_runner *box, const struct runner_request *requ
     struct nest nest = NEST_INIT;
     if (!where || reach_arguments(box, request, err) < 0)
         return -(int)err->kind;
-    nest_enter_namespace(&nest, ids.gid, box->dir, box->veil);
+    nest_enter_namespace(&nest, ids.gid, box->reach.dir, box->reach.veil);
     int rc = start_in_nest(box, request, &nest, where->fd, exec, out, err);
     nest_release(&nest);
     return rc;
@@ -462,8 +460,8 @@ static void on_host_closed(void *ctx)
     free(box->runtime);
     free(box->program);
     free(box->init);
-    free(box->dir);
-    free(box->veil);
+    free(box->reach.dir);
+    free(box->reach.veil);
     free(box->filter);
     free(box);
     if (closed)
@@ -497,8 +495,8 @@ int runner_box_new(uv_loop_t *loop, const struct runner_box_options *options, st
     struct box_runner *box = mem_zalloc(1, sizeof *box);
     box->base.ops = &box_ops;
     box->host = host;
-    box->dir = options && options->dir ? mem_strdup(options->dir) : NULL;
-    box->veil = box_veil(box->dir);
+    box->reach.dir = options && options->dir ? mem_strdup(options->dir) : NULL;
+    box->reach.veil = box_veil(box->reach.dir);
     box->runtime = mem_strdup(runtime && *runtime ? runtime : DEFAULT_RUNTIME);
     *out = &box->base;
     return 0;

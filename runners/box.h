@@ -111,10 +111,6 @@ int box_remove(const char *path, struct err *err) MUST_CHECK;
 /* Makes what lies at path the owner's (box_owner()), who can read it then, whatever ids and modes
  * it was given. Any thread. */
 int box_own(const char *path, struct err *err) MUST_CHECK;
-/* Lets the nest's root pass through dir and the directories below it to path: by
- * their group, which is its own, and as others where nobody else gets to dir. Nothing to do but for
- * root. ERR_SYSTEM when that fails. */
-int box_let_through(const char *dir, const char *path, struct err *err) MUST_CHECK;
 
 /* The back end for both kinds. Forks its helper process, so it is best made early; the nest itself
  * is made with the first box. Where the machine refuses that, runner_start() fails with ERR_SYSTEM

@@ -58,6 +58,17 @@ int box_root_nest(const struct box_plan *plan, struct nest *nest, struct err *er
  * new string, or NULL. */
 char *box_veil(const char *dir);
 
+/* How the nest's root, who owns nothing of what only root may enter, gets to what kiln gives it. */
+struct box_reach {
+    char *dir;   /* all of that lies in it; or NULL */
+    char *veil;  /* box_veil() of it */
+    gid_t group; /* the nest's own */
+};
+
+/* Lets the nest's root pass through the directories from reach's to path: by their group, and as
+ * others where nobody else gets there. Nothing to do but for root. ERR_SYSTEM when that fails. */
+int box_let_through(const struct box_reach *reach, const char *path, struct err *err) MUST_CHECK;
+
 /* Makes config.json. ERR_CONFIG when a text is not UTF-8. */
 int box_bundle(const struct box_plan *plan, struct buf *out, struct err *err) MUST_CHECK;
 

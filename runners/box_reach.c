@@ -45,26 +45,22 @@ static int let_pass(const char *path, gid_t group, mode_t bits)
     return errnum;
 }
 
-int box_let_through(const char *dir, const char *path, struct err *err)
+int box_let_through(const struct box_reach *reach, const char *path, struct err *err)
 {
-    struct box_owner owner;
     int errnum = 0;
-    if (geteuid() != 0 || !path_is_below(path, dir))
+    if (geteuid() != 0 || !reach->dir || !path_is_below(path, reach->dir))
         return 0;
-    if (box_owner(&owner, err) < 0)
-        return -(int)err->kind;
+    char *part = mem_strdup(path);
     /* Behind a veil there are no others, and a runtime may have other ids of the nest. */
-    char *veil = box_veil(dir), *part = mem_strdup(path);
-    mode_t bits = veil ? S_IXGRP | S_IXOTH : S_IXGRP;
-    for (char *at = part + strlen(dir); at && !errnum; at = strchr(at + 1, '/')) {
+    mode_t bits = reach->veil ? S_IXGRP | S_IXOTH : S_IXGRP;
+    for (char *at = part + strlen(reach->dir); at && !errnum; at = strchr(at + 1, '/')) {
         char was = *at;
         *at = '\0';
-        errnum = let_pass(part, owner.gid, bits);
+        errnum = let_pass(part, reach->group, bits);
         *at = was;
         if (!was)
             break;
     }
-    free(veil);
     free(part);
     return errnum ? err_sys(err, errnum, "cannot let isolated steps through to %s", path) : 0;
 }

@@ -158,12 +158,15 @@ ON_CHILD_STACK static int child(void *arg)
 
 pid_t launch_start(struct launch *launch, char *stack)
 {
-    int flags = CLONE_VFORK | SIGCHLD | (launch->nest ? 0 : CLONE_VM);
     launch->head->stage = launch->head->errnum = 0;
     launch->stage = WARDEN_STAGE_WARDEN;
     launch->warden = getpid();
-    pid_t pid = clone(child, stack + LAUNCH_STACK, flags, launch);
+    pid_t pid = clone(child, stack + LAUNCH_STACK, CLONE_VM | CLONE_VFORK | SIGCHLD, launch);
     launch->errnum = pid < 0 ? errno : launch->head->errnum;
+    /* Who becomes somebody else makes the memory, which is ours too, one that nobody may look at:
+     * then we could not read our own /proc files. */
+    if (launch->nest)
+        prctl(PR_SET_DUMPABLE, 1);
     if (pid < 0)
         return -1;
     if (launch->errnum == 0)

@@ -2,9 +2,8 @@
  * launch.h - the last steps between the warden and a program: clone, set up, exec.
  *
  * Used by the warden only. Allocates nothing. The child shares the warden's memory until it execs,
- * while the warden stands still (CLONE_VM | CLONE_VFORK): nothing is copied. One that enters a nest
- * has its own copy, because what it becomes there must not be the warden's (its dumpable bit). A
- * failure is written into the payload, which both see in any case.
+ * while the warden stands still (CLONE_VM | CLONE_VFORK): nothing is copied, and a failure is
+ * simply written into the payload.
  */
 #ifndef KILN_RUNNERS_LAUNCH_H
 #define KILN_RUNNERS_LAUNCH_H
