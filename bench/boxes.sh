@@ -24,7 +24,7 @@ hold_box() {
     holder='' bundle=''
     for ((i = 0; i < 200; i++)); do
         holder=$(for pid in $(descendants "$box_kiln"); do
-            [[ $(cat "/proc/$pid/comm" 2>/dev/null) != crun ]] || echo "$pid"
+            [[ $(cat "/proc/$pid/comm" 2>/dev/null) != *crun ]] || echo "$pid"
         done | head -n 1)
         [[ -z $holder || -z $(cat "/proc/$holder/task/$holder/children" 2>/dev/null) ]] || break
         sleep 0.05

@@ -84,10 +84,10 @@ static int make_parts(const struct box_dir *box, uid_t owner, gid_t group)
 {
     static const struct timespec times[2] = {{.tv_sec = SNAPSHOT_MTIME},
                                              {.tv_sec = SNAPSHOT_MTIME}};
-    static const char *const parts[] = {"upper", "work", "root-upper", "root-work", "."};
+    static const char *const parts[] = {"upper", "."};
     bool ours = owner == geteuid() && group == getegid();
-    for (size_t i = 0; i < 5; i++) {
-        bool self = i == 4;
+    for (size_t i = 0; i < 2; i++) {
+        bool self = i == 1;
         if ((!self && mkdirat(box->fd, parts[i], 0755) != 0) ||
             fchmodat(box->fd, parts[i], self ? 0700 : 0755, 0) != 0 ||
             (!ours && fchownat(box->fd, parts[i], owner, group, 0) != 0) ||

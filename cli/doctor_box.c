@@ -57,7 +57,7 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
 
 static int make_parts(const char *dir, struct err *err)
 {
-    static const char *const parts[] = {"", "/upper", "/work", "/root-upper", "/root-work"};
+    static const char *const parts[] = {"", "/upper"};
     struct box_owner owner;
     if (box_owner(&owner, err) < 0)
         return -(int)err->kind;

@@ -19,8 +19,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U /* memfd_create(2), since Linux 6.3 */
+#endif
 
 #define DEFAULT_RUNTIME "crun"
 #define RUNTIME_LOG     "runtime.log"
@@ -38,6 +44,7 @@ struct box_runner {
     struct runner *host;
     char *runtime; /* as the user named it */
     char *program; /* its path; NULL until found */
+    int file;      /* what it holds, sealed; or -1 */
     char *init;    /* that of a static tini; NULL: boxes go without */
     struct box_reach reach;
     VEC(struct box_nest) nests; /* made when first needed */
@@ -107,6 +114,31 @@ static int check_place(const char *dir, struct err *err)
     return 0;
 }
 
+/* A runtime makes a sealed copy of itself each time and executes that, so that nothing in a box can
+ * write to it through /proc (CVE-2019-5736); one that is executed from such a copy does not. -1
+ * when none can be had: then the runtime does it. */
+static int seal(const char *program)
+{
+    const char *slash = strrchr(program, '/'), *name = slash ? slash + 1 : program;
+    int from = open(program, O_RDONLY | O_CLOEXEC), seals = 0;
+    int fd = from < 0 ? -1 : memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
+    if (fd < 0 && from >= 0 && errno == EINVAL) /* before Linux 6.3 all are executable */
+        fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    ssize_t n = fd < 0 ? -1 : 1;
+    while (n > 0)
+        n = sendfile(fd, from, NULL, (size_t)1 << 24);
+    seals = n < 0
+                ? -1
+                : fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+    if (from >= 0)
+        close(from);
+    if (fd >= 0 && seals != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
 static int make_ready(struct box_runner *box, bool runtime, struct err *err)
 {
     if (runtime && !box->program && !(box->program = find_program(box->runtime)))
@@ -124,6 +156,8 @@ static int make_ready(struct box_runner *box, bool runtime, struct err *err)
         box->filter = box_filter_base64(&none); /* else the runtime makes it each time */
         err_release(&none);
     }
+    if (runtime && box->file < 0)
+        box->file = seal(box->program);
     return 0;
 }
 
@@ -326,12 +360,12 @@ static int make_nest(const struct box_runner *box, const struct box_plan *plan,
 }
 
 static int start_in_nest(struct box_runner *box, const struct runner_request *request,
-                         const struct nest *nest, int user, struct box_exec *exec,
+                         const struct nest *nest, int user, int file, struct box_exec *exec,
                          struct runner_exec **out, struct err *err)
 {
     struct buf block = BUF_INIT;
     nest_pack(nest, &block);
-    struct host_extra extra = {.nest = &block, .user = user, .ending = on_ending};
+    struct host_extra extra = {.nest = &block, .user = user, .file = file, .ending = on_ending};
     struct runner_callbacks callbacks = {.started = on_started,
                                          .spool = on_spool,
                                          .output = on_output,
@@ -389,7 +423,7 @@ static int start_runtime(struct box_runner *box, const struct runner_request *re
         inner.root = "/";
         inner.cwd = "";
         inner.box = NULL;
-        rc = start_in_nest(box, &inner, &nest, plan.nest->fd, exec, out, err);
+        rc = start_in_nest(box, &inner, &nest, plan.nest->fd, box->file, exec, out, err);
     }
     nest_release(&nest);
     box_user_release(&plan.user);
@@ -409,7 +443,7 @@ static int start_plain(struct box_runner *box, const struct runner_request *requ
     if (!where || reach_arguments(box, request, err) < 0)
         return -(int)err->kind;
     nest_enter_namespace(&nest, ids.gid, box->reach.dir, box->reach.veil);
-    int rc = start_in_nest(box, request, &nest, where->fd, exec, out, err);
+    int rc = start_in_nest(box, request, &nest, where->fd, -1, exec, out, err);
     nest_release(&nest);
     return rc;
 }
@@ -457,6 +491,8 @@ static void on_host_closed(void *ctx)
     vec_each (struct box_nest, nest, &box->nests)
         close(nest->fd);
     vec_release(&box->nests);
+    if (box->file >= 0)
+        close(box->file);
     free(box->runtime);
     free(box->program);
     free(box->init);
@@ -494,6 +530,7 @@ int runner_box_new(uv_loop_t *loop, const struct runner_box_options *options, st
         return -(int)err->kind;
     struct box_runner *box = mem_zalloc(1, sizeof *box);
     box->base.ops = &box_ops;
+    box->file = -1;
     box->host = host;
     box->reach.dir = options && options->dir ? mem_strdup(options->dir) : NULL;
     box->reach.veil = box_veil(box->reach.dir);

@@ -60,8 +60,8 @@ struct runner_box {
     const char *const *view; /* of the project: absolute directories, the lowest first */
     size_t n_view;
     const char *mount; /* absolute: where the project is inside */
-    /* Absolute; belongs to the nest's owner: for what the step writes. Below it, upper/ becomes
-     * what it wrote to the project. The caller's, to keep or to remove with box_remove(). */
+    /* Absolute; belongs to the nest's owner, and so does upper/ in it, which becomes what the step
+     * wrote to the project. The caller's, to keep or to remove with box_remove(). */
     const char *dir;
     /* As an image's configuration has it: "", "name", "uid", "name:group", "uid:gid"; looked up in
      * the image's own files. Only for images: in the sandbox all are BOX_USER. */

@@ -6,6 +6,7 @@
  *     <box>/nest/rootfs/     the image's layers below root-upper/, or the host's system directories
  *     <box>/nest/project/    the view of the project below upper/
  *     <box>/nest/secrets/N   files in memory
+ *     <box>/work/, <box>/root-work/   overlayfs' own
  */
 #include "runners/box_private.h"
 
@@ -137,6 +138,9 @@ static int overlay(struct nest *nest, const char *const *lower, size_t n, const 
             nest_optional(nest);
             free(mark);
         }
+        if (*prefix) /* else it is the caller's */
+            nest_mkdir(nest, upper, 0755);
+        nest_mkdir(nest, work, 0755);
         nest_chdir(nest, folder);
         nest_mount(nest, "overlay", target, 0, buf_str(&options));
     }

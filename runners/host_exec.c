@@ -348,6 +348,10 @@ static void set_streams(struct host_exec *exec, const struct runner_request *req
         message->request.has |= WARDEN_HAS_INPUT;
         message->fds[n++] = *request->terminal;
     }
+    if (extra && extra->file >= 0) {
+        message->request.has |= WARDEN_HAS_FILE;
+        message->fds[n++] = extra->file;
+    }
 }
 
 int host_exec_start_extra(struct runner *runner, const struct runner_request *request,

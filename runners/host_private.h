@@ -22,6 +22,7 @@ enum force { FORCE_NONE = 0, FORCE_TERM, FORCE_KILL };
 struct host_extra {
     const struct buf *nest; /* packed; copied */
     int user;               /* the nest's user namespace */
+    int file;               /* the program; or -1 */
     /* All is over: may change exit, and add a line to the output; or NULL. */
     void (*ending)(void *ctx, struct runner_exit *exit, struct buf *line);
 };

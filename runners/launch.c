@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -153,6 +154,8 @@ ON_CHILD_STACK static int child(void *arg)
         give_up(launch, WARDEN_STAGE_CHDIR, errno);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    if (launch->file >= 0)
+        syscall(SYS_execveat, launch->file, "", launch->argv, launch->envp, AT_EMPTY_PATH);
     give_up(launch, WARDEN_STAGE_EXEC, exec_search(launch));
 }
 

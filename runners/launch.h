@@ -24,6 +24,7 @@ struct launch {
     int out, err;                /* above 2 */
     int in;                      /* -1: it is the warden's own, /dev/null */
     int user;                    /* with a nest: its user namespace */
+    int file;                    /* the program; -1: argv[0] is looked up */
     struct warden_payload *head; /* where a failure is told ... */
     int32_t stage, errnum;       /* ... and, after launch_start(), here; enum warden_stage */
     uint32_t at;

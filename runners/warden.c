@@ -281,11 +281,14 @@ static void start(struct warden *w, const struct warden_request *request, int fd
         .err = fds[1],
         .user = -1,
         .in = -1,
+        .file = -1,
     };
     if (request->has & WARDEN_HAS_NEST)
         launch.user = fds[more++];
     if (request->has & WARDEN_HAS_INPUT)
         launch.in = fds[more++];
+    if (request->has & WARDEN_HAS_FILE)
+        launch.file = fds[more++];
     struct job *job = kin_free_job(&w->kin);
     message.time_ns = clock_realtime_ns();
     if (fds[0] < 0 || fds[1] < 0 || (more > 2 && fds[more - 1] < 0)) {
@@ -391,7 +394,7 @@ static int serve(struct warden *w)
         .msg_control = control.bytes,
         .msg_controllen = sizeof control.bytes,
     };
-    int fds[WARDEN_FDS] = {-1, -1, -1, -1};
+    int fds[WARDEN_FDS] = {-1, -1, -1, -1, -1};
     ssize_t n = recvmsg(w->sock, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -1;

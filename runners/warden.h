@@ -64,7 +64,8 @@ struct warden_request {
 
 #define WARDEN_HAS_NEST  1u /* a user namespace to enter */
 #define WARDEN_HAS_INPUT 2u /* standard input; else it is /dev/null */
-#define WARDEN_FDS       4  /* that come with START, at most */
+#define WARDEN_HAS_FILE  4u /* the program, found already; argv[0] is its name alone */
+#define WARDEN_FDS       5  /* that come with START, at most */
 #define WARDEN_HELD      16 /* at most */
 /* For payloads, shared. Of arguments and environment Linux allows 6 MiB at most. */
 #define WARDEN_SHARED ((size_t)16 * 1024 * 1024)

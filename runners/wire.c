@@ -184,7 +184,7 @@ struct wire_message wire_start(const struct runner_request *request, const char 
     if (nest)
         memcpy(payload + head.nest, nest->data, nest->len);
     return (struct wire_message){.request = {.kind = WARDEN_START, .id = id, .size = size},
-                                 .fds = {-1, -1, -1, -1},
+                                 .fds = {-1, -1, -1, -1, -1},
                                  .payload = payload};
 }
 

@@ -65,11 +65,11 @@ static void box_free(struct box_rig *r)
 
 static struct runner_box new_box(struct box_rig *r, const char *name)
 {
-    static const char *const parts[] = {"upper", "work", "root-upper", "root-work"};
+    static const char *const parts[] = {"upper"};
     char path[160];
     snprintf(r->dir, sizeof r->dir, "%s/%s", r->rig.dir, name);
     make_dir(r, r->dir);
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         snprintf(path, sizeof path, "%s/%s", r->dir, parts[i]);
         make_dir(r, path);
     }
