@@ -369,8 +369,8 @@ static void begin_image(struct boxing *box)
         begin_snapshot(box);
         return;
     }
-    if (image_prepare(e->boxes.images, &pin->ref, pin->platform, &pin->pin, &callbacks, box,
-                      &box->task, &box->err) < 0) {
+    if (image_prepare(e->boxes.images, &pin->ref, pin->platform, &pin->pin, exec_of(box)->user,
+                      &callbacks, box, &box->task, &box->err) < 0) {
         fail(box, code_of(&box->err), &box->err);
         return;
     }

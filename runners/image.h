@@ -15,9 +15,10 @@
  *                                 shared by all images; read only with their digest verified
  *     images/archives/<hex>       what a docker-archive held when it was looked at last
  *     layers/<name>/              a layer unpacked, as overlayfs wants a lower directory
- * (unpack.h); name: 32 hex characters of its chain id, ".", whose ids it has layers/<name>.used
- * touched whenever the layer is used tmp/image-*                 being fetched; gone with whoever
- * made it, or swept
+ *                                 (unpack.h); name: 32 hex characters of its chain id, ".", whose
+ *                                 ids it has; for steps of another user than root ".", its ids
+ *     layers/<name>.used          touched whenever the layer is used
+ *     tmp/image-*                 being fetched; gone with whoever made it, or swept
  *
  * A layer is kept by its chain id, not its diff id: where a layer's path leads through a directory
  * that only lower layers have, what that is (a symbolic link, another mode) decides what comes out.
@@ -146,10 +147,12 @@ struct image_callbacks {
 int image_resolve(struct image_store *store, const struct image_ref *ref, const char *platform,
                   const struct digest *at, const struct image_callbacks *callbacks, void *ctx,
                   struct image_task **out, struct err *err) MUST_CHECK;
-/* Makes the image of that pin usable. Damaged blobs are fetched again. */
+/* Makes the image of that pin usable, for steps that are user in it (NULL: the image's own); that
+ * the user is in it is for box_find_ids() to say. Damaged blobs are fetched again. */
 int image_prepare(struct image_store *store, const struct image_ref *ref, const char *platform,
-                  const struct image_pin *pin, const struct image_callbacks *callbacks, void *ctx,
-                  struct image_task **out, struct err *err) MUST_CHECK;
+                  const struct image_pin *pin, const char *user,
+                  const struct image_callbacks *callbacks, void *ctx, struct image_task **out,
+                  struct err *err) MUST_CHECK;
 /* Its callback follows, with ERR_CANCELLED unless it was done. */
 void image_cancel(struct image_task *task);
 /* The manifest for another platform out of an index that image_resolve() has met; for renewing what

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define POLL_MS      100
 #define MOST_WAITS   100 /* for a layer that somebody removes just now */
@@ -90,6 +91,8 @@ static int start_unpack(struct image_task *task)
     task->unpack.ctx = task;
     task->unpack.said = on_unpack_said;
     task->unpack.done = on_unpacked;
+    task->unpack.uid = task->uid;
+    task->unpack.gid = task->gid;
     task->told = 0;
     task->unpacking = true;
     int rc = image_run_start(store, store->nest ? store->nest : store->host, "", argv,
@@ -110,8 +113,51 @@ static bool others_unpack(const struct image_task *task, const char *name)
     return false;
 }
 
-/* Goes up the layers as far as it can; *done when all are there. */
+/* All layers are there. What kiln makes for a step belongs to its user; where that is not root, the
+ * two change places in the nest, and so they have to in the layers: once more up, in that nest.
+ * *more tells. Who the user is, is in the layers themselves. */
+static int choose_ids(struct image_task *task, bool *more)
+{
+    struct image *image = task->image;
+    uint32_t uid, gid;
+    struct err none = ERR_INIT;
+    *more = false;
+    if (!task->store->nest || task->store->owner.n < 2 || task->uid || task->gid)
+        return 0;
+    if (box_find_ids(image->layers, image->n_layers, task->user ? task->user : image->user, &uid,
+                     &gid, &none) < 0) {
+        err_release(&none); /* told when a step is started */
+        return 0;
+    }
+    if ((!uid && !gid) || uid >= task->store->owner.n || gid >= task->store->owner.n)
+        return 0;
+    task->uid = uid;
+    task->gid = gid;
+    for (size_t i = 0; i < task->manifest.n_layers; i++) {
+        task->names[i] = arena_printf(&image->arena, "%s.%u-%u", task->names[i], uid, gid);
+        task->dirs[i] = arena_printf(&image->arena, "%s/%s", task->store->layers, task->names[i]);
+        close(image->held[i]);
+    }
+    image->n_held = task->n_held = 0;
+    image->skipped = task->unpacked = 0;
+    task->fetched_layers = false;
+    *more = true;
+    return 0;
+}
+
+static int climb(struct image_task *task, bool *done);
+
 int image_climb(struct image_task *task, bool *done)
+{
+    bool more = false;
+    int rc = climb(task, done);
+    if (rc == 0 && *done)
+        rc = choose_ids(task, &more);
+    return more ? climb(task, done) : rc;
+}
+
+/* Goes up the layers as far as it can; *done when all are there. */
+static int climb(struct image_task *task, bool *done)
 {
     *done = false;
     if (!task->to_unpack) {

@@ -69,7 +69,8 @@ struct image_run {
     int spool;
     struct buf out, words; /* standard output and error */
     int exit_code;
-    bool lost; /* words says why */
+    bool lost;         /* words says why */
+    uint32_t uid, gid; /* of a nest: whose ids are the owner's */
     void *ctx;
     void (*said)(void *ctx, struct image_run *run); /* out has grown; or NULL */
     void (*done)(void *ctx, struct image_run *run); /* it is not running any more */
@@ -157,6 +158,8 @@ struct image_task {
 
     struct image *image; /* from when its configuration has been read */
     struct manifest manifest;
+    char *user;         /* who steps are, or NULL: as the image says */
+    uint32_t uid, gid;  /* the same, from when it is known that they are not root */
     const char **names; /* of layers */
     char **dirs;
     const struct digest *diff_ids;

@@ -70,6 +70,8 @@ int image_run_start(struct image_store *store, struct runner *runner, const char
         .cwd = cwd,
         .spool_limit = MOST_WORDS,
         .grace_ms = GRACE_MS,
+        .nest_uid = run->uid,
+        .nest_gid = run->gid,
     };
     image_run_release(run);
     run->exit_code = -1;

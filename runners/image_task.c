@@ -58,6 +58,7 @@ static void on_timer_closed(uv_handle_t *handle)
     image_ref_release(&task->ref);
     image_free(task->image);
     free(task->platform);
+    free(task->user);
     free(task->memo);
     free(task);
     image_store_tasks_gone(store);
@@ -261,8 +262,9 @@ int image_resolve(struct image_store *store, const struct image_ref *ref, const 
 }
 
 int image_prepare(struct image_store *store, const struct image_ref *ref, const char *platform,
-                  const struct image_pin *pin, const struct image_callbacks *callbacks, void *ctx,
-                  struct image_task **out, struct err *err)
+                  const struct image_pin *pin, const char *user,
+                  const struct image_callbacks *callbacks, void *ctx, struct image_task **out,
+                  struct err *err)
 {
     char *own = NULL;
     int rc = digest_is_null(&pin->manifest)
@@ -272,6 +274,7 @@ int image_prepare(struct image_store *store, const struct image_ref *ref, const 
         return rc;
     *out = task_new(store, ref, own, callbacks, ctx);
     (*out)->want = WANT_IMAGE;
+    (*out)->user = user ? mem_strdup(user) : NULL;
     (*out)->pin = *pin;
     return 0;
 }

@@ -66,7 +66,7 @@ static const struct image_callbacks callbacks = {on_progress, on_resolved, on_re
 static void prepare(struct asking *asking)
 {
     struct err err = ERR_INIT;
-    if (image_prepare(asking->store, &asking->ref, asking->platform, &asking->pin, &callbacks,
+    if (image_prepare(asking->store, &asking->ref, asking->platform, &asking->pin, NULL, &callbacks,
                       asking, &asking->task, &err) < 0)
         over(asking, -(int)err.kind, &err);
     err_release(&err);

@@ -201,6 +201,77 @@ whose() {
     assert_eq "$(ls "$XDG_CACHE_HOME/kiln/v1/box")" "" "boxes left"
 }
 
+# An image whose steps are somebody with a home of their own in it: theirs is the home, the project and what kiln puts
+# into it, root's is the rest. With a single id everything is theirs.
+somebody() {
+    local many=$1
+    mkdir -p "$T/layers" "$T/root/user"/{bin,etc,home/web,opt}
+    cp "$(command -v busybox)" "$T/root/user/bin/busybox"
+    ln -s busybox "$T/root/user/bin/sh"
+    printf 'root:x:0:0::/root:/bin/sh\nweb:x:1000:1001::/home/web:/bin/sh\n' > "$T/root/user/etc/passwd"
+    printf 'root:x:0:\nweb:x:1001:\nmore:x:1002:web\n' > "$T/root/user/etc/group"
+    echo config > "$T/root/user/home/web/.rc"
+    tar --numeric-owner --owner=0 --group=0 -C "$T/root/user" --exclude=./home -cf "$T/layers/user.tar" .
+    tar --numeric-owner --owner=1000 --group=1001 -C "$T/root/user" -rf "$T/layers/user.tar" ./home/web
+    image "$P/oci" one '{"User": "web", "Env": ["PATH=/bin"]}' user
+    mkdir -p src
+    echo text > src/in
+    project '{"version": 1, "steps": {
+        "web": {"image": "oci:oci:one", "inputs": ["src"], "outputs": ["out", "src/made"], "caches": {"/var/cache/x": "x"},
+            "run": "for i in busybox; do $i id -u; $i id -g; $i stat -c %u:%g /home/web/.rc src/in /src /var/cache/x; done > out; echo $HOME >> out; busybox touch /home/web/new /var/cache/x/new; echo more >> src/in; echo x > src/made; busybox chmod 600 src/made; busybox stat -c %u /opt >> out; busybox rm -f /opt/x && ! busybox touch /opt/x 2> /dev/null && echo kept >> out; true"},
+        "root": {"image": "oci:oci:one", "user": "root", "inputs": ["src"], "outputs": ["root"], "run": "busybox id -u > root; busybox stat -c %u /home/web/.rc src/in >> root; busybox touch /opt/x"}}}'
+    chown -R --reference="$T" "$P" "$HOME" 2> /dev/null || :
+    kiln 0 run
+    if $many; then
+        assert_file out '1000
+1001
+1000:1001
+1000:1001
+1000:1001
+1000:1001
+/home/web
+0
+kept'
+        assert_file root '0
+1000
+0'
+    else
+        assert_eq "$(sed -n 1p out)" 1000
+        assert_eq "$(sed -n 1p root)" 0
+    fi
+    assert_file src/made x
+    assert_file src/in text
+    kiln 0 run --json
+    assert_eq "$(ran)" ""
+    assert_eq "$(ls "$XDG_CACHE_HOME/kiln/v1/box")" "" "boxes left"
+}
+
+test_an_image_with_a_user() {
+    boxes || return 0
+    # Root has a range of ids in any case.
+    if [ "$(id -u)" -eq 0 ]; then somebody true; else somebody false; fi
+}
+
+as_one_with_many_ids() {
+    local name
+    [ "$(id -u)" -eq 0 ] || return 1
+    for name in $(cut -d: -f1 /etc/subuid 2> /dev/null); do
+        if [ "$name" != root ] && id "$name" > /dev/null 2>&1; then break; fi
+        name=
+    done
+    [ -n "${name:-}" ] || return 1
+    chmod 755 "$T"
+    chown -R "$name:$(id -g "$name")" "$T"
+    AS=(setpriv --reuid="$name" --regid="$(id -g "$name")" --init-groups)
+    "${AS[@]}" test -x "$KILN" -a -w "$P" || return 1
+    boxes
+}
+
+test_an_image_with_a_user_as_somebody() {
+    as_one_with_many_ids || return 0
+    somebody true
+}
+
 test_whose_outputs_are() {
     boxes || return 0
     whose "$(id -un)"
@@ -208,19 +279,8 @@ test_whose_outputs_are() {
 
 # As somebody who has subordinate ids, where there is one.
 test_whose_outputs_are_with_many_ids() {
-    local name
-    [ "$(id -u)" -eq 0 ] || return 0
-    for name in $(cut -d: -f1 /etc/subuid 2> /dev/null); do
-        if [ "$name" != root ] && id "$name" > /dev/null 2>&1; then break; fi
-        name=
-    done
-    [ -n "${name:-}" ] || return 0
-    chmod 755 "$T"
-    chown -R "$name:$(id -g "$name")" "$T"
-    AS=(setpriv --reuid="$name" --regid="$(id -g "$name")" --init-groups)
-    "${AS[@]}" test -x "$KILN" -a -w "$P" || return 0
-    boxes || return 0
-    whose "$name"
+    as_one_with_many_ids || return 0
+    whose "${AS[1]#--reuid=}"
 }
 
 run_tests
