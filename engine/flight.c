@@ -436,7 +436,7 @@ static int check_cwd_inside(struct engine *e, const struct flight *flight, struc
         return 0;
     return err_set(err, ERR_CONFIG,
                    "%s: \"cwd\": \"%s\" is no directory of what the step sees; add it to its "
-                   "\"inputs\"",
+                   "\"inputs\" (without files in it, it is none)",
                    exec->where, exec->cwd);
 }
 

@@ -201,7 +201,7 @@ test_a_shell_on_a_terminal() {
 
 # On the host it is the project itself, after what is needed, with the step's variables.
 test_a_shell_on_the_host() {
-    project '{"version": 1, "steps": {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "first": {"run": "echo made > made", "inputs": [], "outputs": ["made"]},
         "s": {"needs": ["first"], "run": "touch never", "inputs": [], "env": {"A": "set"}, "cwd": "sub"},
         "bad": {"run": "exit 9", "inputs": []},
