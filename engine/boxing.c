@@ -21,6 +21,7 @@
 #define TELL_AFTER_NS 400000000 /* what is made faster is not spoken of */
 #define TELL_MS       250
 #define MAX_LOOKS     3
+#define MAX_TRIES     4 /* to make a snapshot of what turns out to be damaged */
 
 struct boxing {
     uv_work_t work;
@@ -37,6 +38,7 @@ struct boxing {
     struct snapshot_progress snapshot_progress;
     atomic_bool stop;
     enum snapshot_answer answer;
+    int tries;
     struct snapshot *view;
     struct worktree_check *check; /* after SNAPSHOT_CHANGED */
 
@@ -60,6 +62,37 @@ static const char *mount_of(const struct boxing *box)
 }
 
 /* -- what all boxes need ----------------------------------------------------------------------- */
+
+struct sweeping {
+    uv_work_t work;
+    struct engine *engine;
+};
+
+static void sweep_work(uv_work_t *work)
+{
+    struct sweeping *sweeping = work->data;
+    box_dir_sweep(sweeping->engine->opt.cache, BOX_DIR_KEPT_S);
+}
+
+static void sweep_done(uv_work_t *work, int status)
+{
+    struct sweeping *sweeping = work->data;
+    struct engine *e = sweeping->engine;
+    (void)status;
+    free(sweeping);
+    engine_job_done(e);
+}
+
+/* What a kiln that was killed left behind goes while the first box is made. */
+static void sweep(struct engine *e)
+{
+    struct sweeping *sweeping = mem_zalloc(1, sizeof *sweeping);
+    sweeping->engine = e;
+    sweeping->work.data = sweeping;
+    e->swept = true;
+    e->n_jobs++;
+    uv_queue_work(e->loop, &sweeping->work, sweep_work, sweep_done);
+}
 
 int boxes_need(struct engine *e, bool images, struct err *err)
 {
@@ -297,6 +330,23 @@ static void snapshot_work(uv_work_t *work)
     box->rc = snapshot_make(box->request, &box->answer, &box->view, &box->err);
 }
 
+static void begin_snapshot(struct boxing *box);
+
+/* Another snapshot that this one was to be made from is damaged, and gone now. */
+static void make_anew(struct boxing *box)
+{
+    if (++box->tries == MAX_TRIES) {
+        err_set(&box->err, ERR_CORRUPT,
+                "snapshots in the cache are damaged each time that they are read; is the disk "
+                "failing? kiln cache verify tells more");
+        fail(box, 3, &box->err);
+        return;
+    }
+    snapshot_request_free(box->request);
+    box->request = NULL;
+    begin_snapshot(box);
+}
+
 static void snapshot_done(uv_work_t *work, int status)
 {
     struct boxing *box = work->data;
@@ -304,6 +354,8 @@ static void snapshot_done(uv_work_t *work, int status)
     (void)status;
     if (box->rc < 0)
         fail(box, 3, &box->err);
+    else if (box->answer == SNAPSHOT_AGAIN)
+        make_anew(box);
     else if (box->answer == SNAPSHOT_CHANGED)
         input_changed(box);
     else
@@ -393,6 +445,8 @@ void boxing_prepare(struct engine *e, struct flight *flight)
         fail(box, code_of(&box->err), &box->err);
     else
         begin_image(box);
+    if (e->boxes.runner && !e->swept)
+        sweep(e);
 }
 
 void boxing_cancel(struct flight *flight)

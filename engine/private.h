@@ -313,6 +313,7 @@ struct engine {
     instances looking;            /* those whose inputs are to be looked at again; NULL: gone */
     uv_timer_t preparing;         /* says how far what isolated steps run in is */
     VEC(struct boxing *) boxings; /* being made ready */
+    bool swept;                   /* what older kilns left of boxes */
     uv_timer_t settle;            /* watching */
     bool settle_open;
     char *git_lock;          /* the file that says that git is at work here; or NULL */

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/map.h"
 #include "base/vec.h"
+#include "cache/box_dir.h"
 #include "cache/cache_gc.h"
 #include "engine/engine.h"
 #include "engine/kept.h"
@@ -596,6 +597,45 @@ static void a_shell_sees_what_the_step_sees(void **state)
     r->shell = NULL;
 }
 
+static void what_a_killed_kiln_left_goes(void **state)
+{
+    struct rig *r = *state;
+    struct err err = ERR_INIT;
+    struct box_dir *dead, *kept;
+    put(r, "src.txt", "code\n");
+    assert_int_equal(box_dir_new(r->cache, geteuid(), getegid(), &dead, &err), 0);
+    assert_int_equal(box_dir_new(r->cache, geteuid(), getegid(), &kept, &err), 0);
+    assert_true(box_dir_keep(kept));
+    box_dir_free(dead);
+    box_dir_free(kept);
+    run(r, one(r, COPY));
+    assert_status(r, "s", STEP_PASSED);
+    assert_int_equal(count_boxes(r), 1);
+}
+
+/* Writes over the messages that a snapshot tells its tree by. */
+static void damage_snapshots(struct rig *r)
+{
+    char *command = mem_printf("for meta in '%s'/v1/snap/*/tree/*/meta; do "
+                               "printf XXXXXXXX | dd of=\"$meta\" bs=1 conv=notrunc status=none "
+                               "seek=$(($(stat -c %%s \"$meta\") - 8)); done",
+                               r->cache_dir);
+    assert_int_equal(system(command), 0);
+    free(command);
+}
+
+static void a_damaged_snapshot_is_made_anew(void **state)
+{
+    struct rig *r = *state;
+    put(r, "src.txt", "old\n");
+    run(r, one(r, COPY));
+    damage_snapshots(r);
+    put(r, "src.txt", "new\n");
+    run(r, one(r, COPY));
+    assert_status(r, "s", STEP_PASSED);
+    assert_file(r, "out/copy", "new\n");
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -613,6 +653,8 @@ int main(void)
         T(without_boxes_it_is_said),
         T(a_missing_output_is_said),
         T(a_shell_sees_what_the_step_sees),
+        T(what_a_killed_kiln_left_goes),
+        T(a_damaged_snapshot_is_made_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
