@@ -28,6 +28,7 @@ struct shell {
     const char *step;
     struct engine_shell order;
     const char *argv[4];
+    struct buf script; /* the last of it */
     struct engine *engine;
     struct view_plain *view; /* of what runs before */
     bool finished, upstream_failed;
@@ -317,12 +318,17 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
     err_release(&err);
 }
 
-static void set_command(struct shell *s)
+static void set_command(struct shell *s, bool terminal)
 {
+    static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-";
     const char *command = s->options->shell_command;
+    const char *term = terminal ? getenv("TERM") : NULL;
+    if (term && *term && !term[strspn(term, safe)]) /* not the dumb one that steps are told of */
+        buf_addf(&s->script, "export TERM=%s; ", term);
+    buf_adds(&s->script, command ? command : INTERACTIVE);
     s->argv[0] = "/bin/sh";
     s->argv[1] = "-c";
-    s->argv[2] = command ? command : INTERACTIVE;
+    s->argv[2] = buf_str(&s->script);
     s->order =
         (struct engine_shell){.step = s->step, .argv = s->argv, .failed = s->options->failed};
 }
@@ -337,12 +343,12 @@ int command_shell(const struct options *options)
     struct err err = ERR_INIT;
     bool terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) &&
                     tcgetpgrp(STDIN_FILENO) == getpgrp() && tcgetattr(STDIN_FILENO, &s.before) == 0;
-    set_command(&s);
     if (!terminal && !options->shell_command) {
         complain(options, "a shell needs a terminal, in the foreground; --command CMD runs "
                           "one command without");
         return EXIT_USAGE;
     }
+    set_command(&s, terminal);
     s.view = view_plain_new(stderr, color_wanted(options, STDERR_FILENO), false, false);
     if (app_open(&s.app, options, APP_CONFIG | APP_CACHE | APP_STATE | APP_RUNNER, &err) < 0 ||
         (terminal && open_terminal(&s, &err) < 0)) {
@@ -360,6 +366,7 @@ int command_shell(const struct options *options)
     if (s.follower >= 0)
         close(s.follower);
     buf_release(&s.typed);
+    buf_release(&s.script);
     app_close(&s.app);
     return s.signal ? 128 + s.signal : s.exit_code;
 }

@@ -38,6 +38,7 @@ struct known {
 struct failure {
     char *run, *step, *log;
     char *how; /* "FAILED with exit code 1 after 3.4s" */
+    VEC(char *) hints;
     bool kept; /* what it wrote can be looked at */
 };
 
@@ -165,6 +166,9 @@ static void forget_failure(struct failure *failure)
     free(failure->step);
     free(failure->log);
     free(failure->how);
+    vec_each (char *, hint, &failure->hints)
+        free(*hint);
+    vec_release(&failure->hints);
 }
 
 static const char *run_of(const struct event *event)
@@ -270,18 +274,42 @@ static void add_cached(struct view_plain *view, const struct event *event)
     }
 }
 
+static void add_hint(struct view_plain *view, const char *step, const char *hint)
+{
+    add_name(&view->text, step);
+    buf_adds(&view->text, ": ");
+    paint(view, STYLE_ODD, "hint");
+    buf_adds(&view->text, ": ");
+    add_lines(&view->text, hint);
+}
+
+/* True: its log and hints are shown when its run ends. */
+static bool remember_failure(struct view_plain *view, const struct event *event, const char *how)
+{
+    const struct known *known = known_step(view, event->step);
+    if (!known->log || !known->run || strcmp(known->run, run_of(event)) != 0)
+        return false;
+    struct failure failure = {.run = mem_strdup(run_of(event)),
+                              .step = mem_strdup(event->step),
+                              .log = mem_strdup(known->log),
+                              .how = mem_printf("FAILED%s", how),
+                              .kept = event->u.finished.box != NULL};
+    for (size_t i = 0; i < event->u.finished.n_hints; i++)
+        vec_push(&failure.hints, mem_strdup(event->u.finished.hints[i]));
+    vec_push(&view->failures, failure);
+    return true;
+}
+
 static void add_failed(struct view_plain *view, const struct event *event)
 {
     struct buf how = BUF_INIT;
-    const struct known *known = known_step(view, event->step);
     add_how_failed(event, &how);
     paint(view, STYLE_BAD, "FAILED");
     buf_adds(&view->text, buf_str(&how));
-    if (known->log && known->run && !strcmp(known->run, run_of(event))) {
-        struct failure failure = {mem_strdup(run_of(event)), mem_strdup(event->step),
-                                  mem_strdup(known->log), mem_printf("FAILED%s", buf_str(&how)),
-                                  event->u.finished.box != NULL};
-        vec_push(&view->failures, failure);
+    buf_addc(&view->text, '\n');
+    if (!remember_failure(view, event, buf_str(&how))) {
+        for (size_t i = 0; i < event->u.finished.n_hints; i++)
+            add_hint(view, event->step, event->u.finished.hints[i]);
     }
     buf_release(&how);
 }
@@ -318,19 +346,12 @@ static void on_finished(struct view_plain *view, const struct event *event)
     switch (event->u.finished.status) {
     case STEP_PASSED: add_ended(view, event, STYLE_GOOD, " in "); break;
     case STEP_CACHED: add_cached(view, event); break;
-    case STEP_FAILED: add_failed(view, event); break;
+    case STEP_FAILED: add_failed(view, event); return;
     case STEP_SKIPPED: add_ended(view, event, STYLE_ODD, NULL); break;
     case STEP_CANCELLED: add_ended(view, event, STYLE_ODD, " after "); break;
     case STEP_STATUS_N: break;
     }
     buf_addc(&view->text, '\n');
-    for (size_t i = 0; i < event->u.finished.n_hints; i++) {
-        add_name(&view->text, event->step);
-        buf_adds(&view->text, ": ");
-        paint(view, STYLE_ODD, "hint");
-        buf_adds(&view->text, ": ");
-        add_lines(&view->text, event->u.finished.hints[i]);
-    }
 }
 
 static void on_changed(struct view_plain *view, const struct event *event)
@@ -387,25 +408,29 @@ static void show_failure(struct view_plain *view, const struct failure *failure)
 {
     const struct known *known = map_get_str(&view->steps, failure->step);
     struct buf after = BUF_INIT;
-    bool empty = false;
+    bool wrote = strcmp(failure->log, EVENT_NO_LOG) != 0, empty = false;
     buf_addc(&view->text, '\n');
     buf_addf(&after, ": %s", failure->how);
     rule(view, "", failure->step, buf_str(&after));
     if (known && known->command)
         add_command(&view->text, known->command);
     put_text(view);
-    if (!plain_log(view->out, failure->log, view->color, &empty))
-        buf_adds(&view->text, "(its log cannot be read)\n");
+    if (!wrote || !plain_log(view->out, failure->log, view->color, &empty))
+        buf_adds(&view->text, wrote ? "(its log cannot be read)\n" : "(it wrote nothing)\n");
     else if (empty)
         buf_adds(&view->text, "(it wrote nothing)\n");
+    vec_each (char *, hint, &failure->hints)
+        add_hint(view, failure->step, *hint);
     if (failure->kept) {
         buf_adds(&view->text, "(kiln shell ");
         add_name(&view->text, failure->step);
         buf_adds(&view->text, " --failed opens a shell where it failed)\n");
     }
     buf_reset(&after);
-    buf_adds(&after, ", log: ");
-    add_name(&after, failure->log);
+    if (wrote) {
+        buf_adds(&after, ", log: ");
+        add_name(&after, failure->log);
+    }
     rule(view, "end of ", failure->step, buf_str(&after));
     buf_release(&after);
 }

@@ -111,6 +111,45 @@ read-only"
 
 test_what_it_sees() { as_both what_it_sees; }
 
+# What a step misses is told, also where the words of its program only lead there.
+what_it_misses() {
+    mkdir -p app/pkg lib cm/sub tools
+    echo 'import pkg.mod' > app/main.py
+    touch app/pkg/__init__.py app/pkg/mod.py
+    printf 'cmake_minimum_required(VERSION 3.10)\nproject(x NONE)\nadd_subdirectory(cm)\n' > CMakeLists.txt
+    printf 'add_subdirectory(sub)\nadd_library(y OBJECT y.txt)\n' > cm/CMakeLists.txt
+    touch cm/y.txt cm/sub/CMakeLists.txt lib/a
+    printf '#!/bin/sh\n' > tools/kiln-test-tool
+    chmod 755 tools/kiln-test-tool
+    project '{"version": 1, "steps": {
+        "python": {"inputs": ["app/main.py"], "run": "echo \"  File \\\"/src/app/main.py\\\", line 1\"; echo \"    import pkg.mod\"; echo \"ModuleNotFoundError: No module named '"'pkg'"'\"; exit 1"},
+        "module": {"inputs": ["app/main.py", "app/pkg/__init__.py"], "run": "echo \"File /src/app/main.py\"; echo \"No module named '"'pkg.mod'"'\"; exit 1"},
+        "cmake": {"inputs": ["cm/CMakeLists.txt"], "run": "printf \"CMake Error at cm/CMakeLists.txt:2 (add_library):\\n  Cannot find source file:\\n\\n    y.txt\\n\"; exit 1"},
+        "cd": {"inputs": ["app"], "run": "cd lib && ls"},
+        "folder": {"inputs": [], "outputs": ["made/here/out"], "run": "echo x > made/here/out"},
+        "program": {"inputs": [], "run": "kiln-test-tool"},
+        "place": {"inputs": [], "run": "cat '"$P"'/lib/a"},
+        "none": {"inputs": ["lib"], "run": "cat lib/a; cat nowhere; exit 1"}}}'
+    mine
+    PATH=$P/tools:$PATH kiln 1 run -k --json
+    hints() { events "select(.type == \"step.finished\" and .step == \"$1\") | .hints[]?"; }
+    assert_eq "$(hints python)" 'app/pkg exists in the project, but is not among the inputs of "python"; add "app/pkg" to its "inputs"'
+    assert_eq "$(hints module)" 'app/pkg/mod.py exists in the project, but is not among the inputs of "module"; add "app/pkg/mod.py" to its "inputs"'
+    assert_eq "$(hints cmake)" 'cm/y.txt exists in the project, but is not among the inputs of "cmake"; add "cm/y.txt" to its "inputs"'
+    assert_eq "$(hints cd)" 'lib exists in the project, but is not among the inputs of "cd"; add "lib" to its "inputs"'
+    assert_eq "$(hints folder)" 'made/here is not there when "folder" begins, only its inputs are; let its command make it first: mkdir -p made/here'
+    assert_eq "$(hints program)" "kiln-test-tool is $P/tools/kiln-test-tool here, which is not in the sandbox; install it below /usr or /opt, or set \"runner\": \"host\" for \"program\""
+    assert_eq "$(hints place)" "\"place\" has the project at /src, not at $P; use paths from the project's folder, or set \"mount\": \"same\""
+    assert_eq "$(hints none)" ""
+    # A step that wrote nothing has no log to point at.
+    project '{"version": 1, "steps": {"silent": {"inputs": [], "run": "exit 1"}}}'
+    mine
+    kiln 1 run
+    assert_out '^---- end of silent -*$'
+}
+
+test_what_it_misses() { as_both what_it_misses; }
+
 # The step waits for a signal, which comes when its input has been changed.
 mid_run() {
     local token=mid-run-$$-${#AS[@]}
@@ -190,12 +229,13 @@ test_a_shell_on_a_terminal() {
     project '{"version": 1, "steps": {"s": {"runner": "sandbox", "run": "true", "inputs": ["in"]}}}'
     {
         wait_for grep -q '/src' "$T/screen"
-        echo 'stty size; tty; ls; exit 7'
+        echo 'stty size; tty; echo TERM is $TERM; ls; exit 7'
         wait_for grep -q '^code 7' "$T/screen"
     } | TERM=vt100 script -qefc "stty rows 31 cols 97; '$KILN' shell s; echo code \$?" "$T/screen" > /dev/null
-    tr -d '\r' < "$T/screen" > "$T/out"
+    sed $'s/\033\\[[?0-9;]*[a-z]//g; s/\r//g' "$T/screen" > "$T/out"
     assert_out '^31 97$'
     assert_out '^/dev/pts/'
+    assert_out '^TERM is vt100$'
     assert_out '^in$'
 }
 

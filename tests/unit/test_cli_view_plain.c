@@ -465,8 +465,12 @@ static void test_what_is_made_ready_and_what_may_help(void **state)
                                            .n_hints = 1}});
     expect(&s, "build: unpacking debian:12\n"
                "build: started\n"
-               "build: FAILED with exit code 1 after 1.0s\n"
-               "build: hint: add \"src/gen.h\" to its \"inputs\"\n");
+               "build: FAILED with exit code 1 after 1.0s\n");
+    finish_run(&s, RUN_FAILED, 0, 0, 1, 0, 0, 0);
+    fflush(s.out);
+    assert_non_null(strstr(s.text, "\n(it wrote nothing)\n" /* beside what it is about */
+                                   "build: hint: add \"src/gen.h\" to its \"inputs\"\n"
+                                   "---- end of build, log: /tmp/"));
     screen_close(&s);
 
     struct live live = {.total = 2, .active = true};
