@@ -288,7 +288,7 @@ int nest_user_open(const struct nest_ids *ids, struct nest_map *map, int *fd, st
     if (!errnum)
         return 0;
     struct err why = ERR_INIT;
-    if (refused && probe_refusal(NULL, &why) < 0)
+    if (refused && probe_refusal(&(struct probe_options){0}, &why) < 0)
         return err_move(err, &why);
     err_release(&why);
     return err_sys(err, errnum,

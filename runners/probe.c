@@ -156,7 +156,7 @@ int probe_first_missing(const struct probe_report *report, struct err *err)
         struct buf commands = BUF_INIT;
         for (const char *p = buf_str(&probe->commands); *p;) {
             size_t n = strcspn(p, "\n");
-            buf_addf(&commands, "\n    %.*s", (int)n, p);
+            buf_addf(&commands, "%s%.*s", commands.len ? " && " : " ", (int)n, p);
             p += n + (p[n] == '\n');
         }
         int rc = err_set(err, ERR_SYSTEM, "%s: %s. %s %s%s", probe->name, buf_str(&probe->found),

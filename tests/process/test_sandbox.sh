@@ -289,4 +289,21 @@ test_without_a_runtime() {
     assert_no_file "$T/ran"
 }
 
+# Where the kernel makes no user namespace it is said what to do, and nothing runs on the host instead.
+without_namespaces() {
+    local inside=(unshare --user --map-root-user sh -c 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"' sh)
+    "${AS[@]}" "${inside[@]}" true 2> /dev/null || return 0
+    project '{"version": 1, "steps": {"s": {"runner": "sandbox", "run": "touch '"$T"'/ran", "inputs": []}}}'
+    mine
+    AS+=("${inside[@]}")
+    kiln 3 run
+    assert_out 'user.max_user_namespaces is 0'
+    assert_no_file "$T/ran"
+}
+
+test_without_namespaces() {
+    [ "$(id -u)" -ne 0 ] || unprivileged || return 0
+    without_namespaces
+}
+
 run_tests
