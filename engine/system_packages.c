@@ -7,9 +7,11 @@
 #include "base/vec.h"
 
 #include <dirent.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define MAX_DATABASE ((size_t)256 << 20)
 
@@ -17,8 +19,8 @@
 typedef VEC(char *) lines;
 
 /* How a database is read: as paragraphs of "Field: value" of which some fields count, by the names
- * of its entries, or not at all: its stats then stand for what it holds. */
-enum form { PARAGRAPHS, ENTRIES, STATS };
+ * of its entries, by where they lead, or not at all: its stats then stand for what it holds. */
+enum form { PARAGRAPHS, ENTRIES, LINKS, STATS };
 
 struct database {
     const char *path;
@@ -42,6 +44,7 @@ static const struct database databases[] = {
     {"/usr/local/sbin", ENTRIES, false, {NULL}},
     {"/usr/local/lib", ENTRIES, false, {NULL}},
     {"/usr/local/include", ENTRIES, false, {NULL}},
+    {"/etc/alternatives", LINKS, false, {NULL}}, /* which of several programs goes by a name */
 };
 /* Of a machine without any database of packages. */
 static const char *const directories[] = {"/usr/bin",   "/usr/sbin", "/usr/lib", "/usr/lib64",
@@ -135,6 +138,23 @@ static bool read_entries(const struct database *base, const char *path, lines *o
     return true;
 }
 
+/* But for those of manuals, which machines without them do not have. */
+static void read_links(const char *path, lines *out)
+{
+    DIR *dir = opendir(path);
+    for (const struct dirent *entry; dir && (entry = readdir(dir));) {
+        char target[PATH_MAX];
+        const char *dot = strrchr(entry->d_name, '.');
+        ssize_t n = dot && !strcmp(dot, ".gz")
+                        ? -1
+                        : readlinkat(dirfd(dir), entry->d_name, target, sizeof target);
+        if (n > 0)
+            vec_push(out, mem_printf("%s -> %.*s\n", entry->d_name, (int)n, target));
+    }
+    if (dir)
+        closedir(dir);
+}
+
 /* False when it is not there, or cannot be read. */
 static bool read_database(const struct database *base, const char *root, lines *out)
 {
@@ -149,6 +169,7 @@ static bool read_database(const struct database *base, const char *root, lines *
             read_paragraphs(base, &text, out);
         break;
     case ENTRIES: found = read_entries(base, path, out); break;
+    case LINKS: read_links(path, out); break;
     case STATS:
         add_stats(root, base->path, false, &text);
         found = text.len > 0;

@@ -3,9 +3,9 @@
  * depend on beside its inputs.
  *
  * It is made of the names, versions and architectures of the installed packages, so it is equal on
- * machines that have the same, whenever and in whatever order they were installed; and of what lies
- * in /usr/local, where software comes without packages. A machine whose packages kiln cannot list
- * has the stats of its system directories instead.
+ * machines that have the same, whenever and in whatever order they were installed; of what lies in
+ * /usr/local, where software comes without packages; and of which program /etc/alternatives chose.
+ * A machine whose packages kiln cannot list has the stats of its system directories instead.
  *
  * A struct belongs to whoever made it; one thread at a time.
  */

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -154,6 +155,19 @@ static void only_names_versions_and_architectures_count(void **state)
     remove_root(b);
 }
 
+/* As update-alternatives does it. */
+static void choose(const char *root, const char *name, const char *target)
+{
+    char *dir = mem_printf("%s/etc/alternatives", root);
+    char *path = path_join(dir, name), *made = path_join(dir, "new");
+    assert_int_equal(file_mkdirs(dir, 0755, NULL), 0);
+    assert_int_equal(symlink(target, made), 0);
+    assert_int_equal(rename(made, path), 0);
+    free(made);
+    free(path);
+    free(dir);
+}
+
 static void a_change_is_noticed_and_only_then_read(void **state)
 {
     char *root = new_root();
@@ -171,6 +185,18 @@ static void a_change_is_noticed_and_only_then_read(void **state)
     put(root, "/usr/local/bin/tool", "1");
     assert_true(system_packages_look(&packages, root));
     assert_false(digest_eq(&first, &packages.digest));
+    first = packages.digest;
+    choose(root, "cc", "/usr/bin/gcc");
+    assert_true(system_packages_look(&packages, root));
+    struct digest gcc = packages.digest;
+    assert_false(digest_eq(&first, &gcc));
+    choose(root, "cc", "/usr/bin/clang");
+    struct digest clang = packages_of(root);
+    assert_false(digest_eq(&gcc, &clang));
+    choose(root, "cc", "/usr/bin/gcc");
+    choose(root, "cc.1.gz", "/usr/share/man/man1/gcc.1.gz");
+    struct digest again = packages_of(root);
+    assert_true(digest_eq(&gcc, &again));
     remove_root(root);
 }
 
