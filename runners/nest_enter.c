@@ -53,7 +53,7 @@ static int lift(int tree, const char *anchor, const char *veil)
         return errno;
     memcpy(path, anchor, n + 1);
     for (size_t at = strlen(veil) + 1; at <= n; at++) {
-        if (path[at] != '/' && at < n)
+        if (at < n && path[at] != '/')
             continue;
         path[at] = '\0';
         if (mkdir(path, 0755) != 0 && errno != EEXIST)
