@@ -14,7 +14,7 @@
  *     <path>/v1/stat/             stat caches of projects (see statcache_format.h)
  *     <path>/v1/snap/             trees as directories (see snapshot.h)
  *     <path>/v1/layers/<name>/    an image's layer, unpacked; <name>.used: its last use, and flock
- *     <path>/v1/images/<name>/    an image as it was fetched, likewise
+ *     <path>/v1/images/blobs/     blobs of images as they were fetched, likewise
  *     <path>/v1/box/              what isolated steps write (see box_dir.h)
  *     <path>/v1/mounts/<name>/    cache directories of steps: never collected
  *
@@ -99,7 +99,7 @@ void cache_set_remover(struct cache *cache, cache_remove_fn *remove, void *ctx);
 
 struct cache_stats {
     uint64_t blobs, bytes, actions; /* bytes: of content */
-    uint64_t snapshots, images;     /* images: with their layers */
+    uint64_t snapshots, images;     /* images: their blobs and layers */
     /* What each takes, in blocks; disk_bytes: all of the above, which is what is limited. */
     uint64_t snapshot_bytes, image_bytes, disk_bytes;
     uint64_t limit_bytes;            /* for disk_bytes; 0 = no limit */

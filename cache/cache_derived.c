@@ -255,7 +255,7 @@ uint64_t derived_disk_usage(const struct cache *cache, const char *rel)
     return bytes;
 }
 
-static int image_cb(void *ctx, int dirfd, const char *name)
+static int layer_cb(void *ctx, int dirfd, const char *name)
 {
     struct counting *counting = ctx;
     struct derived item = {.kind = counting->kind, .base = SIZE_MAX};
@@ -273,6 +273,24 @@ static int image_cb(void *ctx, int dirfd, const char *name)
     return 0;
 }
 
+/* A blob is read whenever its image is used, which most file systems note once a day. */
+static int blob_cb(void *ctx, int dirfd, const char *name)
+{
+    struct counting *counting = ctx;
+    struct derived item = {.kind = counting->kind, .base = SIZE_MAX};
+    struct stat st;
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
+        return 0;
+    item.name = arena_printf(&counting->list->arena, "%s/%s", counting->sub, name);
+    item.mtime_ns = cache_mtime_ns(&st);
+    item.used_ns = (int64_t)st.st_atim.tv_sec * 1000000000 + st.st_atim.tv_nsec;
+    if (item.used_ns < item.mtime_ns)
+        item.used_ns = item.mtime_ns;
+    item.bytes = (uint64_t)st.st_blocks * 512;
+    vec_push(&counting->list->items, item);
+    return 0;
+}
+
 /* -- all of it --------------------------------------------------------------------------------- */
 
 void derived_count(struct derived_list *list, struct cache *cache)
@@ -286,10 +304,13 @@ void derived_count(struct derived_list *list, struct cache *cache)
     walk_pool(cache, add_bytes, &list->pool_bytes);
     counting.kind = GC_LAYER;
     counting.sub = "layers";
-    (void)cache_each_name(cache->root_fd, counting.sub, image_cb, &counting);
+    (void)cache_each_name(cache->root_fd, counting.sub, layer_cb, &counting);
     counting.kind = GC_IMAGE;
-    counting.sub = "images";
-    (void)cache_each_name(cache->root_fd, counting.sub, image_cb, &counting);
+    static const char *const blobs[] = {"images/blobs/sha256", "images/archives"};
+    for (size_t i = 0; i < sizeof(blobs) / sizeof(*blobs); i++) {
+        counting.sub = blobs[i];
+        (void)cache_each_name(cache->root_fd, counting.sub, blob_cb, &counting);
+    }
     map_release(&counting.by_hash);
     vec_release(&counting.headers);
 }
@@ -301,7 +322,7 @@ void derived_add_stats(const struct derived_list *list, struct cache_stats *stat
     vec_each (struct derived, item, &list->items) {
         bool snapshot = item->kind == GC_SNAPSHOT;
         stats->snapshots += snapshot ? 1 : 0;
-        stats->images += item->kind == GC_IMAGE ? 1 : 0;
+        stats->images += snapshot ? 0 : 1;
         *(snapshot ? &stats->snapshot_bytes : &stats->image_bytes) += item->bytes;
         stats->disk_bytes += item->bytes;
     }
@@ -328,7 +349,7 @@ static bool take_snapshot(struct cache *cache, const struct derived *item)
     return taken;
 }
 
-static bool take_image(struct cache *cache, const struct derived *item)
+static bool take_layer(struct cache *cache, const struct derived *item)
 {
     struct stat st;
     char *used = mem_printf("%s" USED, item->name);
@@ -347,7 +368,9 @@ static bool take_image(struct cache *cache, const struct derived *item)
 
 bool derived_take(struct cache *cache, const struct derived *item)
 {
-    return item->kind == GC_SNAPSHOT ? take_snapshot(cache, item) : take_image(cache, item);
+    if (item->kind == GC_IMAGE) /* who has it open keeps it */
+        return unlinkat(cache->root_fd, item->name, 0) == 0 || errno == ENOENT;
+    return item->kind == GC_SNAPSHOT ? take_snapshot(cache, item) : take_layer(cache, item);
 }
 
 static int hint_cb(void *ctx, int dirfd, const char *name)

@@ -127,7 +127,7 @@ static void add_derived(struct gc *gc, const struct derived *derived)
                            .bytes = derived->bytes,
                            .result = SIZE_MAX};
     report->removed.snapshots += snapshot ? 1 : 0;
-    report->removed.images += derived->kind == GC_IMAGE ? 1 : 0;
+    report->removed.images += derived->kind == GC_SNAPSHOT ? 0 : 1;
     *(snapshot ? &report->removed.snapshot_bytes : &report->removed.image_bytes) += item.bytes;
     report->removed.disk_bytes += item.bytes;
     gc->freed += item.bytes;

@@ -29,7 +29,7 @@ enum gc_kind {
     GC_STAT, /* the stat cache of a project that is gone */
     GC_SNAPSHOT,
     GC_LAYER, /* of an image, unpacked */
-    GC_IMAGE,
+    GC_IMAGE, /* a blob of one, as it came */
     GC_KINDS,
 };
 

@@ -49,7 +49,7 @@ static void add_lines(struct cache *cache, const struct cache_stats *stats, stru
         buf_addf(out, "  snapshots of input trees: %" PRIu64 ", %s\n", stats->snapshots,
                  text_size(stats->snapshot_bytes, size));
     if (stats->images || stats->image_bytes)
-        buf_addf(out, "  images and their layers: %" PRIu64 ", %s\n", stats->images,
+        buf_addf(out, "  blobs and layers of images: %" PRIu64 ", %s\n", stats->images,
                  text_size(stats->image_bytes, size));
     if (stats->mount_bytes)
         buf_addf(out, "  and cache directories of steps: %s\n",

@@ -154,7 +154,7 @@ static void add_list(const struct gc_report *report, struct buf *out)
         [GC_STAT] = "stat caches of projects that are gone",
         [GC_SNAPSHOT] = "snapshots of input trees",
         [GC_LAYER] = "layers of images",
-        [GC_IMAGE] = "images",
+        [GC_IMAGE] = "blobs of images",
     };
     for (size_t kind = GC_BLOB; kind < GC_KINDS; kind++)
         if (other_n[kind])

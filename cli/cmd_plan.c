@@ -229,7 +229,10 @@ static void tail(struct planning *p)
         buf_addf(&p->out, "%zu of %zu would run", p->n_run, p->n_steps);
     if (!p->options->json && !p->options->dot && !p->options->mermaid && !p->explain) {
         if (p->n_pending)
-            buf_addf(&p->out, ", %zu wait for what those give", p->n_pending);
+            buf_addf(&p->out,
+                     p->n_run ? ", %zu wait for what those give"
+                              : ", %zu wait for images that kiln.lock does not have yet",
+                     p->n_pending);
         buf_addc(&p->out, '\n');
     }
 }

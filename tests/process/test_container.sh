@@ -52,6 +52,10 @@ out
 text
 /bin"
     assert_match "$(cat kiln.lock)" "team/base:1"
+    mv kiln.lock "$T/lock"
+    kiln 0 plan
+    assert_out '^0 of 2 would run, 2 wait for images that kiln.lock does not have yet$'
+    mv "$T/lock" kiln.lock
     # kiln.lock is no input; nobody is asked again, and a cached step needs no image.
     kiln 0 run --json
     assert_eq "$(ran)" ""

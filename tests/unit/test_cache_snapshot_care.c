@@ -209,14 +209,16 @@ static void test_layers_and_images(void **state)
     struct fixture *f = *state;
     int removed = 0;
     char *layer = make_dir(f, "layers/0123", 100000), *used = mem_printf("%s.used", layer);
-    char *image = make_dir(f, "images/debian", 50000), *mount = make_dir(f, "mounts/cargo", 70000);
+    char *blobs = make_dir(f, "images/blobs/sha256", 50000), *blob = path_join(blobs, "file");
+    char *mount = make_dir(f, "mounts/cargo", 70000);
     cache_set_remover(f->cache, removals, &removed);
     write_text(f->path, "v1/layers/0123.used", "", 0, 0600);
     age_path(used, 5);
-    age_path(image, 3);
+    write_text(blobs, "newer", "x", 1, 0644);
+    age_path(blob, 3);
     age_path(mount, 500);
     struct cache_stats stats = stats_of(f);
-    assert_int_equal(stats.images, 1);
+    assert_int_equal(stats.images, 3);
     assert_true(stats.image_bytes >= 150000);
     assert_true(stats.mount_bytes >= 70000);
     assert_int_equal(stats.disk_bytes, stats.image_bytes);
@@ -226,16 +228,21 @@ static void test_layers_and_images(void **state)
     assert_int_equal(flock(fd, LOCK_SH), 0);
     (void)collect(f, stats.disk_bytes - 1, false);
     assert_true(path_is_there(layer));
-    assert_false(path_is_there(image));
+    assert_false(path_is_there(blob));
+    free(blob);
+    blob = path_join(blobs, "newer"); /* one goes, the rest of the store does not */
+    assert_true(path_is_there(blob));
     close(fd);
     (void)collect(f, 0, false);
     assert_false(path_is_there(layer));
     assert_false(path_is_there(used));
     assert_true(path_is_there(mount));
-    assert_int_equal(removed, 2);
+    assert_false(path_is_there(blob));
+    assert_int_equal(removed, 1);
     free(layer);
     free(used);
-    free(image);
+    free(blob);
+    free(blobs);
     free(mount);
 }
 
