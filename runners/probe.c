@@ -115,9 +115,9 @@ void probe_all(const struct probe_options *options, struct probe_report *out)
     struct trial trial;
     struct err err = ERR_INIT;
     struct utsname names = {0};
-    struct probe *probes = out->probes;
     const char *runtime = options->runtime;
     *out = (struct probe_report){0};
+    struct probe *probes = out->probes;
     probe_context_init(&context, options->root);
     uname(&names);
     probe_kernel(&context, names.release, &probes[PROBE_KERNEL]);
