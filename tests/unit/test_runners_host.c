@@ -88,7 +88,7 @@ static void test_flood(void **state)
     assert_int_equal(run->bytes[1], each);
     assert_int_equal(run->bytes[2], each);
     assert_int_equal(run->text.len, 2 * each);
-    assert_true(run->n_pieces < 4096);
+    assert_true(run->n_pieces < PIECES);
     size_t at[3] = {0, 0, 0};
     static const char *const line[3] = {"", "0123456789\n", "abcdefghi\n"};
     const size_t length[3] = {1, 11, 10};

@@ -32,6 +32,7 @@
 #include <unistd.h>
 
 #define LIMIT_MS 30000
+#define PIECES   65536 /* of output, that are kept apart */
 
 struct rig {
     uv_loop_t loop;
@@ -51,7 +52,7 @@ struct run {
     struct runner_exec *exec;
     int spool;
     int n_spool; /* times that it was asked for */
-    struct piece pieces[4096];
+    struct piece pieces[PIECES];
     size_t n_pieces;
     uint64_t bytes[3]; /* by stream */
     pid_t pid;
@@ -224,7 +225,7 @@ static inline void run_wait(struct rig *rig, struct run *run)
     assert_false(run->disordered);
     assert_int_equal(run->n_spool, run->n_pieces > 0 || run->exit.spool_errno != 0);
     uint64_t at = run->request.spool_offset;
-    for (size_t i = 0; i < run->n_pieces && run->n_pieces < 4096; i++) {
+    for (size_t i = 0; i < run->n_pieces && run->n_pieces < PIECES; i++) {
         assert_int_equal(run->pieces[i].offset, at);
         at += run->pieces[i].n;
     }
