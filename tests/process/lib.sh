@@ -129,6 +129,33 @@ unprivileged() {
     AS=("${as[@]}")
 }
 
+# Whether boxes can be had here; says why not.
+boxes() {
+    kiln any doctor --json
+    if jq -e .works "$T/out" > /dev/null; then return 0; fi
+    echo "(not tried: $(jq -r '[.checks[] | select(.verdict == "missing") | .name + ": " + .found] | join("; ")' "$T/out"))"
+    return 1
+}
+
+# as_both FUNCTION: calls it as it is, and again as an ordinary user, in a new project.
+as_both() {
+    boxes || return 0
+    "$1"
+    [ "$(id -u)" -eq 0 ] || return 0
+    chmod -R u+rwX "$T" 2> /dev/null || :
+    rm -rf "$P" "$T/home" "$T/root" "$T/layers" "$T/oci"
+    mkdir -p "$P" "$HOME"
+    cd "$P"
+    unprivileged || return 0
+    boxes || return 0
+    "$1"
+}
+
+# What the test writes belongs to whom kiln runs as.
+mine() {
+    if [ ${#AS[@]} -gt 0 ]; then chown -R 65534:65534 "$T"; fi
+}
+
 # with_mounts FUNCTION: calls it, in a new shell, where it may mount file systems that nobody else sees; does nothing
 # where that is not allowed. Functions are there, and variables that are exported.
 with_mounts() {

@@ -3,32 +3,6 @@
 # secrets as files there.
 . "$(dirname "$0")/lib.sh"
 
-# Whether boxes can be had here; says why not.
-boxes() {
-    kiln any doctor --json
-    if jq -e .works "$T/out" > /dev/null; then return 0; fi
-    echo "(not tried: $(jq -r '[.checks[] | select(.verdict == "missing") | .name + ": " + .found] | join("; ")' "$T/out"))"
-    return 1
-}
-
-# as_both FUNCTION: calls it as it is, and again as an ordinary user.
-as_both() {
-    boxes || return 0
-    "$1"
-    [ "$(id -u)" -eq 0 ] || return 0
-    rm -rf "$P" "$T/home"
-    mkdir -p "$P" "$HOME"
-    cd "$P"
-    unprivileged || return 0
-    boxes || return 0
-    "$1"
-}
-
-# What the test writes belongs to whom kiln runs as.
-mine() {
-    if [ ${#AS[@]} -gt 0 ]; then chown -R 65534:65534 "$T"; fi
-}
-
 kept() {
     project '{"version": 1, "steps": {"a": {"runner": "sandbox", "inputs": ["in"],
         "run": "echo x >> /var/cache/mine/log; wc -l < /var/cache/mine/log; touch /var/cache/mine/$(cat in)",

@@ -6,30 +6,6 @@
 
 have_registry || exit 0
 
-boxes() {
-    kiln any doctor --json
-    if jq -e .works "$T/out" > /dev/null; then return 0; fi
-    echo "(not tried: $(jq -r '[.checks[] | select(.verdict == "missing") | .name + ": " + .found] | join("; ")' "$T/out"))"
-    return 1
-}
-
-as_both() {
-    boxes || return 0
-    "$1"
-    [ "$(id -u)" -eq 0 ] || return 0
-    chmod -R u+rwX "$T" 2> /dev/null || :
-    rm -rf "$P" "$T/home" "$T/root" "$T/layers" "$T/oci"
-    mkdir -p "$P" "$HOME"
-    cd "$P"
-    unprivileged || return 0
-    boxes || return 0
-    "$1"
-}
-
-mine() {
-    if [ ${#AS[@]} -gt 0 ]; then chown -R 65534:65534 "$P" "$HOME"; fi
-}
-
 pipeline() {
     busybox_layer base
     image "$T/oci" one '{"Env": ["GREETING=hello", "PATH=/bin"]}' base
