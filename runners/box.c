@@ -10,45 +10,22 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "runners/host_private.h"
-#include "runners/probe.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
-#include <linux/magic.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/sendfile.h>
-#include <sys/vfs.h>
 #include <unistd.h>
-
-#ifndef MFD_EXEC
-#define MFD_EXEC 0x0010U /* memfd_create(2), since Linux 6.3 */
-#endif
 
 #define DEFAULT_RUNTIME "crun"
 #define RUNTIME_LOG     "runtime.log"
 #define MAX_LOG         ((size_t)64 * 1024)
 
-/* A user namespace; most boxes of a run share one. */
-struct box_nest {
-    struct nest_ids ids;
-    struct nest_map map;
-    int fd;
-};
-
 struct box_runner {
     struct runner base;
     struct runner *host;
-    char *runtime; /* as the user named it */
-    char *program; /* its path; NULL until found */
-    int file;      /* what it holds, sealed; or -1 */
-    char *init;    /* that of a static tini; NULL: boxes go without */
     struct box_reach reach;
-    VEC(struct box_nest) nests; /* made when first needed */
-    char *filter;               /* base64; NULL until the first box, or when it can't be made */
+    struct box_means means;
     void (*closed)(void *ctx);
     void *closed_ctx;
 };
@@ -62,120 +39,6 @@ struct box_exec {
     char *program;      /* what the box was to run */
     char *lost;         /* owns exit.lost */
 };
-
-/* --- the runtime --- */
-
-/* Also where runtimes are that an ordinary user's PATH may leave out. */
-static char *find_program(const char *name)
-{
-    char *path = probe_program(name);
-    char *sbin = path || strchr(name, '/') ? NULL : mem_printf("/usr/sbin/%s", name);
-    if (sbin && access(sbin, X_OK) == 0)
-        return sbin;
-    free(sbin);
-    return path;
-}
-
-/* Under the names that Debian, Docker and Podman give it. */
-static char *find_init(void)
-{
-    static const char *const names[] = {"tini-static", "docker-init", "catatonit"};
-    char *found = NULL;
-    for (size_t i = 0; i < sizeof names / sizeof *names && !found; i++)
-        found = find_program(names[i]);
-    return found;
-}
-
-static bool is_crun(const struct box_runner *box)
-{
-    const char *slash = strrchr(box->program, '/');
-    return strncmp(slash ? slash + 1 : box->program, "crun", 4) == 0;
-}
-
-/* File systems that overlayfs cannot write to. */
-static int check_place(const char *dir, struct err *err)
-{
-    static const struct {
-        unsigned long magic;
-        const char *name;
-    } unfit[] = {{OVERLAYFS_SUPER_MAGIC, "overlayfs"},
-                 {NFS_SUPER_MAGIC, "NFS"},
-                 {FUSE_SUPER_MAGIC, "a FUSE file system"},
-                 {ECRYPTFS_SUPER_MAGIC, "eCryptfs"}};
-    struct statfs fs;
-    for (size_t i = 0; dir && i < sizeof unfit / sizeof *unfit && statfs(dir, &fs) == 0; i++) {
-        if ((unsigned long)fs.f_type == unfit[i].magic)
-            return err_set(err, ERR_SYSTEM,
-                           "the cache (%s) lies on %s, where isolated steps cannot write; set "
-                           "KILN_CACHE_DIR to a directory on a file system of this machine (in a "
-                           "container: a volume, or /dev/shm)",
-                           dir, unfit[i].name);
-    }
-    return 0;
-}
-
-/* A runtime makes a sealed copy of itself each time and executes that, so that nothing in a box can
- * write to it through /proc (CVE-2019-5736); one that is executed from such a copy does not. -1
- * when none can be had: then the runtime does it. */
-static int seal(const char *program)
-{
-    const char *slash = strrchr(program, '/'), *name = slash ? slash + 1 : program;
-    int from = open(program, O_RDONLY | O_CLOEXEC), seals = 0;
-    int fd = from < 0 ? -1 : memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
-    if (fd < 0 && from >= 0 && errno == EINVAL) /* before Linux 6.3 all are executable */
-        fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    ssize_t n = fd < 0 ? -1 : 1;
-    while (n > 0)
-        n = sendfile(fd, from, NULL, (size_t)1 << 24);
-    seals = n < 0
-                ? -1
-                : fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
-    if (from >= 0)
-        close(from);
-    if (fd >= 0 && seals != 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-static int make_ready(struct box_runner *box, bool runtime, struct err *err)
-{
-    if (runtime && !box->program && !(box->program = find_program(box->runtime)))
-        return err_set(err, ERR_SYSTEM,
-                       "isolated steps are run by %s, which is not installed (on Debian: "
-                       "apt-get install crun); install it, or name another OCI runtime in "
-                       "KILN_RUNTIME",
-                       box->runtime);
-    if (!box->nests.n && check_place(box->reach.dir, err) < 0)
-        return -(int)err->kind;
-    if (runtime && !box->init)
-        box->init = find_init();
-    if (runtime && !box->filter && is_crun(box)) {
-        struct err none = ERR_INIT;
-        box->filter = box_filter_base64(&none); /* else the runtime makes it each time */
-        err_release(&none);
-    }
-    if (runtime && box->file < 0)
-        box->file = seal(box->program);
-    return 0;
-}
-
-/* The nest in which these ids are the owner's; NULL with err. Until the next call. */
-static const struct box_nest *find_nest(struct box_runner *box, const struct nest_ids *ids,
-                                        struct err *err)
-{
-    struct box_nest nest = {.ids = *ids};
-    vec_each (struct box_nest, known, &box->nests) {
-        if (known->ids.uid == ids->uid && known->ids.gid == ids->gid)
-            return known;
-    }
-    if (nest_user_open(ids, &nest.map, &nest.fd, err) < 0)
-        return NULL;
-    box->reach.group = nest.map.gid.first;
-    vec_push(&box->nests, nest);
-    return &vec_last(&box->nests);
-}
 
 /* --- the end --- */
 
@@ -303,9 +166,10 @@ static int choose_user(struct box_runner *box, struct box_plan *plan, struct err
         return -(int)err->kind;
     else
         ids = (struct nest_ids){plan->user.uid, plan->user.gid};
-    plan->nest = find_nest(box, &ids, err);
+    plan->nest = box_means_nest(&box->means, &ids, err);
     if (!plan->nest)
         return -(int)err->kind;
+    box->reach.group = plan->nest->map.gid.first;
     const struct nest_map *map = &plan->nest->map;
     plan->map = map;
     /* With one id there is only one, whatever it is called inside. */
@@ -385,12 +249,12 @@ static int start_runtime(struct box_runner *box, const struct runner_request *re
     char *state = path_join(nest_path, "state");
     struct box_plan plan = {.request = request,
                             .box = request->box,
-                            .filter = box->filter,
-                            .is_crun = is_crun(box),
-                            .init = box->init,
+                            .filter = box->means.filter,
+                            .is_crun = box->means.is_crun,
+                            .init = box->means.init,
                             .nest_path = nest_path};
     struct nest nest = NEST_INIT;
-    char *log = mem_printf("%s%s/" RUNTIME_LOG, is_crun(box) ? "file:" : "", request->box->dir);
+    char *log = mem_printf("%s%s/" RUNTIME_LOG, plan.is_crun ? "file:" : "", request->box->dir);
     exec->log = path_join(request->box->dir, RUNTIME_LOG);
     exec->file_size = request->box->limits.file_size;
     int rc = choose_user(box, &plan, err);
@@ -401,7 +265,7 @@ static int start_runtime(struct box_runner *box, const struct runner_request *re
     if (rc == 0) {
         const char *argv[16];
         size_t n = 0;
-        argv[n++] = box->program;
+        argv[n++] = box->means.program;
         argv[n++] = "--root";
         argv[n++] = state;
         argv[n++] = "--log";
@@ -423,7 +287,7 @@ static int start_runtime(struct box_runner *box, const struct runner_request *re
         inner.root = "/";
         inner.cwd = "";
         inner.box = NULL;
-        rc = start_in_nest(box, &inner, &nest, plan.nest->fd, box->file, exec, out, err);
+        rc = start_in_nest(box, &inner, &nest, plan.nest->fd, box->means.file, exec, out, err);
     }
     nest_release(&nest);
     box_user_release(&plan.user);
@@ -438,9 +302,12 @@ static int start_plain(struct box_runner *box, const struct runner_request *requ
                        struct box_exec *exec, struct runner_exec **out, struct err *err)
 {
     const struct nest_ids ids = {request->nest_uid, request->nest_gid};
-    const struct box_nest *where = find_nest(box, &ids, err);
+    const struct box_nest *where = box_means_nest(&box->means, &ids, err);
     struct nest nest = NEST_INIT;
-    if (!where || reach_arguments(box, request, err) < 0)
+    if (!where)
+        return -(int)err->kind;
+    box->reach.group = where->map.gid.first;
+    if (reach_arguments(box, request, err) < 0)
         return -(int)err->kind;
     nest_enter_namespace(&nest, ids.gid, box->reach.dir, box->reach.veil);
     int rc = start_in_nest(box, request, &nest, where->fd, -1, exec, out, err);
@@ -453,7 +320,7 @@ static int box_start(struct runner *runner, const struct runner_request *request
                      struct err *err)
 {
     struct box_runner *box = (struct box_runner *)runner;
-    if (make_ready(box, request->box != NULL, err) < 0)
+    if (request->box && box_means_runtime(&box->means, err) < 0)
         return -(int)err->kind;
     struct box_exec *exec = mem_zalloc(1, sizeof *exec);
     exec->callbacks = *callbacks;
@@ -488,17 +355,9 @@ static void on_host_closed(void *ctx)
     struct box_runner *box = ctx;
     void (*closed)(void *ctx) = box->closed;
     void *closed_ctx = box->closed_ctx;
-    vec_each (struct box_nest, nest, &box->nests)
-        close(nest->fd);
-    vec_release(&box->nests);
-    if (box->file >= 0)
-        close(box->file);
-    free(box->runtime);
-    free(box->program);
-    free(box->init);
+    box_means_close(&box->means);
     free(box->reach.dir);
     free(box->reach.veil);
-    free(box->filter);
     free(box);
     if (closed)
         closed(closed_ctx);
@@ -530,11 +389,10 @@ int runner_box_new(uv_loop_t *loop, const struct runner_box_options *options, st
         return -(int)err->kind;
     struct box_runner *box = mem_zalloc(1, sizeof *box);
     box->base.ops = &box_ops;
-    box->file = -1;
     box->host = host;
     box->reach.dir = options && options->dir ? mem_strdup(options->dir) : NULL;
     box->reach.veil = box_veil(box->reach.dir);
-    box->runtime = mem_strdup(runtime && *runtime ? runtime : DEFAULT_RUNTIME);
+    box_means_open(&box->means, runtime && *runtime ? runtime : DEFAULT_RUNTIME, box->reach.dir);
     *out = &box->base;
     return 0;
 }

@@ -99,16 +99,10 @@ static char *inside_folder(const struct box_plan *plan)
  * orphans as its children; few programs expect that. */
 static json_t *args(const struct box_plan *plan)
 {
-    json_t *list = strings(plan->request->argv);
-    if (plan->init) {
-        const char *name = strrchr(plan->init, '/') + 1;
-        json_array_insert_new(list, 0, json_string("--"));
-        if (strcmp(name, "catatonit") != 0) { /* to die with the runtime */
-            json_array_insert_new(list, 0, json_string("SIGKILL"));
-            json_array_insert_new(list, 0, json_string("-p"));
-        }
-        json_array_insert_new(list, 0, json_string(BOX_INIT));
-    }
+    static const char *const init[] = {BOX_INIT, "-p", "SIGKILL", "--", NULL}; /* as its parent */
+    json_t *list = strings(init), *command = strings(plan->request->argv);
+    json_array_extend(list, command);
+    json_decref(command);
     return list;
 }
 
@@ -182,8 +176,7 @@ static json_t *mounts(const struct box_plan *plan)
         add_mount(list, "bind", source, box->secrets[i].path, "bind,ro,nosuid,nodev,noexec");
         free(source);
     }
-    if (plan->init)
-        add_mount(list, "bind", plan->init, BOX_INIT, "bind,ro,nosuid,nodev");
+    add_mount(list, "bind", plan->init, BOX_INIT, "bind,ro,nosuid,nodev");
     free(project);
     return list;
 }

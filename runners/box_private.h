@@ -2,6 +2,7 @@
  * box_private.h - the parts that a box is made of, for runners/box*.c alone.
  *
  *     box.c          the runner: executions, from their start to what is left of them
+ *     box_means.c    what all boxes need: the runtime, nests, an init, the filter
  *     box_root.c     the nest's operations: root, project, secrets
  *     box_bundle.c   the OCI runtime's config.json
  *     box_user.c     who a step is: names of an image's user looked up in it
@@ -24,6 +25,7 @@
 
 #include <stdbool.h>
 #include <sys/types.h>
+#include <uv.h>
 
 /* Where the parts are in the nest, below the box's directory; nest/ is a tmpfs. */
 #define BOX_NEST "nest"
@@ -36,7 +38,36 @@ struct box_user {
     char *home;           /* or NULL */
 };
 
-struct box_nest;
+/* A user namespace; most boxes of a run share one. */
+struct box_nest {
+    struct nest_ids ids;
+    struct nest_map map;
+    int fd;
+};
+
+/* A thread makes them while the first box is prepared; the functions below wait for it. */
+struct box_means {
+    char *runtime; /* as the user named it */
+    char *dir;     /* where boxes lie, or NULL */
+    char *program; /* the runtime's path */
+    bool is_crun;  /* it understands crun's annotations */
+    int file;      /* what program holds, sealed; or -1 */
+    char *init;    /* path of a static tini */
+    char *filter;  /* the seccomp program in base64, or NULL: the runtime makes it each time */
+    VEC(struct box_nest) nests;
+    uv_thread_t thread;
+    bool under_way; /* thread is to be joined */
+};
+
+/* Begins to make them, right after the warden was forked. */
+void box_means_open(struct box_means *means, const char *runtime, const char *dir);
+/* Makes sure of all but nests. ERR_SYSTEM with the remedy when the runtime or an init is missing.
+ */
+int box_means_runtime(struct box_means *means, struct err *err) MUST_CHECK;
+/* The nest in which these ids are the owner's; NULL with err. Until the next call. */
+const struct box_nest *box_means_nest(struct box_means *means, const struct nest_ids *ids,
+                                      struct err *err);
+void box_means_close(struct box_means *means);
 
 struct box_plan {
     const struct runner_request *request;
@@ -47,7 +78,7 @@ struct box_plan {
     bool nested;           /* the step's id is the only one, and the nest's 0 outside */
     const char *filter;    /* the seccomp program in base64, or NULL */
     bool is_crun;          /* the runtime understands crun's annotations */
-    const char *init;      /* a static tini(1) on the host, or NULL */
+    const char *init;      /* a static tini(1) on the host */
     const char *nest_path; /* <box directory>/nest */
 };
 

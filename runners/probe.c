@@ -141,6 +141,7 @@ void probe_all(const struct probe_options *options, struct probe_report *out)
     if (!runtime)
         runtime = getenv("KILN_RUNTIME");
     probe_runtime(&context, runtime && *runtime ? runtime : "crun", &probes[PROBE_RUNTIME]);
+    probe_init_program(&context, &probes[PROBE_INIT]);
     probe_ids(&context, &probes[PROBE_IDS]);
     probe_seccomp(&context, &probes[PROBE_SECCOMP]);
     probe_cgroups(&context, &probes[PROBE_CGROUPS]);

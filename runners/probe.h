@@ -37,6 +37,7 @@ enum probe_id {
     PROBE_MOUNTS,
     PROBE_OVERLAY,
     PROBE_RUNTIME,
+    PROBE_INIT,
     PROBE_IDS,
     PROBE_SECCOMP,
     PROBE_CGROUPS,
@@ -66,6 +67,9 @@ void probe_release(struct probe_report *report);
 char *probe_install_command(const char *root, const char *package);
 /* The path of a program in PATH (or the name itself where it has a slash); new string, or NULL. */
 char *probe_program(const char *name);
+/* The path of a tini(1) that is linked statically, so that it runs in every image; new string, or
+ * NULL. */
+char *probe_init(void);
 /* What "program --version" says first, with its first line alone; new string, "" for nothing. */
 char *probe_version(const char *program);
 

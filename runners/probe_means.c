@@ -78,15 +78,15 @@ char *probe_install_command(const char *root, const char *package)
 {
     static const struct {
         const char *id, *format;
-        const char *uidmap; /* its name of Debian's uidmap */
+        const char *uidmap, *tini; /* its names of Debian's */
     } systems[] = {
-        {"debian", "sudo apt-get install %s", "uidmap"},
-        {"ubuntu", "sudo apt-get install %s", "uidmap"},
-        {"fedora", "sudo dnf install %s", "shadow-utils"},
-        {"rhel", "sudo dnf install %s", "shadow-utils"},
-        {"suse", "sudo zypper install %s", "shadow"},
-        {"arch", "sudo pacman -S %s", "shadow"},
-        {"alpine", "sudo apk add %s", "shadow-uidmap"},
+        {"debian", "sudo apt-get install %s", "uidmap", "tini"},
+        {"ubuntu", "sudo apt-get install %s", "uidmap", "tini"},
+        {"fedora", "sudo dnf install %s", "shadow-utils", "tini-static"},
+        {"rhel", "sudo dnf install %s", "shadow-utils", "tini-static"},
+        {"suse", "sudo zypper install %s", "shadow", "tini"},
+        {"arch", "sudo pacman -S %s", "shadow", "tini"},
+        {"alpine", "sudo apk add %s", "shadow-uidmap", "tini-static"},
     };
     struct buf text = BUF_INIT;
     char *path = mem_printf("%s/etc/os-release", root ? root : "");
@@ -98,7 +98,9 @@ char *probe_install_command(const char *root, const char *package)
             if (strncmp(line, "ID=", 3) != 0 && strncmp(line, "ID_LIKE=", 8) != 0)
                 continue;
             for (size_t i = 0; i < sizeof systems / sizeof *systems && !command; i++) {
-                const char *name = strcmp(package, "uidmap") ? package : systems[i].uidmap;
+                const char *name = !strcmp(package, "uidmap") ? systems[i].uidmap
+                                   : !strcmp(package, "tini") ? systems[i].tini
+                                                              : package;
                 const char *at = strstr(line, systems[i].id);
                 if (at && strchr("=\" ", at[-1])) {
                     const char *hole = strstr(systems[i].format, "%s");
@@ -149,6 +151,31 @@ void probe_runtime(const struct probe_context *context, const char *runtime, str
         buf_addf(&probe->commands, "%s --version\n", program);
     }
     free(version);
+    free(program);
+}
+
+/* Under the names that Debian and Docker give it. Podman's catatonit does not die with its parent.
+ */
+char *probe_init(void)
+{
+    char *found = probe_program("tini-static");
+    return found ? found : probe_program("docker-init");
+}
+
+void probe_init_program(const struct probe_context *context, struct probe *probe)
+{
+    probe->name = "init";
+    char *program = probe_init();
+    if (program) {
+        buf_adds(&probe->found, program);
+    } else {
+        probe->verdict = PROBE_MISSING;
+        buf_adds(&probe->found, "neither tini-static nor docker-init is there");
+        buf_adds(&probe->means, "It is the first process of an isolated step, and ends it when "
+                                "kiln is killed.");
+        buf_adds(&probe->remedy, "Install it:");
+        add_install(context, "tini", probe);
+    }
     free(program);
 }
 

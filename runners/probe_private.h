@@ -33,6 +33,7 @@ void probe_overlay(const struct probe_context *context, const struct trial *tria
 void probe_kernel(const struct probe_context *context, const char *release, struct probe *probe);
 /* probe_means.c: what is beside the kernel. */
 void probe_runtime(const struct probe_context *context, const char *runtime, struct probe *probe);
+void probe_init_program(const struct probe_context *context, struct probe *probe);
 void probe_ids(const struct probe_context *context, struct probe *probe);
 void probe_seccomp(const struct probe_context *context, struct probe *probe);
 void probe_cgroups(const struct probe_context *context, struct probe *probe);

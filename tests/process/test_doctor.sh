@@ -69,6 +69,22 @@ test_bare_path() {
     ln -s "$(command -v sh)" "$(command -v true)" "$T/bin/"
     project '{"version": 1, "steps": {"a": {"run": "true", "runner": "host"}}}'
     PATH=$T/bin /usr/bin/env -u KILN_RUNTIME "$KILN" run --plain > "$T/out" 2> "$T/err" || fail "the host runner needs them"
+    # An isolated step is refused in words, each time with what is still missing.
+    project '{"version": 1, "steps": {"a": {"run": "true", "inputs": []}}}'
+    bare() { # STATUS ARGUMENT...: kiln with none but the programs in $T/bin
+        local rc=0 want=$1
+        shift
+        PATH=$T/bin /usr/bin/timeout 60 /usr/bin/env -u KILN_RUNTIME "$KILN" "$@" > "$T/out" 2> "$T/err" < /dev/null || rc=$?
+        [ "$rc" = "$want" ] || fail "kiln $*: exit $rc"
+        cat "$T/err" >> "$T/out"
+    }
+    bare 3 run --plain
+    assert_out "isolated steps are run by crun, which is not installed"
+    ln -s "$(command -v crun || command -v true)" "$T/bin/crun"
+    bare 3 run --plain
+    assert_out "isolated steps need an init .*apt-get install tini"
+    bare 1 doctor
+    assert_out "missing +init +neither tini-static nor docker-init is there"
 }
 
 test_help() {
