@@ -25,11 +25,35 @@ static const char *project_of(const struct config_reader *r, const struct config
     return step->mount_same ? r->config->root : CONFIG_PROJECT;
 }
 
-/* An absolute path that something can be put at inside, normalised into the arena. */
-static int read_place(struct config_reader *r, uint32_t node, const struct config_step *step,
-                      const char *what, const char **out)
+/* What the runner makes, which nothing can be put into. */
+static const char *const kilns_own[] = {"/proc", "/sys", "/dev", NULL};
+/* In the sandbox this machine's, read-only, so no place can be made in them; what is there already
+ * is not counted on, because other machines do not have it. */
+static const char *const machines_own[] = {"/usr",   "/etc",    "/bin", "/sbin", "/lib", "/lib32",
+                                           "/lib64", "/libx32", "/opt", "/nix",  "/gnu", NULL};
+/* Directories that are always there. */
+static const char *const always[] = {"/tmp", NULL};
+static const char *const in_sandbox[] = {"/tmp/home", "/run", "/var", "/home",
+                                         "/root",     "/mnt", "/srv", NULL};
+
+static const char *holder_of(const char *path, const char *const *folders)
 {
-    static const char *const kept[] = {"/proc", "/sys", "/dev"};
+    while (*folders && !path_is_below(path, *folders))
+        folders++;
+    return *folders;
+}
+
+static bool is_one_of(const char *path, const char *const *folders)
+{
+    while (*folders && strcmp(path, *folders) != 0)
+        folders++;
+    return *folders != NULL;
+}
+
+/* An absolute path inside, normalised into the arena. */
+static int read_path(struct config_reader *r, uint32_t node, const struct config_step *step,
+                     const char *what, const char **out)
+{
     struct config_pos pos = at(r, node)->key_pos;
     const char *text = at(r, node)->key, *name = config_quote(r, text);
 
@@ -42,19 +66,44 @@ static int read_place(struct config_reader *r, uint32_t node, const struct confi
     if (!normal)
         return config_fail(r, pos, "the path of %s %s leads out of \"/\"; write it without \"..\"",
                            what, name);
-    const char *path = *out = arena_printf(&r->config->arena, "/%s", normal);
+    /* In the sandbox the one is a link to the other. */
+    bool linked = step->runner == CONFIG_RUNNER_SANDBOX && path_is_below(normal, "var/tmp") &&
+                  !path_is_below(project_of(r, step), "/var/tmp");
+    *out = arena_printf(&r->config->arena, "/%s", normal + (linked ? strlen("var/") : 0));
     free(normal);
-    if (!path[1] || path_is_below(project_of(r, step), path))
+    return 0;
+}
+
+/* One that something can be put at. */
+static int read_place(struct config_reader *r, uint32_t node, const struct config_step *step,
+                      const char *what, const char **out)
+{
+    struct config_pos pos = at(r, node)->key_pos;
+    const char *name = config_quote(r, at(r, node)->key), *project = project_of(r, step), *folder;
+    bool sandbox = step->runner == CONFIG_RUNNER_SANDBOX;
+
+    if (read_path(r, node, step, what, out) < 0)
+        return -ERR_CONFIG;
+    const char *path = *out;
+    if (!path[1] || path_is_below(project, path))
         return config_fail(r, pos,
                            "the path of %s %s holds the project, which is at %s; choose another "
                            "place",
-                           what, name, project_of(r, step));
-    for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++)
-        if (path_is_below(path, kept[i]))
-            return config_fail(r, pos,
-                               "the path of %s %s lies in %s, which is kiln's own to "
-                               "make; choose another place",
-                               what, name, kept[i]);
+                           what, name, project);
+    if (path_is_below(path, project))
+        return 0;
+    if ((folder = holder_of(path, kilns_own)))
+        return config_fail(r, pos,
+                           "the path of %s %s lies in %s, which is kiln's own to "
+                           "make; choose another place",
+                           what, name, folder);
+    if (sandbox && (folder = holder_of(path, machines_own)))
+        return config_fail(r, pos,
+                           "the path of %s %s lies in %s, which in the sandbox is this machine's "
+                           "own, and read-only; choose another place, as \"%s\", or run the step "
+                           "in an image",
+                           what, name, folder,
+                           strcmp(what, "cache") ? "/run/secrets/key" : "/var/cache/NAME");
     return 0;
 }
 
@@ -147,6 +196,12 @@ static int read_secret(struct config_reader *r, uint32_t node, const struct conf
                            "the path of secret %s lies in the project; choose another place, as "
                            "\"/run/secrets/key\"",
                            config_quote(r, target));
+    if (is_one_of(secret->target, always) ||
+        (step->runner == CONFIG_RUNNER_SANDBOX && is_one_of(secret->target, in_sandbox)))
+        return config_fail(r, secret->pos,
+                           "the path of secret %s is a directory's; name a file, as "
+                           "\"/run/secrets/key\"",
+                           config_quote(r, target));
     return read_source(r, node, secret);
 }
 
@@ -175,6 +230,14 @@ static int read_secrets(struct config_reader *r, uint32_t node, struct config_st
         if (!strcmp(list[i - 1].target, list[i].target))
             return config_fail(r, list[i].pos, "two secrets are for %s; remove one of the two",
                                config_quote(r, list[i].target));
+    for (size_t i = 0; i < step->n_secrets; i++)
+        for (size_t k = 0; k < i; k++)
+            if (path_is_below(list[i].target, list[k].target))
+                return config_fail(r, list[i].pos,
+                                   "the path of secret %s lies below the secret %s, which is a "
+                                   "file; choose another place for one",
+                                   config_quote(r, list[i].target),
+                                   config_quote(r, list[k].target));
     return 0;
 }
 
@@ -211,6 +274,11 @@ static int read_cache(struct config_reader *r, uint32_t node, const struct confi
     cache->pos = at(r, node)->key_pos;
     if (read_place(r, node, step, "cache", &cache->path) < 0 || check_outputs(r, cache, step) < 0)
         return -ERR_CONFIG;
+    if (step->runner == CONFIG_RUNNER_SANDBOX && !strcmp(cache->path, "/tmp"))
+        return config_fail(r, cache->pos,
+                           "the cache directory %s would hide the step's home, /tmp/home; choose "
+                           "a place below, as \"/tmp/cache\"",
+                           config_quote(r, at(r, node)->key));
     if (!json_is_string(at(r, node)->json)) {
         if (config_read_keys(r, node, CONFIG_IN_CACHE, found) < 0)
             return -ERR_CONFIG;
@@ -255,7 +323,8 @@ static int check_cache(struct config_reader *r, const struct config_step *step, 
     for (size_t i = 0; i < step->n_secrets; i++)
         if (path_is_below(cache->path, step->secrets[i].target))
             return config_fail(r, cache->pos,
-                               "the cache directory %s is at the place of a secret (%u:%u); choose "
+                               "the cache directory %s is at or below the place of a secret "
+                               "(%u:%u); choose "
                                "another",
                                config_quote(r, cache->path), step->secrets[i].pos.line,
                                step->secrets[i].pos.column);

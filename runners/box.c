@@ -35,9 +35,10 @@ struct box_exec {
     void *ctx;
     struct box_cgroup cgroup;
     uint64_t file_size; /* its limit, or 0 */
-    char *log;          /* the runtime's, or NULL */
-    char *program;      /* what the box was to run */
-    char *lost;         /* owns exit.lost */
+    box_wishes wishes;
+    char *log;     /* the runtime's, or NULL */
+    char *program; /* what the box was to run */
+    char *lost;    /* owns exit.lost */
 };
 
 /* --- the end --- */
@@ -45,6 +46,7 @@ struct box_exec {
 static void exec_free(struct box_exec *exec)
 {
     box_cgroup_remove(&exec->cgroup);
+    box_wishes_release(&exec->wishes);
     if (exec->log)
         unlink(exec->log);
     free(exec->log);
@@ -95,7 +97,8 @@ static void on_ending(void *ctx, struct runner_exit *exit, struct buf *line)
     if (passed || exit->cancelled || exit->timed_out || exit->withdrawn || exit->lost)
         return;
     char *said = exec->log ? read_log(exec->log) : NULL;
-    int code = said ? command_failure(said) : 0;
+    const struct box_wish *wish = said ? box_blame(&exec->wishes, said) : NULL;
+    int code = said && !wish ? command_failure(said) : 0;
     exit->cause = (int)box_cgroup_cause(&exec->cgroup);
     if (exec->file_size && exit->exit_code == 128 + SIGXFSZ)
         exit->cause = BOX_CAUSE_FILE_SIZE;
@@ -107,7 +110,10 @@ static void on_ending(void *ctx, struct runner_exit *exit, struct buf *line)
         buf_add_shown(line, said, strlen(said));
         buf_addc(line, '\n');
     } else if (said && exit->cause == BOX_CAUSE_NONE) {
-        exec->lost = mem_printf("its box could not be set up: %s", said);
+        exec->lost = wish
+                         ? mem_printf("its %s %s cannot be put there: %s; choose another place",
+                                      wish->secret ? "secret" : "cache directory", wish->path, said)
+                         : mem_printf("its box could not be set up: %s", said);
         exit->lost = exec->lost;
     }
     static const char *const causes[] = {
@@ -257,6 +263,7 @@ static int start_runtime(struct box_runner *box, const struct runner_request *re
     char *log = mem_printf("%s%s/" RUNTIME_LOG, plan.is_crun ? "file:" : "", request->box->dir);
     exec->log = path_join(request->box->dir, RUNTIME_LOG);
     exec->file_size = request->box->limits.file_size;
+    box_wishes_init(&exec->wishes, request->box);
     int rc = choose_user(box, &plan, err);
     if (rc == 0)
         rc = reach_box(box, request->box, err);

@@ -8,6 +8,7 @@
  *     box_user.c     who a step is: names of an image's user looked up in it
  *     box_filter.c   the seccomp filter
  *     box_reach.c    root's cache, for who is not root
+ *     box_blame.c    which of a step's own places the runtime could not make
  *     box_cgroup.c   limits of memory, processes and processor time
  *
  * Loop thread.
@@ -112,6 +113,18 @@ void box_user_release(struct box_user *user);
 char *box_filter_base64(struct err *err);
 /* The same as the OCI's linux.seccomp object: a new jansson value. */
 struct json_t *box_filter_json(void);
+
+/* Where a step wants something to be put. */
+struct box_wish {
+    char *path; /* absolute, inside */
+    bool secret;
+};
+typedef VEC(struct box_wish) box_wishes;
+
+void box_wishes_init(box_wishes *wishes, const struct runner_box *box);
+void box_wishes_release(box_wishes *wishes);
+/* The one that a runtime speaks of which failed with these words; NULL when it is none of them. */
+const struct box_wish *box_blame(const box_wishes *wishes, const char *said);
 
 /* One box's group, in each hierarchy that its limits need. */
 struct box_cgroup {

@@ -28,6 +28,43 @@ kept() {
 }
 test_kept() { as_both kept; }
 
+# What cannot be made in the sandbox is refused where it is written; all else is there, one in the other too.
+places() {
+    local place
+    for place in /usr /etc /bin /sbin /lib /lib64 /opt /nix; do
+        project "$(jq -n --arg p "$place/x/y" '{version: 1, steps: {a: {run: "true", inputs: [], caches: {($p): "x"}}}}')"
+        mine
+        kiln 2 run
+        assert_err "^kiln: kiln.json:8:9: step \"a\": the path of cache \"$place/x/y\" lies in $place, which in the sandbox"
+    done
+    echo in > in
+    export GIVEN=a-secret-value
+    project '{"version": 1, "steps": {
+        "all": {"inputs": ["in"], "outputs": ["out"], "secrets": {"/c/d/key": {"env": "GIVEN"}, "/root/.npmrc": {"env": "GIVEN"}, "/new": {"env": "GIVEN"}, "/tmp/home/.k/k": {"env": "GIVEN"}},
+            "caches": {"/c": "c", "/c/d": "d", "/src/node_modules": "m", "/var/cache/x/y": "y", "/run/z": "z", "/var/tmp/t": "t", "/tmp/home/.cache": "h"},
+            "run": "for i in /c /c/d /src/node_modules /var/cache/x/y /run/z /tmp/t /tmp/home/.cache; do echo x >> $i/n; wc -l < $i/n; done > out; cat /c/d/key /root/.npmrc /new /tmp/home/.k/k | wc -c >> out; touch /tmp/home/.k/x; mkdir -p /tmp/home/.config"},
+        "other": {"inputs": ["in"], "caches": {"/c/d/e": "c"}, "run": "cat /c/d/e/n"}}}'
+    mine
+    kiln 0 run
+    assert_file out "1
+1
+1
+1
+1
+1
+1
+56"
+    [ ! -e node_modules ] || fail "a cache directory came into the project"
+    kiln 0 run --force
+    assert_eq "$(head -n 1 out)" 2
+    # An input stands there, which only the run can tell.
+    project '{"version": 1, "steps": {"a": {"inputs": ["in"], "run": "true", "caches": {"/run/z": "z", "/src/in/x": "x"}}}}'
+    mine
+    kiln 3 run
+    assert_out "^a: FAILED.*: its cache directory /src/in/x cannot be put there: .*Not a directory; choose another place"
+}
+test_places() { as_both places; }
+
 # Two steps that add to a file by reading it first: only one at a time does no harm.
 locked() {
     project "$(jq -n '{version: 1, steps: ([range(4)] | map({key: "s\(.)", value: {runner: "sandbox", inputs: [], env: {ME: "\(.)"},

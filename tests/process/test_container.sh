@@ -266,4 +266,43 @@ test_whose_outputs_are_with_many_ids() {
     whose "${AS[1]#--reuid=}"
 }
 
+# An image's own files can be written to, so a cache directory or a secret may be anywhere in it, whoever the step is.
+places() {
+    busybox_layer base
+    mkdir -p "$T/root/more/etc" "$T/root/more/usr/share"
+    printf 'root:x:0:0::/root:/bin/sh\nweb:x:1000:1001::/home/web:/bin/sh\n' > "$T/root/more/etc/passwd"
+    echo old > "$T/root/more/etc/npmrc"
+    tar --numeric-owner --owner=0 --group=0 -C "$T/root/more" -cf "$T/layers/more.tar" .
+    image "$P/oci" one '{"Env": ["PATH=/bin"]}' base more
+    echo in > in
+    export GIVEN=a-secret-value
+    local common='"image": "oci:oci:one", "inputs": ["in"], "secrets": {"/usr/share/key": {"env": "GIVEN"}, "/etc/npmrc": {"env": "GIVEN"}, "/opt/c/key": {"env": "GIVEN"}, "/new/key": {"env": "GIVEN"}},
+        "caches": {"/usr/x/y": "x", "/etc/conf": "e", "/opt/c": "c", "/opt/c/d": "d", "/var/tmp": "t", "/src/modules": "m"},'
+    local run='for i in /usr/x/y /etc/conf /opt/c /opt/c/d /var/tmp /src/modules; do echo x >> $i/n; cat $i/n; done > OUT; cat /usr/share/key /etc/npmrc /opt/c/key /new/key >> OUT; touch /tmp/x'
+    project '{"version": 1, "steps": {
+        "root": {'"$common"' "outputs": ["root"], "run": "'"${run//OUT/root}"'"},
+        "web": {'"$common"' "user": "web", "outputs": ["web"], "run": "'"${run//OUT/web}"'"},
+        "dir": {"image": "oci:oci:one", "inputs": [], "secrets": {"/bin": {"env": "GIVEN"}}, "run": "true"},
+        "file": {"image": "oci:oci:one", "inputs": [], "caches": {"/etc/passwd/x": "x"}, "run": "true"}}}'
+    chown -R --reference="$T" "$P" "$HOME" 2> /dev/null || :
+    kiln 0 run root
+    kiln 0 run web
+    local each='a-secret-valuea-secret-valuea-secret-valuea-secret-value'
+    assert_eq "$(tr -d '\n' < root)" "xxxxxx$each"
+    assert_eq "$(tr -d '\n' < web)" "xxxxxxxxxxxx$each"
+    kiln 3 run -k dir file
+    assert_out '^dir: FAILED.*: its secret /bin cannot be put there: .*; choose another place'
+    assert_out '^file: FAILED.*: its cache directory /etc/passwd/x cannot be put there: .*; choose another place'
+}
+
+test_places() {
+    boxes || return 0
+    places
+}
+
+test_places_as_somebody() {
+    as_one_with_many_ids || return 0
+    places
+}
+
 run_tests

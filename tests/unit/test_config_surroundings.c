@@ -132,6 +132,21 @@ static const struct config_case secrets[] = {
     {"in /proc", BOXED("'secrets': {'//proc/a': {'env': 'A'}}"),
      "^3:13: step \"a\": the path of secret \"//proc/a\" lies in /proc, which is kiln's own to "
      "make"},
+    {"in /usr of the sandbox", BOXED("'secrets': {'/usr/../bin//a': {'env': 'A'}}"),
+     "^3:13: step \"a\": the path of secret \"/usr/../bin//a\" lies in /bin, which in the sandbox "
+     "is this machine's own, and read-only; choose another place, as \"/run/secrets/key\", or run "
+     "the step in an image"},
+    {"a directory of the sandbox", BOXED("'secrets': {'/run/': {'env': 'A'}}"),
+     "^3:13: step \"a\": the path of secret \"/run/\" is a directory's; name a file, as "
+     "\"/run/secrets/key\""},
+    {"a directory by a link", BOXED("'secrets': {'/var/tmp/home': {'env': 'A'}}"),
+     "^3:13: step \"a\": the path of secret \"/var/tmp/home\" is a directory's"},
+    {"a directory of every box", IMAGED("'secrets': {'/tmp': {'env': 'A'}}"),
+     "^3:13: step \"a\": the path of secret \"/tmp\" is a directory's"},
+    {"below another", BOXED("'secrets': {'/run/b/c': {'env': 'A'}, '/run/b': {'env': 'B'}}"),
+     "^3:13: step \"a\": the path of secret \"/run/b/c\" lies below the secret \"/run/b\", which "
+     "is "
+     "a file; choose another place for one"},
     {"out of the root", BOXED("'secrets': {'/../a': {'env': 'A'}}"),
      "^3:13: step \"a\": the path of secret \"/../a\" leads out of \"/\""},
     {"twice in one place", BOXED("'secrets': {'/run/a': {'env': 'A'}, '/run/./a': {'env': 'B'}}"),
@@ -161,6 +176,19 @@ static const struct config_case caches[] = {
     {"above the project", BOXED("'mount': 'same', 'caches': {'/p': 'a'}"),
      "the path of cache \"/p\" holds the project, which is at /p/demo"},
     {"in /dev", BOXED("'caches': {'/dev/shm': 'a'}"), "\"/dev/shm\" lies in /dev"},
+    {"in /etc of the sandbox", BOXED("'caches': {'/etc': 'a'}"),
+     "^3:12: step \"a\": the path of cache \"/etc\" lies in /etc, which in the sandbox is this "
+     "machine's own, and read-only; choose another place, as \"/var/cache/NAME\", or run the step "
+     "in "
+     "an image"},
+    {"over the step's home", BOXED("'caches': {'/tmp/': 'a'}"),
+     "^3:12: step \"a\": the cache directory \"/tmp/\" would hide the step's home, /tmp/home; "
+     "choose "
+     "a place below, as \"/tmp/cache\""},
+    {"over the step's home by a link", BOXED("'caches': {'/var/tmp': 'a'}"),
+     "the cache directory \"/var/tmp\" would hide the step's home"},
+    {"one place by a link", BOXED("'caches': {'/var/tmp/a': 'x', '/tmp/a': 'y'}"),
+     "step \"a\": two cache directories are at \"/tmp/a\"; remove one"},
     {"without a name", BOXED("'caches': {'/a': {'sharing': 'locked'}}"),
      "^3:18: step \"a\": a cache directory has no \"name\"; add \"name\": \"cargo\""},
     {"a bad name", BOXED("'caches': {'/a': '../x'}"),
@@ -184,7 +212,10 @@ static const struct config_case caches[] = {
     {"over an output", BOXED("'outputs': ['a/b'], 'caches': {'/src/a': 'x'}"),
      "the cache directory \"/src/a\" and the output \"a/b\" (at 3:13) hold one another"},
     {"on a secret", BOXED("'caches': {'/run/a': 'x'}, 'secrets': {'/run/a': {'env': 'A'}}"),
-     "^3:12: step \"a\": the cache directory \"/run/a\" is at the place of a secret (3:40)"},
+     "^3:12: step \"a\": the cache directory \"/run/a\" is at or below the place of a secret "
+     "(3:40)"},
+    {"below a secret", BOXED("'caches': {'/run/a/b': 'x'}, 'secrets': {'/run/a': {'env': 'A'}}"),
+     "^3:12: step \"a\": the cache directory \"/run/a/b\" is at or below the place of a secret"},
 };
 
 static void runners_have_what_they_can_use(void **state)
@@ -281,6 +312,25 @@ static void every_setting_arrives(void **state)
     config_free(config);
 }
 
+/* Places that can be made: an image's files can be written to, and so can the project's. */
+static void places_that_can_be_made_are_taken(void **state)
+{
+    static const char *const good[] = {
+        IMAGED("'caches': {'/usr/lib/x': 'a', '/etc': 'b', '/tmp': 'c', '/opt/x/y': 'd'}"),
+        IMAGED("'secrets': {'/etc/npmrc': {'env': 'A'}, '/root': {'env': 'A'}}"),
+        BOXED("'caches': {'/a': 'a', '/a/b': 'b', '/src/node_modules': 'c', '/usrlocal': 'd', "
+              "'/tmp/home': 'e', '/run': 'f'}"),
+        BOXED("'caches': {'/a': 'a'}, 'secrets': {'/a/key': {'env': 'A'}, '/keys': {'env': 'A'}}"),
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
+        config_free(case_good(good[i]));
+    struct config *config = case_good(BOXED("'caches': {'/var/tmp/./x': 'a'}"));
+    assert_string_equal(config->steps[0].caches[0].path, "/tmp/x");
+    config_free(config);
+}
+
 static void a_step_says_what_defaults_do_not(void **state)
 {
     struct config *config = case_good(
@@ -343,6 +393,7 @@ int main(void)
         cmocka_unit_test(wrong_caches_are_named),
         cmocka_unit_test(too_many_are_refused),
         cmocka_unit_test(every_setting_arrives),
+        cmocka_unit_test(places_that_can_be_made_are_taken),
         cmocka_unit_test(a_step_says_what_defaults_do_not),
         cmocka_unit_test(an_isolated_step_has_little_by_itself),
     };
