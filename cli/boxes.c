@@ -47,7 +47,7 @@ int app_boxes(struct app *app, struct engine_boxes *out, struct err *err)
                      "write: %s can't be; KILN_CACHE_DIR names another place",
                      cache_path(app->cache));
     if (rc == 0 && !app->box_runner) {
-        struct runner_box_options options = {.dir = root};
+        struct runner_box_options options = {.dir = root, .host = app->runner};
         rc = file_mkdirs(dir, 0711, err);
         if (rc == 0)
             rc = runner_box_new(&app->loop, &options, &app->box_runner, err);

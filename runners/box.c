@@ -1,6 +1,6 @@
 /*
- * box.c - the back end for isolated steps: a host runner of its own, whose commands are the OCI
- * runtime's, each started in a nest (nest.h).
+ * box.c - the back end for isolated steps: a host runner, whose commands are the OCI runtime's,
+ * each started in a nest (nest.h).
  *
  * The runtime writes what it has to say of itself to a log in the box's directory; so what a step
  * writes is the step's own, and a runtime that fails is told apart from a step that does.
@@ -26,11 +26,14 @@ struct box_runner {
     struct runner *host;
     struct box_reach reach;
     struct box_means means;
+    bool borrows_host, closing;
+    size_t n_live; /* executions */
     void (*closed)(void *ctx);
     void *closed_ctx;
 };
 
 struct box_exec {
+    struct box_runner *box;
     struct runner_callbacks callbacks;
     void *ctx;
     struct box_cgroup cgroup;
@@ -42,6 +45,19 @@ struct box_exec {
 };
 
 /* --- the end --- */
+
+static void box_free(void *ctx)
+{
+    struct box_runner *box = ctx;
+    void (*closed)(void *ctx) = box->closed;
+    void *closed_ctx = box->closed_ctx;
+    box_means_close(&box->means);
+    free(box->reach.dir);
+    free(box->reach.veil);
+    free(box);
+    if (closed)
+        closed(closed_ctx);
+}
 
 static void exec_free(struct box_exec *exec)
 {
@@ -150,8 +166,11 @@ static void on_output(void *ctx, int stream, uint64_t offset, uint64_t n)
 static void on_exited(void *ctx, const struct runner_exit *exit)
 {
     struct box_exec *exec = ctx;
+    struct box_runner *box = exec->box;
     exec->callbacks.exited(exec->ctx, exit);
     exec_free(exec);
+    if (--box->n_live == 0 && box->closing && box->borrows_host)
+        box_free(box);
 }
 
 static void on_filter(void *ctx, int stream, const char *bytes, size_t n, struct buf *out)
@@ -330,17 +349,16 @@ static int box_start(struct runner *runner, const struct runner_request *request
     if (request->box && box_means_runtime(&box->means, err) < 0)
         return -(int)err->kind;
     struct box_exec *exec = mem_zalloc(1, sizeof *exec);
+    exec->box = box;
     exec->callbacks = *callbacks;
     exec->ctx = ctx;
     exec->program = mem_strdup(request->argv[0]);
-    int rc;
-    if (request->box) {
-        rc = start_runtime(box, request, exec, out, err);
-    } else {
-        rc = start_plain(box, request, exec, out, err);
-    }
+    int rc = request->box ? start_runtime(box, request, exec, out, err)
+                          : start_plain(box, request, exec, out, err);
     if (rc < 0)
         exec_free(exec);
+    else
+        box->n_live++;
     return rc;
 }
 
@@ -357,25 +375,16 @@ static bool box_works(const struct runner *runner)
     return runner_works(((const struct box_runner *)runner)->host);
 }
 
-static void on_host_closed(void *ctx)
-{
-    struct box_runner *box = ctx;
-    void (*closed)(void *ctx) = box->closed;
-    void *closed_ctx = box->closed_ctx;
-    box_means_close(&box->means);
-    free(box->reach.dir);
-    free(box->reach.veil);
-    free(box);
-    if (closed)
-        closed(closed_ctx);
-}
-
 static void box_close(struct runner *runner, void (*closed)(void *ctx), void *ctx)
 {
     struct box_runner *box = (struct box_runner *)runner;
     box->closed = closed;
     box->closed_ctx = ctx;
-    runner_close(box->host, on_host_closed, box);
+    box->closing = true;
+    if (!box->borrows_host)
+        runner_close(box->host, box_free, box);
+    else if (!box->n_live)
+        box_free(box);
 }
 
 static const struct runner_ops box_ops = {
@@ -390,13 +399,14 @@ int runner_box_new(uv_loop_t *loop, const struct runner_box_options *options, st
                    struct err *err)
 {
     const char *runtime = options && options->runtime ? options->runtime : getenv("KILN_RUNTIME");
-    struct runner *host;
+    struct runner *host = options ? options->host : NULL;
     *out = NULL;
-    if (runner_host_new(loop, &host, err) < 0)
+    if (!host && runner_host_new(loop, &host, err) < 0)
         return -(int)err->kind;
     struct box_runner *box = mem_zalloc(1, sizeof *box);
     box->base.ops = &box_ops;
     box->host = host;
+    box->borrows_host = options && options->host;
     box->reach.dir = options && options->dir ? mem_strdup(options->dir) : NULL;
     box->reach.veil = box_veil(box->reach.dir);
     box_means_open(&box->means, runtime && *runtime ? runtime : DEFAULT_RUNTIME, box->reach.dir);

@@ -92,6 +92,9 @@ struct runner_box_options {
      * root, the nest's root is somebody else, and let through to it. NULL: everything can be
      * reached anyway. */
     const char *dir;
+    /* A host runner to start commands with, the caller's: to be closed after this one, which is
+     * what ends commands that still run then. NULL: one of its own. */
+    struct runner *host;
 };
 
 /* Whom files belong to that a nest may change: what its uid 0 is outside. */
@@ -112,9 +115,9 @@ int box_remove(const char *path, struct err *err) MUST_CHECK;
  * it was given. Any thread. */
 int box_own(const char *path, struct err *err) MUST_CHECK;
 
-/* The back end for both kinds. Forks its helper process, so it is best made early; the nest itself
- * is made with the first box. Where the machine refuses that, runner_start() fails with ERR_SYSTEM
- * and the remedy. */
+/* The back end for both kinds. Without a host runner it forks one's helper process. A thread begins
+ * to make the nest, and what else all boxes need. Where the machine refuses that, runner_start()
+ * fails with ERR_SYSTEM and the remedy. */
 int runner_box_new(uv_loop_t *loop, const struct runner_box_options *options, struct runner **out,
                    struct err *err) MUST_CHECK;
 
