@@ -6,18 +6,13 @@
  * has records "LENGTH KEY=VALUE\n" (pax), "L" and "K" a long name and target (GNU). "g", records
  * for all entries that follow, is passed over, as Docker does.
  */
-#include "runners/tar.h"
+#include "runners/tar_private.h"
 
-#include "base/buf.h"
 #include "base/mem.h"
-#include "base/vec.h"
 
-#include <stdbool.h>
 #include <string.h>
 
-#define BLOCK      512u
-#define MOST_EXTRA ((uint64_t)1 << 20) /* bytes of one header before an entry's own */
-#define MOST_SIZE  ((uint64_t)1 << 62)
+#define MOST_SIZE ((uint64_t)1 << 62)
 
 /* Where fields are in a header. */
 #define NAME      0, 100
@@ -27,31 +22,11 @@
 #define SIZE      124, 12
 #define MTIME     136, 12
 #define CHECKSUM  148, 8
-#define TYPE      156
 #define LINK      157, 100
 #define MAGIC     257
 #define PREFIX    345, 155
 #define STAR      508 /* "tar\0": made by star, whose prefix is shorter */
 #define STAR_LONG 131
-
-struct record {
-    size_t key, value, n; /* places in tar.extra; the key ends with a NUL */
-};
-
-struct tar {
-    tar_pull *pull;
-    void *ctx;
-    const char *at; /* what has been pulled and not been used */
-    size_t n;
-    uint64_t left; /* of the entry's content */
-    uint64_t pad;  /* behind it */
-    bool ended;
-    char header[BLOCK];
-    struct tar_entry entry;
-    struct buf path, link, extra;
-    VEC(struct record) records;
-    VEC(struct tar_xattr) xattrs;
-};
 
 struct tar *tar_new(tar_pull *pull, void *ctx)
 {
@@ -70,10 +45,11 @@ void tar_free(struct tar *tar)
     buf_release(&tar->extra);
     vec_release(&tar->records);
     vec_release(&tar->xattrs);
+    vec_release(&tar->extents);
     free(tar);
 }
 
-static int malformed(struct err *err, const char *what)
+int tar_malformed(struct err *err, const char *what)
 {
     return err_set(err, ERR_CONFIG, "it is not a tar that can be read: %s", what);
 }
@@ -91,8 +67,7 @@ static int fill(struct tar *tar, struct err *err)
     return rc;
 }
 
-/* Copies n bytes; *got is fewer only at the end of the stream. */
-static int take(struct tar *tar, char *to, size_t n, size_t *got, struct err *err)
+int tar_take(struct tar *tar, char *to, size_t n, size_t *got, struct err *err)
 {
     *got = 0;
     while (*got < n) {
@@ -115,7 +90,7 @@ static int skip(struct tar *tar, uint64_t n, struct err *err)
         if (rc < 0)
             return rc;
         if (!tar->n)
-            return malformed(err, "it ends in the middle of a file");
+            return tar_malformed(err, "it ends in the middle of a file");
         size_t some = tar->n < n ? tar->n : (size_t)n;
         tar->at += some;
         tar->n -= some;
@@ -132,9 +107,7 @@ static size_t text_length(const char *field, size_t n)
     return end ? (size_t)(end - field) : n;
 }
 
-/* A number in octal, or in binary with the first bit set; false when it is neither, or too large.
- */
-static bool number(const char *header, size_t offset, size_t width, int64_t *out)
+bool tar_number(const char *header, size_t offset, size_t width, int64_t *out)
 {
     const unsigned char *field = (const unsigned char *)header + offset;
     uint64_t value = 0;
@@ -168,9 +141,9 @@ static bool number(const char *header, size_t offset, size_t width, int64_t *out
 static bool checksum_holds(const char *header)
 {
     int64_t wanted, sum = 0, signed_sum = 0;
-    if (!number(header, CHECKSUM, &wanted))
+    if (!tar_number(header, CHECKSUM, &wanted))
         return false;
-    for (size_t i = 0; i < BLOCK; i++) {
+    for (size_t i = 0; i < TAR_UNIT; i++) {
         bool own = i >= 148 && i < 156;
         sum += own ? ' ' : (unsigned char)header[i];
         signed_sum += own ? ' ' : (signed char)header[i];
@@ -180,7 +153,7 @@ static bool checksum_holds(const char *header)
 
 static bool is_zero(const char *block)
 {
-    for (size_t i = 0; i < BLOCK; i++) {
+    for (size_t i = 0; i < TAR_UNIT; i++) {
         if (block[i])
             return false;
     }
@@ -214,17 +187,17 @@ static void read_name(struct tar *tar)
 static int read_extra(struct tar *tar, struct buf *out, uint64_t size, struct err *err)
 {
     size_t got;
-    if (size > MOST_EXTRA)
-        return malformed(err, "a name or a header is larger than 1 MiB");
+    if (size > TAR_MOST_EXTRA)
+        return tar_malformed(err, "a name or a header is larger than 1 MiB");
     char *to = buf_reserve(out, (size_t)size);
-    int rc = take(tar, to, (size_t)size, &got, err);
+    int rc = tar_take(tar, to, (size_t)size, &got, err);
     if (rc < 0)
         return rc;
     if (got < size)
-        return malformed(err, "it ends in the middle of a header");
+        return tar_malformed(err, "it ends in the middle of a header");
     out->len += got;
     out->data[out->len] = '\0';
-    return skip(tar, (BLOCK - size % BLOCK) % BLOCK, err);
+    return skip(tar, (TAR_UNIT - size % TAR_UNIT) % TAR_UNIT, err);
 }
 
 /* Cuts the records that begin at byte from of extra into keys and values. */
@@ -238,54 +211,54 @@ static int cut_records(struct tar *tar, size_t from, struct err *err)
             length = length * 10 + (size_t)(text[i] - '0');
         if (i == at || i >= tar->extra.len || text[i] != ' ' || length > tar->extra.len - at ||
             at + length < i + 3 || text[at + length - 1] != '\n')
-            return malformed(err, bad);
+            return tar_malformed(err, bad);
         size_t key = i + 1, end = at + length - 1;
         char *equals = memchr(text + key, '=', end - key);
         if (!equals || equals == text + key ||
             memchr(text + key, '\0', (size_t)(equals - text) - key))
-            return malformed(err, bad);
+            return tar_malformed(err, bad);
         *equals = '\0';
         text[end] = '\0';
         size_t value = (size_t)(equals - text) + 1;
-        vec_push(&tar->records, (struct record){key, value, end - value});
+        vec_push(&tar->records, (struct tar_record){key, value, end - value});
         at += length;
     }
     return 0;
 }
 
 /* The last record of that key, unless it is empty, which means none. */
-static const struct record *find_record(const struct tar *tar, const char *key)
+static const struct tar_record *find_record(const struct tar *tar, const char *key)
 {
     for (size_t i = tar->records.n; i-- > 0;) {
-        const struct record *record = &tar->records.v[i];
+        const struct tar_record *record = &tar->records.v[i];
         if (strcmp(tar->extra.data + record->key, key) == 0)
             return record->n ? record : NULL;
     }
     return NULL;
 }
 
-static int record_name(const struct tar *tar, const char *key, struct buf *out, struct err *err)
+int tar_record_name(const struct tar *tar, const char *key, struct buf *out, struct err *err)
 {
-    const struct record *record = find_record(tar, key);
+    const struct tar_record *record = find_record(tar, key);
     if (!record)
         return 0;
     if (memchr(tar->extra.data + record->value, '\0', record->n))
-        return malformed(err, "a name holds a NUL");
+        return tar_malformed(err, "a name holds a NUL");
     buf_reset(out);
     buf_add(out, tar->extra.data + record->value, record->n);
     return 0;
 }
 
-static int record_number(const struct tar *tar, const char *key, uint64_t *out, struct err *err)
+int tar_record_number(const struct tar *tar, const char *key, uint64_t *out, struct err *err)
 {
-    const struct record *record = find_record(tar, key);
+    const struct tar_record *record = find_record(tar, key);
     uint64_t value = 0;
     if (!record)
         return 0;
     for (size_t i = 0; i < record->n; i++) {
         char c = tar->extra.data[record->value + i];
         if (c < '0' || c > '9' || value > MOST_SIZE / 10)
-            return malformed(err, "a number in a pax header is none");
+            return tar_malformed(err, "a number in a pax header is none");
         value = value * 10 + (uint64_t)(c - '0');
     }
     *out = value;
@@ -295,7 +268,7 @@ static int record_number(const struct tar *tar, const char *key, uint64_t *out, 
 /* "-12.5" */
 static int record_time(const struct tar *tar, struct tar_entry *entry, struct err *err)
 {
-    const struct record *record = find_record(tar, "mtime");
+    const struct tar_record *record = find_record(tar, "mtime");
     if (!record)
         return 0;
     const char *c = tar->extra.data + record->value;
@@ -310,7 +283,7 @@ static int record_time(const struct tar *tar, struct tar_entry *entry, struct er
             ns += unit * (uint32_t)(*c - '0');
     }
     if (!any || c != tar->extra.data + record->value + record->n)
-        return malformed(err, "a time in a pax header is none");
+        return tar_malformed(err, "a time in a pax header is none");
     if (negative) {
         seconds = -seconds - (ns > 0);
         ns = ns ? 1000000000u - ns : 0;
@@ -324,7 +297,7 @@ static void read_xattrs(struct tar *tar)
 {
     static const char prefix[] = "SCHILY.xattr.";
     vec_clear(&tar->xattrs);
-    vec_each (const struct record, record, &tar->records) {
+    vec_each (const struct tar_record, record, &tar->records) {
         const char *key = tar->extra.data + record->key;
         if (strncmp(key, prefix, sizeof prefix - 1) == 0 && key[sizeof prefix - 1])
             vec_push(&tar->xattrs, (struct tar_xattr){key + sizeof prefix - 1,
@@ -341,34 +314,35 @@ static int next_header(struct tar *tar, bool *there, struct err *err)
 {
     size_t got;
     *there = false;
-    int rc = take(tar, tar->header, BLOCK, &got, err);
+    int rc = tar_take(tar, tar->header, TAR_UNIT, &got, err);
     if (rc < 0 || got == 0)
         return rc;
-    if (got < BLOCK)
-        return malformed(err, "it ends in the middle of a header");
+    if (got < TAR_UNIT)
+        return tar_malformed(err, "it ends in the middle of a header");
     if (is_zero(tar->header)) {
-        rc = take(tar, tar->header, BLOCK, &got, err);
+        rc = tar_take(tar, tar->header, TAR_UNIT, &got, err);
         if (rc < 0 || got == 0)
             return rc;
-        return got == BLOCK && is_zero(tar->header)
+        return got == TAR_UNIT && is_zero(tar->header)
                    ? 0
-                   : malformed(err, "there is something behind a mark of its end");
+                   : tar_malformed(err, "there is something behind a mark of its end");
     }
     if (!checksum_holds(tar->header))
-        return malformed(err, "the checksum of a header is wrong");
+        return tar_malformed(err, "the checksum of a header is wrong");
     *there = true;
     return 0;
 }
 
 static bool type_of(struct tar *tar, enum tar_type *type)
 {
-    switch (tar->header[TYPE]) {
+    switch (tar->header[TAR_TYPE]) {
     case '\0':
         *type =
             tar->path.len && tar->path.data[tar->path.len - 1] == '/' ? TAR_DIRECTORY : TAR_FILE;
         return true;
     case '0':
-    case '7': *type = TAR_FILE; return true;
+    case '7':
+    case 'S': *type = TAR_FILE; return true;
     case '1': *type = TAR_HARDLINK; return true;
     case '2': *type = TAR_SYMLINK; return true;
     case '3': *type = TAR_CHAR; return true;
@@ -384,42 +358,36 @@ static int read_entry(struct tar *tar, struct err *err)
 {
     struct tar_entry *entry = &tar->entry;
     int64_t mode, uid, gid, size, mtime;
-    if (!number(tar->header, MODE, &mode) || !number(tar->header, UID, &uid) ||
-        !number(tar->header, GID, &gid) || !number(tar->header, SIZE, &size) ||
-        !number(tar->header, MTIME, &mtime))
-        return malformed(err, "a number in a header is none");
+    if (!tar_number(tar->header, MODE, &mode) || !tar_number(tar->header, UID, &uid) ||
+        !tar_number(tar->header, GID, &gid) || !tar_number(tar->header, SIZE, &size) ||
+        !tar_number(tar->header, MTIME, &mtime))
+        return tar_malformed(err, "a number in a header is none");
     if (size < 0 || uid < 0 || gid < 0)
-        return malformed(err, "a size or an id in a header is negative");
+        return tar_malformed(err, "a size or an id in a header is negative");
     *entry = (struct tar_entry){.mode = (uint32_t)mode & 07777,
                                 .uid = (uint64_t)uid,
                                 .gid = (uint64_t)gid,
                                 .size = (uint64_t)size,
                                 .mtime = mtime};
-    if (record_name(tar, "path", &tar->path, err) < 0 ||
-        record_name(tar, "linkpath", &tar->link, err) < 0 ||
-        record_number(tar, "size", &entry->size, err) < 0 ||
-        record_number(tar, "uid", &entry->uid, err) < 0 ||
-        record_number(tar, "gid", &entry->gid, err) < 0 || record_time(tar, entry, err) < 0)
+    if (tar_record_name(tar, "path", &tar->path, err) < 0 ||
+        tar_record_name(tar, "linkpath", &tar->link, err) < 0 ||
+        tar_record_number(tar, "size", &entry->size, err) < 0 ||
+        tar_record_number(tar, "uid", &entry->uid, err) < 0 ||
+        tar_record_number(tar, "gid", &entry->gid, err) < 0 || record_time(tar, entry, err) < 0)
         return -ERR_CONFIG;
-    vec_each (const struct record, record, &tar->records) {
-        if (strncmp(tar->extra.data + record->key, "GNU.sparse.", 11) == 0)
-            return malformed(err, "it has a sparse file, which kiln does not read; make the layer "
-                                  "without (tar without --sparse)");
-    }
-    if (tar->header[TYPE] == 'S')
-        return malformed(err, "it has a sparse file, which kiln does not read; make the layer "
-                              "without (tar without --sparse)");
     if (!type_of(tar, &entry->type))
-        return malformed(err, "it has an entry of a type that kiln does not know");
+        return tar_malformed(err, "it has an entry of a type that kiln does not know");
     if (entry->type != TAR_FILE)
         entry->size = 0; /* whatever it says: nothing follows */
     if (entry->size > MOST_SIZE)
-        return malformed(err, "the size of a file is more than any disk holds");
+        return tar_malformed(err, "the size of a file is more than any disk holds");
+    tar->left = entry->size;
+    tar->pad = (TAR_UNIT - entry->size % TAR_UNIT) % TAR_UNIT;
+    if (tar_read_extents(tar, err) < 0)
+        return -(int)err->kind;
     entry->path = buf_str(&tar->path);
     entry->link = buf_str(&tar->link);
     read_xattrs(tar);
-    tar->left = entry->size;
-    tar->pad = (BLOCK - entry->size % BLOCK) % BLOCK;
     return 0;
 }
 
@@ -438,19 +406,19 @@ int tar_next(struct tar *tar, const struct tar_entry **entry, struct err *err)
         if (rc == 0 && !there) {
             tar->ended = true;
             if (before && (tar->records.n || long_path.len || long_link.len))
-                rc = malformed(err, "it ends where an entry is expected");
+                rc = tar_malformed(err, "it ends where an entry is expected");
             break;
         }
         if (rc < 0)
             break;
-        char type = tar->header[TYPE];
+        char type = tar->header[TAR_TYPE];
         own = !strchr("xgLK", type) || type == '\0';
         if (own)
             break;
-        if (!number(tar->header, SIZE, &size) || size < 0) {
-            rc = malformed(err, "a number in a header is none");
+        if (!tar_number(tar->header, SIZE, &size) || size < 0) {
+            rc = tar_malformed(err, "a number in a header is none");
         } else if (type == 'g') {
-            rc = skip(tar, (uint64_t)size + (BLOCK - (uint64_t)size % BLOCK) % BLOCK, err);
+            rc = skip(tar, (uint64_t)size + (TAR_UNIT - (uint64_t)size % TAR_UNIT) % TAR_UNIT, err);
         } else if (type == 'x') {
             buf_reset(&tar->extra);
             vec_clear(&tar->records);
@@ -487,20 +455,28 @@ int tar_next(struct tar *tar, const struct tar_entry **entry, struct err *err)
     return rc;
 }
 
-int tar_data(struct tar *tar, const void **bytes, size_t *n, struct err *err)
+int tar_data(struct tar *tar, const void **bytes, size_t *n, uint64_t *offset, struct err *err)
 {
     *n = 0;
+    *offset = tar->entry.size;
     if (!tar->left)
         return 0;
     int rc = fill(tar, err);
     if (rc < 0)
         return rc;
     if (!tar->n)
-        return malformed(err, "it ends in the middle of a file");
+        return tar_malformed(err, "it ends in the middle of a file");
+    /* What is left lies in those that are left. */
+    while (!tar->extents.v[tar->extent].n)
+        tar->extent++;
+    struct tar_extent *extent = &tar->extents.v[tar->extent];
     *bytes = tar->at;
-    *n = tar->n < tar->left ? tar->n : (size_t)tar->left;
+    *offset = extent->offset;
+    *n = tar->n < extent->n ? tar->n : (size_t)extent->n;
     tar->at += *n;
     tar->n -= *n;
     tar->left -= *n;
+    extent->offset += *n;
+    extent->n -= *n;
     return 0;
 }

@@ -3,9 +3,9 @@
  * that they are.
  *
  * It reads as Go's archive/tar does, which is what makes most images and what others read them
- * with, so that nobody sees other files in a layer than kiln does; what that refuses, and sparse
- * files, is an error. Names are not converted: libarchive's reader puts those of pax headers into
- * the locale's encoding and composes their accents, which makes other names of them.
+ * with, so that nobody sees other files in a layer than kiln does; what that refuses is an error.
+ * Names are not converted: libarchive's reader puts those of pax headers into the locale's encoding
+ * and composes their accents, which makes other names of them.
  *
  * Ownership: an entry and what it points to live until the next call. Input may be anything.
  */
@@ -46,7 +46,7 @@ struct tar_entry {
     uint64_t uid, gid;
     int64_t mtime;
     uint32_t mtime_ns;
-    uint64_t size; /* of files; of all else 0 */
+    uint64_t size; /* of files, with their holes; of all else 0 */
     const struct tar_xattr *xattrs;
     size_t n_xattrs;
 };
@@ -56,7 +56,9 @@ void tar_free(struct tar *tar);
 /* Goes to the next entry, over what is left of the one before; *entry is NULL at the archive's end.
  * ERR_CONFIG when it is malformed or ends too early; else what pulling gave. */
 int tar_next(struct tar *tar, const struct tar_entry **entry, struct err *err) MUST_CHECK;
-/* The next bytes of the entry's content; *n is 0 at its end. */
-int tar_data(struct tar *tar, const void **bytes, size_t *n, struct err *err) MUST_CHECK;
+/* The next bytes of the entry's content, and where in it they are; *n is 0 at its end, which is at
+ * *offset then. What lies between them (in a sparse file) are zeros. */
+int tar_data(struct tar *tar, const void **bytes, size_t *n, uint64_t *offset,
+             struct err *err) MUST_CHECK;
 
 #endif

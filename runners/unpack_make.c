@@ -27,6 +27,9 @@ static int broken(struct err *err, const char *name)
     if (errnum == ENAMETOOLONG)
         rc = err_set(err, ERR_CONFIG, "\"%s\" has a name that is too long for this file system",
                      buf_str(&shown));
+    else if (errnum == EFBIG)
+        rc = err_set(err, ERR_CONFIG, "\"%s\" is larger than a file can be on this file system",
+                     buf_str(&shown));
     else
         rc = err_sys(err, errnum, "\"%s\"", buf_str(&shown));
     buf_release(&shown);
@@ -146,6 +149,12 @@ static int create(int dir_fd, const char *name, struct err *err)
     return fd < 0 ? broken(err, name) : fd;
 }
 
+/* The file goes on at offset. */
+static int make_hole(int fd, uint64_t offset)
+{
+    return ftruncate(fd, (off_t)offset) < 0 || lseek(fd, (off_t)offset, SEEK_SET) < 0 ? -1 : 0;
+}
+
 int unpack_make_file(struct unpacker *u, int dir_fd, const char *name,
                      const struct tar_entry *entry, struct tar *tar, struct err *err)
 {
@@ -153,12 +162,20 @@ int unpack_make_file(struct unpacker *u, int dir_fd, const char *name,
     if (fd < 0)
         return fd;
     int rc = 0;
+    uint64_t end = 0, offset;
     for (;;) {
         const void *bytes;
         size_t n;
-        rc = tar_data(tar, &bytes, &n, err);
-        if (rc < 0 || !n)
+        rc = tar_data(tar, &bytes, &n, &offset, err);
+        if (rc < 0)
             break;
+        if (offset != end && make_hole(fd, offset) < 0) {
+            rc = broken(err, name);
+            break;
+        }
+        if (!n)
+            break;
+        end = offset + n;
         rc = unpack_spend(u, n, err);
         if (rc < 0)
             break;
@@ -202,24 +219,36 @@ int unpack_make_fifo(struct unpacker *u, int dir_fd, const char *name,
     return rc < 0 ? rc : set_times(dir_fd, name, entry_time(entry), err);
 }
 
-static int copy_bytes(struct unpacker *u, int from, int to, const char *name, struct err *err)
+/* Holes stay holes. */
+static int copy_bytes(struct unpacker *u, int from, int to, const char *name, off_t size,
+                      struct err *err)
 {
     char *bytes = mem_alloc(COPY_BYTES);
     int rc = 0;
-    for (;;) {
-        ssize_t n = read(from, bytes, COPY_BYTES);
+    for (off_t at = 0, end = 0; rc == 0 && at < size;) {
+        if (at == end) {
+            at = lseek(from, at, SEEK_DATA);
+            end = at < 0 ? at : lseek(from, at, SEEK_HOLE);
+            if (end < 0 && errno == ENXIO)
+                break;
+            if (end < 0 || make_hole(to, (uint64_t)at) < 0)
+                rc = broken(err, name);
+            continue;
+        }
+        size_t most = end - at < (off_t)COPY_BYTES ? (size_t)(end - at) : COPY_BYTES;
+        ssize_t n = pread(from, bytes, most, at);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0)
-            rc = broken(err, name);
         if (n <= 0)
-            break;
-        rc = unpack_spend(u, (uint64_t)n, err);
+            rc = broken(err, name);
+        if (rc == 0)
+            rc = unpack_spend(u, (uint64_t)n, err);
         if (rc == 0 && file_write_all(to, bytes, (size_t)n) < 0)
             rc = broken(err, name);
-        if (rc < 0)
-            break;
+        at += n;
     }
+    if (rc == 0 && ftruncate(to, size) < 0)
+        rc = broken(err, name);
     free(bytes);
     return rc;
 }
@@ -248,7 +277,8 @@ int unpack_copy_up(struct unpacker *u, const struct unpack_lower *lower, int dir
     int from = openat(lower->dir_fd, lower->name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (from < 0)
         return broken(err, name);
-    int to = create(dir_fd, name, err), rc = to < 0 ? to : copy_bytes(u, from, to, name, err);
+    int to = create(dir_fd, name, err),
+        rc = to < 0 ? to : copy_bytes(u, from, to, name, lower->st.st_size, err);
     if (rc == 0)
         rc = finish_file(u, to, name, &like, from, err);
     if (to >= 0)

@@ -96,6 +96,27 @@ test_layer_with_another_diff_id() {
     assert_eq "$(ls -A "$STORE/layers")" ""
 }
 
+# What tar makes of holes, in both of its ways, comes out as it was.
+test_sparse_files() {
+    local format STORE=$T/store
+    mkdir -p "$T/root/sparse"
+    truncate -s 40M "$T/root/sparse/file"
+    echo first | dd of="$T/root/sparse/file" bs=1 seek=5000000 conv=notrunc 2> /dev/null
+    seq 1 20000 | dd of="$T/root/sparse/file" bs=1M seek=30 conv=notrunc 2> /dev/null
+    truncate -s 1M "$T/root/sparse/hole"
+    for format in gnu posix; do
+        rm -rf "$STORE"
+        mkdir -p "$T/layers"
+        tar -C "$T/root/sparse" --sparse --format="$format" -cf "$T/layers/sparse.tar" .
+        [ "$(stat -c %s "$T/layers/sparse.tar")" -lt 2000000 ] || return 0 # no holes here
+        image "$P/oci" "$format" '{}' sparse
+        ask 0 "oci:oci:$format"
+        cmp "$T/root/sparse/file" "$(layer_dir 1)/file" || fail "it is another file"
+        cmp "$T/root/sparse/hole" "$(layer_dir 1)/hole" || fail "it is another hole"
+        [ "$(stat -c %b "$(layer_dir 1)/file")" -lt 4000 ] || fail "the hole has been filled"
+    done
+}
+
 test_registry_pins() {
     two_layers
     image "$T/oci" a '{"Env": ["V=1"]}' base more
