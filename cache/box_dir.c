@@ -19,16 +19,13 @@
 #include <time.h>
 #include <unistd.h>
 
-/* One without a lock has just been begun, unless it is older than this. */
-#define BEGUN_S 60
-
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 struct box_dir {
     struct cache *cache;
     char *path;
     const char *name; /* inside path */
-    int fd, lock_fd;
+    int fd;           /* holds the lock */
 };
 
 static struct box_dir *new_at(struct cache *cache, const char *name)
@@ -37,7 +34,7 @@ static struct box_dir *new_at(struct cache *cache, const char *name)
     box->cache = cache;
     box->path = mem_printf("%s/v1/box/%s", cache->path, name);
     box->name = strrchr(box->path, '/') + 1;
-    box->fd = box->lock_fd = -1;
+    box->fd = -1;
     return box;
 }
 
@@ -47,8 +44,6 @@ void box_dir_free(struct box_dir *box)
         return;
     if (box->fd >= 0)
         close(box->fd);
-    if (box->lock_fd >= 0)
-        close(box->lock_fd);
     free(box->path);
     free(box);
 }
@@ -58,23 +53,17 @@ const char *box_dir_path(const struct box_dir *box)
     return box->path;
 }
 
-/* Takes the lock, which is made if it has to be; 0, or an errno: ENOENT when the directory went
- * away meanwhile, EWOULDBLOCK when it is another's. */
-static int lock(struct box_dir *box, bool make)
+/* Takes the directory's lock; 0, or an errno: ENOENT when it went away meanwhile, EWOULDBLOCK when
+ * it is another's. */
+static int lock(const struct box_dir *box)
 {
     struct stat st, now;
-    char *rel = mem_printf("box/%s/lock", box->name);
-    int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | (make ? O_CREAT | O_EXCL : 0);
-    int errnum = 0;
-    box->lock_fd = openat(box->fd, "lock", flags, 0600);
-    if (box->lock_fd < 0 || cache_flock(box->lock_fd, LOCK_EX | LOCK_NB) != 0)
-        errnum = errno;
-    else if (fstat(box->lock_fd, &st) != 0 ||
-             fstatat(box->cache->root_fd, rel, &now, AT_SYMLINK_NOFOLLOW) != 0 ||
-             st.st_ino != now.st_ino || st.st_dev != now.st_dev)
-        errnum = ENOENT;
-    free(rel);
-    return errnum;
+    if (cache_flock(box->fd, LOCK_EX | LOCK_NB) != 0)
+        return errno;
+    return fstat(box->fd, &st) == 0 && lstat(box->path, &now) == 0 && st.st_ino == now.st_ino &&
+                   st.st_dev == now.st_dev
+               ? 0
+               : ENOENT;
 }
 
 /* -- making ------------------------------------------------------------------------------------ */
@@ -104,29 +93,26 @@ int box_dir_new(struct cache *cache, uid_t owner, gid_t group, struct box_dir **
     *out = NULL;
     if (cache->root_fd >= 0 && !cache->read_only)
         errnum = mkdirat(cache->root_fd, "box", 0700) != 0 && errno != EEXIST ? errno : 0;
-    for (int tries = 0; errnum == 0 && !*out && tries < 8; tries++) {
+    for (int tries = 0; errnum == 0 && !*out && tries < 100; tries++) {
         char name[CACHE_NAME_SIZE], rel[CACHE_NAME_SIZE + sizeof("box/")];
         cache_unique_name(cache, "box", name);
         snprintf(rel, sizeof(rel), "box/%s", name);
         struct box_dir *box = new_at(cache, name);
-        if (mkdirat(cache->root_fd, rel, 0700) != 0 ||
-            (box->fd = openat(cache->root_fd, rel, DIR_FLAGS)) < 0)
+        bool locked = false;
+        if (mkdirat(cache->root_fd, rel, 0700) != 0)
             errnum = errno;
-        else
-            errnum = lock(box, true);
-        if (errnum == 0)
+        else if ((box->fd = openat(cache->root_fd, rel, DIR_FLAGS)) < 0)
+            errnum = errno == ENOENT ? 0 : errno; /* who sweeps was faster: not another time */
+        else if ((locked = lock(box) == 0))       /* else the same */
             errnum = make_parts(box, owner, group);
-        if (errnum == 0) {
+        if (locked && errnum == 0)
             *out = box;
-        } else if (box->lock_fd >= 0 && errnum != ENOENT && errnum != EWOULDBLOCK) {
+        else if (locked)
             box_dir_drop(box);
-        } else {
-            /* Who sweeps was faster than the lock: with another one it will not be. */
-            errnum = box->lock_fd >= 0 ? 0 : errnum;
+        else
             box_dir_free(box);
-        }
     }
-    return *out ? 0 : cache_put_failed(cache, errnum, err);
+    return *out ? 0 : cache_put_failed(cache, errnum ? errnum : EAGAIN, err);
 }
 
 int box_dir_open(struct cache *cache, const char *path, struct box_dir **out, struct err *err)
@@ -137,7 +123,7 @@ int box_dir_open(struct cache *cache, const char *path, struct box_dir **out, st
     if (errnum == 0 && (box->fd = open(path, DIR_FLAGS)) < 0)
         errnum = errno;
     if (errnum == 0)
-        errnum = lock(box, false);
+        errnum = lock(box);
     *out = errnum == 0 ? box : NULL;
     if (errnum == 0)
         return 0;
@@ -199,10 +185,8 @@ struct sweep {
 static bool is_dead(const struct sweep *sweep, struct box_dir *box)
 {
     struct stat st;
-    int errnum = lock(box, false);
-    if (errnum != 0)
-        return box->lock_fd < 0 && errnum == ENOENT && fstat(box->fd, &st) == 0 &&
-               st.st_mtime < time(NULL) - BEGUN_S;
+    if (lock(box) != 0)
+        return false;
     return fstatat(box->fd, "kept", &st, AT_SYMLINK_NOFOLLOW) != 0 ||
            st.st_mtime < sweep->kept_since;
 }

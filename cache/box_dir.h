@@ -1,9 +1,9 @@
 /*
  * box_dir.h - the directories for what an isolated step writes.
  *
+ *     <cache>/v1/box/<name>        flock: its owner lives
  *     <cache>/v1/box/<name>/upper  what it wrote to its project
  *     <cache>/v1/box/<name>/...    what the runner needs besides (runners/box_root.c)
- *     <cache>/v1/box/<name>/lock   flock: its owner lives
  *     <cache>/v1/box/<name>/kept   is there: kept for a look when it is not locked
  *
  * One whose owner is gone is swept by gc, at once or, kept ones, after BOX_DIR_KEPT_S. What is in

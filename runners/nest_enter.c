@@ -108,7 +108,8 @@ static int carry_out(const struct nest_op *op, const char *strings, int user)
     case NEST_MKDIR:
         if (mkdir(path, op->mode) != 0)
             return errno == EEXIST ? 0 : errno;
-        return chmod(path, op->mode) == 0 ? 0 : errno; /* sticky, too, and whatever the umask */
+        /* What mkdir(2) leaves away, with this umask. */
+        return !(op->mode & ~0755U) || chmod(path, op->mode) == 0 ? 0 : errno;
     case NEST_FILE: return write_file(path, content, op->n, O_CREAT | O_EXCL, op->mode);
     case NEST_SYMLINK: return symlink(source, path) == 0 ? 0 : errno;
     case NEST_HIDE: return mknod(path, S_IFCHR, makedev(0, 0)) == 0 ? 0 : errno;
