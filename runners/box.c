@@ -341,6 +341,17 @@ static int start_plain(struct box_runner *box, const struct runner_request *requ
     return rc;
 }
 
+int runner_box_owner(struct runner *runner, struct box_owner *out, struct err *err)
+{
+    static const struct nest_ids root = {0, 0};
+    struct box_runner *box = (struct box_runner *)runner;
+    const struct box_nest *nest = box_means_nest(&box->means, &root, err);
+    if (!nest)
+        return -(int)err->kind;
+    nest_user_owner(&nest->map, out);
+    return 0;
+}
+
 static int box_start(struct runner *runner, const struct runner_request *request,
                      const struct runner_callbacks *callbacks, void *ctx, struct runner_exec **out,
                      struct err *err)

@@ -103,10 +103,12 @@ struct box_owner {
     gid_t gid;
     /* Not zero: ids 1 ... n - 1 exist inside as well, so an image's files can keep theirs. */
     uint32_t n;
+    uint64_t mapping; /* a number of which ids all of these are outside; another map has another */
 };
 
-/* What a nest of the calling user would be; needs nothing opened. ERR_SYSTEM with the remedy when
- * this machine allows none. */
+/* What a nest of the calling user would be, as far as files tell; needs nothing opened. Where
+ * newuidmap then refuses, the nest has fewer ids, but the same owner. ERR_SYSTEM with the remedy
+ * when this machine allows none. */
 int box_owner(struct box_owner *out, struct err *err) MUST_CHECK;
 
 /* Removes what lies at path, also what belongs to ids of a nest; absent is fine. Any thread. */
@@ -120,5 +122,8 @@ int box_own(const char *path, struct err *err) MUST_CHECK;
  * fails with ERR_SYSTEM and the remedy. */
 int runner_box_new(uv_loop_t *loop, const struct runner_box_options *options, struct runner **out,
                    struct err *err) MUST_CHECK;
+/* What the nest of this back end is, for which it waits. ERR_SYSTEM with the remedy when there can
+ * be none. */
+int runner_box_owner(struct runner *runner, struct box_owner *out, struct err *err) MUST_CHECK;
 
 #endif

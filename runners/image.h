@@ -15,8 +15,9 @@
  *                                 shared by all images; read only with their digest verified
  *     images/archives/<hex>       what a docker-archive held when it was looked at last
  *     layers/<name>/              a layer unpacked, as overlayfs wants a lower directory
- *                                 (unpack.h); name: 32 hex characters of its chain id, ".", whose
- *                                 ids it has; for steps of another user than root ".", its ids
+ *                                 (unpack.h); name: 32 hex characters of its chain id, ".", 16 of
+ *                                 which ids the nest has; for steps of another user than root ".",
+ *                                 its ids
  *     layers/<name>.used          touched whenever the layer is used
  *     tmp/image-*                 being fetched; gone with whoever made it, or swept
  *
@@ -80,8 +81,8 @@ int image_platform_parse(const char *text, char **out, struct err *err) MUST_CHE
 struct image_store_options {
     const char *dir;         /* absolute, exists: the cache's versioned root */
     struct runner *host;     /* runs skopeo */
-    struct runner *nest;     /* runs kiln inside of the nest (requests without box) */
-    struct box_owner owner;  /* of the nest: whom layers belong to */
+    struct runner *nest;     /* runs kiln inside of the nest (runner_box_new()); NULL: host does */
+    struct box_owner owner;  /* whom layers belong to: box_owner() */
     const char *program;     /* kiln's own, absolute */
     const char *skopeo;      /* NULL: $KILN_SKOPEO, else "skopeo" */
     const char *const *envp; /* for skopeo, which finds credentials and proxies by it; NULL: ours */

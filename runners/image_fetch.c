@@ -243,8 +243,10 @@ static struct digest chain_of(const struct digest *below, const struct digest *d
 static int read_image(struct image_task *task, const struct buf *config)
 {
     struct image *image = task->image;
-    size_t n;
+    size_t n = 0;
     int rc = manifest_config(buf_str(config), config->len, image, &task->diff_ids, &n, &task->err);
+    if (rc == 0)
+        rc = image_store_find_ids(task->store, &task->err);
     if (rc < 0)
         return rc;
     if (n != task->manifest.n_layers)

@@ -44,6 +44,8 @@ int image_blob_read(const struct image_store *store, const struct digest *digest
 int image_blob_write(const struct image_store *store, const struct digest *digest,
                      const struct buf *bytes, struct err *err) MUST_CHECK;
 void image_blob_remove(const struct image_store *store, const struct digest *digest);
+/* Which ids the nest has: asked of the nest itself, as files do not know what newuidmap allows. */
+int image_store_find_ids(struct image_store *store, struct err *err) MUST_CHECK;
 /* The name of the layer of that chain id, for this nest; in arena. */
 const char *image_layer_name(const struct image_store *store, const struct digest *chain,
                              struct arena *arena);

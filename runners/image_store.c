@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -89,15 +90,18 @@ int image_blob_write(const struct image_store *store, const struct digest *diges
 
 /* --- layers --- */
 
+int image_store_find_ids(struct image_store *store, struct err *err)
+{
+    return store->nest ? runner_box_owner(store->nest, &store->owner, err) : 0;
+}
+
 const char *image_layer_name(const struct image_store *store, const struct digest *chain,
                              struct arena *arena)
 {
     char hex[DIGEST_HEX + 1];
     digest_hex(chain, hex);
     hex[DIGEST_HEX / 2] = '\0';
-    return store->owner.n > 1
-               ? arena_printf(arena, "%s.%u-%u", hex, store->owner.uid, store->owner.n)
-               : arena_printf(arena, "%s.%u", hex, store->owner.uid);
+    return arena_printf(arena, "%s.%016" PRIx64, hex, store->owner.mapping);
 }
 
 static void sync_work(uv_work_t *work)

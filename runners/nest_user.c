@@ -1,6 +1,7 @@
 #include "runners/nest_user.h"
 
 #include "base/buf.h"
+#include "base/digest.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "runners/probe.h"
@@ -298,11 +299,21 @@ int nest_user_open(const struct nest_ids *ids, struct nest_map *map, int *fd, st
                            : "kiln can map no ids into a user namespace");
 }
 
+void nest_user_owner(const struct nest_map *map, struct box_owner *out)
+{
+    const uint32_t ids[] = {map->uid.first, map->uid.more, map->uid.more ? map->uid.rest : 0,
+                            map->gid.first, map->gid.more, map->gid.more ? map->gid.rest : 0};
+    *out = (struct box_owner){
+        .uid = map->uid.first, .gid = map->gid.first, .n = map->uid.more ? map->uid.more + 1 : 0};
+    struct digest digest = digest_of(ids, sizeof ids);
+    memcpy(&out->mapping, digest.hash, sizeof out->mapping);
+}
+
 int box_owner(struct box_owner *out, struct err *err)
 {
     struct nest_map map;
     (void)err;
     nest_user_map(&map);
-    *out = (struct box_owner){map.uid.first, map.gid.first, map.uid.more ? map.uid.more + 1 : 0};
+    nest_user_owner(&map, out);
     return 0;
 }

@@ -45,6 +45,9 @@ struct nest_files {
 };
 void nest_user_map_from(const struct nest_files *files, struct nest_map *map);
 
+/* Whom all belongs to that a nest with these ids may change. */
+void nest_user_owner(const struct nest_map *map, struct box_owner *out);
+
 /* One part of a uid_map. */
 struct nest_extent {
     uint32_t inside, outside, n;

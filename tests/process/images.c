@@ -196,7 +196,7 @@ int main(int argc, char **argv)
     options.dir = box.dir = argv[i];
     asking.lock_path = argv[i + 1];
     asking.platform = platform ? platform : image_platform();
-    options.owner = (struct box_owner){getuid(), getgid(), getuid() ? 0 : 65536};
+    options.owner = (struct box_owner){.uid = getuid(), .gid = getgid(), .n = getuid() ? 0 : 65536};
     if (rc == 0)
         rc = image_ref_parse(argv[i + 3], argv[i + 2], &asking.ref, &err);
     if (rc == 0)

@@ -383,4 +383,44 @@ test_in_the_nest() {
     fi
 }
 
+owner_of_mine() {
+    NO_NEST=" " ask 0 oci:oci:a
+    stat -c %u "$(layer_dir 3)/mine"
+}
+
+# What /etc/subuid gives and newuidmap refuses is not there; another range is another layer.
+in_nests_of_several_kinds() {
+    local STORE=$T/store path=$PATH
+    two_layers
+    mkdir -p "$T/root/own" "$T/refuses" "$STORE"
+    echo x > "$T/root/own/mine"
+    tar -C "$T/root/own" --owner=33 --group=44 -cf "$T/layers/own.tar" mine
+    image "$P/oci" a '{}' base more own
+    printf '#!/bin/sh\nexit 1\n' > "$T/refuses/newuidmap"
+    chmod +x "$T/refuses/newuidmap"
+    echo "65534:300000:65536" > "$T/subids"
+    chmod 755 "$T" "$T/refuses"
+    chown -R 65534:65534 "$P" "$STORE"
+    if ! mount --bind "$T/subids" /etc/subuid || ! mount --bind "$T/subids" /etc/subgid; then
+        echo "(not tried: mounting is not allowed here)"
+        return 0
+    fi
+    AS=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+    "${AS[@]}" test -x "$IMAGES" || return 0
+    PATH=$T/refuses:$path
+    assert_eq "$(owner_of_mine)" 65534 "owner where newuidmap refuses"
+    PATH=$path
+    assert_eq "$(owner_of_mine)" 300032 "owner where it does not"
+    echo "65534:400000:65536" > "$T/subids"
+    assert_eq "$(owner_of_mine)" 400032 "owner in another range"
+    assert_eq "$(find "$STORE/layers" -mindepth 1 -maxdepth 1 -name '*.used' | wc -l)" 9 "layers"
+}
+
+test_nests_that_are_not_what_subuid_says() {
+    [ "$(id -u)" -eq 0 ] && command -v newuidmap > /dev/null && [ -e /etc/subuid ] && [ -e /etc/subgid ] || return 0
+    "$KILN" doctor > "$T/doctor" 2>&1 || return 0
+    export IMAGES SOURCE_DIR
+    with_mounts in_nests_of_several_kinds
+}
+
 run_tests

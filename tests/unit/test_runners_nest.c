@@ -54,6 +54,27 @@ static void test_ordinary_user(void **state)
     assert_false(map_of(&files).by_helper);
 }
 
+/* Another map is another one to whoever keeps what belongs to its ids. */
+static void test_owners(void **state)
+{
+    (void)state;
+    struct nest_map map = {{1000, 100000, 65535}, {1000, 100000, 65535}, true};
+    struct box_owner owner, other;
+    nest_user_owner(&map, &owner);
+    assert_int_equal(owner.uid, 1000);
+    assert_int_equal(owner.n, 65536);
+    uint32_t *const ids[] = {&map.uid.first, &map.uid.rest, &map.uid.more, &map.gid.rest};
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        ++*ids[i];
+        nest_user_owner(&map, &other);
+        assert_true(owner.mapping != other.mapping);
+        --*ids[i];
+    }
+    map.by_helper = false;
+    nest_user_owner(&map, &other);
+    assert_true(owner.mapping == other.mapping);
+}
+
 static void test_root(void **state)
 {
     (void)state;
@@ -154,9 +175,8 @@ static void test_block(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ordinary_user),
-        cmocka_unit_test(test_root),
-        cmocka_unit_test(test_places_changed),
+        cmocka_unit_test(test_ordinary_user), cmocka_unit_test(test_owners),
+        cmocka_unit_test(test_root),          cmocka_unit_test(test_places_changed),
         cmocka_unit_test(test_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
