@@ -1,14 +1,16 @@
 /*
  * cmd_shell.c - kiln shell: a command of one's own exactly where a step would run.
  *
- * On a terminal the command gets one of its own, and what goes in and out is passed on, so that it
- * can be resized and interrupted like any. Elsewhere its output is printed as it comes, and it has
- * no input.
+ * On a terminal the command gets one of its own, kiln's or the one that is made in its box, and
+ * what goes in and out is passed on, so that it can be resized and interrupted like any. The user's
+ * own is never the command's; whatever becomes of kiln, it is put back (tui/guard.h). Elsewhere the
+ * command's output is printed as it comes, and it has no input.
  */
 #include "cli/cli.h"
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "tui/guard.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,8 +36,11 @@ struct shell {
     bool finished, upstream_failed;
     int exit_code, signal;
 
-    int leader, follower; /* the command's own terminal; -1: none */
+    int user;   /* the user's terminal, opened again: not to block is for us alone */
+    int leader; /* of the command's own terminal; -1: none */
+    struct runner_terminal terminal;
     struct termios before;
+    struct guard *guard; /* of the user's terminal, while it is raw */
     bool raw, relaying;
     uv_poll_t keys, screen;
     uv_signal_t signals[4]; /* the last: the window's size */
@@ -52,20 +57,51 @@ static void copy_size(struct shell *s)
         (void)ioctl(s->leader, TIOCSWINSZ, &size);
 }
 
+static void close_terminal(struct shell *s)
+{
+    if (s->leader >= 0)
+        close(s->leader);
+    if (s->terminal.fd >= 0)
+        close(s->terminal.fd);
+    s->leader = s->terminal.fd = -1;
+}
+
+/* This end of it is held, too: it is no hang-up when programs have closed it for a while. */
+static void on_replaced(void *ctx, int leader)
+{
+    struct shell *s = ctx;
+    if (s->finished) {
+        close(leader);
+        return;
+    }
+    close_terminal(s);
+    s->leader = leader;
+    s->terminal.fd = ioctl(leader, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    copy_size(s);
+}
+
 static int open_terminal(struct shell *s, struct err *err)
 {
+    s->user = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+    if (s->user < 0)
+        return err_sys(err, errno, "cannot read the terminal");
     s->leader = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
     if (s->leader < 0 || grantpt(s->leader) < 0 || unlockpt(s->leader) < 0)
         return err_sys(err, errno, "cannot make a terminal for the shell");
-    s->follower = open(ptsname(s->leader), O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (s->follower < 0)
+    s->terminal = (struct runner_terminal){
+        .fd = open(ptsname(s->leader), O_RDWR | O_NOCTTY | O_CLOEXEC),
+        .replaced = on_replaced,
+        .ctx = s,
+    };
+    if (s->terminal.fd < 0)
         return err_sys(err, errno, "cannot open a terminal for the shell");
-    (void)tcsetattr(s->follower, TCSANOW, &s->before);
+    (void)tcsetattr(s->terminal.fd, TCSANOW, &s->before);
     copy_size(s);
-    s->order.terminal = &s->follower;
+    s->order.terminal = &s->terminal;
     return 0;
 }
 
+static void end_by(struct shell *s, int number);
 static void on_keys(uv_poll_t *poll, int status, int events);
 
 static void pass_typed(struct shell *s)
@@ -86,9 +122,12 @@ static void on_keys(uv_poll_t *poll, int status, int events)
     struct shell *s = poll->data;
     (void)events;
     char *to = buf_reserve(&s->typed, 4096);
-    ssize_t n = status < 0 ? -1 : read(STDIN_FILENO, to, 4096);
-    if (n <= 0) { /* nobody types any more */
+    ssize_t n = status < 0 ? 0 : read(s->user, to, 4096);
+    if (n < 0 && errno == EAGAIN)
+        return;
+    if (n <= 0) { /* the terminal is gone, which is told to its session's leader alone */
         uv_poll_stop(poll);
+        end_by(s, SIGHUP);
         return;
     }
     s->typed.len += (size_t)n;
@@ -115,15 +154,25 @@ static void on_screen(uv_poll_t *poll, int status, int events)
         pass_typed(s);
 }
 
+static void make_raw(struct shell *s)
+{
+    struct guard_terms terms = {.fd = STDIN_FILENO, .sane = s->before, .restore = ""};
+    struct err none = ERR_INIT; /* without a guard it is only kill -9 that nobody puts right */
+    terms.raw = s->before;
+    cfmakeraw(&terms.raw);
+    if (guard_new(&terms, &s->guard, &none) == 0)
+        guard_hold(s->guard, true);
+    err_release(&none);
+    s->raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &terms.raw) == 0;
+}
+
 static void begin_relaying(struct shell *s)
 {
-    struct termios raw = s->before;
     if (s->leader < 0 || s->relaying)
         return;
-    cfmakeraw(&raw);
-    s->raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
+    make_raw(s);
     s->relaying = true;
-    uv_poll_init(&s->app.loop, &s->keys, STDIN_FILENO);
+    uv_poll_init(&s->app.loop, &s->keys, s->user);
     uv_poll_init(&s->app.loop, &s->screen, s->leader);
     s->keys.data = s->screen.data = s;
     uv_poll_start(&s->keys, UV_READABLE, on_keys);
@@ -140,13 +189,15 @@ static void end_relaying(struct shell *s)
     if (!s->relaying)
         return;
     s->relaying = false;
-    while (pass_screen(s))
+    while (!s->signal && pass_screen(s)) /* by a signal it ends while programs still write */
         ;
     uv_close((uv_handle_t *)&s->keys, handle_closed);
     uv_close((uv_handle_t *)&s->screen, handle_closed);
     if (s->raw)
         (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &s->before);
     s->raw = false;
+    guard_free(s->guard);
+    s->guard = NULL;
 }
 
 /* -- events ------------------------------------------------------------------------------------ */
@@ -232,17 +283,23 @@ static void on_done(void *ctx)
     finish(ctx);
 }
 
-static void on_signal(uv_signal_t *handle, int number)
+static void end_by(struct shell *s, int number)
 {
-    struct shell *s = handle->data;
-    if (number == SIGWINCH) {
-        copy_size(s);
-        return;
-    }
     if (s->signal && s->engine)
         engine_kill(s->engine);
     s->signal = number;
     finish(s);
+    end_relaying(s);
+    close_terminal(s); /* a hang-up: shells are deaf to SIGTERM */
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct shell *s = handle->data;
+    if (number == SIGWINCH)
+        copy_size(s);
+    else
+        end_by(s, number);
 }
 
 static void catch_signals(struct shell *s)
@@ -338,8 +395,9 @@ int command_shell(const struct options *options)
     struct shell s = {.options = options,
                       .step = options->args[0],
                       .exit_code = EXIT_KILN,
+                      .user = -1,
                       .leader = -1,
-                      .follower = -1};
+                      .terminal = {.fd = -1}};
     struct err err = ERR_INIT;
     bool terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) &&
                     tcgetpgrp(STDIN_FILENO) == getpgrp() && tcgetattr(STDIN_FILENO, &s.before) == 0;
@@ -361,10 +419,9 @@ int command_shell(const struct options *options)
     }
     err_release(&err);
     view_plain_free(s.view);
-    if (s.leader >= 0)
-        close(s.leader);
-    if (s.follower >= 0)
-        close(s.follower);
+    close_terminal(&s);
+    if (s.user >= 0)
+        close(s.user);
     buf_release(&s.typed);
     buf_release(&s.script);
     app_close(&s.app);

@@ -503,7 +503,6 @@ void boxing_request(struct engine *e, struct flight *flight, struct runner_reque
                                .dir = box_dir_path(box->dir),
                                .user = "",
                                .network = exec->network,
-                               .terminal = request->terminal && isatty(*request->terminal),
                                .limits = {.memory = exec->limits.memory,
                                           .file_size = exec->limits.file_size,
                                           .pids = exec->limits.pids,

@@ -68,9 +68,9 @@ struct engine_boxes {
  * code. */
 struct engine_shell {
     const char *step;
-    const char *const *argv; /* NULL terminated */
-    const int *terminal;     /* its input and output; NULL: no input, and a log as steps have it */
-    bool failed;             /* where the step's last failure left things (kept.h) */
+    const char *const *argv;                /* NULL terminated */
+    const struct runner_terminal *terminal; /* NULL: no input, and a log as steps have it */
+    bool failed;                            /* where the step's last failure left things (kept.h) */
 };
 
 struct engine_options {

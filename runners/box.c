@@ -23,6 +23,7 @@
 
 struct box_runner {
     struct runner base;
+    uv_loop_t *loop;
     struct runner *host;
     struct box_reach reach;
     struct box_means means;
@@ -42,6 +43,12 @@ struct box_exec {
     char *log;     /* the runtime's, or NULL */
     char *program; /* what the box was to run */
     char *lost;    /* owns exit.lost */
+    pid_t pid;     /* 0: not started */
+    /* With a terminal that the runtime makes: */
+    struct box_console *console;
+    struct runner_terminal terminal; /* the caller's */
+    int leader;                      /* of the one that was made, until it is told of */
+    bool told;
 };
 
 /* --- the end --- */
@@ -63,6 +70,9 @@ static void exec_free(struct box_exec *exec)
 {
     box_cgroup_remove(&exec->cgroup);
     box_wishes_release(&exec->wishes);
+    box_console_close(exec->console);
+    if (exec->leader >= 0)
+        close(exec->leader);
     if (exec->log)
         unlink(exec->log);
     free(exec->log);
@@ -109,6 +119,7 @@ static int command_failure(const char *said)
 static void on_ending(void *ctx, struct runner_exit *exit, struct buf *line)
 {
     struct box_exec *exec = ctx;
+    exec->told = true; /* a line is kiln's own */
     bool passed = exit->exit_code == 0 && exit->signal == 0;
     if (passed || exit->cancelled || exit->timed_out || exit->withdrawn || exit->lost)
         return;
@@ -145,10 +156,30 @@ static void on_ending(void *ctx, struct runner_exit *exit, struct buf *line)
     free(said);
 }
 
+/* With a console it has not started before its terminal is there. */
+static void tell_started(struct box_exec *exec)
+{
+    if (exec->told || !exec->pid || (exec->console && exec->leader < 0))
+        return;
+    exec->told = true;
+    if (exec->console)
+        exec->terminal.replaced(exec->terminal.ctx, exec->leader);
+    exec->leader = -1;
+    exec->callbacks.started(exec->ctx, exec->pid);
+}
+
 static void on_started(void *ctx, pid_t pid)
 {
     struct box_exec *exec = ctx;
-    exec->callbacks.started(exec->ctx, pid);
+    exec->pid = pid;
+    tell_started(exec);
+}
+
+static void on_console(void *ctx, int leader)
+{
+    struct box_exec *exec = ctx;
+    exec->leader = leader;
+    tell_started(exec);
 }
 
 static int on_spool(void *ctx)
@@ -160,7 +191,8 @@ static int on_spool(void *ctx)
 static void on_output(void *ctx, int stream, uint64_t offset, uint64_t n)
 {
     struct box_exec *exec = ctx;
-    exec->callbacks.output(exec->ctx, stream, offset, n);
+    if (exec->told || !exec->pid) /* else it is the runtime's word, which is in its log */
+        exec->callbacks.output(exec->ctx, stream, offset, n);
 }
 
 static void on_exited(void *ctx, const struct runner_exit *exit)
@@ -288,6 +320,12 @@ static int start_runtime(struct box_runner *box, const struct runner_request *re
         rc = reach_box(box, request->box, err);
     if (rc == 0)
         rc = make_nest(box, &plan, exec, &nest, err);
+    /* So the terminal has the size that the caller gives it, whether or not the runtime follows
+     * that of its own; not every other one allows this. */
+    if (rc == 0 && plan.is_crun && request->terminal) {
+        exec->terminal = *request->terminal;
+        rc = box_console_open(box->loop, request->box->dir, on_console, exec, &exec->console, err);
+    }
     if (rc == 0) {
         const char *argv[16];
         size_t n = 0;
@@ -304,6 +342,10 @@ static int start_runtime(struct box_runner *box, const struct runner_request *re
         argv[n++] = "run";
         argv[n++] = "--bundle";
         argv[n++] = nest_path;
+        if (exec->console) {
+            argv[n++] = "--console-socket";
+            argv[n++] = box_console_path(exec->console);
+        }
         argv[n++] = "kiln";
         argv[n] = NULL;
         static const char *const envp[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
@@ -313,6 +355,8 @@ static int start_runtime(struct box_runner *box, const struct runner_request *re
         inner.root = "/";
         inner.cwd = "";
         inner.box = NULL;
+        if (exec->console)
+            inner.terminal = NULL;
         rc = start_in_nest(box, &inner, &nest, plan.nest->fd, box->means.file, exec, out, err);
     }
     nest_release(&nest);
@@ -363,6 +407,7 @@ static int box_start(struct runner *runner, const struct runner_request *request
     exec->box = box;
     exec->callbacks = *callbacks;
     exec->ctx = ctx;
+    exec->leader = -1;
     exec->program = mem_strdup(request->argv[0]);
     int rc = request->box ? start_runtime(box, request, exec, out, err)
                           : start_plain(box, request, exec, out, err);
@@ -416,6 +461,7 @@ int runner_box_new(uv_loop_t *loop, const struct runner_box_options *options, st
         return -(int)err->kind;
     struct box_runner *box = mem_zalloc(1, sizeof *box);
     box->base.ops = &box_ops;
+    box->loop = loop;
     box->host = host;
     box->borrows_host = options && options->host;
     box->reach.dir = options && options->dir ? mem_strdup(options->dir) : NULL;

@@ -66,8 +66,7 @@ struct runner_box {
     /* As an image's configuration has it: "", "name", "uid", "name:group", "uid:gid"; looked up in
      * the image's own files. Only for images: in the sandbox all are BOX_USER. */
     const char *user;
-    bool network;  /* the host's; else there is a loopback alone */
-    bool terminal; /* standard input, output and error are a terminal, which it shall have */
+    bool network; /* the host's; else there is a loopback alone */
     struct box_limits limits;
     const struct box_cache *caches;
     size_t n_caches;

@@ -118,10 +118,9 @@ static json_t *process(const struct box_plan *plan)
     json_decref(groups);
     char *cwd = inside_folder(plan);
     json_t *process = json_object();
-    json_object_set_new(process, "terminal", json_boolean(plan->box->terminal));
+    json_object_set_new(process, "terminal", json_boolean(plan->request->terminal));
     struct winsize size;
-    if (plan->box->terminal && plan->request->terminal &&
-        ioctl(*plan->request->terminal, TIOCGWINSZ, &size) == 0)
+    if (plan->request->terminal && ioctl(plan->request->terminal->fd, TIOCGWINSZ, &size) == 0)
         json_object_set_new(process, "consoleSize",
                             json_pack("{s:i, s:i}", "height", size.ws_row, "width", size.ws_col));
     json_object_set_new(process, "user", user);

@@ -7,6 +7,7 @@
  *     box_bundle.c   the OCI runtime's config.json
  *     box_user.c     who a step is: names of an image's user looked up in it
  *     box_filter.c   the seccomp filter
+ *     box_console.c  the way of a box's terminal to kiln
  *     box_reach.c    root's cache, for who is not root
  *     box_blame.c    which of a step's own places the runtime could not make
  *     box_cgroup.c   limits of memory, processes and processor time
@@ -30,6 +31,8 @@
 
 /* Where the parts are in the nest, below the box's directory; nest/ is a tmpfs. */
 #define BOX_NEST "nest"
+/* The socket for its terminal, in the box's directory. */
+#define BOX_CONSOLE "console"
 /* The first process of a box, inside. */
 #define BOX_INIT "/dev/kiln-init"
 
@@ -125,6 +128,17 @@ void box_wishes_init(box_wishes *wishes, const struct runner_box *box);
 void box_wishes_release(box_wishes *wishes);
 /* The one that a runtime speaks of which failed with these words; NULL when it is none of them. */
 const struct box_wish *box_blame(const box_wishes *wishes, const char *said);
+
+/* Where a runtime hands over the leader of the terminal that it makes in a box. */
+struct box_console;
+/* Waits for that in dir (absolute); made is called from the loop, once or never, with the leader,
+ * which is the callee's and does not block. ERR_SYSTEM. */
+int box_console_open(uv_loop_t *loop, const char *dir, void (*made)(void *ctx, int leader),
+                     void *ctx, struct box_console **out, struct err *err) MUST_CHECK;
+/* The socket's path. */
+const char *box_console_path(const struct box_console *console);
+/* Nothing is called any more. NULL is fine. */
+void box_console_close(struct box_console *console);
 
 /* One box's group, in each hierarchy that its limits need. */
 struct box_cgroup {

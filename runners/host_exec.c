@@ -339,14 +339,14 @@ static void set_streams(struct host_exec *exec, const struct runner_request *req
 {
     int n = 0;
     for (int i = 0; i < STREAMS; i++)
-        message->fds[n++] = request->terminal ? *request->terminal : exec->streams.write[i];
+        message->fds[n++] = request->terminal ? request->terminal->fd : exec->streams.write[i];
     if (extra) {
         message->request.has |= WARDEN_HAS_NEST;
         message->fds[n++] = extra->user;
     }
     if (request->terminal) {
         message->request.has |= WARDEN_HAS_INPUT;
-        message->fds[n++] = *request->terminal;
+        message->fds[n++] = request->terminal->fd;
     }
     if (extra && extra->file >= 0) {
         message->request.has |= WARDEN_HAS_FILE;

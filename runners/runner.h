@@ -30,6 +30,15 @@ struct runner;
 struct runner_box;
 struct runner_exec;
 
+/* An open terminal that shall be a command's input and output. */
+struct runner_terminal {
+    int fd; /* the caller's */
+    /* The command has another one instead, which was made where it runs; before started, if at all.
+     * leader is that one's other end, the callee's from now on, and does not block. */
+    void (*replaced)(void *ctx, int leader);
+    void *ctx;
+};
+
 struct runner_request {
     /* NULL terminated; argv[0] is looked up in the request's PATH when it has no slash. */
     const char *const *argv;
@@ -40,9 +49,7 @@ struct runner_request {
      * own files, in the nest and as its root; the ids inside that own what kiln makes are these. */
     const struct runner_box *box;
     uint32_t nest_uid, nest_gid;
-    /* An open terminal that is the command's input and output; the caller's. Then there is no
-     * spool. NULL: input is empty. */
-    const int *terminal;
+    const struct runner_terminal *terminal; /* then there is no spool; NULL: input is empty */
     bool secret;           /* argv, envp or box hold secrets: wiped from kiln's own copies */
     uint64_t spool_offset; /* where in the spool file the output begins */
     /* Bytes of output kept; what is over is read and dropped, and said in runner_exit. 0 = no

@@ -196,45 +196,6 @@ src"
 
 test_failure() { as_both failure; }
 
-test_a_shell_on_a_terminal() {
-    boxes || return 0
-    command -v script > /dev/null || { echo "(not tried: there is no script(1))"; return 0; }
-    echo x > in
-    project '{"version": 1, "steps": {"s": {"runner": "sandbox", "run": "true", "inputs": ["in"]}}}'
-    {
-        wait_for grep -q '/src' "$T/screen"
-        echo 'stty size; tty; echo TERM is $TERM; ls; exit 7'
-        wait_for grep -q '^code 7' "$T/screen"
-    } | TERM=vt100 script -qefc "stty rows 31 cols 97; '$KILN' shell s; echo code \$?" "$T/screen" > /dev/null
-    sed $'s/\033\\[[?0-9;]*[a-z]//g; s/\r//g' "$T/screen" > "$T/out"
-    assert_out '^31 97$'
-    assert_out '^/dev/pts/'
-    assert_out '^TERM is vt100$'
-    assert_out '^in$'
-}
-
-# On the host it is the project itself, after what is needed, with the step's variables.
-test_a_shell_on_the_host() {
-    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
-        "first": {"run": "echo made > made", "inputs": [], "outputs": ["made"]},
-        "s": {"needs": ["first"], "run": "touch never", "inputs": [], "env": {"A": "set"}, "cwd": "sub"},
-        "bad": {"run": "exit 9", "inputs": []},
-        "after": {"needs": ["bad"], "run": "true", "inputs": []}}}'
-    mkdir sub
-    kiln 3 shell s --command 'echo $A; cat ../made; echo here > here; exit 3'
-    assert_file "$T/out" "set
-made"
-    assert_file sub/here here
-    assert_no_file sub/never
-    kiln 0 run s --json
-    assert_eq "$(ran)" s "a shell gives no result"
-    kiln 1 shell after --command 'echo never'
-    assert_no_out never
-    assert_err '^bad: FAILED with exit code 9'
-    kiln 2 shell no-such --command true
-    assert_err 'no step "no-such"'
-}
-
 test_watching() {
     boxes || return 0
     echo 1 > in

@@ -9,7 +9,9 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "runners/box.h"
+#include "runners/probe.h"
 
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 
 struct box_rig {
@@ -437,43 +439,101 @@ static void test_own_limits(void **state)
     box_free(&r);
 }
 
-static void test_terminal(void **state)
+struct screen {
+    int leader;
+    char text[4096];
+    size_t n;
+};
+
+static void on_replaced(void *ctx, int leader)
+{
+    struct screen *screen = ctx;
+    close(screen->leader);
+    screen->leader = leader;
+}
+
+static bool screen_shows(struct screen *screen, const char *text)
+{
+    ssize_t got =
+        read(screen->leader, screen->text + screen->n, sizeof screen->text - 1 - screen->n);
+    screen->n += got > 0 ? (size_t)got : 0;
+    screen->text[screen->n] = '\0';
+    return strstr(screen->text, text) != NULL;
+}
+
+static void screen_wait(struct box_rig *r, const struct run *run, struct screen *screen,
+                        const char *text)
+{
+    while (!screen_shows(screen, text)) {
+        if (run->n_exited && !screen_shows(screen, text))
+            fail_msg("exit code %d, no '%s' in '%s'", run->exit.exit_code, text, screen->text);
+        uv_run(&r->rig.loop, UV_RUN_ONCE);
+    }
+}
+
+/* It is the box's own, whose size follows: by the runtime's doing, or by ours where the runtime
+ * hands it over. */
+static void check_terminal(void)
 {
     struct box_rig r;
-    int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-    (void)state;
+    struct winsize size = {.ws_row = 31, .ws_col = 97};
+    struct screen screen = {.leader = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK)};
     box_init(&r);
     struct runner_box box = new_box(&r, "box");
-    assert_true(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0);
-    int ours = open(ptsname(terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);
-    assert_true(ours >= 0);
-    box.terminal = true;
+    assert_true(screen.leader >= 0 && grantpt(screen.leader) == 0 && unlockpt(screen.leader) == 0);
+    struct runner_terminal terminal = {
+        .fd = open(ptsname(screen.leader), O_RDWR | O_NOCTTY | O_CLOEXEC),
+        .replaced = on_replaced,
+        .ctx = &screen};
+    assert_true(terminal.fd >= 0);
+    assert_int_equal(ioctl(screen.leader, TIOCSWINSZ, &size), 0);
     struct run *run = run_new(&r.rig);
     run->request.box = &box;
-    run->request.terminal = &ours;
+    run->request.terminal = &terminal;
     run->on_exit = tell_lost;
     static const char *const argv[] = {"/bin/sh", "-c",
-                                       "test -t 0 && test -t 1 && test -t 2 && tty && read x && "
-                                       "echo got $x && echo y > /dev/tty",
+                                       "test -t 0 && test -t 1 && test -t 2 && tty && stty size\n"
+                                       "trap 'stty size' WINCH\n"
+                                       "echo ready\n"
+                                       "until read x && [ \"$x\" ]; do :; done\n"
+                                       "echo got $x > /dev/tty",
                                        NULL};
     run_start_argv(&r.rig, run, argv);
-    assert_int_equal(write(terminal, "hello\n", 6), 6);
-    char text[4096];
-    size_t n = 0;
-    while (!run->n_exited) {
-        uv_run(&r.rig.loop, UV_RUN_ONCE);
-        ssize_t got = read(terminal, text + n, sizeof text - 1 - n);
-        n += got > 0 ? (size_t)got : 0;
-    }
-    ssize_t got = read(terminal, text + n, sizeof text - 1 - n);
-    n += got > 0 ? (size_t)got : 0;
-    text[n] = '\0';
-    if (run->exit.exit_code != 0 || !strstr(text, "/dev/pts/0") || !strstr(text, "got hello"))
-        fail_msg("exit code %d, wrote '%s'", run->exit.exit_code, text);
+    screen_wait(&r, run, &screen, "ready");
+    assert_int_equal(run->n_started, 1);
+    assert_non_null(strstr(screen.text, "/dev/pts/0"));
+    assert_non_null(strstr(screen.text, "31 97"));
+    size = (struct winsize){.ws_row = 40, .ws_col = 120};
+    assert_int_equal(ioctl(screen.leader, TIOCSWINSZ, &size), 0);
+    screen_wait(&r, run, &screen, "40 120");
+    assert_int_equal(write(screen.leader, "hello\n", 6), 6);
+    screen_wait(&r, run, &screen, "got hello");
+    rig_wait(&r.rig, &run->n_exited, 1);
+    assert_int_equal(run->exit.exit_code, 0);
+    assert_int_equal(run->n_pieces, 0);
     run_free(run);
-    close(ours);
-    close(terminal);
+    close(terminal.fd);
+    close(screen.leader);
     box_free(&r);
+}
+
+static void test_terminal(void **state)
+{
+    (void)state;
+    check_terminal();
+}
+
+/* It does not hand the terminal over, but lets it follow its own. */
+static void test_terminal_of_runc(void **state)
+{
+    (void)state;
+    char *runc = probe_program("runc");
+    if (!runc)
+        skip();
+    free(runc);
+    setenv("KILN_RUNTIME", "runc", 1);
+    check_terminal();
+    unsetenv("KILN_RUNTIME");
 }
 
 /* Root's cache lies where nobody else can go, and must be a box's all the same. */
@@ -524,14 +584,23 @@ static void test_nest_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sandbox),        cmocka_unit_test(test_image),
-        cmocka_unit_test(test_user),           cmocka_unit_test(test_no_program),
-        cmocka_unit_test(test_exit_codes),     cmocka_unit_test(test_nothing_stays),
-        cmocka_unit_test(test_runtime_killed), cmocka_unit_test(test_secrets),
-        cmocka_unit_test(test_caches),         cmocka_unit_test(test_odd_paths),
-        cmocka_unit_test(test_limits),         cmocka_unit_test(test_ends_in_peace),
-        cmocka_unit_test(test_own_limits),     cmocka_unit_test(test_terminal),
-        cmocka_unit_test(test_veiled),         cmocka_unit_test(test_nest_alone),
+        cmocka_unit_test(test_sandbox),
+        cmocka_unit_test(test_image),
+        cmocka_unit_test(test_user),
+        cmocka_unit_test(test_no_program),
+        cmocka_unit_test(test_exit_codes),
+        cmocka_unit_test(test_nothing_stays),
+        cmocka_unit_test(test_runtime_killed),
+        cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_caches),
+        cmocka_unit_test(test_odd_paths),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_ends_in_peace),
+        cmocka_unit_test(test_own_limits),
+        cmocka_unit_test(test_terminal),
+        cmocka_unit_test(test_terminal_of_runc),
+        cmocka_unit_test(test_veiled),
+        cmocka_unit_test(test_nest_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
