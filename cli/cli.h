@@ -108,6 +108,7 @@ void app_close_runners(struct app *app);
 /* Prints "kiln: ..." on standard error, in red where colour is wanted. */
 void complain(const struct options *options, const char *text);
 void warn(const struct options *options, const char *text);
+void remark(const struct options *options, const char *text);
 
 /* pipeline.c: from a file to a graph, running its generator where it has one. */
 typedef void pipeline_cb(void *ctx, struct graph *graph, const char *const *sources,
@@ -147,6 +148,12 @@ void explain_step(struct buf *out, const struct plan_step *step, const struct ex
                   const char *const *needs, size_t n_needs);
 /* The same as fields of an object: reasons, since, result. */
 void explain_json(struct buf *out, const struct plan_step *step);
+
+/* last_failure.c: the step of the graph that failed in the newest run, and has not passed since; a
+ * new string, and the run's id another. NULL when there is none, or with err. */
+char *last_failure(struct records *records, const struct graph *graph, char **run, struct err *err);
+/* The trigger of kiln shell's runs, whose failures are not the step's. */
+#define TRIGGER_SHELL "shell"
 
 struct view_plain *view_plain_new(FILE *out, bool color, bool live, bool watching);
 void view_plain_event(void *view, const struct event *event);

@@ -27,7 +27,8 @@
 struct shell {
     struct app app;
     const struct options *options;
-    const char *step;
+    const char *step; /* NULL until it is known which one failed last */
+    char *found;      /* owns step, then */
     struct engine_shell order;
     const char *argv[4];
     struct buf script; /* the last of it */
@@ -327,6 +328,27 @@ static void give_up(struct shell *s, int code, const char *text)
     finish(s);
 }
 
+/* Without a step, --failed means the one that failed last. */
+static int choose_step(struct shell *s, const struct graph *graph, struct err *err)
+{
+    char *run = NULL;
+    if (s->step)
+        return 0;
+    if (!s->app.records)
+        return err_set(err, ERR_SYSTEM, "without a state directory nobody knows what failed last");
+    s->step = s->order.step = s->found = last_failure(s->app.records, graph, &run, err);
+    if (!s->found)
+        return err->kind ? -(int)err->kind
+                         : err_set(err, ERR_USAGE,
+                                   "no failure is on record that its step has not passed since; "
+                                   "name a step: kiln shell STEP");
+    char *text = mem_printf("%s failed last, in run %s", s->found, run);
+    remark(s->options, text);
+    free(text);
+    free(run);
+    return 0;
+}
+
 static void on_loaded(void *ctx, struct graph *graph, const char *const *sources, size_t n_sources,
                       int exit_code, const char *error)
 {
@@ -349,7 +371,7 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
                                      .stat_ahead = s->app.stat_ahead,
                                      .scratch_path = s->app.scratch_path,
                                      .version = KILN_VERSION,
-                                     .trigger = "command",
+                                     .trigger = TRIGGER_SHELL,
                                      .cache = s->app.cache,
                                      .cache_read_only = s->app.read_only,
                                      .runner = s->app.runner,
@@ -361,7 +383,9 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
                                      .jobs = s->app.config->jobs,
                                      .done = on_done,
                                      .ctx = s};
-    int rc = engine_new(&options, &s->engine, &err);
+    int rc = choose_step(s, graph, &err);
+    if (rc == 0)
+        rc = engine_new(&options, &s->engine, &err);
     if (rc == 0) {
         engine_subscribe(s->engine, on_event, s);
         rc = engine_load(s->engine, graph, &s->step, 1, NULL, 0, &err);
@@ -393,7 +417,7 @@ static void set_command(struct shell *s, bool terminal)
 int command_shell(const struct options *options)
 {
     struct shell s = {.options = options,
-                      .step = options->args[0],
+                      .step = options->n_args ? options->args[0] : NULL,
                       .exit_code = EXIT_KILN,
                       .user = -1,
                       .leader = -1,
@@ -422,6 +446,7 @@ int command_shell(const struct options *options)
     close_terminal(&s);
     if (s.user >= 0)
         close(s.user);
+    free(s.found);
     buf_release(&s.typed);
     buf_release(&s.script);
     app_close(&s.app);

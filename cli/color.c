@@ -67,6 +67,11 @@ void warn(const struct options *options, const char *text)
     say(options, "1;33", "warning: ", text);
 }
 
+void remark(const struct options *options, const char *text)
+{
+    say(options, "1", "", text);
+}
+
 /* The reader of a pipe is gone: nobody is left to be told. */
 static bool nobody_reads(int fd)
 {

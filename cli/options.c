@@ -358,7 +358,7 @@ static int check_arguments(struct parser *parser)
     const struct options *out = parser->out;
     const struct command_spec *command = parser->command;
     size_t n = out->n_args + (out->subcommand != NULL);
-    if (n < command->min_args)
+    if (n < command->min_args && !out->failed) /* with it kiln finds out which step is meant */
         return err_set(parser->err, ERR_USAGE, "\"kiln %s\" wants %s; see \"kiln help %s\"",
                        out->command, command->arguments, out->command);
     if (n > command->max_args) {

@@ -89,13 +89,14 @@ const struct command_spec command_table[] = {
     {
         .name = "shell",
         .bit = CMD_SHELL,
-        .arguments = "STEP",
+        .arguments = "STEP|--failed",
         .summary = "open a shell exactly where a step runs",
         .help = "Runs what the step needs, makes all that it would find (inputs, outputs of other "
                 "steps, image, variables, secrets, network), and opens a shell there instead of "
                 "running it. An isolated step is a copy: nothing that is done there reaches the "
                 "project or the cache. A step of the host runs in the project itself.\n\n"
-                "With --failed the shell opens where the step's last failure left things.\n\n"
+                "With --failed the shell opens where the step's last failure left things; "
+                "without STEP, that of the step that failed last and has not passed since.\n\n"
                 "Exits as the command does.",
         .min_args = 1,
         .max_args = 1,
@@ -216,7 +217,7 @@ const struct option_spec option_table[OPT_N] = {
     [OPT_COMMAND] = {OPT_COMMAND, "command", 0, "CMD", false, CMD_SHELL, NULL,
                      "run CMD with sh instead of an interactive shell"},
     [OPT_FAILED] = {OPT_FAILED, "failed", 0, NULL, false, CMD_SHELL, NULL,
-                    "where the step's last failure left things"},
+                    "where the last failure left things: STEP's, or without STEP that of all"},
     [OPT_YES] = {OPT_YES, "yes", 'y', NULL, false, CMD_CACHE, NULL, "clear without asking"},
     [OPT_CACHES] = {OPT_CACHES, "caches", 0, "NAME", true, CMD_CACHE, NULL,
                     "clear the cache directories of steps, or those called NAME, and nothing else"},

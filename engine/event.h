@@ -101,7 +101,7 @@ struct event {
     union {
         struct {
             const char *version, *pipeline, *root,
-                *trigger;             /* trigger: command, watch, hook, api */
+                *trigger;             /* trigger: command, watch, hook, shell, api */
             const char *const *steps; /* topological */
             size_t n_steps;
             uint32_t jobs;

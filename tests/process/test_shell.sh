@@ -165,4 +165,32 @@ made"
     assert_err 'no step "no-such"'
 }
 
+test_the_last_failure() {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
+        "first": {"run": "grep yes fine", "inputs": ["fine"]},
+        "second": {"run": "grep yes fine", "inputs": ["fine"]},
+        "other": {"run": "true", "inputs": []}}}'
+    echo no > fine
+    kiln 2 shell --command true
+    assert_err 'wants STEP'
+    kiln 2 shell --failed --command true
+    assert_err 'no failure is on record'
+    kiln 1 run second
+    kiln 1 run first
+    kiln 0 run other
+    kiln 5 shell other --command 'exit 5' # is no failure of it
+    kiln 0 shell --failed --command 'echo here'
+    assert_file "$T/out" here
+    assert_err '^kiln: first failed last, in run 2$'
+    kiln 0 runs --json
+    assert_eq "$(jq -r '.[0].trigger' "$T/out")" shell
+    sed -i 's/"first"/"renamed"/' kiln.json
+    kiln 0 shell --failed --command true
+    assert_err '^kiln: second failed last, in run 1$'
+    echo yes > fine
+    kiln 0 run
+    kiln 2 shell --failed --command true
+    assert_err 'no failure is on record'
+}
+
 run_tests
