@@ -115,6 +115,7 @@ static void tell_image(struct boxing *box, struct event *event, struct buf *text
 {
     static const char *const words[] = {
         [IMAGE_RESOLVING] = "looking up",
+        [IMAGE_WAITING] = "waiting for other pulls before",
         [IMAGE_PULLING] = "pulling",
         [IMAGE_UNPACKING] = "unpacking",
     };

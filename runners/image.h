@@ -103,7 +103,12 @@ struct image_pin {
     struct digest index, manifest; /* sizes are 0 */
 };
 
-enum image_phase { IMAGE_RESOLVING, IMAGE_PULLING, IMAGE_UNPACKING };
+enum image_phase {
+    IMAGE_RESOLVING,
+    IMAGE_WAITING, /* for what others pull: the same blobs, or as much as is pulled at once */
+    IMAGE_PULLING,
+    IMAGE_UNPACKING
+};
 
 struct image_progress {
     enum image_phase phase;

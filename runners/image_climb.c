@@ -27,15 +27,6 @@ static void on_unpack_said(void *ctx, struct image_run *run)
         image_task_tell(task);
 }
 
-/* Wakes those who may have waited for a layer. */
-static void wake_others(const struct image_task *task)
-{
-    for (struct image_task *other = task->store->tasks; other; other = other->next) {
-        if (other != task && !other->leader && !image_task_is_busy(other))
-            image_task_wake(other, 0);
-    }
-}
-
 static void on_unpacked(void *ctx, struct image_run *run)
 {
     struct image_task *task = ctx;
@@ -43,7 +34,7 @@ static void on_unpacked(void *ctx, struct image_run *run)
     task->unpacking = false;
     task->unpacked += blob->size;
     task->unpacked_now = 0;
-    wake_others(task);
+    image_task_wake_others(task);
     image_task_wake(task, 0);
     if (task->rc < 0 || task->cancelled || run->exit_code == 0)
         return;

@@ -12,8 +12,23 @@
 
 static void on_fetched(void *ctx, struct image_run *run);
 
+/* More programs than these would not be faster: one alone fetches several blobs at a time. */
+#define MOST_AT_ONCE 4
+
+static bool too_many_fetch(const struct image_task *task)
+{
+    size_t n = 0;
+    for (const struct image_task *other = task->store->tasks; other; other = other->next)
+        n += other->fetch.exec != NULL;
+    return n >= MOST_AT_ONCE;
+}
+
+/* Does nothing while too many do: then task->waits_for_others. */
 static int start_fetch(struct image_task *task, enum image_fetching what)
 {
+    task->waits_for_others = too_many_fetch(task);
+    if (task->waits_for_others)
+        return 0;
     struct image_argv argv = {.arena = ARENA_INIT};
     const struct digest *manifest = task->want == WANT_PIN ? &task->at : &task->pin.manifest;
     if (what == FETCH_MANIFEST)
@@ -156,6 +171,8 @@ static void on_fetched(void *ctx, struct image_run *run)
         if (rc < 0)
             image_task_fail(task, rc);
     }
+    image_fetch_give_up_claims(task);
+    image_task_wake_others(task);
     image_task_wake(task, 0);
 }
 
@@ -169,26 +186,72 @@ static void on_imported(void *ctx, struct image_import *import)
         err_move(&task->err, &import->err);
         image_task_fail(task, import->rc);
     }
+    image_fetch_give_up_claims(task);
+    image_task_wake_others(task);
     image_task_wake(task, 0);
 }
 
-/* Fetches what layers lack. */
+void image_fetch_give_up_claims(struct image_task *task)
+{
+    vec_each (struct image_tmp, claim, &task->claims)
+        image_tmp_remove(task->store, claim);
+    vec_clear(&task->claims);
+}
+
+static bool is_listed(const struct image_task *task, const struct digest *blob)
+{
+    vec_each (const struct digest, listed, &task->import.blobs) {
+        if (image_same_hash(listed, blob))
+            return true;
+    }
+    return false;
+}
+
+/* Makes the list of the blobs that layers lack, and claims them: all or, when others have one, none
+ * and *held is false. */
+static int claim_blobs(struct image_task *task, bool *held)
+{
+    int rc = 0;
+    *held = true;
+    task->to_fetch = task->fetched_before = 0;
+    vec_clear(&task->import.blobs);
+    for (size_t i = 0; i < task->manifest.n_layers && rc == 0 && *held; i++) {
+        const struct digest *blob = &task->manifest.layers[i].digest;
+        struct image_tmp claim = {.path = NULL};
+        /* skopeo fetches all, also what layers do not need any more. */
+        if (is_listed(task, blob) || (task->ref.source == IMAGE_LAYOUT && i < task->n_held))
+            continue;
+        bool there = image_blob_there(task->store, blob, true);
+        if (!there)
+            rc = image_blob_claim(task->store, blob, &claim, held, &task->err);
+        if (claim.path && image_blob_there(task->store, blob, true)) { /* it has just come */
+            image_tmp_remove(task->store, &claim);
+            there = true;
+        }
+        if (there)
+            task->fetched_before += blob->size;
+        if (!claim.path)
+            continue;
+        vec_push(&task->claims, claim);
+        vec_push(&task->import.blobs, *blob);
+        task->to_fetch += blob->size;
+    }
+    if (rc < 0 || !*held)
+        image_fetch_give_up_claims(task);
+    return rc;
+}
+
 int image_fetch_layers(struct image_task *task)
 {
     struct image_store *store = task->store;
-    int rc = 0;
-    task->to_fetch = task->fetched_before = 0;
-    vec_clear(&task->import.blobs);
-    for (size_t i = 0; i < task->manifest.n_layers; i++) {
-        const struct digest *blob = &task->manifest.layers[i].digest;
-        if (image_blob_there(store, blob, true)) {
-            task->fetched_before += blob->size;
-            continue;
-        }
-        if (i >= task->n_held)
-            vec_push(&task->import.blobs, *blob);
-        task->to_fetch += blob->size;
-    }
+    bool held = false;
+    task->waits_for_others = task->ref.source != IMAGE_LAYOUT && too_many_fetch(task);
+    if (task->waits_for_others)
+        return 0;
+    int rc = claim_blobs(task, &held);
+    task->waits_for_others = rc == 0 && (!held || !task->claims.n);
+    if (rc < 0 || task->waits_for_others)
+        return rc;
     if (task->ref.source != IMAGE_LAYOUT)
         return start_fetch(task, FETCH_LAYERS);
     if (!task->tmp.path)

@@ -59,6 +59,10 @@ struct image_tmp {
 };
 int image_tmp_make(const struct image_store *store, struct image_tmp *tmp,
                    struct err *err) MUST_CHECK;
+/* Takes hold of the fetching of a blob, by a directory of its name; *held is false while another
+ * task, of whichever kiln, has it. Ends with image_tmp_remove(). */
+int image_blob_claim(const struct image_store *store, const struct digest *digest,
+                     struct image_tmp *tmp, bool *held, struct err *err) MUST_CHECK;
 /* What is in it, in bytes. */
 uint64_t image_tmp_bytes(const struct image_store *store, const struct image_tmp *tmp);
 void image_tmp_remove(const struct image_store *store, struct image_tmp *tmp);
@@ -154,9 +158,11 @@ struct image_task {
     struct image_import import;
     bool importing;
     struct image_tmp tmp;
-    bool fetched_layers; /* all that there were */
-    size_t again;        /* number of the layer, from 1, that was fetched a second time */
-    char *memo;          /* what an archive was when it was begun to be read */
+    VEC(struct image_tmp) claims; /* to blobs that it fetches */
+    bool waits_for_others;        /* who fetch some of its blobs, or too much at once */
+    bool fetched_layers;          /* all that there were */
+    size_t again;                 /* number of the layer, from 1, that was fetched a second time */
+    char *memo;                   /* what an archive was when it was begun to be read */
 
     struct image *image; /* from when its configuration has been read */
     struct manifest manifest;
@@ -180,6 +186,8 @@ void image_task_wake(struct image_task *task, uint64_t ms);
 void image_task_fail(struct image_task *task, int rc);
 void image_task_tell(struct image_task *task);
 bool image_task_is_busy(const struct image_task *task);
+/* Wakes those of a store that may have waited for what this one has done. */
+void image_task_wake_others(const struct image_task *task);
 /* Called when a task is gone. */
 void image_store_tasks_gone(struct image_store *store);
 
@@ -188,8 +196,10 @@ void image_store_tasks_gone(struct image_store *store);
 int image_fetch_pin(struct image_task *task, bool *done) MUST_CHECK;
 /* From the pin to the image's configuration. *waiting: one of them is being fetched. */
 int image_fetch_documents(struct image_task *task, bool *waiting) MUST_CHECK;
-/* The blobs that layers lack. */
+/* The blobs that layers lack, but for those that others fetch just now. */
 int image_fetch_layers(struct image_task *task) MUST_CHECK;
+/* What it fetched is there, or will not be: others may. */
+void image_fetch_give_up_claims(struct image_task *task);
 /* image_climb.c: goes up the layers as far as it can; *done when all are there. */
 int image_climb(struct image_task *task, bool *done) MUST_CHECK;
 

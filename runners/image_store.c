@@ -182,29 +182,53 @@ static void sweep(const struct image_store *store)
     closedir(dir);
 }
 
+/* Makes tmp/image-NAME, or takes over one that nobody holds; *held is false when somebody does. */
+static int hold_tmp(const struct image_store *store, const char *name, struct image_tmp *tmp,
+                    bool *held, struct err *err)
+{
+    struct stat st;
+    *held = false;
+    tmp->path = mem_printf("tmp/" TMP "%s", name);
+    char *path = path_join(store->dir, tmp->path);
+    int errnum = mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : errno;
+    tmp->fd = errnum ? -1 : open(path, DIR_FLAGS);
+    if (!errnum && tmp->fd < 0 && errno != ENOENT) /* removed just now */
+        errnum = errno;
+    free(path);
+    if (tmp->fd >= 0 && flock(tmp->fd, LOCK_EX | LOCK_NB) == 0 && fstat(tmp->fd, &st) == 0 &&
+        st.st_nlink > 0) {
+        *held = true;
+        return 0;
+    }
+    if (tmp->fd >= 0)
+        close(tmp->fd);
+    free(tmp->path);
+    tmp->path = NULL;
+    return errnum ? err_sys(err, errnum, "cannot make a directory in %s", store->tmp) : 0;
+}
+
 int image_tmp_make(const struct image_store *store, struct image_tmp *tmp, struct err *err)
 {
-    for (int tries = 0; tries < 10; tries++) {
+    bool held = false;
+    for (int tries = 0; tries < 10 && !held; tries++) {
         uint64_t random = (uint64_t)getpid();
-        struct stat st;
+        char name[17];
         if (getrandom(&random, sizeof random, 0) < 0)
             random += (uint64_t)tries;
-        tmp->path = mem_printf("tmp/" TMP "%016llx", (unsigned long long)random);
-        char *path = path_join(store->dir, tmp->path);
-        int made = mkdir(path, 0700), errnum = errno;
-        tmp->fd = made < 0 ? -1 : open(path, DIR_FLAGS);
-        free(path);
-        if (tmp->fd >= 0 && flock(tmp->fd, LOCK_EX | LOCK_NB) == 0 && fstat(tmp->fd, &st) == 0 &&
-            st.st_nlink > 0)
-            return 0;
-        if (tmp->fd >= 0)
-            close(tmp->fd);
-        free(tmp->path);
-        tmp->path = NULL;
-        if (made < 0 && errnum != EEXIST)
-            return err_sys(err, errnum, "cannot make a directory in %s", store->tmp);
+        snprintf(name, sizeof name, "%016llx", (unsigned long long)random);
+        int rc = hold_tmp(store, name, tmp, &held, err);
+        if (rc < 0)
+            return rc;
     }
-    return err_set(err, ERR_SYSTEM, "cannot make a directory in %s", store->tmp);
+    return held ? 0 : err_set(err, ERR_SYSTEM, "cannot make a directory in %s", store->tmp);
+}
+
+int image_blob_claim(const struct image_store *store, const struct digest *digest,
+                     struct image_tmp *tmp, bool *held, struct err *err)
+{
+    char hex[DIGEST_HEX + 1];
+    digest_hex(digest, hex);
+    return hold_tmp(store, hex, tmp, held, err);
 }
 
 uint64_t image_tmp_bytes(const struct image_store *store, const struct image_tmp *tmp)

@@ -5,6 +5,7 @@
  * and starts what is missing, so what others have done meanwhile, or an earlier try has left, needs
  * no case of its own. At most one thing is fetched and one layer unpacked at a time; a layer is
  * unpacked as soon as its blob is there and those below are done, while others are still fetched.
+ * A blob is fetched by one task at a time, of all kilns, and few tasks fetch at once.
  * Of several tasks for one image the first does the work and the others wait for it.
  */
 #include "runners/image_private.h"
@@ -30,6 +31,14 @@ void image_task_wake(struct image_task *task, uint64_t ms)
         uv_timer_start(&task->timer, on_timer, ms, 0);
 }
 
+void image_task_wake_others(const struct image_task *task)
+{
+    for (struct image_task *other = task->store->tasks; other; other = other->next) {
+        if (other != task && !other->leader && !image_task_is_busy(other))
+            image_task_wake(other, 0);
+    }
+}
+
 /* --- the end --- */
 
 void image_free(struct image *image)
@@ -53,6 +62,7 @@ static void on_timer_closed(uv_handle_t *handle)
     image_run_release(&task->fetch);
     image_run_release(&task->unpack);
     vec_release(&task->import.blobs);
+    vec_release(&task->claims);
     err_release(&task->import.err);
     err_release(&task->err);
     image_ref_release(&task->ref);
@@ -74,6 +84,8 @@ static void finish(struct image_task *task)
     task->finished = true;
     uv_timer_stop(&task->timer);
     image_tmp_remove(task->store, &task->tmp);
+    image_fetch_give_up_claims(task);
+    image_task_wake_others(task);
     for (struct image_task *other = task->store->tasks; other; other = other->next) {
         if (other->leader != task)
             continue;
@@ -123,12 +135,18 @@ static uint64_t half_fetched(const struct image_task *task)
                            : image_tmp_bytes(task->store, &task->tmp);
 }
 
+static void tell(struct image_task *task, const struct image_progress *progress)
+{
+    if (task->callbacks.progress && !task->finished && !task->cancelled)
+        task->callbacks.progress(task->ctx, progress);
+}
+
 void image_task_tell(struct image_task *task)
 {
     struct image_progress progress = {.phase = IMAGE_RESOLVING};
-    if (!task->callbacks.progress || task->finished || task->cancelled)
-        return;
-    if (task->fetching == FETCH_LAYERS) {
+    if (task->waits_for_others) {
+        progress.phase = IMAGE_WAITING;
+    } else if (task->fetching == FETCH_LAYERS) {
         progress.phase = IMAGE_PULLING;
         progress.total = task->to_fetch;
         if (!task->importing) {
@@ -148,7 +166,11 @@ void image_task_tell(struct image_task *task)
         progress.done = task->unpacked + task->unpacked_now;
         progress.total = task->to_unpack;
     }
-    task->callbacks.progress(task->ctx, &progress);
+    tell(task, &progress);
+    for (struct image_task *other = task->store->tasks; other; other = other->next) {
+        if (other->leader == task)
+            tell(other, &progress);
+    }
 }
 
 /* --- going on --- */
@@ -195,6 +217,7 @@ static void go_on(struct image_task *task)
     }
     if (task->rc == 0 && (task->leader || follow(task)))
         return;
+    task->waits_for_others = false;
     if (task->rc == 0) {
         int rc = work(task, &done);
         if (rc < 0) {
@@ -204,7 +227,7 @@ static void go_on(struct image_task *task)
     }
     if ((task->rc < 0 || done) && !image_task_is_busy(task)) {
         finish(task);
-    } else if (task->rc == 0 && task->fetching == FETCH_LAYERS) {
+    } else if (task->rc == 0 && (task->fetching == FETCH_LAYERS || task->waits_for_others)) {
         image_task_tell(task);
         image_task_wake(task, POLL_MS);
     }

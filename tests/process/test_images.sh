@@ -345,6 +345,51 @@ test_two_at_a_time() {
         wait "$i" || fail "one failed: $(cat "$T/errs")"
     done
     assert_eq "$(find "$T/store/layers" -mindepth 1 -maxdepth 1 -type d | wc -l)" 2
+    each_fetched_once
+    assert_eq "$(ls "$T/store/tmp")" "" "left in tmp"
+}
+
+# Of each layer in $T/oci, however many wanted it at a time.
+each_fetched_once() {
+    local blob
+    for blob in $(grep -lr '^{"schemaVersion".*"layers"' "$T/oci/blobs/sha256" | xargs -n 1 jq -r '.layers[].digest' | sort -u); do
+        assert_eq "$(grep 'response completed' "$REGISTRY_DIR/log" | grep http.request.method=GET | grep -c "/blobs/$blob")" 1 "times that $blob was fetched"
+    done
+}
+
+# A skopeo that notes when it begins and ends.
+counted_skopeo() {
+    export KILN_SKOPEO=$T/counted-skopeo COUNTED=$T/counted
+    cat > "$KILN_SKOPEO" <<'SCRIPT'
+#!/bin/sh
+echo 1 >> "$COUNTED"
+skopeo "$@"
+code=$?
+echo -1 >> "$COUNTED"
+exit $code
+SCRIPT
+    chmod +x "$KILN_SKOPEO"
+}
+
+test_many_images_at_once() {
+    boxes || return 0
+    local i steps=()
+    busybox_layer base
+    registry_start
+    for i in 1 2 3 4 5 6 7 8; do
+        mkdir -p "$T/root/own$i"
+        echo "$i" > "$T/root/own$i/own"
+        layer "own$i"
+        image "$T/oci" "a$i" '{"Env": ["PATH=/bin"]}' base "own$i"
+        push "$T/oci:a$i" "app:$i"
+        steps+=("\"s$i\": {\"image\": \"$REGISTRY/app:$i\", \"inputs\": [], \"run\": \"cat /own\"}")
+    done
+    project "{\"version\": 1, \"steps\": {$(IFS=,; echo "${steps[*]}")}}"
+    counted_skopeo
+    kiln 0 run --jobs 8 --json
+    assert_eq "$(ran | wc -w)" 8
+    each_fetched_once
+    assert_eq "$(awk '{ now += $1; if (now > most) most = now } END { print most <= 4, now }' "$COUNTED")" "1 0" "at most 4 at a time"
 }
 
 test_bad_references() {
