@@ -1,6 +1,6 @@
 /*
- * plain_private.h - the parts of the plain view: escape sequences taken out of logs, and the live
- * line. Included by view_plain.c, plain_*.c and their tests.
+ * plain_private.h - the parts of the plain view: words, escape sequences taken out of logs, the
+ * live line, the report of failures. Included by view_plain.c, plain_*.c and their tests.
  */
 #ifndef KILN_CLI_PLAIN_PRIVATE_H
 #define KILN_CLI_PLAIN_PRIVATE_H
@@ -8,10 +8,44 @@
 #include "base/buf.h"
 #include "base/map.h"
 #include "base/vec.h"
+#include "engine/event.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+
+/* plain_words.c: each adds to out. */
+enum plain_style { PLAIN_GOOD, PLAIN_HIT, PLAIN_BAD, PLAIN_ODD, PLAIN_STRONG };
+void plain_paint(struct buf *out, bool color, enum plain_style style, const char *text);
+void plain_name(struct buf *out, const char *text);
+void plain_duration(struct buf *out, uint64_t ms);
+/* Text with several lines: the further ones indented, so that each line tells whose it is. */
+void plain_lines(struct buf *out, const char *text);
+/* " with exit code 1 after 3.4s", for a step.finished. */
+void plain_how_failed(const struct event *event, struct buf *out);
+void plain_hint(struct buf *out, bool color, const char *step, const char *hint);
+/* Writes all of text and empties it. */
+void plain_put(FILE *out, struct buf *text);
+
+/* plain_failures.c: what failed, kept by run until that ends. Start it zeroed. */
+struct plain_failure {
+    char *run, *step, *log;
+    char *command; /* or NULL */
+    char *how;     /* "FAILED with exit code 1 after 3.4s" */
+    VEC(char *) hints;
+    bool kept; /* what it wrote can be looked at */
+};
+struct plain_failures {
+    VEC(struct plain_failure) list;
+};
+/* event: its step.finished; command may be NULL; all is copied. */
+void plain_failures_add(struct plain_failures *failures, const struct event *event,
+                        const char *command, const char *log, const char *how);
+/* Writes text, and behind it what failed in that run, which is forgotten then; the last of it may
+ * be left in text. Returns how many that were. */
+size_t plain_failures_show(struct plain_failures *failures, const char *run, FILE *out, bool color,
+                           struct buf *text);
+void plain_failures_release(struct plain_failures *failures);
 
 /* plain_escape.c: a filter for what programs write to terminals, fed piece by piece. Start it as
  * {.keep_color = ...}. */

@@ -11,21 +11,14 @@
 #include "cli/plain_private.h"
 
 #include "base/map.h"
-#include "base/text.h"
-#include "base/vec.h"
 
 #include <inttypes.h>
 #include <langinfo.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
-#define RULE_WIDTH    80
 #define CHANGED_SHOWN 3
-
-enum style { STYLE_GOOD, STYLE_HIT, STYLE_BAD, STYLE_ODD, STYLE_STRONG };
-static const char *const style_codes[] = {"32", "36", "1;31", "33", "1"};
 
 /* What is known of a step until its run ends. */
 struct known {
@@ -35,20 +28,13 @@ struct known {
     char *doing;   /* what was last said to be made ready for it; or NULL */
 };
 
-struct failure {
-    char *run, *step, *log;
-    char *how; /* "FAILED with exit code 1 after 3.4s" */
-    VEC(char *) hints;
-    bool kept; /* what it wrote can be looked at */
-};
-
 struct view_plain {
     FILE *out;
     bool color, is_live, watching, utf8;
     bool loaded;      /* the pipeline was announced already */
     bool drawn;       /* the status line stands below */
     struct map steps; /* name -> struct known */
-    VEC(struct failure) failures;
+    struct plain_failures failures;
     struct live live;
     struct buf text; /* being made for one write */
 };
@@ -66,79 +52,15 @@ struct view_plain *view_plain_new(FILE *out, bool color, bool live, bool watchin
     return view;
 }
 
-/* -- words ------------------------------------------------------------------------------------- */
-
-static void add_name(struct buf *out, const char *text)
+static void paint(struct view_plain *view, enum plain_style style, const char *text)
 {
-    buf_add_shown(out, text, strlen(text));
+    plain_paint(&view->text, view->color, style, text);
 }
 
-static void paint(struct view_plain *view, enum style style, const char *text)
+/* Everything made so far goes out. */
+static void put_text(struct view_plain *view)
 {
-    if (view->color)
-        buf_addf(&view->text, "\033[%sm%s\033[0m", style_codes[style], text);
-    else
-        buf_adds(&view->text, text);
-}
-
-static void add_duration(struct buf *out, uint64_t ms)
-{
-    char text[16];
-    buf_adds(out, text_duration(ms, text));
-}
-
-/* Text with several lines: the further ones indented, so that each line tells whose it is. */
-static void add_lines(struct buf *out, const char *text)
-{
-    for (;;) {
-        size_t n = strcspn(text, "\n");
-        buf_add_shown(out, text, n);
-        buf_addc(out, '\n');
-        text += n;
-        while (*text == '\n')
-            text++;
-        if (!*text)
-            return;
-        buf_adds(out, "  ");
-    }
-}
-
-/* A command of megabytes tells nobody anything. */
-static void add_command(struct buf *out, const char *command)
-{
-    const size_t most = 4096;
-    size_t n = strlen(command);
-    char *shown = mem_strndup(command, n < most ? n : most);
-    buf_adds(out, "$ ");
-    add_lines(out, shown);
-    if (n > most)
-        buf_addf(out, "  ... (%zu bytes)\n", n);
-    free(shown);
-}
-
-static void add_how_failed(const struct event *event, struct buf *out)
-{
-    const char *error = event->u.finished.error;
-    bool ran = event->u.finished.exit_code >= 0 || event->u.finished.signal;
-    if (event->u.finished.timed_out) {
-        buf_adds(out, ": timed out");
-    } else if (event->u.finished.signal) {
-        const char *name = sigabbrev_np(event->u.finished.signal);
-        if (name)
-            buf_addf(out, ": killed by SIG%s", name);
-        else
-            buf_addf(out, ": killed by signal %d", event->u.finished.signal);
-    } else if (event->u.finished.exit_code > 0 || (ran && !error)) {
-        buf_addf(out, " with exit code %d", event->u.finished.exit_code);
-    }
-    if (ran || event->u.finished.timed_out || event->u.finished.duration_ms) {
-        buf_adds(out, " after ");
-        add_duration(out, event->u.finished.duration_ms);
-    }
-    if (error) {
-        buf_adds(out, ": ");
-        add_name(out, error);
-    }
+    plain_put(view->out, &view->text);
 }
 
 /* -- what is known of steps -------------------------------------------------------------------- */
@@ -160,17 +82,6 @@ static void replace(char **place, const char *text)
     *place = copy;
 }
 
-static void forget_failure(struct failure *failure)
-{
-    free(failure->run);
-    free(failure->step);
-    free(failure->log);
-    free(failure->how);
-    vec_each (char *, hint, &failure->hints)
-        free(*hint);
-    vec_release(&failure->hints);
-}
-
 static const char *run_of(const struct event *event)
 {
     return event->run ? event->run : "";
@@ -186,7 +97,7 @@ static void on_pipeline(struct view_plain *view, const struct event *event)
     }
     if (event->u.pipeline.watching || view->watching) {
         buf_addf(&view->text, "kiln: %s ", view->loaded ? "loaded again:" : "watching");
-        add_name(&view->text, view->loaded ? event->u.pipeline.name : event->u.pipeline.root);
+        plain_name(&view->text, view->loaded ? event->u.pipeline.name : event->u.pipeline.root);
         buf_addf(&view->text, ": %zu step%s\n", event->u.pipeline.n_steps,
                  event->u.pipeline.n_steps == 1 ? "" : "s");
     }
@@ -224,9 +135,9 @@ static void on_progress(struct view_plain *view, const struct event *event)
         live_doing(&view->live, event->step, buf_str(&doing));
         buf_release(&doing);
     } else if (!known->doing || strcmp(known->doing, text) != 0) {
-        add_name(&view->text, event->step);
+        plain_name(&view->text, event->step);
         buf_adds(&view->text, ": ");
-        add_name(&view->text, text);
+        plain_name(&view->text, text);
         buf_addc(&view->text, '\n');
     }
     replace(&known->doing, text);
@@ -239,7 +150,7 @@ static void on_started(struct view_plain *view, const struct event *event)
     replace(&known->log, event->u.started.log);
     replace(&known->doing, NULL);
     live_start(&view->live, event->step, event->time_ns);
-    add_name(&view->text, event->step);
+    plain_name(&view->text, event->step);
     buf_adds(&view->text, ": started");
     if (event->u.started.attempt > 1)
         buf_addf(&view->text, " again, attempt %" PRIu32, event->u.started.attempt);
@@ -264,23 +175,14 @@ static void on_log(struct view_plain *view, const struct event *event)
 static void add_cached(struct view_plain *view, const struct event *event)
 {
     const char *source = event->u.finished.source;
-    paint(view, STYLE_HIT, "cached");
+    paint(view, PLAIN_HIT, "cached");
     if (source && strcmp(source, "local") != 0)
         buf_addf(&view->text, " from %s", source);
     if (event->u.finished.saved_ms) {
         buf_adds(&view->text, " (saved ");
-        add_duration(&view->text, event->u.finished.saved_ms);
+        plain_duration(&view->text, event->u.finished.saved_ms);
         buf_addc(&view->text, ')');
     }
-}
-
-static void add_hint(struct view_plain *view, const char *step, const char *hint)
-{
-    add_name(&view->text, step);
-    buf_adds(&view->text, ": ");
-    paint(view, STYLE_ODD, "hint");
-    buf_adds(&view->text, ": ");
-    add_lines(&view->text, hint);
 }
 
 /* True: its log and hints are shown when its run ends. */
@@ -289,47 +191,40 @@ static bool remember_failure(struct view_plain *view, const struct event *event,
     const struct known *known = known_step(view, event->step);
     if (!known->log || !known->run || strcmp(known->run, run_of(event)) != 0)
         return false;
-    struct failure failure = {.run = mem_strdup(run_of(event)),
-                              .step = mem_strdup(event->step),
-                              .log = mem_strdup(known->log),
-                              .how = mem_printf("FAILED%s", how),
-                              .kept = event->u.finished.box != NULL};
-    for (size_t i = 0; i < event->u.finished.n_hints; i++)
-        vec_push(&failure.hints, mem_strdup(event->u.finished.hints[i]));
-    vec_push(&view->failures, failure);
+    plain_failures_add(&view->failures, event, known->command, known->log, how);
     return true;
 }
 
 static void add_failed(struct view_plain *view, const struct event *event)
 {
     struct buf how = BUF_INIT;
-    add_how_failed(event, &how);
-    paint(view, STYLE_BAD, "FAILED");
+    plain_how_failed(event, &how);
+    paint(view, PLAIN_BAD, "FAILED");
     buf_adds(&view->text, buf_str(&how));
     buf_addc(&view->text, '\n');
     if (!remember_failure(view, event, buf_str(&how))) {
         for (size_t i = 0; i < event->u.finished.n_hints; i++)
-            add_hint(view, event->step, event->u.finished.hints[i]);
+            plain_hint(&view->text, view->color, event->step, event->u.finished.hints[i]);
     }
     buf_release(&how);
 }
 
 /* Passed, skipped, cancelled: the word, how long, and what there is to say about it. */
-static void add_ended(struct view_plain *view, const struct event *event, enum style style,
+static void add_ended(struct view_plain *view, const struct event *event, enum plain_style style,
                       const char *preposition)
 {
     paint(view, style, step_status_name(event->u.finished.status));
     if (preposition && (event->u.finished.duration_ms || event->u.finished.status == STEP_PASSED)) {
         buf_adds(&view->text, preposition);
-        add_duration(&view->text, event->u.finished.duration_ms);
+        plain_duration(&view->text, event->u.finished.duration_ms);
     }
     if (event->u.finished.tainted) {
         buf_adds(&view->text, ", ");
-        paint(view, STYLE_ODD, "tainted");
+        paint(view, PLAIN_ODD, "tainted");
     }
     if (event->u.finished.error) {
         buf_adds(&view->text, ": ");
-        add_name(&view->text, event->u.finished.error);
+        plain_name(&view->text, event->u.finished.error);
     }
 }
 
@@ -341,14 +236,14 @@ static void on_finished(struct view_plain *view, const struct event *event)
     view->live.failed += event->u.finished.status == STEP_FAILED;
     if (view->is_live && event->u.finished.status == STEP_CACHED)
         return;
-    add_name(&view->text, event->step);
+    plain_name(&view->text, event->step);
     buf_adds(&view->text, ": ");
     switch (event->u.finished.status) {
-    case STEP_PASSED: add_ended(view, event, STYLE_GOOD, " in "); break;
+    case STEP_PASSED: add_ended(view, event, PLAIN_GOOD, " in "); break;
     case STEP_CACHED: add_cached(view, event); break;
     case STEP_FAILED: add_failed(view, event); return;
-    case STEP_SKIPPED: add_ended(view, event, STYLE_ODD, NULL); break;
-    case STEP_CANCELLED: add_ended(view, event, STYLE_ODD, " after "); break;
+    case STEP_SKIPPED: add_ended(view, event, PLAIN_ODD, NULL); break;
+    case STEP_CANCELLED: add_ended(view, event, PLAIN_ODD, " after "); break;
     case STEP_STATUS_N: break;
     }
     buf_addc(&view->text, '\n');
@@ -362,7 +257,7 @@ static void on_changed(struct view_plain *view, const struct event *event)
     buf_addf(&view->text, "kiln: %" PRIu64 " file%s changed", count, count == 1 ? "" : "s");
     for (size_t i = 0; i < shown; i++) {
         buf_adds(&view->text, i ? ", " : ": ");
-        add_name(&view->text, event->u.changed.paths[i]);
+        plain_name(&view->text, event->u.changed.paths[i]);
     }
     if (shown && count > shown)
         buf_addf(&view->text, ", +%" PRIu64 " more", count - shown);
@@ -374,66 +269,13 @@ static void on_notice(struct view_plain *view, const struct event *event)
     const char *level = event->u.notice.level;
     buf_adds(&view->text, "kiln: ");
     if (!strcmp(level, "error") || !strcmp(level, "warning")) {
-        paint(view, *level == 'e' ? STYLE_BAD : STYLE_ODD, level);
+        paint(view, *level == 'e' ? PLAIN_BAD : PLAIN_ODD, level);
         buf_adds(&view->text, ": ");
     }
-    add_lines(&view->text, event->u.notice.text);
+    plain_lines(&view->text, event->u.notice.text);
 }
 
 /* -- the end of a run -------------------------------------------------------------------------- */
-
-/* Everything made so far goes out, so that a log can follow piece by piece. */
-static void put_text(struct view_plain *view)
-{
-    fwrite(buf_str(&view->text), 1, view->text.len, view->out);
-    buf_reset(&view->text);
-}
-
-static void rule(struct view_plain *view, const char *before, const char *name, const char *after)
-{
-    struct buf line = BUF_INIT;
-    buf_addf(&line, "---- %s", before);
-    add_name(&line, name);
-    buf_adds(&line, after);
-    if (line.len + 1 < RULE_WIDTH)
-        buf_addc(&line, ' ');
-    while (line.len < RULE_WIDTH)
-        buf_addc(&line, '-');
-    paint(view, STYLE_STRONG, line.data);
-    buf_addc(&view->text, '\n');
-    buf_release(&line);
-}
-
-static void show_failure(struct view_plain *view, const struct failure *failure)
-{
-    const struct known *known = map_get_str(&view->steps, failure->step);
-    struct buf after = BUF_INIT;
-    bool wrote = strcmp(failure->log, EVENT_NO_LOG) != 0, empty = false;
-    buf_addc(&view->text, '\n');
-    buf_addf(&after, ": %s", failure->how);
-    rule(view, "", failure->step, buf_str(&after));
-    if (known && known->command)
-        add_command(&view->text, known->command);
-    put_text(view);
-    if (!wrote || !plain_log(view->out, failure->log, view->color, &empty))
-        buf_adds(&view->text, wrote ? "(its log cannot be read)\n" : "(it wrote nothing)\n");
-    else if (empty)
-        buf_adds(&view->text, "(it wrote nothing)\n");
-    vec_each (char *, hint, &failure->hints)
-        add_hint(view, failure->step, *hint);
-    if (failure->kept) {
-        buf_adds(&view->text, "(kiln shell ");
-        add_name(&view->text, failure->step);
-        buf_adds(&view->text, " --failed opens a shell where it failed)\n");
-    }
-    buf_reset(&after);
-    if (wrote) {
-        buf_adds(&after, ", log: ");
-        add_name(&after, failure->log);
-    }
-    rule(view, "end of ", failure->step, buf_str(&after));
-    buf_release(&after);
-}
 
 static void add_count(struct view_plain *view, uint32_t count, const char *word, bool *any)
 {
@@ -445,27 +287,17 @@ static void add_count(struct view_plain *view, uint32_t count, const char *word,
 
 static void on_run_finished(struct view_plain *view, const struct event *event)
 {
-    size_t kept = 0, shown = 0;
-    for (size_t i = 0; i < view->failures.n; i++) {
-        struct failure *failure = &view->failures.v[i];
-        if (strcmp(failure->run, run_of(event)) != 0) {
-            view->failures.v[kept++] = *failure;
-            continue;
-        }
-        show_failure(view, failure);
-        forget_failure(failure);
-        shown++;
-    }
-    view->failures.n = kept;
+    size_t shown =
+        plain_failures_show(&view->failures, run_of(event), view->out, view->color, &view->text);
     enum run_status status = event->u.run_finished.status;
     bool worked = event->u.run_finished.passed || event->u.run_finished.failed ||
                   event->u.run_finished.skipped || event->u.run_finished.cancelled;
     bool any = false;
     buf_adds(&view->text, shown ? "\nkiln: " : "kiln: ");
     paint(view,
-          status == RUN_PASSED   ? STYLE_GOOD
-          : status == RUN_FAILED ? STYLE_BAD
-                                 : STYLE_ODD,
+          status == RUN_PASSED   ? PLAIN_GOOD
+          : status == RUN_FAILED ? PLAIN_BAD
+                                 : PLAIN_ODD,
           run_status_name(status));
     buf_addc(&view->text, ':');
     if (!worked) {
@@ -478,7 +310,7 @@ static void on_run_finished(struct view_plain *view, const struct event *event)
     add_count(view, event->u.run_finished.cached, "cached", &any);
     add_count(view, event->u.run_finished.skipped, "skipped", &any);
     buf_adds(&view->text, " in ");
-    add_duration(&view->text, event->u.run_finished.duration_ms);
+    plain_duration(&view->text, event->u.run_finished.duration_ms);
     buf_addc(&view->text, '\n');
     view->live.active = false;
     view->live.idle = NULL;
@@ -527,9 +359,9 @@ static void fold(struct view_plain *view, const struct event *event)
         break;
     case EVENT_WATCH_DEGRADED:
         buf_adds(&view->text, "kiln: ");
-        paint(view, STYLE_ODD, "watching is degraded");
+        paint(view, PLAIN_ODD, "watching is degraded");
         buf_adds(&view->text, ": ");
-        add_lines(&view->text, event->u.degraded.reason);
+        plain_lines(&view->text, event->u.degraded.reason);
         break;
     case EVENT_NOTICE: on_notice(view, event); break;
     case EVENT_STEP_LOG: on_log(view, event); break;
@@ -584,9 +416,7 @@ void view_plain_free(struct view_plain *view)
         free(known);
     }
     map_release(&view->steps);
-    vec_each (struct failure, failure, &view->failures)
-        forget_failure(failure);
-    vec_release(&view->failures);
+    plain_failures_release(&view->failures);
     live_release(&view->live);
     buf_release(&view->text);
     free(view);

@@ -1,0 +1,87 @@
+/*
+ * plain_words.c - what the plain view's lines are made of: names, times, colours, how a step
+ * failed.
+ */
+#include "cli/plain_private.h"
+
+#include "base/mem.h"
+#include "base/text.h"
+
+#include <signal.h>
+#include <string.h>
+
+static const char *const style_codes[] = {"32", "36", "1;31", "33", "1"};
+
+void plain_name(struct buf *out, const char *text)
+{
+    buf_add_shown(out, text, strlen(text));
+}
+
+void plain_paint(struct buf *out, bool color, enum plain_style style, const char *text)
+{
+    if (color)
+        buf_addf(out, "\033[%sm%s\033[0m", style_codes[style], text);
+    else
+        buf_adds(out, text);
+}
+
+void plain_duration(struct buf *out, uint64_t ms)
+{
+    char text[16];
+    buf_adds(out, text_duration(ms, text));
+}
+
+void plain_lines(struct buf *out, const char *text)
+{
+    for (;;) {
+        size_t n = strcspn(text, "\n");
+        buf_add_shown(out, text, n);
+        buf_addc(out, '\n');
+        text += n;
+        while (*text == '\n')
+            text++;
+        if (!*text)
+            return;
+        buf_adds(out, "  ");
+    }
+}
+
+void plain_how_failed(const struct event *event, struct buf *out)
+{
+    const char *error = event->u.finished.error;
+    bool ran = event->u.finished.exit_code >= 0 || event->u.finished.signal;
+    if (event->u.finished.timed_out) {
+        buf_adds(out, ": timed out");
+    } else if (event->u.finished.signal) {
+        const char *name = sigabbrev_np(event->u.finished.signal);
+        if (name)
+            buf_addf(out, ": killed by SIG%s", name);
+        else
+            buf_addf(out, ": killed by signal %d", event->u.finished.signal);
+    } else if (event->u.finished.exit_code > 0 || (ran && !error)) {
+        buf_addf(out, " with exit code %d", event->u.finished.exit_code);
+    }
+    if (ran || event->u.finished.timed_out || event->u.finished.duration_ms) {
+        buf_adds(out, " after ");
+        plain_duration(out, event->u.finished.duration_ms);
+    }
+    if (error) {
+        buf_adds(out, ": ");
+        plain_name(out, error);
+    }
+}
+
+void plain_hint(struct buf *out, bool color, const char *step, const char *hint)
+{
+    plain_name(out, step);
+    buf_adds(out, ": ");
+    plain_paint(out, color, PLAIN_ODD, "hint");
+    buf_adds(out, ": ");
+    plain_lines(out, hint);
+}
+
+void plain_put(FILE *out, struct buf *text)
+{
+    fwrite(buf_str(text), 1, text->len, out);
+    buf_reset(text);
+}
