@@ -11,6 +11,7 @@
 #include "cli/plain_private.h"
 
 #include "base/map.h"
+#include "base/text.h"
 
 #include <inttypes.h>
 #include <langinfo.h>
