@@ -26,6 +26,8 @@ struct box_dir {
     char *path;
     const char *name; /* inside path */
     int fd;           /* holds the lock */
+    uid_t owner;      /* of what is made in it */
+    gid_t group;
 };
 
 static struct box_dir *new_at(struct cache *cache, const char *name)
@@ -69,21 +71,62 @@ static int lock(const struct box_dir *box)
 /* -- making ------------------------------------------------------------------------------------ */
 
 /* What is merged with upper shows its times and mode. */
-static int make_parts(const struct box_dir *box, uid_t owner, gid_t group)
+static const struct timespec snapshot_times[2] = {{.tv_sec = SNAPSHOT_MTIME},
+                                                  {.tv_sec = SNAPSHOT_MTIME}};
+
+static int give(const struct box_dir *box, int dirfd, const char *name)
 {
-    static const struct timespec times[2] = {{.tv_sec = SNAPSHOT_MTIME},
-                                             {.tv_sec = SNAPSHOT_MTIME}};
+    bool ours = box->owner == geteuid() && box->group == getegid();
+    return ours ? 0 : fchownat(dirfd, name, box->owner, box->group, AT_SYMLINK_NOFOLLOW);
+}
+
+static int make_parts(const struct box_dir *box)
+{
     static const char *const parts[] = {"upper", "."};
-    bool ours = owner == geteuid() && group == getegid();
     for (size_t i = 0; i < 2; i++) {
         bool self = i == 1;
         if ((!self && mkdirat(box->fd, parts[i], 0755) != 0) ||
             fchmodat(box->fd, parts[i], self ? 0700 : 0755, 0) != 0 ||
-            (!ours && fchownat(box->fd, parts[i], owner, group, 0) != 0) ||
-            utimensat(box->fd, parts[i], self ? NULL : times, 0) != 0)
+            give(box, box->fd, parts[i]) != 0 ||
+            utimensat(box->fd, parts[i], self ? NULL : snapshot_times, 0) != 0)
             return errno;
     }
     return 0;
+}
+
+/* One directory, and its parent's times as they were. Returns it open, or -1. */
+static int make_one(const struct box_dir *box, int parent, const char *name)
+{
+    bool made = mkdirat(parent, name, 0755) == 0;
+    int fd = made || errno == EEXIST ? openat(parent, name, DIR_FLAGS) : -1;
+    if (fd >= 0 && made &&
+        (fchmod(fd, 0755) != 0 || give(box, parent, name) != 0 ||
+         futimens(fd, snapshot_times) != 0 || futimens(parent, snapshot_times) != 0)) {
+        int errnum = errno;
+        close(fd);
+        errno = errnum;
+        fd = -1;
+    }
+    return fd;
+}
+
+int box_dir_make(const struct box_dir *box, const char *path, struct err *err)
+{
+    char *parts = mem_strdup(path), *rest = NULL;
+    int fd = openat(box->fd, "upper", DIR_FLAGS), errnum = 0;
+    for (char *part = strtok_r(parts, "/", &rest); part && fd >= 0;
+         part = strtok_r(NULL, "/", &rest)) {
+        int next = make_one(box, fd, part);
+        errnum = errno;
+        close(fd);
+        errno = errnum;
+        fd = next;
+    }
+    errnum = fd < 0 ? errno : 0;
+    if (fd >= 0)
+        close(fd);
+    free(parts);
+    return errnum ? err_sys(err, errnum, "cannot make %s in %s/upper", path, box->path) : 0;
 }
 
 int box_dir_new(struct cache *cache, uid_t owner, gid_t group, struct box_dir **out,
@@ -99,12 +142,14 @@ int box_dir_new(struct cache *cache, uid_t owner, gid_t group, struct box_dir **
         snprintf(rel, sizeof(rel), "box/%s", name);
         struct box_dir *box = new_at(cache, name);
         bool locked = false;
+        box->owner = owner;
+        box->group = group;
         if (mkdirat(cache->root_fd, rel, 0700) != 0)
             errnum = errno;
         else if ((box->fd = openat(cache->root_fd, rel, DIR_FLAGS)) < 0)
             errnum = errno == ENOENT ? 0 : errno; /* who sweeps was faster: not another time */
         else if ((locked = lock(box) == 0))       /* else the same */
-            errnum = make_parts(box, owner, group);
+            errnum = make_parts(box);
         if (locked && errnum == 0)
             *out = box;
         else if (locked)

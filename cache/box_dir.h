@@ -29,6 +29,10 @@ int box_dir_open(struct cache *cache, const char *path, struct box_dir **out,
                  struct err *err) MUST_CHECK;
 /* Absolute. */
 const char *box_dir_path(const struct box_dir *box);
+/* Makes the directory at path, normalised and relative, in upper, and its parents: as if a snapshot
+ * had them. Only in one of box_dir_new(), and before anybody writes there. ERR_SYSTEM when it can't
+ * be made. */
+int box_dir_make(const struct box_dir *box, const char *path, struct err *err) MUST_CHECK;
 /* From now on it outlives its owner, for a look, by BOX_DIR_KEPT_S. False: it could not be marked,
  * and goes with its owner. */
 bool box_dir_keep(struct box_dir *box);

@@ -29,6 +29,11 @@ int outputs_capture(struct cache *cache, const char *root, const char *const *pa
 int outputs_restore(struct cache *cache, const char *root, const struct action_output *outputs,
                     size_t n, enum cache_answer *answer, struct err *err) MUST_CHECK;
 
+/* Makes the directories below root that the n paths are to lie in, and none for the paths
+ * themselves. Where that cannot be, because a symbolic link or a file stands there, say, all is
+ * left to who wants to write there. Any thread. */
+void outputs_make_parents(const char *root, const char *const *paths, size_t n);
+
 /* One digest over the stats of the n paths below root and of all that lies below them: another one
  * says that somebody touched them in between. as_of_ns is when the first of those that are compared
  * was begun (CLOCK_REALTIME): of files that were too young then to be told apart by stats the

@@ -314,3 +314,30 @@ int outputs_restore(struct cache *cache, const char *root, const struct action_o
         *answer = r.answer;
     return rc;
 }
+
+static size_t parent_length(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? (size_t)(slash - path) : 0;
+}
+
+void outputs_make_parents(const char *root, const char *const *paths, size_t n)
+{
+    int root_fd = -1;
+    for (size_t i = 0; i < n; i++) {
+        size_t length = parent_length(paths[i]);
+        if (!length || (i && length == parent_length(paths[i - 1]) &&
+                        memcmp(paths[i], paths[i - 1], length) == 0))
+            continue;
+        const char *name;
+        struct err none = ERR_INIT;
+        int fd;
+        if (root_fd < 0)
+            root_fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (root_fd >= 0 && beneath_open_parent(root_fd, paths[i], true, &fd, &name, &none) == 0)
+            close(fd);
+        err_release(&none);
+    }
+    if (root_fd >= 0)
+        close(root_fd);
+}

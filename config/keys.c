@@ -43,7 +43,8 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
     [CONFIG_KEY_OUTPUTS] = {"outputs", STEP, 0, CONFIG_PATHS, 0, 0, "[]", "Outputs",
                             "Files or directories that the step makes, without globs. They are "
                             "kept in the cache, restored on a hit and "
-                            "handed to the steps that need this one. No two steps may share one."},
+                            "handed to the steps that need this one. No two steps may share one. "
+                            "The directories that they lie in are made before the step runs."},
     [CONFIG_KEY_NEEDS] = {"needs", STEP, 0, CONFIG_NAMES, 0, 0, "[]", "Needs",
                           "Steps that come first; their outputs are inputs of this one."},
     [CONFIG_KEY_ENV] = {"env", STEP | DEFAULTS | GENERATE, 0, CONFIG_ENV, 0, 0, "{}", "Environment",

@@ -215,7 +215,8 @@ static int new_dir(struct boxing *box, struct err *err)
 {
     struct engine *e = box->engine;
     const struct box_owner *owner = &e->boxes.owner;
-    if (!box->dir && box_dir_new(e->opt.cache, owner->uid, owner->gid, &box->dir, err) < 0)
+    if (!box->dir && (box_dir_new(e->opt.cache, owner->uid, owner->gid, &box->dir, err) < 0 ||
+                      room_in_box(e, exec_of(box), &box->root, box->dir, err) < 0))
         return -(int)err->kind;
     box->upper = path_join(box_dir_path(box->dir), "upper");
     return 0;

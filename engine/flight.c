@@ -388,6 +388,8 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
             flight->has_slot = true;
             e->n_running++;
         }
+        if (!flight->box)
+            room_on_host(e, node->exec);
         if ((flight->box && boxing_again(e, flight, &err) < 0) || launch(e, flight, &err) < 0)
             flight_end(e, flight, STEP_FAILED, false, err_text(&err));
         err_release(&err);
@@ -412,6 +414,16 @@ static int check_cwd(struct engine *e, const struct op_exec *exec, struct err *e
     return rc;
 }
 
+/* Whether the directory is there because an output lies in it. */
+static bool has_room(const struct op_exec *exec, const char *dir)
+{
+    for (size_t i = 0; i < exec->n_outputs; i++) {
+        if (path_is_below(exec->outputs[i], dir) && strcmp(exec->outputs[i], dir) != 0)
+            return true;
+    }
+    return false;
+}
+
 /* The same for a box, whose runtime would make a directory that is missing. What a link leads to
  * only the runtime knows. */
 static int check_cwd_inside(struct engine *e, const struct flight *flight, struct err *err)
@@ -429,7 +441,7 @@ static int check_cwd_inside(struct engine *e, const struct flight *flight, struc
             entry.kind = TREE_SYMLINK;
         free(part);
     }
-    bool fits = found && entry.kind != TREE_FILE;
+    bool fits = (found || has_room(exec, exec->cwd)) && entry.kind != TREE_FILE;
     arena_release(&arena);
     err_release(&none);
     if (fits)
@@ -498,6 +510,7 @@ void flight_start(struct engine *e, struct instance *in, struct flight_caches *c
     flight->secrets = secrets_take(e, node->exec);
     flight->caches = caches;
     if (!node->boxed) {
+        room_on_host(e, node->exec);
         note_inputs(e, flight);
         flight_disturb_dependents(e, node);
     }

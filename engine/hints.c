@@ -133,13 +133,13 @@ static bool needs(const struct engine *e, const struct node *node, const struct 
     return false;
 }
 
-/* On the host the directory for it may be there from before, here it never is. */
+/* On the host an output that is a directory may be there from before, here it never is. */
 static char *about_own_output(struct search *s, const char *path)
 {
     const char *slash = strrchr(path, '/');
     char *folder = slash ? mem_strndup(path, (size_t)(slash - path)) : NULL;
     char *hint = NULL;
-    if (s->absent && folder && !is_given(s, folder))
+    if (s->absent && folder && gives(s->node->exec, folder) && !is_given(s, folder))
         hint = mem_printf("%s is not there when \"%s\" begins, only its inputs are; let its "
                           "command make it first: mkdir -p %s",
                           folder, s->node->exec->name, folder);

@@ -35,7 +35,7 @@
 #include <sys/utsname.h>
 
 #define ENGINE_SALT                                                                                \
-    "kiln/1" /* the generation of everything that shapes a result; raised when its meaning changes \
+    "kiln/2" /* the generation of everything that shapes a result; raised when its meaning changes \
               */
 #define ENGINE_GRACE_MS    5000
 #define ENGINE_SPOOL_LIMIT ((uint64_t)1 << 30)
@@ -622,6 +622,12 @@ const char *boxing_upper(const struct flight *flight);
 void boxing_keep(struct engine *e, struct flight *flight);
 /* Lets go of all of it. NULL is fine. */
 void boxing_free(struct boxing *box);
+
+/* room.c: the directories in which a step's outputs are to lie, which are there when it begins */
+void room_on_host(const struct engine *e, const struct op_exec *exec);
+/* The same in what a box is to write; root is what it reads. */
+int room_in_box(const struct engine *e, const struct op_exec *exec, const struct digest *root,
+                const struct box_dir *dir, struct err *err) MUST_CHECK;
 
 /* hints.c */
 /* mount: where the project was for the step. */

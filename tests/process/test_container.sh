@@ -200,8 +200,8 @@ somebody() {
     mkdir -p src
     echo text > src/in
     project '{"version": 1, "steps": {
-        "web": {"image": "oci:oci:one", "inputs": ["src"], "outputs": ["out", "src/made"], "caches": {"/var/cache/x": "x"},
-            "run": "for i in busybox; do $i id -u; $i id -g; $i stat -c %u:%g /home/web/.rc src/in /src /var/cache/x; done > out; echo $HOME >> out; busybox touch /home/web/new /var/cache/x/new; echo more >> src/in; echo x > src/made; busybox chmod 600 src/made; busybox stat -c %u /opt >> out; busybox rm -f /opt/x && ! busybox touch /opt/x 2> /dev/null && echo kept >> out; true"},
+        "web": {"image": "oci:oci:one", "inputs": ["src"], "outputs": ["out", "src/made", "way/to/it"], "caches": {"/var/cache/x": "x"},
+            "run": "for i in busybox; do $i id -u; $i id -g; $i stat -c %u:%g /home/web/.rc src/in /src /var/cache/x; done > out; echo $HOME >> out; busybox touch /home/web/new /var/cache/x/new; echo more >> src/in; echo x > src/made; echo x > way/to/it; busybox chmod 600 src/made; busybox stat -c %u /opt >> out; busybox rm -f /opt/x && ! busybox touch /opt/x 2> /dev/null && echo kept >> out; true"},
         "root": {"image": "oci:oci:one", "user": "root", "inputs": ["src"], "outputs": ["root"], "run": "busybox id -u > root; busybox stat -c %u /home/web/.rc src/in >> root; busybox touch /opt/x"}}}'
     chown -R --reference="$T" "$P" "$HOME" 2> /dev/null || :
     kiln 0 run
@@ -223,6 +223,7 @@ kept'
         assert_eq "$(sed -n 1p root)" 0
     fi
     assert_file src/made x
+    assert_file way/to/it x
     assert_file src/in text
     kiln 0 run --json
     assert_eq "$(ran)" ""

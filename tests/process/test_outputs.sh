@@ -64,12 +64,76 @@ refused() {
 
 test_what_is_no_output() {
     refused 'true' '["o"]' 'output "o": the step did not make it'
-    refused 'mkdir -p o' '["o/sub/x"]' 'output "o/sub/x": the directory "o/sub" is not there'
+    refused 'true' '["o/sub/x"]' 'output "o/sub/x": the step did not make it'
+    refused 'rm -r o/sub' '["o/sub/x"]' 'output "o/sub/x": the directory "o/sub" is not there'
     refused 'rm -f o; mkfifo o' '["o"]' 'output "o": it is a FIFO'
     refused 'rm -rf o; mkdir -p o/d; mkfifo o/d/f' '["o"]' 'output "o/d/f": it is a FIFO'
     refused "mkdir -p o; touch \"o/\$(printf 'x\\377')\"" '["o"]' 'output "o/x.xff": its name is not valid UTF-8'
     refused "ln -sfn \"\$(printf 'x\\377')\" o" '["o"]' 'output "o": .*not valid UTF-8'
-    refused 'mkdir -p real; ln -sfn real o; echo 1 > o/x' '["o/x"]' '"o" is a symbolic link'
+    refused 'mkdir -p real; rm -rf o; ln -sn real o; echo 1 > o/x' '["o/x"]' '"o" is a symbolic link'
+}
+
+# The directories that outputs are to lie in are there when the command begins, and count in no key.
+test_the_way_to_outputs_is_made() {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
+        "all": {"run": "ls"},
+        "a": {"run": "test ! -e build/deep/x; cat in > build/deep/x; ls -d build/*/ src/gen > src/gen/y", "outputs": ["build/deep/x", "src/gen/y"]},
+        "again": {"run": "if [ -e .first ]; then echo > r/e/x; else touch .first; rmdir r/e r; exit 1; fi", "inputs": [], "outputs": ["r/e/x"], "retries": 1},
+        "inside": {"run": "pwd > x", "cwd": "made", "inputs": [], "outputs": ["made/x"]}}}'
+    echo 1 > in
+    echo .first > .gitignore
+    mkdir src
+    echo s > src/s
+    kiln 0 run all
+    kiln 0 run a again inside
+    assert_file build/deep/x 1
+    assert_file src/gen/y "build/deep/
+src/gen"
+    assert_file made/x "$P/made"
+    kiln 0 run --json
+    assert_eq "$(ran)" ""
+    rm -r build src/gen r made
+    kiln 0 run --json
+    assert_eq "$(ran)" ""
+    assert_file build/deep/x 1
+    # Empty ones that are left are nobody's input.
+    find build src/gen r made -type f -delete
+    kiln 0 run all --json
+    assert_eq "$(ran)" ""
+}
+
+# No link is followed there, wherever it leads; what it means is the command's business.
+test_no_way_through_links() {
+    mkdir "$T/theirs" real
+    ln -s "$T/theirs" out
+    ln -s real within
+    refused 'true' '["out/sub/x"]' '"out" is a symbolic link'
+    refused 'true' '["within/sub/x"]' '"within" is a symbolic link'
+    echo mine > file
+    refused 'true' '["file/x"]' '"file" is not a directory'
+    assert_eq "$(ls -A "$T/theirs")$(ls -A real)" ""
+    assert_file file mine
+}
+
+# Watching, they begin no round of their own.
+test_the_way_while_watching() {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
+        "a": {"run": "cat in > build/deep/x", "inputs": ["**", "!.sync"], "outputs": ["build/deep/x"]},
+        "b": {"run": "ls", "inputs": ["**", "!.sync"]}, '"$SYNC_STEP"'}}'
+    echo 1 > in
+    echo > .sync
+    watch_start
+    watch_settle
+    assert_eq "$(events 'select(.type == "step.started" and .step != "sync") | .step' "$T/watch.out" | sort | paste -sd " ")" "a b"
+    assert_eq "$(others)" ""
+    rm -r build
+    put in 2
+    wait_event '.type == "step.finished" and .step == "b"'
+    watch_settle
+    assert_eq "$(events 'select(.type == "step.started" and .step != "sync") | .step' "$T/round" | sort | paste -sd " ")" "a b"
+    assert_eq "$(events 'select(.type == "step.finished" and .tainted) | .step' "$T/watch.out")" ""
+    assert_file build/deep/x 2
+    watch_stop
 }
 
 test_odd_outputs() {

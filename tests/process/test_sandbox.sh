@@ -100,7 +100,7 @@ what_it_misses() {
         "module": {"inputs": ["app/main.py", "app/pkg/__init__.py"], "run": "echo \"File /src/app/main.py\"; echo \"No module named '"'pkg.mod'"'\"; exit 1"},
         "cmake": {"inputs": ["cm/CMakeLists.txt"], "run": "printf \"CMake Error at cm/CMakeLists.txt:2 (add_library):\\n  Cannot find source file:\\n\\n    y.txt\\n\"; exit 1"},
         "cd": {"inputs": ["app"], "run": "cd lib && ls"},
-        "folder": {"inputs": [], "outputs": ["made/here/out"], "run": "echo x > made/here/out"},
+        "folder": {"inputs": [], "outputs": ["made/here"], "run": "echo x > made/here/out"},
         "program": {"inputs": [], "run": "kiln-test-tool"},
         "place": {"inputs": [], "run": "cat '"$P"'/lib/a"},
         "none": {"inputs": ["lib"], "run": "cat lib/a; cat nowhere; exit 1"}}}'
@@ -123,6 +123,42 @@ what_it_misses() {
 }
 
 test_what_it_misses() { as_both what_it_misses; }
+
+# The way to its outputs is made, as if it had been among its inputs; no link is taken for a part of it.
+the_way_to_outputs() {
+    mkdir -p src
+    echo s > src/s
+    ln -s src lnk
+    project '{"version": 1, "steps": {
+        "a": {"inputs": ["src"], "outputs": ["build/deep/x", "build/deep/z", "src/gen/y"], "run":
+            "s=$(for i in . build build/deep src src/gen; do stat -c \"%U %a %Y\" $i; done | uniq); echo \"$s\" > build/deep/x; ls build src > build/deep/z; ls -A build/deep > src/gen/y"},
+        "inside": {"inputs": [], "cwd": "made/here", "outputs": ["made/here/x"], "run": "pwd > x"},
+        "again": {"inputs": [], "outputs": ["r/e/x"], "retries": 1, "caches": {"/c": "c"}, "run": "if [ -e /c/1 ]; then echo > r/e/x; else touch /c/1; rmdir r/e r; exit 1; fi"}}}'
+    mine
+    kiln 0 run
+    assert_file build/deep/x "kiln 755 946684800"
+    assert_file build/deep/z "build:
+deep
+
+src:
+gen
+s"
+    assert_file src/gen/y "x
+z"
+    assert_file made/here/x /src/made/here
+    assert_file r/e/x ""
+    project '{"version": 1, "steps": {
+        "link": {"inputs": ["lnk", "src/s"], "outputs": ["lnk/new/x"], "run": "readlink lnk; ls src"},
+        "file": {"inputs": ["src/s"], "outputs": ["src/s/x"], "run": "cat src/s"}}}'
+    mine
+    kiln 1 run -k --json
+    assert_eq "$(step_log link | paste -sd " ")" "src s"
+    assert_eq "$(step_log file)" s
+    kiln 0 shell link --command 'ls src'
+    assert_file "$T/out" s
+}
+
+test_the_way_to_outputs() { as_both the_way_to_outputs; }
 
 # The step waits for a signal, which comes when its input has been changed.
 mid_run() {

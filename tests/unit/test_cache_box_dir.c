@@ -51,6 +51,41 @@ static void test_made_and_dropped(void **state)
     free(path);
 }
 
+/* A directory that a step writes into looks as one of the snapshot that it lies over. */
+static void test_a_directory_in_it(void **state)
+{
+    static const char *const all[] = {"upper", "upper/a", "upper/a/b", "upper/a/c"};
+    struct fixture *f = *state;
+    struct err err = ERR_INIT;
+    struct box_dir *box;
+    bool root = geteuid() == 0;
+    uid_t owner = root ? 12345 : geteuid();
+    gid_t group = root ? 12346 : getegid();
+    assert_ok(box_dir_new(f->cache, owner, group, &box, &err), &err);
+    mode_t mask = umask(077);
+    assert_ok(box_dir_make(box, "a/b", &err), &err);
+    assert_ok(box_dir_make(box, "a/c", &err), &err);
+    assert_ok(box_dir_make(box, "a/c", &err), &err);
+    umask(mask);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct stat st;
+        char *path = path_join(box_dir_path(box), all[i]);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode, S_IFDIR | 0755);
+        assert_int_equal(st.st_uid, owner);
+        assert_int_equal(st.st_gid, group);
+        assert_int_equal(st.st_mtim.tv_sec, SNAPSHOT_MTIME);
+        assert_int_equal(st.st_mtim.tv_nsec, 0);
+        free(path);
+    }
+    char *link = path_join(box_dir_path(box), "upper/l");
+    assert_int_equal(symlink("/tmp", link), 0);
+    assert_int_equal(box_dir_make(box, "l/x", &err), -ERR_SYSTEM);
+    err_release(&err);
+    free(link);
+    box_dir_drop(box);
+}
+
 static void test_for_another_owner(void **state)
 {
     struct fixture *f = *state;
@@ -196,6 +231,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_made_and_dropped, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_directory_in_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_for_another_owner, setup, teardown),
         cmocka_unit_test_setup_teardown(test_swept_when_its_owner_is_killed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_kept, setup, teardown),
