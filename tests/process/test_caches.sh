@@ -43,7 +43,7 @@ places() {
         "all": {"inputs": ["in"], "outputs": ["out"], "secrets": {"/c/d/key": {"env": "GIVEN"}, "/root/.npmrc": {"env": "GIVEN"}, "/new": {"env": "GIVEN"}, "/tmp/home/.k/k": {"env": "GIVEN"}},
             "caches": {"/c": "c", "/c/d": "d", "/src/node_modules": "m", "/var/cache/x/y": "y", "/run/z": "z", "/var/tmp/t": "t", "/tmp/home/.cache": "h"},
             "run": "for i in /c /c/d /src/node_modules /var/cache/x/y /run/z /tmp/t /tmp/home/.cache; do echo x >> $i/n; wc -l < $i/n; done > out; cat /c/d/key /root/.npmrc /new /tmp/home/.k/k | wc -c >> out; touch /tmp/home/.k/x; mkdir -p /tmp/home/.config"},
-        "other": {"inputs": ["in"], "caches": {"/c/d/e": "c"}, "run": "cat /c/d/e/n"}}}'
+        "other": {"needs": ["all"], "inputs": ["in"], "caches": {"/c/d/e": "c"}, "run": "cat /c/d/e/n"}}}'
     mine
     kiln 0 run
     assert_file out "1
