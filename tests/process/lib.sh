@@ -301,7 +301,7 @@ SYNC_STEP='"sync": {"run": "cat .sync", "inputs": [".sync"]}'
 # until nothing is left to do. The events since the last time are then in $T/round. For what must cause nothing.
 watch_settle() {
     SYNC=$((SYNC + 1))
-    echo "sync $BASHPID $SYNC" > "$P/.sync"
+    put "$P/.sync" "sync $BASHPID $SYNC" # never seen empty: it is one change
     wait_for settled_or_dead "sync $BASHPID $SYNC"
     if gone "$WATCH_PID"; then fail "kiln watch ended by itself"; fi
     tail -n +$((MARK + 1)) "$T/watch.out" > "$T/round"

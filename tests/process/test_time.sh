@@ -88,9 +88,10 @@ test_edits_in_one_tick_while_watching() {
     watch_stop
 }
 
-# A file that is written all the time: its content is one letter, at any moment of two.
+# A file that is written all the time: its content is one letter, at any moment of two. With "bursts" it is left alone
+# now and then, for long enough or not, so that it can be read, and is written again while it is read or its step runs.
 WRITER='
-import os, sys, time
+import os, random, sys, time
 letters, size = sys.argv[1], int(sys.argv[2])
 blocks = [c.encode() * size for c in letters]
 fd = os.open("in", os.O_WRONLY | os.O_CREAT, 0o644)
@@ -98,8 +99,9 @@ i = 0
 open("../writing", "w").close()
 while os.path.exists("../writing"):
     os.pwrite(fd, blocks[i % len(blocks)], 0)
-    if len(sys.argv) > 3: os.utime("in", (1e9, 1e9))
+    if "utime" in sys.argv: os.utime("in", (1e9, 1e9))
     i += 1
+    if "bursts" in sys.argv and random.random() < 0.05: time.sleep(random.uniform(0, 0.1))
 '
 
 # Afterwards no result may be found that belongs to another content.
@@ -137,9 +139,10 @@ test_written_while_watching() {
     echo start > in
     watch_start
     for size in 10 300000; do
-        python3 -c "$WRITER" abcd $size &
+        begun=$(grep -c '"type":"step.started"' "$T/watch.out")
+        python3 -c "$WRITER" abcd $size bursts &
         wait_for test -e ../writing
-        wait_for has_lines "$T/watch.out" '"type":"step.started"' 3
+        wait_for has_lines "$T/watch.out" '"type":"step.started"' $((begun + 2))
         rm ../writing
         wait $!
         wait_for is_same
