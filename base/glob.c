@@ -232,13 +232,15 @@ static const char *compile(struct arena *arena, const char *text, struct pattern
         return "it is absolute; write it relative to the project's root";
     VEC(struct component) parts = VEC_INIT;
     const char *why = NULL;
-    while (*text && !why) {
-        size_t n = strcspn(text, "/");
+    for (const char *end = text + strlen(text); text < end && !why;) {
+        const char *slash = memchr(text, '/', (size_t)(end - text));
+        size_t n = (size_t)((slash ? slash : end) - text);
         struct component part;
         why = compile_part(arena, text, n, &part);
         text += n;
         pattern->dir_only = *text == '/';
-        text += strspn(text, "/");
+        while (*text == '/')
+            text++;
         if (why || is_literal(&part, "."))
             continue;
         if (!is_literal(&part, "..")) {
