@@ -258,7 +258,9 @@ static int dropped_cb(void *ctx, int dirfd, const char *name)
 
 void box_dir_sweep(struct cache *cache, int64_t kept_s)
 {
-    struct sweep sweep = {.cache = cache, .kept_since = (int64_t)time(NULL) - kept_s};
+    struct sweep sweep = {.cache = cache, .kept_since = INT64_MAX};
+    if (kept_s > 0)
+        sweep.kept_since = (int64_t)time(NULL) - kept_s;
     if (cache->root_fd < 0 || cache->read_only)
         return;
     (void)cache_each_name(cache->root_fd, "box", sweep_cb, &sweep); /* it may not be there */

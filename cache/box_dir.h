@@ -42,8 +42,9 @@ void box_dir_drop(struct box_dir *box);
 /* Lets go of it, as if its owner had died. NULL is fine. */
 void box_dir_free(struct box_dir *box);
 
-/* Removes those whose owner died, but for kept ones that are younger than kept_s, and what could
- * not be removed before. A worker's job, once after cache_open(); gc does it too. */
+/* Removes those whose owner died, but for kept ones that are younger than kept_s (0: all, whatever
+ * the clock says), and what could not be removed before. A worker's job, once after cache_open();
+ * gc does it too. */
 void box_dir_sweep(struct cache *cache, int64_t kept_s);
 
 #endif

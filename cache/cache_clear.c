@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cache/box_dir.h"
+#include "cache/cache_derived.h"
 #include "cache/cache_private.h"
 #include "cache/snapshot_private.h"
 
@@ -70,11 +71,16 @@ static int clear_around(struct cache *cache, struct cache_stats *removed, struct
 {
     struct gc_options options = {.size = 0};
     struct gc_report report;
+    uint64_t boxes = derived_disk_usage(cache, "box");
     int rc = cache_gc(cache, &options, &report, err);
     *removed = report.removed;
     gc_report_release(&report);
     if (rc == 0)
+        box_dir_sweep(cache, 0);
+    if (rc == 0)
         rc = cache_stats(cache, left, err);
+    /* Those of steps that run grow meanwhile. */
+    removed->box_bytes = boxes > left->box_bytes ? boxes - left->box_bytes : 0;
     return rc;
 }
 

@@ -107,6 +107,15 @@ bool cache_ask(const char *text)
     return !strcasecmp(answer, "y") || !strcasecmp(answer, "yes");
 }
 
+/* What clear takes: also what is no content, and counts to no limit. */
+static void add_all(const struct cache_stats *stats, struct buf *out)
+{
+    char size[16];
+    cache_add_amount(stats, out);
+    if (stats->box_bytes)
+        buf_addf(out, ", and %s that isolated steps wrote", text_size(stats->box_bytes, size));
+}
+
 static int confirm(struct cache *cache, bool *yes, struct err *err)
 {
     struct cache_stats stats;
@@ -115,7 +124,7 @@ static int confirm(struct cache *cache, bool *yes, struct err *err)
     if (cache_stats(cache, &stats, err) < 0)
         return -(int)err->kind;
     buf_adds(&text, "Remove ");
-    cache_add_amount(&stats, &text);
+    add_all(&stats, &text);
     buf_addf(&text, " from %s? [y/N] ", cache_path(cache));
     *yes = cache_ask(buf_str(&text));
     buf_release(&text);
@@ -140,11 +149,11 @@ static int clear(struct cache *cache, const struct options *options, struct err 
         buf_adds(&out, "}\n");
     } else {
         buf_addf(&out, "%s: removed ", cache_path(cache));
-        cache_add_amount(&removed, &out);
+        add_all(&removed, &out);
         buf_addc(&out, '\n');
-        if (left.blobs + left.actions + left.snapshots + left.images > 0) {
+        if (left.blobs + left.actions + left.snapshots + left.images + left.box_bytes > 0) {
             buf_adds(&out, "in use by another kiln, and left: ");
-            cache_add_amount(&left, &out);
+            add_all(&left, &out);
             buf_addc(&out, '\n');
         }
     }

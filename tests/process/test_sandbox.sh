@@ -197,6 +197,40 @@ mid_run() {
 
 test_mid_run() { as_both mid_run; }
 
+# What failed steps left goes with a clear, also while another kiln runs one; what that one writes stays.
+clearing() {
+    local token=kiln-clearing-$$-$RANDOM pid
+    project '{"version": 1, "steps": {
+        "fails": {"runner": "sandbox", "inputs": ["in"], "run": "head -c 300000 /dev/zero > trace; exit 1"},
+        "runs": {"runner": "sandbox", "inputs": ["in"], "outputs": ["out"],
+            "run": ": '"$token"'; trap go=1 USR1; head -c 5000 /dev/zero > out; echo ready; until [ ${go:-} ]; do sleep 0.02; done"}}}'
+    echo 1 > in
+    mine
+    kiln 1 run fails
+    assert_eq "$(ls "$XDG_CACHE_HOME/kiln/v1/box" | wc -l)" 1 "boxes kept"
+    kiln 0 cache clear --yes
+    assert_out 'removed .*, and [0-9.]+ KiB that isolated steps wrote$'
+    assert_no_out left
+    [ -z "$(ls "$XDG_CACHE_HOME/kiln/v1/box" 2> /dev/null)" ] || fail "a box is left"
+    kiln 1 run fails
+    "${AS[@]}" "$KILN" run --json runs > "$T/runs" 2> "$T/err" &
+    pid=$!
+    wait_for grep -q '"data":"ready' "$T/runs"
+    assert_eq "$(ls "$XDG_CACHE_HOME/kiln/v1/box" | wc -l)" 2 "boxes"
+    kiln 0 cache clear --yes --json
+    [ "$(jq .box_bytes "$T/out")" -ge 300000 ] || fail "removed: $(cat "$T/out")"
+    assert_eq "$(ls "$XDG_CACHE_HOME/kiln/v1/box" | wc -l)" 1 "boxes while one runs"
+    kiln 0 cache clear --yes
+    assert_out 'removed .* [0-9]+ B$'
+    assert_out 'left: .*, and [0-9.]+ KiB that isolated steps wrote$'
+    wait_for pkill -USR1 -f "^/bin/sh -ec : $token"
+    wait "$pid"
+    assert_eq "$(status runs "$T/runs")" passed
+    assert_eq "$(wc -c < out)" 5000
+}
+
+test_clearing() { as_both clearing; }
+
 failure() {
     mkdir -p src lib
     echo '#include "../lib/gen.h"' > src/a.c
