@@ -15,6 +15,9 @@
  * have found.
  */
 #include "engine/private.h"
+#include "engine/rounds.h"
+#include "engine/running.h"
+#include "engine/tell.h"
 
 #include <stdlib.h>
 #include <string.h>

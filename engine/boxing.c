@@ -8,8 +8,13 @@
  * Where a file is no longer what the key says when the snapshot is made, the inputs are looked at
  * again.
  */
+#include "engine/boxing.h"
 #include "engine/kept.h"
 #include "engine/private.h"
+#include "engine/rounds.h"
+#include "engine/running.h"
+#include "engine/tell.h"
+#include "engine/wants.h"
 
 #include "base/text.h"
 

@@ -2,7 +2,9 @@
  * caches.c - the cache directories that a step has while it runs: all of them are taken before it
  * starts, or none, so nobody waits while he holds one.
  */
+#include "engine/boxing.h"
 #include "engine/private.h"
+#include "engine/wants.h"
 
 #include "cache/mounts.h"
 #include "runners/box.h"

@@ -6,6 +6,8 @@
  * then for a longer while: what is disturbed even then is disturbed by itself.
  */
 #include "engine/private.h"
+#include "engine/rounds.h"
+#include "engine/running.h"
 
 #define CALM_MS   700
 #define CALM_MORE 4 /* times as long before the next try */

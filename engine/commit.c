@@ -1,6 +1,9 @@
 /* commit.c - see commit.h. */
 #include "engine/commit.h"
 
+#include "engine/inputs.h"
+#include "engine/wants.h"
+
 #include "base/text.h"
 
 #include <errno.h>

@@ -2,7 +2,9 @@
  * emit.c - the engine's mouth and memory: every event goes through emit(), in order, to the run's
  * record and to each subscriber; results are noted in the history.
  */
+#include "engine/boxing.h"
 #include "engine/private.h"
+#include "engine/tell.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,13 @@
 /*
  * engine.c - the engine's life: made, given a graph, started, ordered about, closed.
  */
+#include "engine/boxing.h"
+#include "engine/inputs.h"
 #include "engine/private.h"
+#include "engine/rounds.h"
+#include "engine/running.h"
+#include "engine/tell.h"
+#include "engine/wants.h"
 
 #include <errno.h>
 #include <fcntl.h>

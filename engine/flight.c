@@ -2,7 +2,13 @@
  * flight.c - one execution: started, listened to, and ended; landing.c has what comes between the
  * end of a command that passed and its committed result.
  */
+#include "engine/boxing.h"
+#include "engine/inputs.h"
 #include "engine/private.h"
+#include "engine/rounds.h"
+#include "engine/running.h"
+#include "engine/tell.h"
+#include "engine/wants.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,9 @@
  * mostly nothing has changed, and a step's key is the one that it had last. What a key leads to
  * does not depend on when it is read; a key that nobody comes to have is read in vain.
  */
+#include "engine/inputs.h"
 #include "engine/private.h"
+#include "engine/rounds.h"
 
 #include <stdlib.h>
 

@@ -12,6 +12,10 @@
  */
 #include "engine/hints_private.h"
 
+#include "engine/boxing.h"
+#include "engine/inputs.h"
+#include "engine/wants.h"
+
 #include <ctype.h>
 #include <limits.h>
 #include <stdlib.h>

@@ -5,7 +5,11 @@
  * A step's key needs an image's digest and nothing else of it. Finding that out begins with the
  * round; a step that is to be checked before it is known waits for it.
  */
+#include "engine/boxing.h"
 #include "engine/private.h"
+#include "engine/rounds.h"
+#include "engine/running.h"
+#include "engine/wants.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,9 @@
  */
 #include "engine/kept.h"
 
+#include "engine/boxing.h"
 #include "engine/private.h"
+#include "engine/rounds.h"
 
 #include <inttypes.h>
 #include <limits.h>

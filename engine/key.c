@@ -3,8 +3,10 @@
  * tree, the platform and the salt.
  */
 #include "base/crypt.h"
+#include "engine/inputs.h"
 #include "engine/key_platform.h"
 #include "engine/private.h"
+#include "engine/wants.h"
 
 #include <stdlib.h>
 #include <string.h>

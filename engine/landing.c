@@ -5,8 +5,13 @@
  * was touched -> watching, a second barrier brings in every event up to then -> only if nothing was
  * touched is the action result put, and that is the commit.
  */
+#include "engine/boxing.h"
 #include "engine/commit.h"
+#include "engine/inputs.h"
 #include "engine/private.h"
+#include "engine/rounds.h"
+#include "engine/running.h"
+#include "engine/tell.h"
 
 #include <stdlib.h>
 

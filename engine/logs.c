@@ -2,6 +2,7 @@
  * logs.c - what a step wrote, from the spool of its run or woven together again out of the cache.
  */
 #include "engine/private.h"
+#include "engine/tell.h"
 
 #include <errno.h>
 #include <fcntl.h>

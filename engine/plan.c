@@ -2,6 +2,8 @@
  * plan.c - what would run and why, for those who only ask: an instance is told instead of started.
  */
 #include "engine/private.h"
+#include "engine/running.h"
+#include "engine/tell.h"
 
 #include <unistd.h>
 

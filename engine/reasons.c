@@ -9,6 +9,7 @@
 #include "engine/key_platform.h"
 #include "engine/private.h"
 #include "engine/secret.h"
+#include "engine/tell.h"
 
 #include "base/file.h"
 

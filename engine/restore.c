@@ -3,6 +3,8 @@
  * What needs them goes on afterwards.
  */
 #include "engine/private.h"
+#include "engine/rounds.h"
+#include "engine/running.h"
 
 #include "base/text.h"
 

@@ -6,6 +6,7 @@
  * belongs to a step.
  */
 #include "engine/private.h"
+#include "engine/running.h"
 
 #include <stdlib.h>
 #include <string.h>

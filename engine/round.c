@@ -4,7 +4,12 @@
  * A round touches only what was marked: views that the worktree calls dirty, and those it could not
  * finish last time.
  */
+#include "engine/inputs.h"
 #include "engine/private.h"
+#include "engine/rounds.h"
+#include "engine/running.h"
+#include "engine/tell.h"
+#include "engine/wants.h"
 
 #include "base/text.h"
 

@@ -3,6 +3,10 @@
  * private.h).
  */
 #include "engine/private.h"
+#include "engine/rounds.h"
+#include "engine/running.h"
+#include "engine/tell.h"
+#include "engine/wants.h"
 
 #include <stdlib.h>
 #include <string.h>

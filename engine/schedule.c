@@ -4,7 +4,13 @@
  * Ready means ready to be checked: only the check decides between a hit, a share of somebody else's
  * flight and a flight of its own.
  */
+#include "engine/boxing.h"
+#include "engine/inputs.h"
 #include "engine/private.h"
+#include "engine/rounds.h"
+#include "engine/running.h"
+#include "engine/tell.h"
+#include "engine/wants.h"
 
 #include <stdlib.h>
 #include <string.h>

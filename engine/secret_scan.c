@@ -5,6 +5,7 @@
  * whoever did not mean it had better know. Large files are not read: nobody waits for this.
  */
 #include "engine/private.h"
+#include "engine/wants.h"
 
 #include "base/crypt.h"
 #include "base/mask.h"

@@ -8,6 +8,9 @@
  * is tried again.
  */
 #include "engine/private.h"
+#include "engine/rounds.h"
+#include "engine/running.h"
+#include "engine/wants.h"
 
 #include "base/crypt.h"
 #include "base/mask.h"

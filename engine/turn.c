@@ -13,6 +13,8 @@
  * hold what is counted in the nodes.
  */
 #include "engine/private.h"
+#include "engine/rounds.h"
+#include "engine/running.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,11 @@
  * value.c - what the ops of a graph are worth: locals from the worktree, execs from their results,
  * file operations from both.
  */
+#include "engine/boxing.h"
+#include "engine/inputs.h"
 #include "engine/private.h"
+#include "engine/rounds.h"
+#include "engine/wants.h"
 
 #include <assert.h>
 #include <stdlib.h>

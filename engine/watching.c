@@ -8,6 +8,9 @@
  * longer; and all of it when git no longer holds its index lock.
  */
 #include "engine/private.h"
+#include "engine/rounds.h"
+#include "engine/running.h"
+#include "engine/tell.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,0 +1,97 @@
+/*
+ * running.h - from an instance that is wanted to its end: runs, the order of what starts,
+ * executions, their results.
+ *
+ * The engine's own; loop thread, where nothing else is said.
+ */
+#ifndef KILN_ENGINE_RUNNING_H
+#define KILN_ENGINE_RUNNING_H
+
+#include "engine/private.h"
+
+/* run.c */
+struct run *run_new(struct engine *e, const char *trigger, const bool *affected);
+/* The parts of it: a run without instances; an instance of it, which is not its node's current one
+ * yet; making it that (what was there before is freed, or returned while its run needs it); setting
+ * those going that are. */
+struct run *run_open(struct engine *e, const char *trigger);
+struct instance *instance_new(struct run *run, uint32_t node);
+struct instance *instance_enter(struct engine *e, struct instance *in);
+void run_set_going(struct engine *e, struct run *run);
+/* Takes the instance off every list that it may be on. */
+void instance_forget(struct engine *e, struct instance *in);
+/* Counts what the instance waits for; sets it going when that is nothing. */
+void instance_arm(struct engine *e, struct instance *in);
+/* The instance is about to fail for a reason that is not its command's: 2 the pipeline's, 3 kiln's.
+ * It is also what kiln exits with, watching only if its run is the last. */
+void engine_failed(struct engine *e, struct instance *in, int code);
+void instance_finish(struct engine *e, struct instance *in, enum step_status status,
+                     const struct runner_exit *exit, bool tainted, uint64_t duration_ms,
+                     const char *error);
+
+/* schedule.c */
+bool outputs_in_place(struct engine *e, const struct node *node);
+/* Why a step of a run that a failure ended was not started; the caller's. */
+char *skip_words(const struct engine *e, const struct instance *in);
+void instance_check(struct engine *e, struct instance *in);
+/* Puts the instance (in state READY) on the list of those to be checked; nothing happens before
+ * schedule_pump(). */
+void schedule_ready(struct engine *e, struct instance *in);
+/* Takes the instance off that list. */
+void forget_ready(struct engine *e, struct instance *in);
+/* Checks what is ready, starts what may start, and says when nothing is left. Call it after
+ * anything that changes states. */
+void schedule_pump(struct engine *e);
+void schedule_open(struct engine *e);
+/* Notes that the execution was started ahead. */
+void schedule_ahead(struct engine *e, struct flight *flight);
+/* Ends the instance as cancelled: at once, or when its command is gone. why: static, NULL for a
+ * person's order. */
+void schedule_cancel(struct engine *e, struct instance *in, const char *why);
+bool schedule_busy(const struct engine *e);
+
+/* flight.c */
+/* Tells executions of what needs this node that its outputs are being written under them. */
+void flight_disturb_dependents(struct engine *e, const struct node *node);
+/* caches: what caches_take() gave; the flight's from here on. */
+void flight_start(struct engine *e, struct instance *in, struct flight_caches *caches);
+/* The place of an execution that is no flight went to the first of those started ahead. */
+void flight_take_place(struct engine *e);
+/* Those started ahead that do not run yet shall not. */
+void flight_withdraw_ahead(struct engine *e);
+void flight_cancel(struct flight *flight, const char *why);
+/* The execution is over: its instances are finished or looked at again, and it is freed. */
+void flight_end(struct engine *e, struct flight *flight, enum step_status status, bool tainted,
+                const char *error);
+
+/* The execution can't begin, because an input is no longer what its key says: all as if it had
+ * never been, until the inputs have been looked at again. */
+void flight_look_again(struct engine *e, struct flight *flight);
+/* Starts the command of a flight that has all it needs. */
+void flight_launch(struct engine *e, struct flight *flight);
+
+/* room.c: the directories in which a step's outputs are to lie, which are there when it begins */
+void room_on_host(const struct engine *e, const struct op_exec *exec);
+/* The same in what a box is to write; root is what it reads. */
+int room_in_box(const struct engine *e, const struct op_exec *exec, const struct digest *root,
+                const struct box_dir *dir, struct err *err) MUST_CHECK;
+
+/* landing.c */
+/* The command passed: its result is taken, checked and put; flight_end() follows. */
+void flight_commit(struct engine *e, struct flight *flight);
+/* It failed; flight_end() follows. error: NULL where the exit says it. */
+void flight_fail(struct engine *e, struct flight *flight, const char *error);
+
+/* restore.c */
+struct restored {
+    int rc; /* 0: answer tells; else err */
+    enum cache_answer answer;
+    struct err err;
+};
+/* Puts the outputs of the node's value into place; done is called on the loop. */
+void restore_outputs(struct engine *e, struct node *node,
+                     void (*done)(void *ctx, struct restored *restored), void *ctx);
+/* The same for a hit; the instance goes on, or ends. */
+void restore_start(struct engine *e, struct instance *in);
+
+#endif
