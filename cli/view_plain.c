@@ -20,6 +20,7 @@
 #include <sys/ioctl.h>
 
 #define CHANGED_SHOWN 3
+#define TELL_EVERY_NS 10000000000u
 
 /* What is known of a step until its run ends. */
 struct known {
@@ -27,6 +28,7 @@ struct known {
     char *run;     /* that it was started in last; or NULL */
     char *log;     /* its spool file then; or NULL */
     char *doing;   /* what was last said to be made ready for it; or NULL */
+    uint64_t doing_ns;
 };
 
 struct view_plain {
@@ -122,25 +124,26 @@ static void on_run_started(struct view_plain *view, const struct event *event)
     view->live.done = view->live.cached = view->live.failed = 0;
 }
 
-/* Each thing that is done is a line; how far it is, is for the status line. */
+/* On a terminal the status line says how far it is; elsewhere each thing that is done is a line,
+ * and one that takes long is one now and then. */
 static void on_progress(struct view_plain *view, const struct event *event)
 {
     struct known *known = known_step(view, event->step);
     const char *text = event->u.progress.text;
+    bool other = !known->doing || strcmp(known->doing, text) != 0;
+    struct buf doing = BUF_INIT;
+    event_progress_text(event, &doing);
     if (view->is_live) {
-        struct buf doing = BUF_INIT;
-        buf_adds(&doing, text);
-        if (event->u.progress.total)
-            buf_addf(&doing, " %" PRIu64 "%%",
-                     event->u.progress.done * 100 / event->u.progress.total);
         live_doing(&view->live, event->step, buf_str(&doing));
-        buf_release(&doing);
-    } else if (!known->doing || strcmp(known->doing, text) != 0) {
+    } else if (other ||
+               (event->u.progress.total && event->time_ns >= known->doing_ns + TELL_EVERY_NS)) {
         plain_name(&view->text, event->step);
         buf_adds(&view->text, ": ");
-        plain_name(&view->text, text);
+        plain_name(&view->text, buf_str(&doing));
         buf_addc(&view->text, '\n');
+        known->doing_ns = event->time_ns;
     }
+    buf_release(&doing);
     replace(&known->doing, text);
 }
 

@@ -141,7 +141,7 @@ static const struct field started_fields[] = {
 static const struct field progress_fields[] = {
     AS_TEXT(struct event, u.progress.phase), AS_TEXT(struct event, u.progress.text),
     AS_BYTES(struct event, u.progress.done), AS_BYTES(struct event, u.progress.total),
-    AS_TEXT(struct event, u.progress.unit),
+    AS_TEXT(struct event, u.progress.unit),  AS_BYTES(struct event, u.progress.rate),
 };
 static const struct field log_fields[] = {
     AS_BYTES(struct event, u.log.stream),

@@ -10,6 +10,7 @@
  */
 #include "engine/boxing.h"
 #include "engine/kept.h"
+#include "engine/pace.h"
 #include "engine/private.h"
 #include "engine/rounds.h"
 #include "engine/running.h"
@@ -38,6 +39,7 @@ struct boxing {
     struct image_task *task;
     struct image *image;
     struct image_progress image_progress;
+    struct pace pace; /* of that */
 
     struct snapshot_request *request;
     struct snapshot_progress snapshot_progress;
@@ -116,20 +118,30 @@ int boxes_need(struct engine *e, bool images, struct err *err)
 
 /* -- being told how far it is ------------------------------------------------------------------ */
 
+/* Without the places where it lies, which take up the line that this is for. */
+static void add_short_name(const char *image, struct buf *out)
+{
+    const char *slash = strrchr(image, '/'), *name = slash && slash[1] ? slash + 1 : image;
+    const char *digest = strstr(name, "@sha256:");
+    buf_add(out, name, digest ? (size_t)(digest - name) : strlen(name));
+}
+
 static void tell_image(struct boxing *box, struct event *event, struct buf *text)
 {
     static const char *const words[] = {
         [IMAGE_RESOLVING] = "looking up",
-        [IMAGE_WAITING] = "waiting for other pulls before",
+        [IMAGE_WAITING] = "about to pull",
         [IMAGE_PULLING] = "pulling",
         [IMAGE_UNPACKING] = "unpacking",
     };
     const struct image_progress *progress = &box->image_progress;
-    buf_addf(text, "%s %s", words[progress->phase], exec_of(box)->image);
+    buf_addf(text, "%s ", words[progress->phase]);
+    add_short_name(exec_of(box)->image, text);
     event->u.progress.phase = "image";
     event->u.progress.done = progress->done;
     event->u.progress.total = progress->total;
     event->u.progress.unit = "bytes";
+    event->u.progress.rate = pace_look(&box->pace, clock_monotonic_ns(), progress->done);
 }
 
 static void tell_snapshot(struct boxing *box, struct event *event, struct buf *text)
@@ -398,6 +410,8 @@ static void begin_snapshot(struct boxing *box)
 static void on_image_progress(void *ctx, const struct image_progress *progress)
 {
     struct boxing *box = ctx;
+    if (progress->phase != box->image_progress.phase)
+        box->pace.n = 0;
     box->image_progress = *progress;
 }
 

@@ -8,7 +8,7 @@
  *     step.started    "reasons_total": how many reasons there were, when the list is cut;
  *                     "log": the spool file; "mount": where the project is for it, where that is
  *                     not where it is for everybody
- *     step.progress   "phase", "text", "done", "total", "unit"
+ *     step.progress   "phase", "text", "done", "total", "unit", "rate"
  *     step.finished   "error", "saved_ms"; "hints" and "box" where there are any
  *     watch.changed   "clock": {"epoch", "tick"}
  *     pipeline.loaded "pipeline", "root", "watching", "steps" [{"step", "description", "command",
@@ -23,6 +23,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -223,6 +224,24 @@ static void add_progress(struct buf *out, const struct event *event)
     field_u64(out, "done", event->u.progress.done);
     field_u64(out, "total", event->u.progress.total);
     field_str(out, "unit", event->u.progress.unit);
+    field_u64(out, "rate", event->u.progress.rate);
+}
+
+void event_progress_text(const struct event *event, struct buf *out)
+{
+    uint64_t done = event->u.progress.done, total = event->u.progress.total;
+    char text[16];
+    buf_adds(out, event->u.progress.text);
+    if (!total)
+        return;
+    if (!event->u.progress.unit || strcmp(event->u.progress.unit, "bytes") != 0) {
+        buf_addf(out, " %" PRIu64 " of %" PRIu64, done, total);
+        return;
+    }
+    buf_addf(out, " %s", text_size(done, text));
+    buf_addf(out, " of %s", text_size(total, text));
+    if (event->u.progress.rate)
+        buf_addf(out, ", %s/s", text_size(event->u.progress.rate, text));
 }
 
 static void add_log(struct buf *out, const struct event *event, const char *data)

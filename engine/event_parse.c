@@ -249,6 +249,7 @@ static void parse_progress(struct parse *parse, const json_t *object, struct eve
     out->u.progress.done = get_u64(parse, object, "done");
     out->u.progress.total = get_u64(parse, object, "total");
     out->u.progress.unit = get_text(parse, object, "unit");
+    out->u.progress.rate = get_u64(parse, object, "rate");
 }
 
 static void parse_log(struct parse *parse, const json_t *object, struct event *out)

@@ -192,14 +192,16 @@ static void fold_run_started(struct model *model, const struct event *event)
 static void fold_progress(struct model *model, const struct event *event)
 {
     struct model_step *step = step_of(model, event->step);
-    const char *text = event->u.progress.text;
-    uint64_t total = event->u.progress.total;
-    if (!step || !text)
+    struct buf doing = BUF_INIT;
+    if (!step || !event->u.progress.text)
         return;
     free(step->doing);
-    step->doing =
-        total ? mem_printf("%s %u%%", text, (unsigned)(event->u.progress.done * 100 / total))
-              : mem_strdup(text);
+    event_progress_text(event, &doing);
+    step->doing = buf_detach(&doing);
+    step->doing_percent =
+        event->u.progress.total
+            ? (int)((double)event->u.progress.done * 100 / (double)event->u.progress.total)
+            : -1;
 }
 
 static void fold_started(struct model *model, const struct event *event)

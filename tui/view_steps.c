@@ -58,6 +58,10 @@ static void time_text(const struct app *app, const struct model_step *step, stru
     case STATE_RUNNING:
         buf_adds(out, look_elapsed(model_elapsed_ms(step, app->now_ns), text));
         break;
+    case STATE_QUEUED:
+        if (step->doing && step->doing_percent >= 0)
+            buf_addf(out, "%d%%", step->doing_percent);
+        break;
     case STATE_CACHED: buf_adds(out, "hit"); break;
     case STATE_PASSED:
     case STATE_FAILED: buf_adds(out, text_duration(step->duration_ms, text)); break;

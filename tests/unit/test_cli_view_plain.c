@@ -440,11 +440,13 @@ static void test_live_on_a_terminal(void **state)
     close(leader);
 }
 
-static void prepare(struct screen *s, uint64_t done)
+static void prepare(struct screen *s, uint64_t seconds, uint64_t done)
 {
     emit(s, (struct event){.type = EVENT_STEP_PROGRESS,
+                           .time_ns = seconds * 1000000000,
                            .step = "build",
-                           .u.progress = {"image", "unpacking debian:12", done, 200, "bytes"}});
+                           .u.progress = {"image", "unpacking debian:12", done << 20, 200 << 20,
+                                          "bytes", seconds ? (done << 20) / seconds : 0}});
 }
 
 static void test_what_is_made_ready_and_what_may_help(void **state)
@@ -453,8 +455,9 @@ static void test_what_is_made_ready_and_what_may_help(void **state)
     const char *const hints[] = {"add \"src/gen.h\" to its \"inputs\""};
     struct screen s;
     screen_open(&s, false, false, false);
-    prepare(&s, 0);
-    prepare(&s, 90); /* said once */
+    prepare(&s, 0, 0);
+    prepare(&s, 9, 90); /* not so soon */
+    prepare(&s, 10, 100);
     start(&s, "build", NULL, 0, 0);
     emit(&s, (struct event){.type = EVENT_STEP_FINISHED,
                             .step = "build",
@@ -463,7 +466,8 @@ static void test_what_is_made_ready_and_what_may_help(void **state)
                                            .duration_ms = 1000,
                                            .hints = hints,
                                            .n_hints = 1}});
-    expect(&s, "build: unpacking debian:12\n"
+    expect(&s, "build: unpacking debian:12 0 B of 200 MiB\n"
+               "build: unpacking debian:12 100 MiB of 200 MiB, 10.0 MiB/s\n"
                "build: started\n"
                "build: FAILED with exit code 1 after 1.0s\n");
     finish_run(&s, RUN_FAILED, 0, 0, 1, 0, 0, 0);

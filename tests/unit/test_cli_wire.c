@@ -81,10 +81,11 @@ static void test_events(void **state)
                                     .step = "a",
                                     .u.finished = {STEP_FAILED, -1, 9, true, true, 12, "00", NULL,
                                                    "why", 3, outputs, 1, steps, 2, "/box"}});
-    assert_survives(&(struct event){.type = EVENT_STEP_PROGRESS,
-                                    .run = "7",
-                                    .step = "a",
-                                    .u.progress = {"image", "unpacking debian:12", 4, 9, "bytes"}});
+    assert_survives(
+        &(struct event){.type = EVENT_STEP_PROGRESS,
+                        .run = "7",
+                        .step = "a",
+                        .u.progress = {"image", "unpacking debian:12", 4, 9, "bytes", 2}});
     assert_survives(&(struct event){
         .type = EVENT_RUN_FINISHED, .run = "7", .u.run_finished = {RUN_FAILED, 12, 1, 2, 3, 4, 5}});
     assert_survives(&(struct event){.type = EVENT_NOTICE, .u.notice = {"info", "two\nlines"}});

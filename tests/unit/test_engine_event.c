@@ -164,11 +164,11 @@ static const struct sample samples[] = {
       .time_ns = NS,
       .run = "12",
       .step = "build",
-      .u.progress = {"image", "unpacking debian:12", 45, 100, "bytes"}},
+      .u.progress = {"image", "unpacking debian:12", 45, 100, "bytes", 7}},
      NULL,
      "{\"type\":\"step.progress\",\"seq\":15," TIME ",\"run\":\"12\",\"step\":\"build\","
      "\"phase\":\"image\",\"text\":\"unpacking debian:12\",\"done\":45,\"total\":100,"
-     "\"unit\":\"bytes\"}"},
+     "\"unit\":\"bytes\",\"rate\":7}"},
 };
 #define N_SAMPLES (sizeof(samples) / sizeof(samples[0]))
 

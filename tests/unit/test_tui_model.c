@@ -102,6 +102,33 @@ static void test_a_run(void **state)
     model_release(&model);
 }
 
+static void test_what_is_made_ready(void **state)
+{
+    (void)state;
+    struct model model;
+    struct event event = {.type = EVENT_STEP_QUEUED, .step = "a"};
+    model_init(&model);
+    load(&model, names, 3);
+    run(&model, names, 3, 0);
+    model_fold(&model, &event);
+    event.type = EVENT_STEP_PROGRESS;
+    event.u.progress.text = "pulling debian:12";
+    event.u.progress.unit = "bytes";
+    model_fold(&model, &event);
+    assert_string_equal(model.steps.v[0].doing, "pulling debian:12");
+    assert_int_equal(model.steps.v[0].doing_percent, -1);
+    event.u.progress.done = 24 << 20;
+    event.u.progress.total = 48 << 20;
+    event.u.progress.rate = 3 << 20;
+    model_fold(&model, &event);
+    assert_string_equal(model.steps.v[0].doing,
+                        "pulling debian:12 24.0 MiB of 48.0 MiB, 3.0 MiB/s");
+    assert_int_equal(model.steps.v[0].doing_percent, 50);
+    start(&model, "a", 0);
+    assert_null(model.steps.v[0].doing);
+    model_release(&model);
+}
+
 static void test_words(void **state)
 {
     (void)state;
@@ -231,6 +258,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_run),
+        cmocka_unit_test(test_what_is_made_ready),
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_second_run_compares),
         cmocka_unit_test(test_reload_keeps_what_is_known),
