@@ -1,5 +1,6 @@
 /*
- * serve.c - the watcher's side of watcher.h: a socket, those who ask, and when the answer is no.
+ * serve.c - the watcher's side of watcher.h: a socket, and those who ask; serve_match.c says when
+ * the answer is no.
  *
  * The newest watcher of a project has the socket's name: it makes its socket under another one and
  * renames it into place, so nothing is to be tidied up after one that was killed.
@@ -7,10 +8,9 @@
 #include "cli/watcher.h"
 
 #include "base/arena.h"
-#include "base/file.h"
 #include "base/mem.h"
-#include "base/text.h"
 #include "base/vec.h"
+#include "cli/serve_match.h"
 #include "cli/wire.h"
 
 #include <errno.h>
@@ -20,16 +20,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
-#define PIECE        ((size_t)64 * 1024)
-#define SEND_BYTES   ((size_t)16 * 1024) /* enough to be worth a system call of its own */
-#define MAX_WAITING  ((size_t)8 << 20)   /* for somebody who does not read: then he is dropped */
-#define MAX_CLIENTS  64
-#define BACKLOG      32
-#define CONFIG_BYTES ((size_t)16 << 20)
-#define YOUNG_NS     UINT64_C(2000000000) /* a stamp may hide a change made right after it */
+#define PIECE       ((size_t)64 * 1024)
+#define SEND_BYTES  ((size_t)16 * 1024) /* enough to be worth a system call of its own */
+#define MAX_WAITING ((size_t)8 << 20)   /* for somebody who does not read: then he is dropped */
+#define MAX_CLIENTS 64
+#define BACKLOG     32
 
 struct client {
     struct server *server;
@@ -45,10 +42,7 @@ struct client {
 struct server {
     struct app *app;
     struct engine *engine;
-    struct wire_stand stand;
-    VEC(const char *) names; /* of variables whose values count */
-    bool good;               /* app->config is what the engine goes by */
-    bool sure;               /* its file's stamp tells every change */
+    struct serve_match match;
     int dir, fd;
     char name[WIRE_NAME_SIZE];
     uint64_t inode;
@@ -63,7 +57,7 @@ static void server_gone(struct server *server)
     if (--server->n_handles)
         return;
     close(server->dir);
-    vec_release(&server->names);
+    vec_release(&server->match.names);
     vec_release(&server->clients);
     free(server);
 }
@@ -183,95 +177,6 @@ static void on_ping(uv_timer_t *timer)
     }
 }
 
-/* -- whether it can be told -------------------------------------------------------------------- */
-
-static const char *variable(const struct wire_request *request, const char *name)
-{
-    size_t n = strlen(name);
-    for (size_t i = 0; i < request->n_env; i++) {
-        if (strncmp(request->env[i], name, n) == 0 && request->env[i][n] == '=')
-            return request->env[i] + n + 1;
-    }
-    return NULL;
-}
-
-static bool same_variable(const struct wire_request *request, const char *name)
-{
-    const char *here = getenv(name), *there = variable(request, name);
-    return here && there ? strcmp(here, there) == 0 : here == there;
-}
-
-static bool same_environment(const struct server *server, const struct wire_request *request)
-{
-    /* Where things lie, and what git's rules come from. */
-    static const char *const always[] = {"HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME",
-                                         "XDG_CONFIG_HOME", "KILN_CACHE_DIR"};
-    for (size_t i = 0; i < sizeof always / sizeof *always; i++) {
-        if (!same_variable(request, always[i]))
-            return false;
-    }
-    for (size_t i = 0; i < server->names.n; i++) {
-        if (!same_variable(request, server->names.v[i]))
-            return false;
-    }
-    return true;
-}
-
-/* Whether the file that the asker has seen is the one that was read: by its stamp, and as long as
- * that is too young to tell, by its content. */
-static bool same_config(struct server *server, const struct wire_request *request)
-{
-    const struct config *config = server->app->config;
-    uint64_t stamp[5];
-    wire_stamp(&server->app->config_stat, stamp);
-    if (!server->good || memcmp(stamp, request->stamp, sizeof stamp) != 0)
-        return false;
-    if (server->sure)
-        return true;
-    struct buf text = BUF_INIT;
-    uint64_t now = clock_realtime_ns();
-    bool same = file_read(config->path, CONFIG_BYTES, &text, NULL) == 0;
-    struct digest digest = digest_of(buf_str(&text), text.len);
-    same = same && digest_eq(&digest, &config->text);
-    server->sure = same && stamp[4] < now && now - stamp[4] > YOUNG_NS;
-    buf_release(&text);
-    return same;
-}
-
-/* Whether a step has a secret that may be another one by now without the watcher's knowing. */
-static bool has_foreign_secrets(const struct config *config)
-{
-    for (size_t i = 0; i < config->n_steps; i++) {
-        for (size_t k = 0; k < config->steps[i].n_secrets; k++) {
-            if (config->steps[i].secrets[k].source != CONFIG_SECRET_ENV)
-                return true;
-        }
-    }
-    return false;
-}
-
-/* NULL when it can, else why not. */
-static const char *trouble(struct server *server, const struct wire_request *request)
-{
-    const struct app *app = server->app;
-    struct stat st;
-    if (memcmp(&server->stand, &request->stand, sizeof server->stand) != 0)
-        return "another kiln, or in other surroundings";
-    if (strcmp(request->root, app->root) != 0 || strcmp(request->config, app->config->path) != 0 ||
-        stat(app->root, &st) != 0 || st.st_dev != request->project[0] ||
-        st.st_ino != request->project[1])
-        return "another project";
-    if (app->config->generate)
-        return "the pipeline is generated";
-    if (!same_config(server, request))
-        return "another pipeline";
-    if (!same_environment(server, request))
-        return "another environment";
-    if (has_foreign_secrets(app->config))
-        return "secrets are to be fetched";
-    return NULL;
-}
-
 static void on_request(struct client *client, const char *payload, size_t n)
 {
     struct server *server = client->server;
@@ -281,7 +186,7 @@ static void on_request(struct client *client, const char *payload, size_t n)
     if (!wire_get_request(payload, n, &arena, &request)) {
         drop(client);
     } else {
-        const char *why = trouble(server, &request);
+        const char *why = serve_trouble(&server->match, &request);
         if (!why) {
             struct engine_ask options = {.steps = request.steps,
                                          .n_steps = request.n_steps,
@@ -376,38 +281,6 @@ static void on_connection(uv_poll_t *poll, int status, int events)
     uv_poll_start(&client->poll, UV_READABLE, client_event);
 }
 
-/* Whether every change there passes this machine's kernel, so that the watch sees it. */
-static bool is_local(const char *root)
-{
-    static const uint32_t remote[] = {
-        0x6969,     /* nfs */
-        0x517b,     /* smb */
-        0xff534d42, /* cifs */
-        0xfe534d42, /* smb2 */
-        0x65735546, /* fuse: who knows; virtiofs */
-        0x01021997, /* 9p */
-        0x00c36400, /* ceph */
-        0x5346414f, /* afs */
-        0x6b414653, /* kafs */
-        0x73757245, /* coda */
-        0x786f4256, /* vboxsf */
-        0xbacbacbc, /* vmhgfs */
-        0x7c7c6673, /* prl_fs */
-        0x0bd00bd0, /* lustre */
-        0x47504653, /* gpfs */
-        0x01161970, /* gfs2 */
-        0x7461636f, /* ocfs2 */
-    };
-    struct statfs fs;
-    if (statfs(root, &fs) != 0)
-        return false;
-    for (size_t i = 0; i < sizeof remote / sizeof *remote; i++) {
-        if ((uint32_t)fs.f_type == remote[i])
-            return false;
-    }
-    return true;
-}
-
 static int open_socket(struct server *server)
 {
     struct sockaddr_un address;
@@ -436,13 +309,13 @@ static int open_socket(struct server *server)
 struct server *serve_open(struct app *app, struct engine *engine)
 {
     struct wire_stand stand;
-    int dir = is_local(app->root) && wire_stand(&stand) ? wire_dir_open(true) : -1;
+    int dir = serve_is_local(app->root) && wire_stand(&stand) ? wire_dir_open(true) : -1;
     if (dir < 0)
         return NULL;
     struct server *server = mem_zalloc(1, sizeof *server);
     server->app = app;
     server->engine = engine;
-    server->stand = stand;
+    server->match = (struct serve_match){.app = app, .stand = stand};
     server->dir = dir;
     server->fd = open_socket(server);
     if (server->fd < 0 || uv_poll_init(&app->loop, &server->poll, server->fd) < 0) {
@@ -460,32 +333,10 @@ struct server *serve_open(struct app *app, struct engine *engine)
     return server;
 }
 
-static void add_name(struct server *server, const char *name)
-{
-    vec_each (const char *, have, &server->names) {
-        if (strcmp(*have, name) == 0)
-            return;
-    }
-    vec_push(&server->names, name);
-}
-
 void serve_loaded(struct server *server, bool good)
 {
-    if (!server)
-        return;
-    const struct config *config = server->app->config;
-    server->good = good;
-    server->sure = false;
-    vec_clear(&server->names);
-    for (size_t i = 0; good && i < config->n_steps; i++) {
-        for (size_t k = 0; k < config->steps[i].n_pass_env; k++)
-            add_name(server, config->steps[i].pass_env[k].text);
-        for (size_t k = 0; k < config->steps[i].n_secrets; k++) {
-            const struct config_secret *secret = &config->steps[i].secrets[k];
-            if (secret->source == CONFIG_SECRET_ENV)
-                add_name(server, secret->from);
-        }
-    }
+    if (server)
+        serve_match_loaded(&server->match, good);
 }
 
 static void handle_closed(uv_handle_t *handle)
