@@ -30,7 +30,7 @@ int engine_new(const struct engine_options *options, struct engine **out, struct
     turn_open(e);
     calm_open(e);
     round_open(e);
-    schedule_open(e);
+    ahead_open(e);
     boxing_open(e);
     *out = e;
     return 0;

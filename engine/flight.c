@@ -16,79 +16,11 @@
 #include <string.h>
 #include <unistd.h>
 
-static void forget_ahead(struct engine *e, const struct flight *flight)
-{
-    for (size_t i = 0; i < e->ahead.n; i++) {
-        if (e->ahead.v[i] != flight)
-            continue;
-        e->ahead.n--;
-        memmove(&e->ahead.v[i], &e->ahead.v[i + 1], (e->ahead.n - i) * sizeof *e->ahead.v);
-        return;
-    }
-}
-
-/* Gives its place to the first of those started ahead: the same that the runner has begun for it if
- * it was counted, even one that is being withdrawn, which came too late then. */
-static void free_slot(struct engine *e, struct flight *flight)
-{
-    if (!flight->has_slot) {
-        forget_ahead(e, flight);
-        return;
-    }
-    flight->has_slot = false;
-    for (size_t i = 0; i < e->ahead.n; i++) {
-        struct flight *next = e->ahead.v[i];
-        if (next->withdrawing && !flight->exit.counted)
-            continue;
-        forget_ahead(e, next);
-        next->has_slot = true;
-        if (!flight->exit.counted)
-            runner_go_on(e->opt.runner);
-        return;
-    }
-    e->n_running--;
-}
-
-void flight_take_place(struct engine *e)
-{
-    if (!e->ahead.n)
-        return;
-    struct flight *next = e->ahead.v[0];
-    forget_ahead(e, next);
-    next->has_slot = true;
-    e->n_running++;
-}
-
-/* False when it runs already. */
-static bool expect_withdrawn(struct flight *flight)
-{
-    if (flight->withdrawing || flight->announced)
-        return false;
-    flight->withdrawing = true;
-    flight->engine->n_withdrawing++;
-    return true;
-}
-
-void flight_withdraw_ahead(struct engine *e)
-{
-    vec_each (struct flight *, flight, &e->ahead) {
-        if ((*flight)->exec && expect_withdrawn(*flight))
-            runner_withdraw((*flight)->exec);
-    }
-    e->pace_is_quick = false;
-}
-
-static void withdrawing_is_over(struct engine *e, struct flight *flight)
-{
-    e->n_withdrawing -= flight->withdrawing;
-    flight->withdrawing = false;
-}
-
 /* It is no longer in the air: its step can be started again, and equal ones are on their own. */
 static void take_down(struct engine *e, struct flight *flight)
 {
     struct node *node = &e->nodes.v[flight->node];
-    withdrawing_is_over(e, flight);
+    ahead_withdrawn(e, flight);
     node->flight = NULL;
     turn_give(e, node);
     e->n_landing -= flight->landing;
@@ -156,7 +88,8 @@ void flight_end(struct engine *e, struct flight *flight, enum step_status status
                         (*in)->node == flight->node ? NULL : same);
     free(same);
     vec_release(&shared);
-    free_slot(e, flight); /* not before it is known whether a failure ends what has not begun */
+    ahead_free_place(e,
+                     flight); /* not before it is known whether a failure ends what has not begun */
     if (!recorded && flight->log)
         unlink(flight->log);
     flight_free(flight);
@@ -170,7 +103,7 @@ static void call_off(struct engine *e, struct flight *flight, bool again)
     struct instance *owner = flight->owner;
     struct instance *next = e->nodes.v[flight->node].current;
     take_down(e, flight);
-    free_slot(e, flight);
+    ahead_free_place(e, flight);
     vec_each (struct instance *, in, &flight->sharers) {
         (*in)->flight = NULL;
         schedule_ready(e, *in);
@@ -252,7 +185,7 @@ static void announce(struct flight *flight, pid_t pid)
 static void on_started(void *ctx, pid_t pid)
 {
     struct flight *flight = ctx;
-    withdrawing_is_over(flight->engine, flight);
+    ahead_withdrawn(flight->engine, flight);
     announce(flight, pid);
 }
 
@@ -320,7 +253,7 @@ static void land(struct engine *e, struct flight *flight)
     e->n_landing++;
     e->n_jobs++;
     if (early) {
-        free_slot(e, flight);
+        ahead_free_place(e, flight);
         schedule_pump(e);
     }
     flight_commit(e, flight);
@@ -353,13 +286,13 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
     flight->exec = NULL;
     flight->exit = *exit;
     if (exit->counted && e->ahead.n)
-        free_slot(e, flight);
+        ahead_free_place(e, flight);
     flight->exit.counted = false; /* who starts ahead from now on is not who the place went to */
     if (exit->withdrawn && !flight->cancelled) {
         call_off(e, flight, false);
         return;
     }
-    withdrawing_is_over(e, flight);
+    ahead_withdrawn(e, flight);
     e->pace_is_quick = exit->end_ns - exit->start_ns < ENGINE_QUICK_NS;
     if (!flight->cancelled)
         announce(flight, 0);
@@ -529,7 +462,7 @@ void flight_start(struct engine *e, struct instance *in, struct flight_caches *c
     if (flight->has_slot)
         e->n_running++;
     else
-        schedule_ahead(e, flight);
+        ahead_add(e, flight);
     map_put(&e->flights, flight->key.hash, sizeof flight->key.hash, flight, NULL);
     if (node->boxed)
         boxing_prepare(e, flight);
@@ -548,6 +481,6 @@ void flight_cancel(struct flight *flight, const char *why)
     if (!flight->exec)
         return;
     if (!flight->has_slot)
-        (void)expect_withdrawn(flight);
+        (void)ahead_expect_withdrawn(flight);
     runner_cancel(flight->exec);
 }

@@ -98,11 +98,11 @@ void instance_finish(struct engine *e, struct instance *in, enum step_status sta
         emit_finished(e, in, exit, tainted, duration_ms, error);
     if (status == STEP_FAILED && !e->opt.keep_going && e->opt.mode == ENGINE_RUN) {
         e->stop_starting = true;
-        flight_withdraw_ahead(e);
+        ahead_withdraw(e);
     }
     if (status == STEP_FAILED && in->run->ask && !in->run->ask->opt.keep_going) {
         in->run->stopping = true;
-        flight_withdraw_ahead(e);
+        ahead_withdraw(e);
     }
     if (node->current == in) {
         ask_finish_followers(e, in, exit, tainted, duration_ms, error);

@@ -42,23 +42,33 @@ void forget_ready(struct engine *e, struct instance *in);
 /* Checks what is ready, starts what may start, and says when nothing is left. Call it after
  * anything that changes states. */
 void schedule_pump(struct engine *e);
-void schedule_open(struct engine *e);
-/* Notes that the execution was started ahead. */
-void schedule_ahead(struct engine *e, struct flight *flight);
 /* Ends the instance as cancelled: at once, or when its command is gone. why: static, NULL for a
  * person's order. */
 void schedule_cancel(struct engine *e, struct instance *in, const char *why);
 bool schedule_busy(const struct engine *e);
+
+/* ahead.c: places, and executions that are started before there is one for them */
+void ahead_open(struct engine *e);
+bool ahead_may_start(const struct engine *e);
+/* Notes that the execution was started ahead. */
+void ahead_add(struct engine *e, struct flight *flight);
+/* Gives its place to the first of those started ahead: the same that the runner has begun for it if
+ * it was counted, even one that is being withdrawn, which came too late then. */
+void ahead_free_place(struct engine *e, struct flight *flight);
+/* The place of an execution that is no flight went to the first of them. */
+void ahead_take_place(struct engine *e);
+/* Those that do not run yet shall not. */
+void ahead_withdraw(struct engine *e);
+/* This one shall not; false when it runs already. */
+bool ahead_expect_withdrawn(struct flight *flight);
+/* It is known whether it ran. */
+void ahead_withdrawn(struct engine *e, struct flight *flight);
 
 /* flight.c */
 /* Tells executions of what needs this node that its outputs are being written under them. */
 void flight_disturb_dependents(struct engine *e, const struct node *node);
 /* caches: what caches_take() gave; the flight's from here on. */
 void flight_start(struct engine *e, struct instance *in, struct flight_caches *caches);
-/* The place of an execution that is no flight went to the first of those started ahead. */
-void flight_take_place(struct engine *e);
-/* Those started ahead that do not run yet shall not. */
-void flight_withdraw_ahead(struct engine *e);
 void flight_cancel(struct flight *flight, const char *why);
 /* The execution is over: its instances are finished or looked at again, and it is freed. */
 void flight_end(struct engine *e, struct flight *flight, enum step_status status, bool tainted,

@@ -291,35 +291,6 @@ static bool key_is_old(struct engine *e, struct instance *in)
     return old;
 }
 
-/*
- * Where commands take no time to speak of, what kiln does between two of them is what counts; so
- * some are given to the runner ahead, each to take the place of one that ends. They are called off
- * when that takes longer than thought. With one job nothing is: then a result is taken before the
- * next step can touch anything.
- */
-static bool may_start_ahead(const struct engine *e)
-{
-    return e->pace_is_quick && e->jobs > 1 && e->ahead.n < ENGINE_MAX_AHEAD &&
-           e->n_landing < ENGINE_MAX_LANDING;
-}
-
-static void ahead_too_long(uv_timer_t *timer)
-{
-    flight_withdraw_ahead(timer->data);
-}
-
-void schedule_open(struct engine *e)
-{
-    uv_timer_init(e->loop, &e->ahead_timer);
-    e->ahead_timer.data = e;
-}
-
-void schedule_ahead(struct engine *e, struct flight *flight)
-{
-    vec_push(&e->ahead, flight);
-    uv_timer_start(&e->ahead_timer, ahead_too_long, ENGINE_AHEAD_MS, 0);
-}
-
 /* Starts it, or parks it until what it needs for itself is free. */
 static void start(struct engine *e, struct instance *in)
 {
@@ -338,7 +309,7 @@ static void start(struct engine *e, struct instance *in)
 
 static bool start_one(struct engine *e)
 {
-    if (e->n_withdrawing || (e->n_running >= e->jobs && !may_start_ahead(e)))
+    if (e->n_withdrawing || (e->n_running >= e->jobs && !ahead_may_start(e)))
         return false;
     for (size_t i = e->queue_head; i < e->queue.n; i++) {
         struct instance *in = e->queue.v[i];

@@ -230,7 +230,7 @@ static void on_exited(void *ctx, const struct runner_exit *exit)
     struct engine *e = source->engine;
     source->exec = NULL;
     if (exit->counted)
-        flight_take_place(e);
+        ahead_take_place(e);
     if (exit->exit_code == 0 && !exit->timed_out && !exit->spool_errno && !exit->truncated) {
         uv_queue_work(e->loop, &source->work, fetch_work, fetch_done);
         return;
