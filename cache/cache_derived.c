@@ -147,14 +147,15 @@ void derived_sweep_pool(struct cache *cache, int64_t age_s)
     walk_pool(cache, sweep_file, &sweep);
 }
 
-/* A file of the pool as a key. */
+/* What files of the pool have in common that a Directory names: which of them it is for cannot be
+ * told, nor matter much, without the paths. */
 struct pool_key {
     uint8_t hash[DIGEST_BYTES];
     uint8_t executable;
 };
 
 struct sharing {
-    struct map files; /* struct pool_key -> bytes + 1 */
+    struct map files; /* struct pool_key -> bytes of all of them + 1 */
     uint64_t loose;
 };
 
@@ -171,7 +172,9 @@ static void know_file(void *ctx, int dirfd, const char *name, const struct stat 
         return;
     memcpy(key.hash, digest.hash, DIGEST_BYTES);
     key.executable = executable;
-    map_put(&sharing->files, &key, sizeof(key), (void *)(uintptr_t)(bytes + 1), NULL);
+    void **known = map_get(&sharing->files, &key, sizeof(key));
+    uintptr_t all = known ? (uintptr_t)*known : 1;
+    map_put(&sharing->files, &key, sizeof(key), (void *)(all + (uintptr_t)bytes), NULL);
 }
 
 /* Gives the item all files that its Directories name and nobody has yet. */

@@ -107,11 +107,12 @@ struct check {
     int root_fd;
 };
 
-static bool is_of_pool(struct cache *cache, const struct plan_entry *entry, const struct stat *st)
+static bool is_of_pool(struct cache *cache, const char *folder, const struct plan_entry *entry,
+                       const struct stat *st)
 {
     char rel[POOL_REL_SIZE];
     struct stat pool;
-    pool_rel(&entry->digest, entry->kind == PLAN_EXECUTABLE, rel);
+    pool_rel(folder, entry, rel);
     char *path = mem_printf(SNAPSHOT_POOL "/%s", rel);
     bool same = fstatat(snapshot_place(cache, false), path, &pool, AT_SYMLINK_NOFOLLOW) == 0 &&
                 pool.st_ino == st->st_ino && pool.st_dev == st->st_dev;
@@ -120,7 +121,8 @@ static bool is_of_pool(struct cache *cache, const struct plan_entry *entry, cons
 }
 
 /* What is wrong with an entry, or NULL. */
-static const char *check_entry(const struct check *check, int dirfd, const struct plan_entry *entry)
+static const char *check_entry(const struct check *check, int dirfd, const char *folder,
+                               const struct plan_entry *entry)
 {
     struct stat st;
     if (fstatat(dirfd, entry->name, &st, AT_SYMLINK_NOFOLLOW) != 0)
@@ -140,7 +142,7 @@ static const char *check_entry(const struct check *check, int dirfd, const struc
     if (!is_settled(&st, S_IFREG | (executable ? 0755U : 0644U)) ||
         (uint64_t)st.st_size != entry->digest.size)
         return "is not the file that it should be";
-    if (is_of_pool(check->v->cache, entry, &st))
+    if (is_of_pool(check->v->cache, folder, entry, &st))
         return NULL;
     int fd = openat(dirfd, entry->name, READ_FLAGS);
     bool same = fd >= 0 && has_content(check->hasher, fd, &entry->digest);
@@ -170,7 +172,7 @@ static char *check_dir(const struct check *check, const struct snapshot_plan *pl
     char *words = NULL;
     for (size_t i = 0; i < dir->n && !problem; i++) {
         name = plan->entries.v[dir->first + i].name;
-        problem = check_entry(check, fd, &plan->entries.v[dir->first + i]);
+        problem = check_entry(check, fd, dir->path, &plan->entries.v[dir->first + i]);
     }
     if (problem)
         words = mem_printf("\"%s%s%s\" %s", dir->path, *dir->path ? "/" : "", name, problem);

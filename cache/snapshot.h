@@ -3,7 +3,7 @@
  * an isolated step sees of its project.
  *
  *     <cache>/v1/snap/<boot>/       of one boot of the system (see snapshot_place.c)
- *         pool/xx/<sha256>          a file's content, 0644; <sha256>.x: the same, 0755
+ *         pool/xx/<sha256>-<place>  a file's content, for one path, 0644; with .x: the same, 0755
  *         tree/<sha256>/            the tree with that digest (of its root Directory)
  *             root/                 what is presented
  *             meta                  what it is (see snapshot_meta.c); its lock and last use

@@ -84,8 +84,7 @@ static void put_entry(struct fill *fill, struct pool_hand *hand, const struct pl
     if (snapshot_stopped(fill->request)) {
         rc = err_set(&err, ERR_CANCELLED, "told to stop");
     } else if (entry->kind == PLAN_FILE || entry->kind == PLAN_EXECUTABLE) {
-        rc = pool_put(hand, dirfd, entry->name, &entry->digest, entry->kind == PLAN_EXECUTABLE,
-                      source_fd, &changed, &err);
+        rc = pool_put(hand, dirfd, dir->path, entry, source_fd, &changed, &err);
     } else {
         int errnum = make_special(fill, dirfd, entry);
         if (errnum != 0 && entry->kind == PLAN_WHITEOUT && whiteout_impossible(errnum)) {

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MAGIC     "kilnsnp1"
+#define MAGIC     "kilnsnp2"
 #define INDEX_MAX ((uint64_t)1 << 24)
 
 static void hash_header(const struct snapshot_header *header, uint8_t out[DIGEST_BYTES])

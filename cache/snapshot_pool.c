@@ -7,6 +7,11 @@
  * owner are what they were made to be; else, and where the file system allows an inode no further
  * link, it is made anew and takes the place in the pool. Where links can't be had at all each tree
  * has its own copies.
+ *
+ * A file of the pool is <sha256>-<place>, executable ones <sha256>-<place>.x, where <place> is the
+ * beginning of the SHA-256 of its path in the tree. So trees share what they have at the same path,
+ * and no tree has an inode twice: two files that happen to be equal must not be one to a step, to
+ * which cp would say that they are the same file, and tar that one is a link to the other.
  */
 #include "cache/snapshot_private.h"
 
@@ -16,25 +21,34 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #define READ_FLAGS (O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
 
-void pool_rel(const struct digest *digest, bool executable, char rel[POOL_REL_SIZE])
+void pool_rel(const char *folder, const struct plan_entry *entry, char rel[POOL_REL_SIZE])
 {
-    cache_rel(digest, rel);
-    if (executable)
-        strcat(rel, ".x");
+    char hex[DIGEST_HEX + 1];
+    char *path = path_join(folder, entry->name);
+    struct digest place = digest_of(path, strlen(path));
+    size_t n;
+    free(path);
+    digest_hex(&place, hex);
+    cache_rel(&entry->digest, rel);
+    n = strlen(rel);
+    snprintf(rel + n, POOL_REL_SIZE - n, "-%.*s%s", POOL_PLACE_HEX, hex,
+             entry->kind == PLAN_EXECUTABLE ? ".x" : "");
 }
 
 bool pool_parse(const char *name, struct digest *digest, bool *executable)
 {
     char hex[DIGEST_HEX + 1];
-    size_t n = strlen(name);
-    *executable = n == DIGEST_HEX + 2 && strcmp(name + DIGEST_HEX, ".x") == 0;
-    if (n != DIGEST_HEX + (*executable ? 2 : 0))
+    size_t n = strlen(name), plain = DIGEST_HEX + 1 + POOL_PLACE_HEX;
+    *executable = n == plain + 2 && strcmp(name + plain, ".x") == 0;
+    if (n != plain + (*executable ? 2 : 0) || name[DIGEST_HEX] != '-' ||
+        strspn(name + DIGEST_HEX + 1, "0123456789abcdef") != POOL_PLACE_HEX)
         return false;
     memcpy(hex, name, DIGEST_HEX);
     hex[DIGEST_HEX] = '\0';
@@ -264,11 +278,14 @@ static void publish(struct pool_hand *hand, int dirfd, const char *name, const c
         (void)unlinkat(cache->tmp_fd, tmp, 0);
 }
 
-int pool_put(struct pool_hand *hand, int dirfd, const char *name, const struct digest *digest,
-             bool executable, int source_fd, bool *changed, struct err *err)
+int pool_put(struct pool_hand *hand, int dirfd, const char *folder, const struct plan_entry *entry,
+             int source_fd, bool *changed, struct err *err)
 {
+    const char *name = entry->name;
+    const struct digest *digest = &entry->digest;
+    bool executable = entry->kind == PLAN_EXECUTABLE;
     char rel[POOL_REL_SIZE];
-    pool_rel(digest, executable, rel);
+    pool_rel(folder, entry, rel);
     enum found found = link_from_pool(hand, rel, dirfd, name, digest, executable);
     *changed = false;
     if (found == LINKED)

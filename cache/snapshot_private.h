@@ -178,13 +178,15 @@ struct pool_hand {
     int pool_fd;
     bool no_clone[2]; /* it can't be done from there: the working tree, the content store */
 };
-/* Puts the file into dirfd. source_fd: the working tree's directory of the same path, or -1.
- * *changed: its content is not to be had. */
-int pool_put(struct pool_hand *hand, int dirfd, const char *name, const struct digest *digest,
-             bool executable, int source_fd, bool *changed, struct err *err) MUST_CHECK;
-/* The name of a file in the pool; false when it is none. */
-#define POOL_REL_SIZE (CACHE_REL_SIZE + 2)
-void pool_rel(const struct digest *digest, bool executable, char rel[POOL_REL_SIZE]);
+/* Puts the file into dirfd, which is folder below the root of the tree. source_fd: the working
+ * tree's directory of the same path, or -1. *changed: its content is not to be had. */
+int pool_put(struct pool_hand *hand, int dirfd, const char *folder, const struct plan_entry *entry,
+             int source_fd, bool *changed, struct err *err) MUST_CHECK;
+/* Where in the pool a file of a tree lies. */
+#define POOL_PLACE_HEX 16
+#define POOL_REL_SIZE  (CACHE_REL_SIZE + 1 + POOL_PLACE_HEX + 2)
+void pool_rel(const char *folder, const struct plan_entry *entry, char rel[POOL_REL_SIZE]);
+/* What the name of a file in the pool says of it; false when it is none. */
 bool pool_parse(const char *name, struct digest *digest, bool *executable);
 /* Gives a file, directory or link the owner and times that all in snapshots have; 0, or an errno.
  */

@@ -85,6 +85,27 @@ read-only"
 
 test_what_it_sees() { as_both what_it_sees; }
 
+# Programs take two names of one inode for one file: cp refuses to copy it, mv to move it, tar stores a link.
+equal_files() {
+    mkdir -p in/a in/b
+    touch in/a/x in/b/x
+    echo same > in/c
+    echo same > in/d
+    project '{"version": 1, "steps": {"copy": {"runner": "sandbox", "inputs": ["in"], "run":
+        "tar cf /tmp/t in && ! tar tvf /tmp/t | grep link; cp in/a/x in/b/x && cp in/c in/d && mv in/c in/d"}}}'
+    mine
+    kiln 0 run
+    # One that comes later, as what differs from the others.
+    echo same > in/e
+    mine
+    kiln 0 run
+    ln -f in/c in/d
+    mine
+    kiln 0 run
+}
+
+test_equal_files() { as_both equal_files; }
+
 # What a step misses is told, also where the words of its program only lead there.
 what_it_misses() {
     mkdir -p app/pkg lib cm/sub tools
