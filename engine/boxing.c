@@ -10,39 +10,27 @@
  */
 #include "engine/boxing.h"
 #include "engine/kept.h"
-#include "engine/pace.h"
 #include "engine/private.h"
 #include "engine/rounds.h"
 #include "engine/running.h"
-#include "engine/tell.h"
 #include "engine/wants.h"
 
-#include "base/text.h"
-
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define TELL_AFTER_NS 400000000 /* what is made faster is not spoken of */
-#define TELL_MS       250
-#define MAX_LOOKS     3
-#define MAX_TRIES     4 /* to make a snapshot of what turns out to be damaged */
+#define MAX_LOOKS 3
+#define MAX_TRIES 4 /* to make a snapshot of what turns out to be damaged */
 
 struct boxing {
     uv_work_t work;
     struct engine *engine;
     struct flight *flight;
-    uint64_t since_ns; /* when the part under way began */
-    bool preparing;
+    struct preparing preparing;
 
     struct image_task *task;
     struct image *image;
-    struct image_progress image_progress;
-    struct pace pace; /* of that */
 
     struct snapshot_request *request;
-    struct snapshot_progress snapshot_progress;
     atomic_bool stop;
     enum snapshot_answer answer;
     int tries;
@@ -68,142 +56,6 @@ static const char *mount_of(const struct boxing *box)
     return exec_of(box)->mount_same ? box->engine->opt.root : BOX_PROJECT;
 }
 
-/* -- what all boxes need ----------------------------------------------------------------------- */
-
-struct sweeping {
-    uv_work_t work;
-    struct engine *engine;
-};
-
-static void sweep_work(uv_work_t *work)
-{
-    struct sweeping *sweeping = work->data;
-    box_dir_sweep(sweeping->engine->opt.cache, BOX_DIR_KEPT_S);
-}
-
-static void sweep_done(uv_work_t *work, int status)
-{
-    struct sweeping *sweeping = work->data;
-    struct engine *e = sweeping->engine;
-    (void)status;
-    free(sweeping);
-    engine_job_done(e);
-}
-
-/* What a kiln that was killed left behind goes while the first box is made. */
-static void sweep(struct engine *e)
-{
-    struct sweeping *sweeping = mem_zalloc(1, sizeof *sweeping);
-    sweeping->engine = e;
-    sweeping->work.data = sweeping;
-    e->swept = true;
-    e->n_jobs++;
-    uv_queue_work(e->loop, &sweeping->work, sweep_work, sweep_done);
-}
-
-int boxes_need(struct engine *e, bool images, struct err *err)
-{
-    if (!e->boxes.runner) {
-        if (!e->opt.boxes)
-            return err_set(err, ERR_SYSTEM, "steps can't be isolated here");
-        if (e->opt.boxes(e->opt.ctx, &e->boxes, err) < 0) {
-            e->boxes = (struct engine_boxes){0};
-            return -(int)err->kind;
-        }
-    }
-    if (images && !e->boxes.images)
-        return err_set(err, ERR_SYSTEM, "images can't be had here");
-    return 0;
-}
-
-/* -- being told how far it is ------------------------------------------------------------------ */
-
-/* Without the places where it lies, which take up the line that this is for. */
-static void add_short_name(const char *image, struct buf *out)
-{
-    const char *slash = strrchr(image, '/'), *name = slash && slash[1] ? slash + 1 : image;
-    const char *digest = strstr(name, "@sha256:");
-    buf_add(out, name, digest ? (size_t)(digest - name) : strlen(name));
-}
-
-static void tell_image(struct boxing *box, struct event *event, struct buf *text)
-{
-    static const char *const words[] = {
-        [IMAGE_RESOLVING] = "looking up",
-        [IMAGE_WAITING] = "about to pull",
-        [IMAGE_PULLING] = "pulling",
-        [IMAGE_UNPACKING] = "unpacking",
-    };
-    const struct image_progress *progress = &box->image_progress;
-    buf_addf(text, "%s ", words[progress->phase]);
-    add_short_name(exec_of(box)->image, text);
-    event->u.progress.phase = "image";
-    event->u.progress.done = progress->done;
-    event->u.progress.total = progress->total;
-    event->u.progress.unit = "bytes";
-    event->u.progress.rate = pace_look(&box->pace, clock_monotonic_ns(), progress->done);
-}
-
-static void tell_snapshot(struct boxing *box, struct event *event, struct buf *text)
-{
-    buf_adds(text, "copying its inputs");
-    event->u.progress.phase = "snapshot";
-    event->u.progress.done = atomic_load(&box->snapshot_progress.files);
-    event->u.progress.total = atomic_load(&box->snapshot_progress.all_files);
-    event->u.progress.unit = "files";
-}
-
-static void tell(uv_timer_t *timer)
-{
-    struct engine *e = timer->data;
-    uint64_t now = clock_monotonic_ns();
-    vec_each (struct boxing *, at, &e->boxings) {
-        struct boxing *box = *at;
-        struct buf text = BUF_INIT;
-        struct event event = {.type = EVENT_STEP_PROGRESS, .step = exec_of(box)->name};
-        if (now - box->since_ns < TELL_AFTER_NS)
-            continue;
-        if (box->task)
-            tell_image(box, &event, &text);
-        else
-            tell_snapshot(box, &event, &text);
-        event.u.progress.text = buf_str(&text);
-        emit_progress(e, box->flight, &event);
-        buf_release(&text);
-    }
-}
-
-static void begin_preparing(struct boxing *box)
-{
-    struct engine *e = box->engine;
-    box->preparing = true;
-    vec_push(&e->boxings, box);
-    if (e->boxings.n == 1)
-        uv_timer_start(&e->preparing, tell, TELL_MS, TELL_MS);
-}
-
-static void end_preparing(struct boxing *box)
-{
-    struct engine *e = box->engine;
-    if (!box->preparing)
-        return;
-    box->preparing = false;
-    for (size_t i = 0; i < e->boxings.n; i++) {
-        if (e->boxings.v[i] == box) {
-            e->boxings.v[i] = vec_pop(&e->boxings);
-            break;
-        }
-    }
-    if (!e->boxings.n)
-        uv_timer_stop(&e->preparing);
-}
-
-void boxing_open(struct engine *e)
-{
-    uv_timer_init(e->loop, &e->preparing);
-    e->preparing.data = e;
-}
-
 /* -- one after the other ----------------------------------------------------------------------- */
 
 /* Frees the flight, and the boxing with it. */
@@ -213,7 +65,7 @@ static void fail(struct boxing *box, int code, struct err *err)
     struct engine *e = box->engine;
     struct err kept = ERR_INIT;
     err_move(&kept, err);
-    end_preparing(box);
+    preparing_end(&box->preparing);
     if (flight->cancelled || e->drained) {
         flight_end(e, flight, STEP_CANCELLED, flight->cancel_why != NULL, flight->cancel_why);
     } else {
@@ -241,7 +93,7 @@ static int new_dir(struct boxing *box, struct err *err)
 
 static void ready(struct boxing *box)
 {
-    end_preparing(box);
+    preparing_end(&box->preparing);
     if (box->flight->cancelled || new_dir(box, &box->err) < 0) {
         fail(box, 3, &box->err);
         return;
@@ -310,7 +162,7 @@ static void look_again(struct boxing *box)
                 "input %s changes all the time: no copy of it could be made that is whole", path);
         fail(box, 1, &box->err);
     } else {
-        end_preparing(box);
+        preparing_end(&box->preparing);
         flight_look_again(box->engine, box->flight);
     }
 }
@@ -389,10 +241,10 @@ static void begin_snapshot(struct boxing *box)
                                              .name = exec_of(box)->name,
                                              .owner = e->boxes.owner.uid,
                                              .group = e->boxes.owner.gid,
-                                             .progress = &box->snapshot_progress,
+                                             .progress = &box->preparing.snapshot_progress,
                                              .stop = &box->stop};
     const struct digest *root = &box->root;
-    box->since_ns = clock_monotonic_ns();
+    preparing_next(&box->preparing, NULL);
     box->view = snapshot_find(e->opt.cache, root, &options);
     if (box->view) {
         ready(box);
@@ -409,10 +261,7 @@ static void begin_snapshot(struct boxing *box)
 
 static void on_image_progress(void *ctx, const struct image_progress *progress)
 {
-    struct boxing *box = ctx;
-    if (progress->phase != box->image_progress.phase)
-        box->pace.n = 0;
-    box->image_progress = *progress;
+    preparing_image(&((struct boxing *)ctx)->preparing, progress);
 }
 
 static void on_image(void *ctx, struct image *image, const struct err *err)
@@ -442,6 +291,7 @@ static void begin_image(struct boxing *box)
         begin_snapshot(box);
         return;
     }
+    preparing_next(&box->preparing, exec_of(box)->image);
     if (image_prepare(e->boxes.images, &pin->ref, pin->platform, &pin->pin, exec_of(box)->user,
                       &callbacks, box, &box->task, &box->err) < 0) {
         fail(box, code_of(&box->err), &box->err);
@@ -456,9 +306,8 @@ void boxing_prepare(struct engine *e, struct flight *flight)
     box->engine = e;
     box->flight = flight;
     box->work.data = box;
-    box->since_ns = clock_monotonic_ns();
     flight->box = box;
-    begin_preparing(box);
+    preparing_begin(&box->preparing, flight);
     box->root = flight->owner->input_root;
     if (boxes_need(e, e->nodes.v[flight->node].pin != 0, &box->err) < 0 ||
         (flight->shell && e->opt.shell->failed && take_failed(box, &box->err) < 0) ||
@@ -466,8 +315,7 @@ void boxing_prepare(struct engine *e, struct flight *flight)
         fail(box, code_of(&box->err), &box->err);
     else
         begin_image(box);
-    if (e->boxes.runner && !e->swept)
-        sweep(e);
+    boxes_sweep(e);
 }
 
 void boxing_cancel(struct flight *flight)
@@ -587,7 +435,7 @@ void boxing_free(struct boxing *box)
 {
     if (!box)
         return;
-    end_preparing(box);
+    preparing_end(&box->preparing);
     worktree_check_free(box->check);
     snapshot_request_free(box->request);
     snapshot_release(box->view);

@@ -6,12 +6,33 @@
 #ifndef KILN_ENGINE_BOXING_H
 #define KILN_ENGINE_BOXING_H
 
+#include "engine/pace.h"
 #include "engine/private.h"
 
-/* boxing.c: what an isolated step runs in */
+/* boxes.c: what all of them need */
 /* Makes sure of e->boxes, and of its images where they are wanted. */
 int boxes_need(struct engine *e, bool images, struct err *err) MUST_CHECK;
-void boxing_open(struct engine *e);
+/* What a kiln that was killed left behind goes, once, while the first box is made. */
+void boxes_sweep(struct engine *e);
+
+/* preparing.c: how far what a flight's command runs in is, told now and then */
+struct preparing {
+    struct flight *flight; /* NULL: it is over, or has not begun */
+    uint64_t since_ns;     /* when the part under way began */
+    const char *image;     /* that is being had; NULL: the snapshot is made */
+    struct image_progress image_progress;
+    struct pace pace; /* of that */
+    struct snapshot_progress snapshot_progress;
+};
+void preparing_open(struct engine *e);
+/* part: zeros, in place until the end. */
+void preparing_begin(struct preparing *part, struct flight *flight);
+/* The next part begins: having that image, or the snapshot. */
+void preparing_next(struct preparing *part, const char *image);
+void preparing_image(struct preparing *part, const struct image_progress *progress);
+void preparing_end(struct preparing *part);
+
+/* boxing.c: what an isolated step runs in */
 /* Makes all of it; flight_launch(), flight_look_again() or flight_end() follow, perhaps before this
  * returns. */
 void boxing_prepare(struct engine *e, struct flight *flight);

@@ -31,7 +31,7 @@ int engine_new(const struct engine_options *options, struct engine **out, struct
     calm_open(e);
     round_open(e);
     ahead_open(e);
-    boxing_open(e);
+    preparing_open(e);
     *out = e;
     return 0;
 }
@@ -368,7 +368,7 @@ static void engine_freed(struct engine *e)
     vec_release(&e->runs);
     vec_release(&e->asks);
     vec_release(&e->looking);
-    vec_release(&e->boxings);
+    vec_release(&e->preparings);
     secrets_close(e);
     map_release(&e->flights);
     if (e->reloading) {

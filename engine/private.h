@@ -69,6 +69,7 @@ struct box_secret;
 struct box_cache;
 struct instance;
 struct ask;
+struct preparing;
 
 /* The outcome of an exec: what the cache or an execution gave. Lives in its own arena, replaced as
  * a whole. */
@@ -320,11 +321,11 @@ struct engine {
     struct lock lock;
     struct timespec lock_time; /* the file's, when it was read or written */
     bool images_renewed;
-    instances looking;            /* those whose inputs are to be looked at again; NULL: gone */
-    uv_timer_t preparing;         /* says how far what isolated steps run in is */
-    VEC(struct boxing *) boxings; /* being made ready */
-    bool swept;                   /* what older kilns left of boxes */
-    uv_timer_t settle;            /* watching */
+    instances looking;    /* those whose inputs are to be looked at again; NULL: gone */
+    uv_timer_t preparing; /* says how far what isolated steps run in is */
+    VEC(struct preparing *) preparings;
+    bool swept;        /* what older kilns left of boxes */
+    uv_timer_t settle; /* watching */
     bool settle_open;
     char *git_lock;          /* the file that says that git is at work here; or NULL */
     uint64_t n_settling;     /* events since things were last quiet */
