@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/vec.h"
+#include "engine/system_tree.h"
 
 #include <dirent.h>
 #include <limits.h>
@@ -40,12 +41,10 @@ static const struct database databases[] = {
     {"/var/lib/rpm/rpmdb.sqlite-wal", STATS, true, {NULL}},
     {"/var/lib/rpm/Packages", STATS, true, {NULL}},
     {"/var/lib/rpm/Packages.db", STATS, true, {NULL}},
-    {"/usr/local/bin", ENTRIES, false, {NULL}},
-    {"/usr/local/sbin", ENTRIES, false, {NULL}},
-    {"/usr/local/lib", ENTRIES, false, {NULL}},
-    {"/usr/local/include", ENTRIES, false, {NULL}},
     {"/etc/alternatives", LINKS, false, {NULL}}, /* which of several programs goes by a name */
 };
+/* Where software comes without packages. */
+static const char *const by_hand[] = {"/usr/local", "/opt"};
 /* Of a machine without any database of packages. */
 static const char *const directories[] = {"/usr/bin",   "/usr/sbin", "/usr/lib", "/usr/lib64",
                                           "/usr/share", "/usr",      "/bin",     "/sbin",
@@ -63,9 +62,11 @@ static void add_stats(const char *root, const char *path, bool inode, struct buf
     free(full);
 }
 
-static struct digest stamp_of(const char *root)
+/* outline: of what came by hand. */
+static struct digest stamp_of(const char *root, const struct buf *outline)
 {
     struct buf stats = BUF_INIT;
+    buf_add(&stats, outline->data, outline->len);
     for (size_t i = 0; i < COUNT(databases); i++)
         add_stats(root, databases[i].path, true, &stats);
     for (size_t i = 0; i < COUNT(directories); i++)
@@ -118,21 +119,14 @@ static void read_paragraphs(const struct database *base, const struct buf *text,
         buf_release(&fields[i]);
 }
 
-/* Packages by their names alone; what was added by hand with its size and time, too. */
-static bool read_entries(const struct database *base, const char *path, lines *out)
+static bool read_entries(const char *path, lines *out)
 {
     DIR *dir = opendir(path);
     if (!dir)
         return false;
     for (const struct dirent *entry; (entry = readdir(dir));) {
-        struct stat st;
-        if (entry->d_name[0] == '.')
-            continue;
-        if (base->packages)
+        if (entry->d_name[0] != '.')
             vec_push(out, mem_printf("%s\n", entry->d_name));
-        else if (fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 && !S_ISDIR(st.st_mode))
-            vec_push(out, mem_printf("%s/%s %jd %jd\n", base->path, entry->d_name,
-                                     (intmax_t)st.st_size, (intmax_t)st.st_mtim.tv_sec));
     }
     closedir(dir);
     return true;
@@ -168,7 +162,7 @@ static bool read_database(const struct database *base, const char *root, lines *
         if (found)
             read_paragraphs(base, &text, out);
         break;
-    case ENTRIES: found = read_entries(base, path, out); break;
+    case ENTRIES: found = read_entries(path, out); break;
     case LINKS: read_links(path, out); break;
     case STATS:
         add_stats(root, base->path, false, &text);
@@ -188,7 +182,7 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static struct digest read_all(const char *root)
+static struct digest read_all(const char *root, const struct buf *outline)
 {
     lines all = VEC_INIT;
     struct buf text = BUF_INIT;
@@ -203,6 +197,7 @@ static struct digest read_all(const char *root)
         buf_adds(&text, *line);
         free(*line);
     }
+    buf_add(&text, outline->data, outline->len);
     struct digest digest = digest_of(buf_str(&text), text.len);
     vec_release(&all);
     buf_release(&text);
@@ -211,11 +206,17 @@ static struct digest read_all(const char *root)
 
 bool system_packages_look(struct system_packages *packages, const char *root)
 {
-    struct digest stamp = stamp_of(root);
-    if (packages->known && digest_eq(&stamp, &packages->stamp))
-        return false;
-    struct digest digest = read_all(root);
-    bool other = !packages->known || !digest_eq(&digest, &packages->digest);
-    *packages = (struct system_packages){.known = true, .stamp = stamp, .digest = digest};
+    struct buf outline = BUF_INIT;
+    size_t left = SYSTEM_TREE_MAX;
+    bool other = false;
+    for (size_t i = 0; i < COUNT(by_hand); i++)
+        system_tree_outline(root, by_hand[i], &left, &outline);
+    struct digest stamp = stamp_of(root, &outline);
+    if (!packages->known || !digest_eq(&stamp, &packages->stamp)) {
+        struct digest digest = read_all(root, &outline);
+        other = !packages->known || !digest_eq(&digest, &packages->digest);
+        *packages = (struct system_packages){.known = true, .stamp = stamp, .digest = digest};
+    }
+    buf_release(&outline);
     return other;
 }

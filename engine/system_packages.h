@@ -3,9 +3,11 @@
  * depend on beside its inputs.
  *
  * It is made of the names, versions and architectures of the installed packages, so it is equal on
- * machines that have the same, whenever and in whatever order they were installed; of what lies in
- * /usr/local, where software comes without packages; and of which program /etc/alternatives chose.
- * A machine whose packages kiln cannot list has the stats of its system directories instead.
+ * machines that have the same, whenever and in whatever order they were installed; of an outline of
+ * /usr/local and /opt, where software comes without packages; and of which program
+ * /etc/alternatives chose. Databases of rpm are not read, their stats stand for them: machines do
+ * not share results then. One whose packages kiln cannot list has the stats of its system
+ * directories instead.
  *
  * A struct belongs to whoever made it; one thread at a time.
  */
@@ -19,7 +21,7 @@
 /* Zeroed, it knows nothing yet. */
 struct system_packages {
     bool known;
-    struct digest stamp; /* of the databases' stats when they were read */
+    struct digest stamp; /* of the databases' stats when they were read, and of the outline */
     struct digest digest;
 };
 

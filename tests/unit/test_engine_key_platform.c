@@ -2,6 +2,7 @@
 #include "engine/key_platform.h"
 #include "engine/secret.h"
 #include "engine/system_packages.h"
+#include "engine/system_tree.h"
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct digest system_digest = {.hash = {0xab, 0xcd}};
@@ -200,6 +202,83 @@ static void a_change_is_noticed_and_only_then_read(void **state)
     remove_root(root);
 }
 
+/* As who overwrites it: no name comes or goes. */
+static void overwrite(const char *root, const char *path, const char *text)
+{
+    char *full = mem_printf("%s%s", root, path);
+    int fd = open(full, O_WRONLY | O_TRUNC);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+    free(full);
+}
+
+static void what_came_by_hand_counts(void **state)
+{
+    static const char *const noticed[] = {
+        "/usr/local/bin/tool",
+        "/usr/local/lib/python3.11/dist-packages/requests-2.0.dist-info/METADATA",
+        "/usr/local/lib/node_modules/tsc/package.json",
+        "/usr/local/share/x/y",
+        "/opt/vendor/bin/cc",
+        "/opt/.hidden",
+    };
+    char *root = new_root();
+    struct system_packages packages = {0};
+    (void)state;
+    put(root, "/usr/local/lib/python3.11/dist-packages/a.py", "x");
+    put(root, "/usr/local/lib/node_modules/npm/package.json", "x");
+    assert_true(system_packages_look(&packages, root));
+    for (size_t i = 0; i < sizeof noticed / sizeof *noticed; i++) {
+        put(root, noticed[i], "1");
+        assert_true(system_packages_look(&packages, root));
+        assert_false(system_packages_look(&packages, root));
+    }
+    overwrite(root, "/usr/local/bin/tool", "another");
+    assert_true(system_packages_look(&packages, root));
+    /* What a link leads to, and where. */
+    put(root, "/elsewhere/deep/tool", "1");
+    put(root, "/elsewhere/deep/other", "1");
+    char *link = mem_printf("%s/usr/local/bin/linked", root), *new = mem_printf("%s.new", link);
+    assert_int_equal(symlink("../../../elsewhere/deep/tool", link), 0);
+    assert_true(system_packages_look(&packages, root));
+    overwrite(root, "/elsewhere/deep/tool", "12");
+    assert_true(system_packages_look(&packages, root));
+    assert_int_equal(symlink("../../../elsewhere/deep/other", new), 0);
+    assert_int_equal(rename(new, link), 0);
+    assert_true(system_packages_look(&packages, root));
+    free(new);
+    free(link);
+    remove_root(root);
+}
+
+/* However much there is, what lies on top is looked at, and the rest is told by its directory. */
+static void much_by_hand_is_cut(void **state)
+{
+    char *root = new_root();
+    struct system_packages packages = {0};
+    (void)state;
+    put(root, "/usr/local/a/x", "1");
+    for (int i = 0; i < 2 * SYSTEM_TREE_MAX; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "/usr/local/many/f%d", i);
+        put(root, path, "1");
+    }
+    put(root, "/usr/local/z/x", "1");
+    char *many = mem_printf("%s/usr/local/many", root);
+    const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    assert_int_equal(utimensat(AT_FDCWD, many, old, 0), 0);
+    free(many);
+    assert_true(system_packages_look(&packages, root));
+    assert_false(system_packages_look(&packages, root));
+    overwrite(root, "/usr/local/a/x", "12");
+    assert_true(system_packages_look(&packages, root));
+    put(root, "/usr/local/many/another", "1");
+    assert_true(system_packages_look(&packages, root));
+    overwrite(root, "/usr/local/z/x", "12");
+    assert_true(system_packages_look(&packages, root));
+    remove_root(root);
+}
+
 static void other_systems_have_theirs(void **state)
 {
     char *root = new_root();
@@ -231,6 +310,8 @@ int main(void)
         cmocka_unit_test(people_have_words_for_them),
         cmocka_unit_test(only_names_versions_and_architectures_count),
         cmocka_unit_test(a_change_is_noticed_and_only_then_read),
+        cmocka_unit_test(what_came_by_hand_counts),
+        cmocka_unit_test(much_by_hand_is_cut),
         cmocka_unit_test(other_systems_have_theirs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
