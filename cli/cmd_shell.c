@@ -1,24 +1,20 @@
 /*
  * cmd_shell.c - kiln shell: a command of one's own exactly where a step would run.
  *
- * On a terminal the command gets one of its own, kiln's or the one that is made in its box, and
- * what goes in and out is passed on, so that it can be resized and interrupted like any. The user's
- * own is never the command's; whatever becomes of kiln, it is put back (tui/guard.h). Elsewhere the
- * command's output is printed as it comes, and it has no input.
+ * On a terminal the command gets one of its own, kiln's or the one that is made in its box
+ * (relay.h). Elsewhere its output is printed as it comes, and it has no input.
  */
 #include "cli/cli.h"
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "tui/guard.h"
+#include "cli/relay.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <termios.h>
 #include <unistd.h>
 
 /* Which shell there is, only the place itself knows. */
@@ -37,169 +33,10 @@ struct shell {
     bool finished, upstream_failed;
     int exit_code, signal;
 
-    int user;   /* the user's terminal, opened again: not to block is for us alone */
-    int leader; /* of the command's own terminal; -1: none */
-    struct runner_terminal terminal;
-    struct termios before;
-    struct guard *guard; /* of the user's terminal, while it is raw */
-    bool raw, relaying;
-    uv_poll_t keys, screen;
+    struct relay *relay;    /* NULL: there is no terminal */
     uv_signal_t signals[4]; /* the last: the window's size */
     int n_signals;
-    struct buf typed; /* not taken yet */
 };
-
-/* -- the terminal ------------------------------------------------------------------------------ */
-
-static void copy_size(struct shell *s)
-{
-    struct winsize size;
-    if (s->leader >= 0 && ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0)
-        (void)ioctl(s->leader, TIOCSWINSZ, &size);
-}
-
-static void close_terminal(struct shell *s)
-{
-    if (s->leader >= 0)
-        close(s->leader);
-    if (s->terminal.fd >= 0)
-        close(s->terminal.fd);
-    s->leader = s->terminal.fd = -1;
-}
-
-/* This end of it is held, too: it is no hang-up when programs have closed it for a while. */
-static void on_replaced(void *ctx, int leader)
-{
-    struct shell *s = ctx;
-    if (s->finished) {
-        close(leader);
-        return;
-    }
-    close_terminal(s);
-    s->leader = leader;
-    s->terminal.fd = ioctl(leader, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    copy_size(s);
-}
-
-static int open_terminal(struct shell *s, struct err *err)
-{
-    s->user = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-    if (s->user < 0)
-        return err_sys(err, errno, "cannot read the terminal");
-    s->leader = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-    if (s->leader < 0 || grantpt(s->leader) < 0 || unlockpt(s->leader) < 0)
-        return err_sys(err, errno, "cannot make a terminal for the shell");
-    s->terminal = (struct runner_terminal){
-        .fd = open(ptsname(s->leader), O_RDWR | O_NOCTTY | O_CLOEXEC),
-        .replaced = on_replaced,
-        .ctx = s,
-    };
-    if (s->terminal.fd < 0)
-        return err_sys(err, errno, "cannot open a terminal for the shell");
-    (void)tcsetattr(s->terminal.fd, TCSANOW, &s->before);
-    copy_size(s);
-    s->order.terminal = &s->terminal;
-    return 0;
-}
-
-static void end_by(struct shell *s, int number);
-static void on_keys(uv_poll_t *poll, int status, int events);
-
-static void pass_typed(struct shell *s)
-{
-    while (s->typed.len) {
-        ssize_t n = write(s->leader, s->typed.data, s->typed.len);
-        if (n <= 0)
-            break;
-        memmove(s->typed.data, s->typed.data + n, s->typed.len - (size_t)n);
-        s->typed.len -= (size_t)n;
-    }
-    if (!s->typed.len && s->relaying)
-        uv_poll_start(&s->keys, UV_READABLE, on_keys);
-}
-
-static void on_keys(uv_poll_t *poll, int status, int events)
-{
-    struct shell *s = poll->data;
-    (void)events;
-    char *to = buf_reserve(&s->typed, 4096);
-    ssize_t n = status < 0 ? 0 : read(s->user, to, 4096);
-    if (n < 0 && errno == EAGAIN)
-        return;
-    if (n <= 0) { /* the terminal is gone, which is told to its session's leader alone */
-        uv_poll_stop(poll);
-        end_by(s, SIGHUP);
-        return;
-    }
-    s->typed.len += (size_t)n;
-    uv_poll_stop(poll); /* until it is taken */
-    pass_typed(s);
-}
-
-/* Prints what the command has written; true while there may be more. */
-static bool pass_screen(struct shell *s)
-{
-    char bytes[1 << 14];
-    ssize_t n = read(s->leader, bytes, sizeof bytes);
-    if (n > 0 && file_write_all(STDOUT_FILENO, bytes, (size_t)n) < 0)
-        return false;
-    return n > 0;
-}
-
-static void on_screen(uv_poll_t *poll, int status, int events)
-{
-    struct shell *s = poll->data;
-    if (status < 0 || ((events & UV_READABLE) && !pass_screen(s) && errno != EAGAIN))
-        uv_poll_stop(poll);
-    else if (s->typed.len)
-        pass_typed(s);
-}
-
-static void make_raw(struct shell *s)
-{
-    struct guard_terms terms = {.fd = STDIN_FILENO, .sane = s->before, .restore = ""};
-    struct err none = ERR_INIT; /* without a guard it is only kill -9 that nobody puts right */
-    terms.raw = s->before;
-    cfmakeraw(&terms.raw);
-    if (guard_new(&terms, &s->guard, &none) == 0)
-        guard_hold(s->guard, true);
-    err_release(&none);
-    s->raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &terms.raw) == 0;
-}
-
-static void begin_relaying(struct shell *s)
-{
-    if (s->leader < 0 || s->relaying)
-        return;
-    make_raw(s);
-    s->relaying = true;
-    uv_poll_init(&s->app.loop, &s->keys, s->user);
-    uv_poll_init(&s->app.loop, &s->screen, s->leader);
-    s->keys.data = s->screen.data = s;
-    uv_poll_start(&s->keys, UV_READABLE, on_keys);
-    uv_poll_start(&s->screen, UV_READABLE, on_screen);
-}
-
-static void handle_closed(uv_handle_t *handle)
-{
-    (void)handle;
-}
-
-static void end_relaying(struct shell *s)
-{
-    if (!s->relaying)
-        return;
-    s->relaying = false;
-    while (!s->signal && pass_screen(s)) /* by a signal it ends while programs still write */
-        ;
-    uv_close((uv_handle_t *)&s->keys, handle_closed);
-    uv_close((uv_handle_t *)&s->screen, handle_closed);
-    if (s->raw)
-        (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &s->before);
-    s->raw = false;
-    guard_free(s->guard);
-    s->guard = NULL;
-}
 
 /* -- events ------------------------------------------------------------------------------------ */
 
@@ -223,7 +60,7 @@ static void print_log(const struct event *event)
 
 static void on_finished(struct shell *s, const struct event *event)
 {
-    end_relaying(s);
+    relay_end(s->relay);
     if (event->u.finished.error)
         complain(s->options, event->u.finished.error);
     if (event->u.finished.exit_code >= 0)
@@ -239,7 +76,7 @@ static void on_event(void *ctx, const struct event *event)
     struct shell *s = ctx;
     if (event->step && strcmp(event->step, s->step) == 0) {
         switch (event->type) {
-        case EVENT_STEP_STARTED: begin_relaying(s); break;
+        case EVENT_STEP_STARTED: relay_begin(s->relay); break;
         case EVENT_STEP_LOG: print_log(event); break;
         case EVENT_STEP_FINISHED: on_finished(s, event); break;
         case EVENT_STEP_PROGRESS: view_plain_event(s->view, event); break;
@@ -255,13 +92,18 @@ static void on_event(void *ctx, const struct event *event)
         view_plain_event(s->view, event);
 }
 
+static void handle_closed(uv_handle_t *handle)
+{
+    (void)handle;
+}
+
 /* -- the run ----------------------------------------------------------------------------------- */
 
 static void engine_closed(void *ctx)
 {
     struct shell *s = ctx;
     s->engine = NULL;
-    end_relaying(s);
+    relay_end(s->relay);
     for (int i = 0; i < s->n_signals; i++)
         uv_close((uv_handle_t *)&s->signals[i], handle_closed);
     s->n_signals = 0;
@@ -290,15 +132,19 @@ static void end_by(struct shell *s, int number)
         engine_kill(s->engine);
     s->signal = number;
     finish(s);
-    end_relaying(s);
-    close_terminal(s); /* a hang-up: shells are deaf to SIGTERM */
+    relay_hang_up(s->relay);
+}
+
+static void on_gone(void *ctx)
+{
+    end_by(ctx, SIGHUP);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct shell *s = handle->data;
     if (number == SIGWINCH)
-        copy_size(s);
+        relay_resize(s->relay);
     else
         end_by(s, number);
 }
@@ -418,13 +264,9 @@ int command_shell(const struct options *options)
 {
     struct shell s = {.options = options,
                       .step = options->n_args ? options->args[0] : NULL,
-                      .exit_code = EXIT_KILN,
-                      .user = -1,
-                      .leader = -1,
-                      .terminal = {.fd = -1}};
+                      .exit_code = EXIT_KILN};
     struct err err = ERR_INIT;
-    bool terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) &&
-                    tcgetpgrp(STDIN_FILENO) == getpgrp() && tcgetattr(STDIN_FILENO, &s.before) == 0;
+    bool terminal = relay_possible();
     if (!terminal && !options->shell_command) {
         complain(options, "a shell needs a terminal, in the foreground; --command CMD runs "
                           "one command without");
@@ -433,21 +275,19 @@ int command_shell(const struct options *options)
     set_command(&s, terminal);
     s.view = view_plain_new(stderr, color_wanted(options, STDERR_FILENO), false, false);
     if (app_open(&s.app, options, APP_CONFIG | APP_CACHE | APP_STATE | APP_RUNNER, &err) < 0 ||
-        (terminal && open_terminal(&s, &err) < 0)) {
+        (terminal && relay_new(&s.app.loop, on_gone, &s, &s.relay, &err) < 0)) {
         complain(options, err_text(&err));
         s.exit_code = err.kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE;
     } else {
+        s.order.terminal = s.relay ? relay_terminal(s.relay) : NULL;
         catch_signals(&s);
         pipeline_load(&s.app, on_loaded, &s);
         uv_run(&s.app.loop, UV_RUN_DEFAULT);
     }
     err_release(&err);
     view_plain_free(s.view);
-    close_terminal(&s);
-    if (s.user >= 0)
-        close(s.user);
+    relay_free(s.relay);
     free(s.found);
-    buf_release(&s.typed);
     buf_release(&s.script);
     app_close(&s.app);
     return s.signal ? 128 + s.signal : s.exit_code;

@@ -12,6 +12,7 @@
  *     signal N      to the command's process group
  *     kill N        to the command alone
  *     hangup        the window is closed
+ *     stall         until no more fits into the terminal; it is not read any more before the end
  *     end           until the command has ended
  *
  * What the terminal shows goes to standard output. The last line there says how the command ended,
@@ -46,7 +47,7 @@ struct terminal {
     struct termios before;
     char shown[SHOWN_MAX + 1];
     size_t n, waited; /* shown; passed by waiting */
-    bool ended;
+    bool stalled, ended;
     struct end {
         int status; /* as of waitpid(2) */
         int flags;  /* of the terminal's descriptor */
@@ -89,7 +90,7 @@ static _Noreturn void be_shell(char **command, int say, int told)
 /* Reads what comes within so many milliseconds, or the command's end. */
 static void go_on(struct terminal *t, long ms)
 {
-    struct pollfd polls[] = {{.fd = t->leader, .events = POLLIN},
+    struct pollfd polls[] = {{.fd = t->stalled ? -1 : t->leader, .events = POLLIN},
                              {.fd = t->ended ? -1 : t->told, .events = POLLIN}};
     if (poll(polls, 2, (int)ms) <= 0)
         return;
@@ -190,7 +191,21 @@ static bool obey(struct terminal *t, char *line)
         t->leader = -1;
         return true;
     }
-    return strcmp(line, "end") == 0 && wait_end(t);
+    if (strcmp(line, "stall") == 0) {
+        int before = -1, now = 0;
+        t->stalled = true;
+        for (long until = now_ms() + DEADLINE_MS; before != now && now_ms() < until;) {
+            before = now;
+            go_on(t, 300);
+            ioctl(t->leader, FIONREAD, &now);
+        }
+        return true;
+    }
+    if (strcmp(line, "end") != 0)
+        return false;
+    bool ended = wait_end(t);
+    t->stalled = false;
+    return ended;
 }
 
 static void start(struct terminal *t, const struct winsize *size, char **command)

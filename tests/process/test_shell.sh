@@ -165,6 +165,34 @@ made"
     assert_err 'no step "no-such"'
 }
 
+# More than a terminal holds, while the command writes nothing that would have kiln look there again; and kiln ends although
+# nobody reads what its command floods the terminal with.
+test_what_is_not_taken_at_once() {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"s": {"run": "echo $$; true", "inputs": []}}}'
+    local line script=$T/script
+    line=$(printf '%3800s' '' | tr ' ' x)
+    {
+        echo "wait ${P##*/}"
+        echo "type stty raw -echo; echo re''ady; sleep .5; head -c 228000 | wc -c; stty sane; exit 4\\n"
+        echo "wait ready"
+        for _ in {1..60}; do echo "type $line"; done
+        echo "wait 228000"
+        echo "end"
+    } > "$script"
+    on_terminal shell s < "$script"
+    assert_end "ended 4 sane"
+    on_terminal shell s << EOF
+wait ${P##*/}
+type echo be''gun; yes\n
+wait begun
+wait y
+stall
+kill 15
+end
+EOF
+    assert_end "ended 143 sane"
+}
+
 test_the_last_failure() {
     project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "first": {"run": "grep yes fine", "inputs": ["fine"]},
