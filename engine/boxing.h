@@ -31,6 +31,9 @@ void preparing_begin(struct preparing *part, struct flight *flight);
 void preparing_next(struct preparing *part, const char *image);
 void preparing_image(struct preparing *part, const struct image_progress *progress);
 void preparing_end(struct preparing *part);
+/* What an image's name means is found out, and was: the steps that wait are told of that, too. */
+void preparing_pin(struct engine *e, struct pin *pin);
+void preparing_pin_end(struct engine *e);
 
 /* boxing.c: what an isolated step runs in */
 /* Makes all of it; flight_launch(), flight_look_again() or flight_end() follow, perhaps before this

@@ -178,6 +178,7 @@ static void on_resolved(void *ctx, const struct image_pin *to, const struct err 
     struct engine *e = resolving->engine;
     struct pin *pin = &e->pins.v[resolving->index];
     pin->task = NULL;
+    preparing_pin_end(e);
     if (to) {
         set_pin(e, pin, to);
         if (image_ref_is_locked(&pin->ref) && has_lock(e)) {
@@ -208,6 +209,7 @@ static void resolve(struct engine *e, uint32_t index, bool renewing)
         image_resolve(e->boxes.images, &pin->ref, pin->platform, near ? &near->digest : NULL,
                       &callbacks, resolving, &pin->task, &err) == 0) {
         e->n_jobs++;
+        preparing_pin(e, pin);
         return;
     }
     free(resolving);

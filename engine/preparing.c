@@ -47,10 +47,31 @@ static void tell_snapshot(const struct preparing *part, struct event *event, str
     event->u.progress.unit = "files";
 }
 
+static void tell_pin(struct engine *e, const struct pin *pin)
+{
+    struct buf text = BUF_INIT;
+    buf_adds(&text, "looking up ");
+    add_short_name(pin->ref.name, &text);
+    vec_each (struct instance *, in, (instances *)&pin->waiting) {
+        struct event event = {
+            .type = EVENT_STEP_PROGRESS,
+            .u.progress = {.phase = "image", .text = buf_str(&text), .unit = "bytes"}};
+        if (!*in)
+            continue;
+        event.step = e->nodes.v[(*in)->node].exec->name;
+        emit(e, (*in)->run, &event);
+    }
+    buf_release(&text);
+}
+
 static void tell(uv_timer_t *timer)
 {
     struct engine *e = timer->data;
     uint64_t now = clock_monotonic_ns();
+    vec_each (struct pin, pin, &e->pins) {
+        if (pin->state == PIN_RESOLVING && now - pin->since_ns >= TELL_AFTER_NS)
+            tell_pin(e, pin);
+    }
     vec_each (struct preparing *, at, &e->preparings) {
         struct preparing *part = *at;
         struct buf text = BUF_INIT;
@@ -68,6 +89,18 @@ static void tell(uv_timer_t *timer)
     }
 }
 
+static void begin_telling(struct engine *e)
+{
+    if (e->n_telling++ == 0)
+        uv_timer_start(&e->preparing, tell, TELL_MS, TELL_MS);
+}
+
+static void end_telling(struct engine *e)
+{
+    if (--e->n_telling == 0)
+        uv_timer_stop(&e->preparing);
+}
+
 void preparing_open(struct engine *e)
 {
     uv_timer_init(e->loop, &e->preparing);
@@ -80,8 +113,7 @@ void preparing_begin(struct preparing *part, struct flight *flight)
     part->flight = flight;
     part->since_ns = clock_monotonic_ns();
     vec_push(&e->preparings, part);
-    if (e->preparings.n == 1)
-        uv_timer_start(&e->preparing, tell, TELL_MS, TELL_MS);
+    begin_telling(e);
 }
 
 void preparing_image(struct preparing *part, const struct image_progress *progress)
@@ -109,6 +141,16 @@ void preparing_end(struct preparing *part)
             break;
         }
     }
-    if (!e->preparings.n)
-        uv_timer_stop(&e->preparing);
+    end_telling(e);
+}
+
+void preparing_pin(struct engine *e, struct pin *pin)
+{
+    pin->since_ns = clock_monotonic_ns();
+    begin_telling(e);
+}
+
+void preparing_pin_end(struct engine *e)
+{
+    end_telling(e);
 }

@@ -176,6 +176,7 @@ struct pin {
     char *error;          /* FAILED: why ... */
     int code;             /* ... and the exit code that belongs to it */
     struct image_task *task;
+    uint64_t since_ns; /* when that began */
     instances waiting; /* to be checked when it is resolved; NULL: gone */
 };
 
@@ -324,6 +325,7 @@ struct engine {
     instances looking;    /* those whose inputs are to be looked at again; NULL: gone */
     uv_timer_t preparing; /* says how far what isolated steps run in is */
     VEC(struct preparing *) preparings;
+    size_t n_telling;  /* these, and pins that are being resolved */
     bool swept;        /* what older kilns left of boxes */
     uv_timer_t settle; /* watching */
     bool settle_open;

@@ -11,7 +11,8 @@
 
 #include <string.h>
 
-#define RETRIES "1"
+#define RETRIES  "1"
+#define PATIENCE "2m" /* for a document; a registry that takes the call may not answer for ever */
 
 void image_argv_release(struct image_argv *argv)
 {
@@ -46,6 +47,7 @@ static void begin_inspect(struct image_argv *argv, const struct image_store *sto
                           const struct image_ref *ref)
 {
     add(argv, store->skopeo);
+    add(argv, "--command-timeout=" PATIENCE);
     add(argv, "inspect");
     add(argv, "--raw");
     add(argv, "--retry-times");

@@ -253,6 +253,8 @@ static void draw_words(struct app *app, struct area area)
     case STATE_WAITING:
         if (need)
             row_printf(&row, ROLE_DIM, "Waits for %s.", need);
+        else if (step->doing)
+            row_printf(&row, ROLE_DIM, "Being made ready: %s.", step->doing);
         else
             row_put(&row, ROLE_DIM, "About to be looked at.");
         break;

@@ -108,6 +108,8 @@ static enum role note_text(const struct app *app, const struct model_step *step,
         blocker = model_blocker(model, step);
         if (blocker < model->steps.n)
             buf_addf(out, "after %s", model->steps.v[blocker].name);
+        else if (step->doing)
+            buf_add_shown(out, step->doing, strlen(step->doing));
         break;
     case STATE_SKIPPED:
         blocker = model_blocker(model, step);

@@ -303,6 +303,25 @@ SCRIPT
     export STUCK=$T/stuck
 }
 
+# While a registry takes its time one sees what is waited for.
+test_a_slow_look_up() {
+    boxes || return 0
+    two_layers
+    image "$T/oci" a '{"Env": ["PATH=/bin"]}' base
+    registry_start
+    push "$T/oci:a" app:1
+    project "{\"version\": 1, \"steps\": {\"a\": {\"image\": \"$REGISTRY/app:1\", \"inputs\": [], \"run\": \"true\"}}}"
+    export KILN_SKOPEO=$T/slow-skopeo GO=$T/go
+    printf '#!/bin/sh\nuntil [ -e "$GO" ]; do sleep 0.05; done\nexec skopeo "$@"\n' > "$KILN_SKOPEO"
+    chmod +x "$KILN_SKOPEO"
+    "$KILN" run --plain > "$T/out" 2> "$T/err" < /dev/null &
+    wait_for grep -q '^a: looking up app:1$' "$T/out"
+    touch "$GO"
+    wait $! || fail "it did not pass"
+    assert_eq "$(grep -c 'looking up' "$T/out")" 1 "lines of that"
+    assert_out '^a: passed'
+}
+
 test_killed_in_mid_pull() {
     two_layers
     image "$T/oci" a '{}' base
