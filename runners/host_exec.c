@@ -376,8 +376,8 @@ int host_exec_start_extra(struct runner *runner, const struct runner_request *re
     set_streams(exec, request, extra, &message);
     if (extra) {
         exec->ending = extra->ending;
-        if (!request->secret)
-            buf_add(&exec->nest, extra->nest->data, extra->nest->len);
+        buf_add(&exec->nest, extra->nest->data, extra->nest->len);
+        nest_blank(exec->nest.data, exec->nest.len);
     }
     if (request->ahead) {
         message.request.after = host->counted + ++host->n_ahead;

@@ -140,6 +140,18 @@ bool nest_check(const void *block, size_t size)
     return true;
 }
 
+void nest_blank(void *block, size_t size)
+{
+    const struct nest_head *head = block;
+    if (!nest_check(block, size))
+        return;
+    const struct nest_op *ops = (const struct nest_op *)(head + 1);
+    size_t strings = sizeof *head + head->n_ops * sizeof *ops;
+    for (size_t i = 0; i < head->n_ops; i++)
+        if (ops[i].kind == NEST_FILE)
+            explicit_bzero((char *)block + strings + ops[i].content, ops[i].n);
+}
+
 void nest_describe(const void *block, size_t size, size_t index, struct buf *out)
 {
     const struct nest_head *head = block;

@@ -81,6 +81,8 @@ void nest_optional(struct nest *nest);
 /* The block, added to out. */
 void nest_pack(const struct nest *nest, struct buf *out);
 
+/* Wipes the contents of files in a packed block, which may be secret and no message needs. */
+void nest_blank(void *block, size_t size);
 /* What an operation of a packed block is, for messages: "mounting overlay on rootfs". */
 void nest_describe(const void *block, size_t size, size_t index, struct buf *out);
 

@@ -156,6 +156,14 @@ static void test_block(void **state)
     describe(&block, 4, "mounting overlay on pro\\nject");
     describe(&block, 5, "mounting /usr on rootfs/usr");
     describe(&block, 6, "setting it up");
+    /* Without what is in files it says the same. */
+    assert_non_null(memmem(block.data, block.len, "{\0}", 3));
+    nest_blank(block.data, block.len);
+    assert_null(memmem(block.data, block.len, "{\0}", 3));
+    assert_null(memchr(block.data, '}', block.len));
+    assert_true(nest_check(block.data, block.len));
+    describe(&block, 3, "making the file config.json");
+    describe(&block, 4, "mounting overlay on pro\\nject");
     for (size_t n = 0; n < block.len; n++) {
         char *cut = mem_alloc(n + 1);
         memcpy(cut, block.data, n);
