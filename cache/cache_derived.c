@@ -276,14 +276,19 @@ static int layer_cb(void *ctx, int dirfd, const char *name)
     return 0;
 }
 
+/* Of these, the first are of blobs. */
+static const char *const image_dirs[] = {"images/blobs/sha256", "images/archives", "images"};
+#define N_IMAGE_DIRS (sizeof(image_dirs) / sizeof(*image_dirs))
+#define N_BLOB_DIRS  (N_IMAGE_DIRS - 1)
+
 /* A blob is read whenever its image is used, which most file systems note once a day. */
 static int blob_cb(void *ctx, int dirfd, const char *name)
 {
     struct counting *counting = ctx;
     struct derived item = {.kind = counting->kind, .base = SIZE_MAX};
     struct stat st;
-    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
-        return 0;
+    if (*name == '.' || fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
+        return 0; /* with a dot: it is being written */
     item.name = arena_printf(&counting->list->arena, "%s/%s", counting->sub, name);
     item.mtime_ns = cache_mtime_ns(&st);
     item.used_ns = (int64_t)st.st_atim.tv_sec * 1000000000 + st.st_atim.tv_nsec;
@@ -309,9 +314,8 @@ void derived_count(struct derived_list *list, struct cache *cache)
     counting.sub = "layers";
     (void)cache_each_name(cache->root_fd, counting.sub, layer_cb, &counting);
     counting.kind = GC_IMAGE;
-    static const char *const blobs[] = {"images/blobs/sha256", "images/archives"};
-    for (size_t i = 0; i < sizeof(blobs) / sizeof(*blobs); i++) {
-        counting.sub = blobs[i];
+    for (size_t i = 0; i < N_BLOB_DIRS; i++) {
+        counting.sub = image_dirs[i];
         (void)cache_each_name(cache->root_fd, counting.sub, blob_cb, &counting);
     }
     map_release(&counting.by_hash);
@@ -392,8 +396,20 @@ static int hint_cb(void *ctx, int dirfd, const char *name)
     return 0;
 }
 
+static int unfinished_cb(void *ctx, int dirfd, const char *name)
+{
+    struct stat st;
+    (void)ctx;
+    if (*name == '.' && fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISREG(st.st_mode) && st.st_mtime < time(NULL) - UNFINISHED_S)
+        (void)unlinkat(dirfd, name, 0);
+    return 0;
+}
+
 void derived_tidy(struct cache *cache)
 {
+    for (size_t i = 0; i < N_IMAGE_DIRS; i++)
+        (void)cache_each_name(cache->root_fd, image_dirs[i], unfinished_cb, NULL);
     snapshot_sweep(cache);
     snapshot_sweep_places(cache);
     (void)cache_each_name(snapshot_place(cache, false), SNAPSHOT_LAST, hint_cb, cache);

@@ -49,6 +49,9 @@ struct cache {
  * have been used this much later than its mtime says. */
 #define TOUCH_AGE_S 300
 
+/* What file_write_atomic() began, and is older, has no writer any more. */
+#define UNFINISHED_S 3600
+
 /* "xx/<64 hexadecimal characters>" */
 #define CACHE_REL_SIZE (DIGEST_HEX + 4)
 void cache_rel(const struct digest *digest, char rel[CACHE_REL_SIZE]);

@@ -23,7 +23,6 @@
 #define THREADS      2
 #define TREE_MAX     ((size_t)1 << 30)
 #define STRAY_S      (30 * INT64_C(86400)) /* a stat cache without its project */
-#define UNFINISHED_S 3600                  /* what is older has no writer any more */
 
 void verify_found(struct verify *v, const char *sub, const char *name, const char *problem,
                   const char *done)

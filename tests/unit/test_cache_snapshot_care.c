@@ -211,7 +211,12 @@ static void test_layers_and_images(void **state)
     char *layer = make_dir(f, "layers/0123", 100000), *used = mem_printf("%s.used", layer);
     char *blobs = make_dir(f, "images/blobs/sha256", 50000), *blob = path_join(blobs, "file");
     char *mount = make_dir(f, "mounts/cargo", 70000);
+    char *begun = path_join(blobs, ".kiln-1-2.tmp"),
+         *left = path_join(blobs, "../../.kiln-3-4.tmp");
     cache_set_remover(f->cache, removals, &removed);
+    write_text(blobs, ".kiln-1-2.tmp", "x", 1, 0644); /* somebody writes it */
+    write_text(blobs, "../../.kiln-3-4.tmp", "x", 1, 0644);
+    age_path(left, 1); /* somebody was killed writing it */
     write_text(f->path, "v1/layers/0123.used", "", 0, 0600);
     age_path(used, 5);
     write_text(blobs, "newer", "x", 1, 0644);
@@ -239,6 +244,10 @@ static void test_layers_and_images(void **state)
     assert_true(path_is_there(mount));
     assert_false(path_is_there(blob));
     assert_int_equal(removed, 1);
+    assert_true(path_is_there(begun));
+    assert_false(path_is_there(left));
+    free(begun);
+    free(left);
     free(layer);
     free(used);
     free(blob);
