@@ -12,10 +12,13 @@
  *
  * malloc: no memory;
  *
+ * refused: a call that makes namespaces, mounts, processes and pipes, or changes users, fails with
+ * EPERM;
+ *
  * kill: instead of a call that changes or reads files, kiln is killed.
  *
  * FAULT_AT is which one, from 1 on, over all processes and threads of one kiln; 0 only counts.
- * FAULT_COUNT is a file that gets the number of calls that counted, one byte of any kind each.
+ * FAULT_COUNT is a file that has the number of calls that counted, in eight bytes.
  *
  * Writes and reads are those of regular files alone. Steps do not see it: kiln hands none of its
  * environment on to them.
@@ -38,7 +41,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum class { CHANGES = 1, WRITES = 2, READS = 4, ALLOCATES = 8 };
+enum class { CHANGES = 1, WRITES = 2, READS = 4, ALLOCATES = 8, STARTS = 16 };
 enum how { FAIL, SHORT, LIE, ZEROS, KILL };
 
 static const struct kind {
@@ -47,35 +50,32 @@ static const struct kind {
     enum how how;
     int errnum;
 } kinds[] = {
-    {"ENOSPC", CHANGES, FAIL, ENOSPC},
-    {"EIO", CHANGES, FAIL, EIO},
-    {"EDQUOT", CHANGES, FAIL, EDQUOT},
-    {"short", WRITES, SHORT, 0},
-    {"lie", WRITES, LIE, 0},
-    {"zeros", WRITES, ZEROS, 0},
-    {"read", READS, FAIL, EIO},
-    {"malloc", ALLOCATES, FAIL, ENOMEM},
-    {"kill", CHANGES | READS, KILL, 0},
+    {"ENOSPC", CHANGES, FAIL, ENOSPC}, {"EIO", CHANGES, FAIL, EIO},
+    {"EDQUOT", CHANGES, FAIL, EDQUOT}, {"short", WRITES, SHORT, 0},
+    {"lie", WRITES, LIE, 0},           {"zeros", WRITES, ZEROS, 0},
+    {"read", READS, FAIL, EIO},        {"malloc", ALLOCATES, FAIL, ENOMEM},
+    {"refused", STARTS, FAIL, EPERM},  {"kill", CHANGES | READS, KILL, 0},
 };
 
 static const struct kind *kind;
 static unsigned long fault_at;
 static atomic_ulong *counter;
-static int report_fd = -1;
+static long (*raw)(long number, ...); /* syscall(), but for the one below */
 
 __attribute__((constructor)) static void begin(void)
 {
+    *(void **)&raw = dlsym(RTLD_NEXT, "syscall");
     const char *is = getenv("FAULT_KIND"), *at = getenv("FAULT_AT"), *to = getenv("FAULT_COUNT");
-    if (!is)
+    if (!is || !to)
         return;
-    counter =
-        mmap(NULL, sizeof(*counter), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int fd = (int)raw(SYS_openat, AT_FDCWD, to, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || raw(SYS_ftruncate, fd, sizeof(*counter)) != 0)
+        abort();
+    counter = mmap(NULL, sizeof(*counter), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    (void)raw(SYS_close, fd);
     if (counter == MAP_FAILED)
         abort();
     fault_at = at ? strtoul(at, NULL, 10) : 0;
-    if (to)
-        report_fd =
-            (int)syscall(SYS_openat, AT_FDCWD, to, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
         if (!strcmp(is, kinds[i].name))
             kind = &kinds[i];
@@ -87,8 +87,6 @@ static bool fault(int classes)
     if (!kind || !(classes & (int)kind->only))
         return false;
     unsigned long n = atomic_fetch_add(counter, 1) + 1;
-    if (report_fd >= 0)
-        (void)syscall(SYS_write, report_fd, ".", 1);
     if (n != fault_at)
         return false;
     if (kind->how == KILL)
@@ -100,7 +98,13 @@ static bool fault(int classes)
 static bool is_regular(int fd)
 {
     struct stat st; /* not by the fstat() below, which would count */
-    return syscall(SYS_newfstatat, fd, "", &st, AT_EMPTY_PATH) == 0 && S_ISREG(st.st_mode);
+    return raw(SYS_newfstatat, fd, "", &st, AT_EMPTY_PATH) == 0 && S_ISREG(st.st_mode);
+}
+
+static bool of_libuv(const void *caller)
+{
+    Dl_info info;
+    return dladdr(caller, &info) != 0 && info.dli_fname && strstr(info.dli_fname, "libuv");
 }
 
 #define REAL(type, name, ...)         \
@@ -207,6 +211,51 @@ SIMPLE(int, lstat, (const char *a, struct stat *b), (a, b), READS, const char *,
 SIMPLE(int, statx, (int a, const char *b, int c, unsigned int d, struct statx *e), (a, b, c, d, e),
        READS, int, const char *, int, unsigned int, struct statx *)
 SIMPLE(ssize_t, getdents64, (int a, void *b, size_t c), (a, b, c), READS, int, void *, size_t)
+
+SIMPLE(int, mount, (const char *a, const char *b, const char *c, unsigned long d, const void *e),
+       (a, b, c, d, e), STARTS, const char *, const char *, const char *, unsigned long,
+       const void *)
+SIMPLE(int, open_tree, (int a, const char *b, unsigned int c), (a, b, c), STARTS, int, const char *,
+       unsigned int)
+SIMPLE(int, move_mount, (int a, const char *b, int c, const char *d, unsigned int e),
+       (a, b, c, d, e), STARTS, int, const char *, int, const char *, unsigned int)
+SIMPLE(int, umount2, (const char *a, int b), (a, b), STARTS, const char *, int)
+SIMPLE(int, setns, (int a, int b), (a, b), STARTS, int, int)
+SIMPLE(int, unshare, (int a), (a), STARTS, int)
+SIMPLE(pid_t, fork, (void), (), STARTS, void)
+/* libuv aborts when it has no pipe to begin with. */
+#define CLASS_OF_PIPES (of_libuv(__builtin_return_address(0)) ? 0 : STARTS)
+SIMPLE(int, pipe2, (int a[2], int b), (a, b), CLASS_OF_PIPES, int *, int)
+SIMPLE(int, socketpair, (int a, int b, int c, int d[2]), (a, b, c, d), STARTS, int, int, int, int *)
+SIMPLE(int, chdir, (const char *a), (a), STARTS, const char *)
+SIMPLE(int, fchdir, (int a), (a), STARTS, int)
+SIMPLE(int, fchownat, (int a, const char *b, uid_t c, gid_t d, int e), (a, b, c, d, e), CHANGES,
+       int, const char *, uid_t, gid_t, int)
+
+/* What starts steps: child runs in the caller's memory. */
+int clone(int (*child)(void *), void *stack, int flags, void *arg, ...);
+int clone(int (*child)(void *), void *stack, int flags, void *arg, ...)
+{
+    REAL(int, "clone", int (*)(void *), void *, int, void *, ...);
+    return fault(STARTS) ? -1 : real(child, stack, flags, arg);
+}
+
+/* What is called by number: changing users, execveat. */
+long syscall(long number, ...)
+{
+    long arg[6];
+    va_list list;
+    va_start(list, number);
+    for (int i = 0; i < 6; i++)
+        arg[i] = va_arg(list, long);
+    va_end(list);
+    if (!raw)
+        *(void **)&raw = dlsym(RTLD_NEXT, "syscall");
+    bool starts = number == SYS_setresuid || number == SYS_setresgid || number == SYS_execveat ||
+                  number == SYS_setgroups;
+    return starts && fault(STARTS) ? -1
+                                   : raw(number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+}
 
 ssize_t read(int fd, void *p, size_t n);
 ssize_t read(int fd, void *p, size_t n)
