@@ -130,6 +130,14 @@ static void add_shell(struct mask *mask, const char *bytes, size_t n, struct buf
 
 /* -- base64 ------------------------------------------------------------------------------------ */
 
+/* Of longer values there would be too many patterns. */
+#define BROKEN_MAX 256
+
+static const char *const alphabets[] = {
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
+};
+
 /* The digits of the bits from first on, as long as they last; the last one filled with zeros. */
 static void add_digits(struct buf *out, const char *bytes, size_t n, size_t first,
                        const char *digits)
@@ -174,12 +182,29 @@ static void add_lines_of(struct mask *mask, const char *bytes, size_t n, size_t 
     }
 }
 
+/* A value in the midst of a longer text: a line may end behind any of its digits. */
+static void add_broken(struct mask *mask, const char *bytes, size_t n, size_t before, size_t each,
+                       const char *digits, struct buf *out)
+{
+    size_t first = before == 1 ? 4 : before == 2 ? 2 : 0;
+    size_t own = n > BROKEN_MAX ? 0 : (n * 8 - first) / 6;
+    char all[2 * BROKEN_MAX];
+    add_digits(out, bytes, own ? n : 0, first, digits);
+    memcpy(all, buf_str(out), own);
+    buf_reset(out);
+    for (size_t line = 1; line < own && line <= each; line++) {
+        for (size_t at = 0; at < own; at++) {
+            if (at >= line && (at - line) % each == 0)
+                buf_addc(out, '\n');
+            buf_addc(out, all[at]);
+        }
+        add(mask, out);
+    }
+    crypt_wipe(all, sizeof all);
+}
+
 static void add_base64(struct mask *mask, const char *bytes, size_t n, struct buf *out)
 {
-    static const char *const alphabets[] = {
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
-    };
     for (size_t i = 0; i < 2; i++) {
         for (size_t before = 0; before < 3; before++)
             add_aligned(mask, bytes, n, before, alphabets[i], out);
@@ -211,8 +236,19 @@ static bool is_space(char c)
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
+/* Of the whole value alone: there are many such patterns. */
+static void add_all_broken(struct mask *mask, const char *bytes, size_t n, struct buf *out)
+{
+    for (size_t i = 0; n >= MASK_LEAST && i < 2; i++) {
+        for (size_t before = 0; before < 3; before++) {
+            add_broken(mask, bytes, n, before, 76, alphabets[i], out);
+            add_broken(mask, bytes, n, before, 64, alphabets[i], out);
+        }
+    }
+}
+
 /* Without blanks around it: that is how most programs take it up. */
-static void add_trimmed(struct mask *mask, const char *bytes, size_t n, struct buf *out)
+static void add_trimmed(struct mask *mask, const char *bytes, size_t n, bool whole, struct buf *out)
 {
     size_t from = 0;
     while (from < n && is_space(bytes[from]))
@@ -220,6 +256,8 @@ static void add_trimmed(struct mask *mask, const char *bytes, size_t n, struct b
     while (n > from && is_space(bytes[n - 1]))
         n--;
     add_forms(mask, bytes + from, n - from, out);
+    if (whole)
+        add_all_broken(mask, bytes + from, n - from, out);
 }
 
 void mask_add_secret(struct mask *mask, const char *bytes, size_t n)
@@ -229,11 +267,11 @@ void mask_add_secret(struct mask *mask, const char *bytes, size_t n)
                 6 * n + 64); /* of the longest form: it is not moved, and so not left behind */
     if (n >= MASK_LEAST)     /* blanks around it cannot be told from others but here */
         add_base64(mask, bytes, n, &out);
-    add_trimmed(mask, bytes, n, &out);
+    add_trimmed(mask, bytes, n, true, &out);
     for (size_t at = 0; at < n;) {
         const char *end = memchr(bytes + at, '\n', n - at);
         size_t len = end ? (size_t)(end - bytes) - at : n - at;
-        add_trimmed(mask, bytes + at, len, &out);
+        add_trimmed(mask, bytes + at, len, false, &out);
         at += len + 1;
     }
     forget(&out);

@@ -1,6 +1,7 @@
 /* Masking: no form of a secret is left, whatever pieces the output comes in. */
 #include "base/mask.h"
 
+#include "base/crypt.h"
 #include "base/mem.h"
 
 #include <setjmp.h>
@@ -10,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -185,6 +187,47 @@ static void base64_is_hidden_wherever_it_begins(void **state)
     mask_free(mask);
 }
 
+/* As basic authentication has it, for one. */
+static void base64_in_lines_of_a_longer_text_is_hidden(void **state)
+{
+    static const size_t sizes[] = {4, 21, 90, 256}, widths[] = {76, 64};
+    (void)state;
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        char value[256], text[400];
+        size_t n = sizes[s];
+        for (size_t i = 0; i < n; i++)
+            value[i] = (char)('!' + i * 37 % 90);
+        struct mask *mask = mask_new();
+        mask_add_secret(mask, value, n);
+        mask_close(mask);
+        for (size_t before = 0; before < 120; before++) {
+            memset(text, 'x', sizeof text);
+            memcpy(text + before, value, n);
+            char *plain = crypt_base64(text, before + n + 10), *wanted = mem_strdup(plain);
+            struct buf lines = BUF_INIT, shown = BUF_INIT, bare = BUF_INIT;
+            size_t width = widths[before % 2], first = (before * 8 + 5) / 6,
+                   last = (before + n) * 8 / 6;
+            for (size_t at = 0; plain[at]; at += strnlen(plain + at, width))
+                buf_addf(&lines, "%.*s\n", (int)width, plain + at);
+            struct mask_stream *stream = mask_stream_new(mask);
+            mask_feed(stream, lines.data, lines.len, &shown);
+            mask_end(stream, &shown);
+            mask_stream_free(stream);
+            for (size_t i = 0; i < shown.len; i++)
+                if (!strchr("\n", shown.data[i]))
+                    buf_addc(&bare, shown.data[i]);
+            snprintf(wanted + first, strlen(wanted) - first, "***%s", plain + last);
+            assert_string_equal(buf_str(&bare), wanted);
+            buf_release(&lines);
+            buf_release(&shown);
+            buf_release(&bare);
+            free(wanted);
+            free(plain);
+        }
+        mask_free(mask);
+    }
+}
+
 static void base64_in_lines_is_hidden(void **state)
 {
     static const size_t widths[] = {76, 64};
@@ -324,6 +367,7 @@ int main(void)
         cmocka_unit_test(lines_are_hidden_one_by_one),
         cmocka_unit_test(encodings_are_hidden),
         cmocka_unit_test(base64_is_hidden_wherever_it_begins),
+        cmocka_unit_test(base64_in_lines_of_a_longer_text_is_hidden),
         cmocka_unit_test(base64_in_lines_is_hidden),
         cmocka_unit_test(only_what_may_be_a_secret_is_held_back),
         cmocka_unit_test(any_pieces_give_the_same_and_nothing_stays),
