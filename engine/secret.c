@@ -66,29 +66,24 @@ static int read_value(int fd, const char *path, struct secret_value *out, struct
         return err_sys(err, errno, "cannot look at the file %s", path);
     if (S_ISDIR(st.st_mode))
         return err_set(err, ERR_USAGE, "%s is a directory; name a file", path);
-    /* Read into its own pages at once; a pipe has no size, so there is room for all that it may
-     * be. */
-    size_t n = 0, room = S_ISREG(st.st_mode) ? (size_t)st.st_size + 1 : SECRET_MAX_BYTES + 1;
-    room = room > SECRET_MAX_BYTES + 1 ? SECRET_MAX_BYTES + 1 : room;
-    secret_value_make(out, room);
-    for (ssize_t got = 1; got != 0 && n < room;) {
-        got = read(fd, out->bytes + n, room - n);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0) {
-            int errnum = errno;
-            secret_value_release(out);
-            return err_sys(err, errnum, "cannot read the file %s", path);
-        }
-        n += (size_t)got;
+    /* Room for all that it may be: a pipe has no size, and what some file systems say of a file's
+     * is not true. */
+    struct secret_value all;
+    size_t n = 0, room = SECRET_MAX_BYTES + 1;
+    int rc = 0;
+    secret_value_make(&all, room);
+    for (ssize_t got = 1; got != 0 && rc == 0 && n<room; n += got> 0 ? (size_t)got : 0) {
+        got = read(fd, all.bytes + n, room - n);
+        if (got < 0 && errno != EINTR)
+            rc = err_sys(err, errno, "cannot read the file %s", path);
     }
-    out->n = n;
-    out->bytes[n] = '\0'; /* there is room for it behind those asked for */
-    if (n <= SECRET_MAX_BYTES)
-        return 0;
-    secret_value_release(out);
-    return err_set(err, ERR_USAGE, "%s is larger than %zu KiB, which no secret is", path,
-                   SECRET_MAX_BYTES >> 10);
+    if (rc == 0 && n > SECRET_MAX_BYTES)
+        rc = err_set(err, ERR_USAGE, "%s is larger than %zu KiB, which no secret is", path,
+                     SECRET_MAX_BYTES >> 10);
+    if (rc == 0)
+        set(out, all.bytes, n);
+    secret_value_release(&all);
+    return rc;
 }
 
 int secret_from_file(const char *path, const char *root, struct secret_value *out, struct err *err)
@@ -162,7 +157,7 @@ static int make_key(const char *dir, const char *path, struct err *err)
         rc = err_sys(err, errno, "cannot make the key of secrets in %s", dir);
     if (rc == 0 && !crypt_random(key.bytes, SECRET_KEY_BYTES))
         rc = err_set(err, ERR_SYSTEM, "there are no random bytes for the key of secrets");
-    if (rc == 0 && (file_write_all(fd, key.bytes, SECRET_KEY_BYTES) < 0 ||
+    if (rc == 0 && (file_write_all(fd, key.bytes, SECRET_KEY_BYTES) < 0 || fsync(fd) < 0 ||
                     (link(tmp, path) < 0 && errno != EEXIST)))
         rc = err_sys(err, errno, "cannot make the key of secrets %s", path);
     crypt_wipe(&key, sizeof key);

@@ -91,6 +91,11 @@ static void values_come_from_files(void **state)
     check_fails(secret_from_file("none", dir, &value, &err), &err, ERR_USAGE,
                 "/none cannot be read (No such file or directory)");
     check_fails(secret_from_file(".", dir, &value, &err), &err, ERR_USAGE, "is a directory");
+    /* Its size is said to be 0. */
+    assert_int_equal(secret_from_file("/proc/sys/kernel/ostype", dir, &value, &err), 0);
+    assert_int_equal(value.n, 6);
+    assert_memory_equal(value.bytes, "Linux\n", 7);
+    secret_value_release(&value);
     char *big = mem_zalloc(1, SECRET_MAX_BYTES + 1);
     free(put(dir, "big", big, SECRET_MAX_BYTES, 0600));
     assert_int_equal(secret_from_file("big", dir, &value, &err), 0);
