@@ -372,7 +372,6 @@ int host_exec_start_extra(struct runner *runner, const struct runner_request *re
     }
     struct wire_message message =
         wire_start(request, exec->folder, extra ? extra->nest : NULL, exec->id);
-    message.secret = request->secret;
     set_streams(exec, request, extra, &message);
     if (extra) {
         exec->ending = extra->ending;

@@ -1,5 +1,6 @@
 #include "runners/wire.h"
 
+#include "base/crypt.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -16,8 +17,9 @@
 static void drop_payload(struct wire_message *message)
 {
     if (message->secret)
-        explicit_bzero(message->payload, message->request.size);
-    free(message->payload);
+        crypt_free(message->payload, message->request.size);
+    else
+        free(message->payload);
 }
 
 static void close_fd(int *fd)
@@ -32,8 +34,11 @@ static bool place(struct wire *wire, struct wire_message *message)
 {
     const size_t align = sizeof(char *);
     size_t at = 0, i = 0;
-    if (message->request.size > WARDEN_SHARED) /* more than exec can take, and told like that */
+    if (message->request.size > WARDEN_SHARED) { /* more than exec can take, and told like that */
+        drop_payload(message);
+        message->payload = NULL;
         message->request.size = 0;
+    }
     for (; i < wire->payloads.n && wire->payloads.v[i].at < at + message->request.size; i++)
         at = (wire->payloads.v[i].end + align - 1) / align * align;
     if (at > WARDEN_SHARED || message->request.size > WARDEN_SHARED - at)
@@ -174,7 +179,7 @@ struct wire_message wire_start(const struct runner_request *request, const char 
         head.nest = (size + 7) / 8 * 8;
         size = head.nest + nest->len;
     }
-    char *payload = mem_zalloc(size, 1);
+    char *payload = request->secret ? crypt_alloc(size) : mem_zalloc(size, 1);
     memcpy(payload, &head, sizeof head);
     char *at = put_string(payload + head.strings, folder);
     for (uint32_t i = 0; i < head.argc; i++)
@@ -185,7 +190,8 @@ struct wire_message wire_start(const struct runner_request *request, const char 
         memcpy(payload + head.nest, nest->data, nest->len);
     return (struct wire_message){.request = {.kind = WARDEN_START, .id = id, .size = size},
                                  .fds = {-1, -1, -1, -1, -1},
-                                 .payload = payload};
+                                 .payload = payload,
+                                 .secret = request->secret};
 }
 
 /* Moves a descriptor above the standard ones, which the warden needs for itself. */
@@ -209,6 +215,7 @@ int wire_open(struct wire *wire)
         wire->shared = NULL;
         return errno;
     }
+    (void)madvise(wire->shared, WARDEN_SHARED, MADV_DONTDUMP); /* it may hold secrets */
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0 ||
         (pair[1] = above_standard(pair[1])) < 0 || !(warden = warden_reserve())) {
         errnum = errno;

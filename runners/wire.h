@@ -17,7 +17,7 @@
 struct wire_message {
     struct warden_request request;
     int fds[WARDEN_FDS]; /* START: the caller's, open until it is answered; -1 behind the last */
-    char *payload;       /* owned, or NULL; request.size bytes */
+    char *payload;       /* owned, or NULL; request.size bytes; crypt_alloc()'s when secret */
     bool secret;         /* what it holds shall be nowhere once it is answered */
 };
 
