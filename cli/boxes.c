@@ -46,6 +46,8 @@ int app_boxes(struct app *app, struct engine_boxes *out, struct err *err)
                      "isolated steps need a cache that can be written, for what they read and "
                      "write: %s can't be; KILN_CACHE_DIR names another place",
                      cache_path(app->cache));
+    if (rc == 0)
+        rc = box_check_dir(root, err); /* before anything is made there */
     if (rc == 0 && !app->box_runner) {
         struct runner_box_options options = {.dir = root, .host = app->runner};
         rc = file_mkdirs(dir, 0711, err);

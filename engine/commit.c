@@ -117,6 +117,9 @@ static void capture_all(struct commit *commit)
     result->worker = arena_printf(&commit->value.arena, "run %s, step %s", flight->owner->run->id,
                                   commit->exec->name);
     result->step = arena_strdup(&commit->value.arena, commit->exec->name);
+    const struct system_packages *system = &flight->owner->system;
+    commit->outdated = system->known && !system_packages_stand(system, "");
+    commit->store = commit->store && !commit->outdated;
     result->root = arena_strdup(&commit->value.arena, commit->root);
     bool outputs = commit->exec->n_outputs > 0;
     commit->stamp_ns = (int64_t)clock_realtime_ns();

@@ -20,8 +20,9 @@ struct commit {
     const char *root;  /* the project's folder */
     const char *upper; /* boxed: where the outputs are; NULL: in the project */
     const struct op_exec *exec;
-    bool store;   /* the result may go into the cache */
-    bool capture; /* take outputs and logs: the first of two jobs, or the only one */
+    bool store;    /* the result may go into the cache */
+    bool outdated; /* it must not: the system that its key tells of became another meanwhile */
+    bool capture;  /* take outputs and logs: the first of two jobs, or the only one */
     struct worktree_check *check; /* the flight's: look at the inputs; NULL: don't */
     struct value value;           /* what it gave; its arena holds the strings */
     struct digest stamp;          /* of its outputs, when they were taken ... */

@@ -167,6 +167,8 @@ int key_of(struct engine *e, struct instance *in, struct err *err)
                   &action);
     arena_release(&arena);
     in->key = digest_of(action.data, action.len);
+    if (!strcmp(node->exec->runner, "sandbox"))
+        in->system = e->system;
     in->has_key = true;
     buf_release(&action);
     return 0;

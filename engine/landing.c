@@ -187,6 +187,13 @@ static void commit_finish(struct engine *e, struct commit *commit)
         engine_notice(e, "warning", text);
         free(text);
     }
+    if (commit->outdated) {
+        char *text = mem_printf("the system's packages changed while step %s ran: its result is "
+                                "not kept, and the step runs again the next time",
+                                node->exec->name);
+        engine_notice(e, "warning", text);
+        free(text);
+    }
     if (!e->cache_warned && commit->stored.kind != ERR_NONE) {
         e->cache_warned = true;
         char *text = mem_printf("results are not being cached: %s", err_text(&commit->stored));

@@ -155,6 +155,7 @@ struct instance {
     uint32_t blocked;
     bool has_key;
     struct digest key, input_root;
+    struct system_packages system; /* that the key tells of, in the sandbox */
     struct flight *flight;
     struct engine *engine; /* while RESTORING */
     uint32_t attempt;

@@ -45,6 +45,10 @@ static const struct database databases[] = {
 };
 /* Where software comes without packages. */
 static const char *const by_hand[] = {"/usr/local", "/opt"};
+/* What changes with it, nearly always. */
+static const char *const by_hand_first[] = {"/usr/local",         "/usr/local/bin",
+                                            "/usr/local/sbin",    "/usr/local/lib",
+                                            "/usr/local/include", "/opt"};
 /* Of a machine without any database of packages. */
 static const char *const directories[] = {"/usr/bin",   "/usr/sbin", "/usr/lib", "/usr/lib64",
                                           "/usr/share", "/usr",      "/bin",     "/sbin",
@@ -62,17 +66,28 @@ static void add_stats(const char *root, const char *path, bool inode, struct buf
     free(full);
 }
 
-/* outline: of what came by hand. */
-static struct digest stamp_of(const char *root, const struct buf *outline)
+static struct digest glance_at(const char *root)
 {
     struct buf stats = BUF_INIT;
-    buf_add(&stats, outline->data, outline->len);
+    for (size_t i = 0; i < COUNT(by_hand_first); i++)
+        add_stats(root, by_hand_first[i], true, &stats);
     for (size_t i = 0; i < COUNT(databases); i++)
         add_stats(root, databases[i].path, true, &stats);
     for (size_t i = 0; i < COUNT(directories); i++)
         add_stats(root, directories[i], true, &stats);
-    struct digest stamp = digest_of(buf_str(&stats), stats.len);
+    struct digest glance = digest_of(buf_str(&stats), stats.len);
     buf_release(&stats);
+    return glance;
+}
+
+/* outline: of what came by hand. */
+static struct digest stamp_of(const struct digest *glance, const struct buf *outline)
+{
+    struct buf all = BUF_INIT;
+    buf_add(&all, outline->data, outline->len);
+    buf_add(&all, glance->hash, sizeof glance->hash);
+    struct digest stamp = digest_of(buf_str(&all), all.len);
+    buf_release(&all);
     return stamp;
 }
 
@@ -209,14 +224,23 @@ bool system_packages_look(struct system_packages *packages, const char *root)
     struct buf outline = BUF_INIT;
     size_t left = SYSTEM_TREE_MAX;
     bool other = false;
+    struct digest glance = glance_at(root);
     for (size_t i = 0; i < COUNT(by_hand); i++)
         system_tree_outline(root, by_hand[i], &left, &outline);
-    struct digest stamp = stamp_of(root, &outline);
+    struct digest stamp = stamp_of(&glance, &outline);
     if (!packages->known || !digest_eq(&stamp, &packages->stamp)) {
         struct digest digest = read_all(root, &outline);
         other = !packages->known || !digest_eq(&digest, &packages->digest);
-        *packages = (struct system_packages){.known = true, .stamp = stamp, .digest = digest};
+        *packages = (struct system_packages){
+            .known = true, .glance = glance, .stamp = stamp, .digest = digest};
     }
     buf_release(&outline);
     return other;
+}
+
+bool system_packages_stand(const struct system_packages *packages, const char *root)
+{
+    struct digest glance = glance_at(root);
+    struct system_packages now = *packages;
+    return digest_eq(&glance, &packages->glance) || !system_packages_look(&now, root);
 }

@@ -21,12 +21,16 @@
 /* Zeroed, it knows nothing yet. */
 struct system_packages {
     bool known;
-    struct digest stamp; /* of the databases' stats when they were read, and of the outline */
+    struct digest glance; /* of the stats that change with nearly everything that is installed */
+    struct digest stamp;  /* of the databases' stats when they were read, and of the outline */
     struct digest digest;
 };
 
 /* Looks whether anything was installed since, and reads the databases only then; below root ("" is
  * the machine's). True when the digest is another than before, or the first. */
 bool system_packages_look(struct system_packages *packages, const char *root);
+/* Whether it is known to be the same as then, after a glance that costs no more than some stats: a
+ * file that was written to in its place is not seen. Any thread. */
+bool system_packages_stand(const struct system_packages *packages, const char *root);
 
 #endif

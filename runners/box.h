@@ -110,6 +110,10 @@ struct box_owner {
  * when this machine allows none. */
 int box_owner(struct box_owner *out, struct err *err) MUST_CHECK;
 
+/* Whether boxes can be given what lies in that directory (see runner_box_options; NULL: anything).
+ * ERR_SYSTEM with the remedy when not. */
+int box_check_dir(const char *dir, struct err *err) MUST_CHECK;
+
 /* Removes what lies at path, also what belongs to ids of a nest; absent is fine. Any thread. */
 int box_remove(const char *path, struct err *err) MUST_CHECK;
 /* Makes what lies at path the owner's (box_owner()), who can read it then, whatever ids and modes

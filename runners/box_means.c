@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -31,8 +32,9 @@ static bool names_crun(const char *program)
     return strncmp(slash ? slash + 1 : program, "crun", 4) == 0;
 }
 
-/* File systems that overlayfs cannot write to. */
-static int check_place(const char *dir, struct err *err)
+/* File systems that overlayfs cannot write to, and another user's directory, where the nest of root
+ * cannot get. */
+int box_check_dir(const char *dir, struct err *err)
 {
     static const struct {
         unsigned long magic;
@@ -42,8 +44,15 @@ static int check_place(const char *dir, struct err *err)
                  {FUSE_SUPER_MAGIC, "a FUSE file system"},
                  {ECRYPTFS_SUPER_MAGIC, "eCryptfs"}};
     struct statfs fs;
+    struct stat st;
     if (!dir || statfs(dir, &fs) != 0)
         return 0;
+    if (geteuid() == 0 && stat(dir, &st) == 0 && st.st_uid != 0 && !(st.st_mode & S_IXOTH))
+        return err_set(err, ERR_SYSTEM,
+                       "the cache (%s) is that of another user (%u), where isolated steps of root "
+                       "cannot get; run kiln as that user, or set KILN_CACHE_DIR to another "
+                       "directory",
+                       dir, (unsigned)st.st_uid);
     for (size_t i = 0; i < sizeof unfit / sizeof *unfit; i++) {
         if ((unsigned long)fs.f_type == unfit[i].magic)
             return err_set(err, ERR_SYSTEM,
@@ -111,7 +120,7 @@ static const struct box_nest *need_nest(struct box_means *means, const struct ne
         if (known->ids.uid == ids->uid && known->ids.gid == ids->gid)
             return known;
     }
-    if (check_place(means->dir, err) < 0 || nest_user_open(ids, &nest.map, &nest.fd, err) < 0)
+    if (box_check_dir(means->dir, err) < 0 || nest_user_open(ids, &nest.map, &nest.fd, err) < 0)
         return NULL;
     vec_push(&means->nests, nest);
     return &vec_last(&means->nests);

@@ -106,6 +106,40 @@ equal_files() {
 
 test_equal_files() { as_both equal_files; }
 
+# What is installed while a step runs is not what its key tells of.
+test_a_system_that_changes() {
+    [ "$(id -u)" = 0 ] && unshare -m true 2> /dev/null || return 0
+    project '{"version": 1, "steps": {"a": {"runner": "sandbox", "inputs": [], "outputs": ["out"], "run":
+        "echo ready; while [ ! -e /usr/local/bin/another ]; do sleep 0.05; done; echo made > out"}}}'
+    export KILN T
+    cat > "$T/inside" << 'S'
+mount -t tmpfs none /usr/local/bin || exit 99
+"$KILN" run > "$T/out" 2> "$T/err" &
+end=$((SECONDS + 60))
+until grep -qs ready "$XDG_STATE_HOME"/kiln/projects/*/runs/1/logs/* || [ $SECONDS -ge $end ]; do sleep 0.05; done
+touch /usr/local/bin/another
+wait $! || exit 1
+rm /usr/local/bin/another
+"$KILN" plan --json > "$T/plan" 2>> "$T/err" || exit 2
+S
+    unshare -m --propagation private timeout 120 bash "$T/inside" || { cat "$T/out" "$T/err"; fail "exit code $?"; }
+    assert_out "warning: the system's packages changed while step a ran: its result is not kept"
+    assert_file out made
+    assert_eq "$(jq -r '.steps[0].state' "$T/plan")" run
+}
+
+# Root's nest is somebody else, who cannot get there.
+test_a_cache_of_another_user() {
+    [ "$(id -u)" = 0 ] || return 0
+    project '{"version": 1, "steps": {"a": {"runner": "sandbox", "inputs": [], "run": "true"}}}'
+    mkdir -p "$XDG_CACHE_HOME/kiln/v1"
+    chown 12345 "$XDG_CACHE_HOME/kiln/v1"
+    chmod 700 "$XDG_CACHE_HOME/kiln/v1"
+    kiln 3 run
+    assert_out "a: FAILED.*: the cache \(.*/v1\) is that of another user \(12345\), where isolated steps of root cannot get"
+    [ ! -e "$XDG_CACHE_HOME/kiln/v1/layers" ] || fail "something was made there"
+}
+
 # What a step misses is told, also where the words of its program only lead there.
 what_it_misses() {
     mkdir -p app/pkg lib cm/sub tools

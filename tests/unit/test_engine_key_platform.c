@@ -184,8 +184,11 @@ static void a_change_is_noticed_and_only_then_read(void **state)
     assert_true(system_packages_look(&packages, root));
     assert_false(digest_eq(&first, &packages.digest));
     first = packages.digest;
+    assert_true(system_packages_stand(&packages, root));
     put(root, "/usr/local/bin/tool", "1");
+    assert_false(system_packages_stand(&packages, root));
     assert_true(system_packages_look(&packages, root));
+    assert_true(system_packages_stand(&packages, root));
     assert_false(digest_eq(&first, &packages.digest));
     first = packages.digest;
     choose(root, "cc", "/usr/bin/gcc");
