@@ -11,13 +11,18 @@
 #include "base/digest.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* How soon a wait is given up when told to stop. */
+#define STOP_MS 100
 
 /* -- values ------------------------------------------------------------------------------------ */
 
@@ -59,7 +64,23 @@ static char *place_of(const char *path, const char *root, struct err *err)
     return NULL;
 }
 
-static int read_value(int fd, const char *path, struct secret_value *out, struct err *err)
+/* A pipe may have nobody yet who writes to it, or never. */
+static int wait_for(int fd, const char *path, const atomic_bool *stop, struct err *err)
+{
+    uint64_t until_ns = clock_monotonic_ns() + (uint64_t)SECRET_WAIT_S * 1000000000;
+    struct pollfd at = {.fd = fd, .events = POLLIN};
+    while (poll(&at, 1, STOP_MS) <= 0) {
+        if (stop && atomic_load(stop))
+            return err_set(err, ERR_CANCELLED, "told to stop");
+        if (clock_monotonic_ns() > until_ns)
+            return err_set(err, ERR_USAGE, "nobody wrote to %s for %d seconds", path,
+                           SECRET_WAIT_S);
+    }
+    return 0;
+}
+
+static int read_value(int fd, const char *path, const atomic_bool *stop, struct secret_value *out,
+                      struct err *err)
 {
     struct stat st;
     if (fstat(fd, &st) < 0)
@@ -71,11 +92,14 @@ static int read_value(int fd, const char *path, struct secret_value *out, struct
     struct secret_value all;
     size_t n = 0, room = SECRET_MAX_BYTES + 1;
     int rc = 0;
+    bool more = true;
     secret_value_make(&all, room);
-    for (ssize_t got = 1; got != 0 && rc == 0 && n<room; n += got> 0 ? (size_t)got : 0) {
-        got = read(fd, all.bytes + n, room - n);
-        if (got < 0 && errno != EINTR)
+    while (rc == 0 && more && n < room && (rc = wait_for(fd, path, stop, err)) == 0) {
+        ssize_t got = read(fd, all.bytes + n, room - n);
+        if (got < 0 && errno != EINTR && errno != EAGAIN)
             rc = err_sys(err, errno, "cannot read the file %s", path);
+        more = got != 0;
+        n += got > 0 ? (size_t)got : 0;
     }
     if (rc == 0 && n > SECRET_MAX_BYTES)
         rc = err_set(err, ERR_USAGE, "%s is larger than %zu KiB, which no secret is", path,
@@ -86,15 +110,16 @@ static int read_value(int fd, const char *path, struct secret_value *out, struct
     return rc;
 }
 
-int secret_from_file(const char *path, const char *root, struct secret_value *out, struct err *err)
+int secret_from_file(const char *path, const char *root, const atomic_bool *stop,
+                     struct secret_value *out, struct err *err)
 {
     char *place = place_of(path, root, err);
     if (!place)
         return -ERR_USAGE;
-    int fd = open(place, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int fd = open(place, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     int rc =
         fd < 0 ? err_set(err, ERR_USAGE, "the file %s cannot be read (%s)", place, strerror(errno))
-               : read_value(fd, place, out, err);
+               : read_value(fd, place, stop, out, err);
     if (fd >= 0)
         close(fd);
     free(place);

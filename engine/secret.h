@@ -14,6 +14,7 @@
 
 #include "base/err.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,8 +53,10 @@ bool secret_is_hash(const char *text);
 /* The caller's variable of that name. ERR_USAGE when it is not set. */
 int secret_from_env(const char *name, struct secret_value *out, struct err *err) MUST_CHECK;
 /* A file: absolute, below home as "~/...", or from root. ERR_USAGE when there is none that can be
- * read. */
-int secret_from_file(const char *path, const char *root, struct secret_value *out,
-                     struct err *err) MUST_CHECK;
+ * read. A pipe is waited for, SECRET_WAIT_S at most for anything; ERR_CANCELLED when *stop (NULL:
+ * never) becomes true meanwhile. */
+#define SECRET_WAIT_S 60
+int secret_from_file(const char *path, const char *root, const atomic_bool *stop,
+                     struct secret_value *out, struct err *err) MUST_CHECK;
 
 #endif

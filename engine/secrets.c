@@ -33,6 +33,7 @@ struct secret_source {
     struct graph_secret from; /* strings in the arena */
     struct arena arena;
     enum source_state state;
+    atomic_bool stop; /* no longer wanted */
     struct secret_value value;
     char hash[SECRET_HASH_BYTES];
     instances waiting;
@@ -125,6 +126,7 @@ void secrets_begin(struct engine *e)
 void secrets_cancel(struct engine *e)
 {
     vec_each (struct secret_source *, source, &e->secrets) {
+        atomic_store(&(*source)->stop, true);
         if ((*source)->exec)
             runner_cancel((*source)->exec);
     }
@@ -177,7 +179,8 @@ static int fetch(struct secret_source *source, struct err *err)
     if (from->source == GRAPH_SECRET_ENV)
         rc = secret_from_env(from->from, &source->value, err);
     else if (from->source == GRAPH_SECRET_FILE)
-        rc = secret_from_file(from->from, source->engine->opt.root, &source->value, err);
+        rc = secret_from_file(from->from, source->engine->opt.root, &source->stop, &source->value,
+                              err);
     else
         rc = read_memory(source, err);
     if (rc == 0)
@@ -283,6 +286,7 @@ static void begin(struct secret_source *source)
 {
     struct engine *e = source->engine;
     secret_value_release(&source->value);
+    atomic_store(&source->stop, false);
     err_release(&source->err);
     source->err = (struct err)ERR_INIT;
     if (source->from.source == GRAPH_SECRET_COMMAND) {

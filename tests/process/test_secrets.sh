@@ -182,6 +182,20 @@ test_a_hanging_command_ends_with_kiln() {
     wait_for sh -c '! kill -0 $(cat pid) 2> /dev/null'
 }
 
+# A pipe is waited for, and not longer than anybody wants.
+test_a_pipe() {
+    step 'test "$S" = from-a-pipe' '{"S": {"file": "pipe"}}'
+    mkfifo pipe
+    echo from-a-pipe > pipe &
+    kiln 0 run
+    "$KILN" run --json > "$T/out" 2> "$T/err" &
+    local kiln=$! rc=0
+    wait_for grep -q run.started "$T/out"
+    kill -INT $kiln
+    wait $kiln || rc=$?
+    assert_eq "$rc" 130
+}
+
 # Watching, a step that runs again has what there is then.
 test_watching() {
     step 'echo "$(cat in): $S" > out; echo "$S"' '{"S": {"file": "key"}}' '{"inputs": ["in"], "outputs": ["out"]}'

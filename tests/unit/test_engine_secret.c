@@ -82,27 +82,27 @@ static void values_come_from_files(void **state)
     char *path = put(dir, "key", "a\0b\n", 4, 0600);
     const char *const names[] = {path, "key", "~/key"};
     for (size_t i = 0; i < 3; i++) {
-        assert_int_equal(secret_from_file(names[i], dir, &value, &err), 0);
+        assert_int_equal(secret_from_file(names[i], dir, NULL, &value, &err), 0);
         assert_int_equal(value.n, 4);
         assert_memory_equal(value.bytes, "a\0b\n", 5);
         secret_value_release(&value);
     }
     free(path);
-    check_fails(secret_from_file("none", dir, &value, &err), &err, ERR_USAGE,
+    check_fails(secret_from_file("none", dir, NULL, &value, &err), &err, ERR_USAGE,
                 "/none cannot be read (No such file or directory)");
-    check_fails(secret_from_file(".", dir, &value, &err), &err, ERR_USAGE, "is a directory");
+    check_fails(secret_from_file(".", dir, NULL, &value, &err), &err, ERR_USAGE, "is a directory");
     /* Its size is said to be 0. */
-    assert_int_equal(secret_from_file("/proc/sys/kernel/ostype", dir, &value, &err), 0);
+    assert_int_equal(secret_from_file("/proc/sys/kernel/ostype", dir, NULL, &value, &err), 0);
     assert_int_equal(value.n, 6);
     assert_memory_equal(value.bytes, "Linux\n", 7);
     secret_value_release(&value);
     char *big = mem_zalloc(1, SECRET_MAX_BYTES + 1);
     free(put(dir, "big", big, SECRET_MAX_BYTES, 0600));
-    assert_int_equal(secret_from_file("big", dir, &value, &err), 0);
+    assert_int_equal(secret_from_file("big", dir, NULL, &value, &err), 0);
     assert_int_equal(value.n, SECRET_MAX_BYTES);
     secret_value_release(&value);
     free(put(dir, "big", big, SECRET_MAX_BYTES + 1, 0600));
-    check_fails(secret_from_file("big", dir, &value, &err), &err, ERR_USAGE,
+    check_fails(secret_from_file("big", dir, NULL, &value, &err), &err, ERR_USAGE,
                 "is larger than 64 KiB");
     free(big);
 }
