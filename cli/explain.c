@@ -173,6 +173,13 @@ void explain_step(struct buf *out, const struct plan_step *step, const struct ex
         return;
     }
     paint(out, style, BOLD, step->name);
+    if (step->image) {
+        buf_addf(out,
+                 " waits: kiln.lock does not say yet what its image %s is; kiln run looks that "
+                 "up.\n",
+                 step->image);
+        return;
+    }
     if (step->state == PLAN_PENDING) {
         buf_adds(out, " waits: whether it runs depends on what these give:\n");
         for (size_t i = 0; i < n_needs; i++)

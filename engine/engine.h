@@ -54,6 +54,7 @@ struct plan_step {
      * long that took. */
     const char *made_by;
     uint64_t made_ns, made_ms;
+    const char *image; /* PENDING: that nobody knows yet what it means; NULL: for its needs */
 };
 
 /* What isolated steps (runners/box.h) need; the caller's, outlives the engine. */

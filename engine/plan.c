@@ -56,6 +56,8 @@ void plan_emit(struct engine *e, struct instance *in, const char *error)
                              .n_reasons = reasons.list.n,
                              .all_reasons = reasons.all,
                              .error = error};
+    if (in->plan == PLAN_PENDING && !plan_waits(e, node))
+        step.image = node->exec->image;
     if (reasons.base) {
         step.since_run = reasons.base->run;
         step.since_status = history_status_name(reasons.base->status);
