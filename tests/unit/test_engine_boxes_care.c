@@ -70,8 +70,11 @@ static void what_never_rests_is_told(void **state)
         buf_release(&have);
         free(out);
     } else {
+        /* By the round that reads the inputs, or by the copy of them. */
+        const char *error = map_get_str(&r->error, "s");
         assert_status(r, "s", STEP_FAILED);
-        assert_error(r, "s", "src.txt");
+        if (!error || !strstr(error, "inputs keep changing"))
+            assert_error(r, "s", "src.txt");
     }
     assert_false(r->tainted);
 }
