@@ -238,4 +238,11 @@ test_nothing_else_on_standard_output() {
     done
 }
 
+# Nobody is asked what an image is, just to tell.
+test_an_image_that_nobody_knows_yet() {
+    project '{"version": 1, "steps": {"a": {"image": "registry.invalid/x:1", "inputs": [], "run": "true"}}}'
+    kiln 0 explain a
+    assert_out "^a waits: kiln.lock does not say yet what its image registry.invalid/x:1 is; kiln run looks that up\.$"
+}
+
 run_tests
