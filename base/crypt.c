@@ -10,6 +10,7 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 bool crypt_random(void *bytes, size_t n)
@@ -41,6 +42,16 @@ char *crypt_base64(const void *bytes, size_t n)
 void crypt_wipe(void *bytes, size_t n)
 {
     OPENSSL_cleanse(bytes, n);
+}
+
+/* One byte is none, for a program that takes cores through a pipe as well (core(5)). */
+void crypt_leave_no_core(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_CORE, &limit) != 0 || limit.rlim_max < 1)
+        return;
+    limit.rlim_cur = 1;
+    (void)setrlimit(RLIMIT_CORE, &limit);
 }
 
 static size_t pages_for(size_t n)

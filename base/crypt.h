@@ -18,6 +18,9 @@ bool crypt_random(void *bytes, size_t n) __attribute__((warn_unused_result));
 struct digest crypt_hmac(const void *key, size_t n_key, const void *bytes, size_t n);
 /* Overwrites the bytes, whatever the compiler thinks of it. */
 void crypt_wipe(void *bytes, size_t n);
+/* From now on this process leaves no core, in which there would be copies of secrets outside of
+ * their pages; what it runs through others (the warden) is not concerned. */
+void crypt_leave_no_core(void);
 /* n bytes, all zero, in pages of their own: not swapped as far as the limits allow, and in no core.
  * Aborts when memory is out. */
 void *crypt_alloc(size_t n) __attribute__((malloc));

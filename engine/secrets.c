@@ -285,6 +285,7 @@ static int run_command(struct secret_source *source, struct err *err)
 static void begin(struct secret_source *source)
 {
     struct engine *e = source->engine;
+    crypt_leave_no_core();
     secret_value_release(&source->value);
     atomic_store(&source->stop, false);
     err_release(&source->err);

@@ -182,6 +182,20 @@ test_a_hanging_command_ends_with_kiln() {
     wait_for sh -c '! kill -0 $(cat pid) 2> /dev/null'
 }
 
+# kiln has copies of them here and there while it hands them on; steps' cores are their own.
+test_no_core() {
+    [ "$(ulimit -H -c)" = unlimited ] || return 0
+    step 'ulimit -c > limit; touch "$P/began"; until [ -e "$P/go" ]; do sleep 0.05; done' '{"S": {"env": "GIVEN"}}' \
+        "{\"outputs\": [\"limit\"], \"env\": {\"P\": \"$T\"}}"
+    (ulimit -S -c unlimited; GIVEN=some-value exec "$KILN" run > "$T/out" 2> "$T/err") &
+    local kiln=$!
+    wait_for test -e "$T/began"
+    assert_eq "$(sed -n 's/^Max core file size *//p' /proc/$kiln/limits | cut -d ' ' -f 1)" 1
+    touch "$T/go"
+    wait $kiln
+    [ "$(cat limit)" != 1 ] || fail "the step has kiln's limit"
+}
+
 # A pipe is waited for, and not longer than anybody wants.
 test_a_pipe() {
     step 'test "$S" = from-a-pipe' '{"S": {"file": "pipe"}}'
