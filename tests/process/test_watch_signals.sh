@@ -81,6 +81,8 @@ test_signals_at_any_moment() {
         rm -rf "$XDG_CACHE_HOME"
         "$KILN" watch --json > "$T/watch.out" 2> "$T/watch.err" < /dev/null &
         WATCH_PID=$!
+        # It is kiln that is to get the signal, not the shell that is about to become it.
+        until [ "/proc/$WATCH_PID/exe" -ef "$KILN" ] || gone "$WATCH_PID"; do :; done
         # As far as that many pieces of other work take us; what counts is that it differs each time.
         awk -v n=$((i * 20000)) 'BEGIN { for (i = 0; i < n; i++) x += i }'
         kill -TERM "$WATCH_PID"
