@@ -20,9 +20,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define THREADS      2
-#define TREE_MAX     ((size_t)1 << 30)
-#define STRAY_S      (30 * INT64_C(86400)) /* a stat cache without its project */
+#define THREADS  2
+#define TREE_MAX ((size_t)1 << 30)
+#define STRAY_S  (30 * INT64_C(86400)) /* a stat cache without its project */
 
 void verify_found(struct verify *v, const char *sub, const char *name, const char *problem,
                   const char *done)

@@ -107,10 +107,14 @@ static bool of_libuv(const void *caller)
     return dladdr(caller, &info) != 0 && info.dli_fname && strstr(info.dli_fname, "libuv");
 }
 
-#define REAL(type, name, ...)         \
-    static type (*real)(__VA_ARGS__); \
-    if (!real)                        \
-    *(void **)&real = dlsym(RTLD_NEXT, name)
+#define REAL(type, name, ...)                                        \
+    static void *found;                                              \
+    type (*real)(__VA_ARGS__);                                       \
+    *(void **)&real = __atomic_load_n(&found, __ATOMIC_RELAXED);     \
+    if (!real) {                                                     \
+        *(void **)&real = dlsym(RTLD_NEXT, name);                    \
+        __atomic_store_n(&found, *(void **)&real, __ATOMIC_RELAXED); \
+    }
 
 #define SIMPLE(type, name, params, args, classes, ...) \
     type name params;                                  \

@@ -162,6 +162,9 @@ static void test_user(void **state)
 {
     struct box_rig r;
     (void)state;
+#ifdef __SANITIZE_THREAD__
+    skip(); /* its own thread keeps a child of a process of one thread from making a nest */
+#endif
     box_init(&r);
     struct runner_box box = new_box(&r, "box");
     struct err err = ERR_INIT;
