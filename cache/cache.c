@@ -28,7 +28,13 @@
 char *cache_default_path(void)
 {
     const char *set = getenv("KILN_CACHE_DIR");
-    return set && *set ? mem_strdup(set) : path_xdg("XDG_CACHE_HOME", ".cache");
+    if (!set || !*set)
+        return path_xdg("XDG_CACHE_HOME", ".cache");
+    /* As others need it who work elsewhere: what is given to isolated steps lies in it. */
+    char *cwd = *set == '/' ? NULL : getcwd(NULL, 0);
+    char *full = cwd ? path_join(cwd, set) : mem_strdup(set);
+    free(cwd);
+    return full;
 }
 
 void cache_unique_name(struct cache *cache, const char *stem, char name[CACHE_NAME_SIZE])

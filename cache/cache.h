@@ -40,8 +40,8 @@
 
 struct cache;
 
-/* Where the cache lies: $KILN_CACHE_DIR, else $XDG_CACHE_HOME/kiln, else $HOME/.cache/kiln. New
- * string, or NULL. */
+/* Where the cache lies, absolute: $KILN_CACHE_DIR, else $XDG_CACHE_HOME/kiln, else
+ * $HOME/.cache/kiln. New string, or NULL. */
 char *cache_default_path(void);
 
 /* Opens (and makes, when missing) the cache at path and takes the shared lock. A cache that can't

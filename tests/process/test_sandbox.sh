@@ -128,6 +128,18 @@ S
     assert_eq "$(jq -r '.steps[0].state' "$T/plan")" run
 }
 
+a_cache_named_from_here() {
+    project '{"version": 1, "steps": {"a": {"runner": "sandbox", "inputs": ["in"], "outputs": ["out"], "run": "cat in > out"}}}'
+    echo 1 > in
+    mkdir -p ../cache
+    mine
+    [ "$(id -u)" -ne 0 ] || chmod 700 ..
+    KILN_CACHE_DIR=../cache kiln 0 run
+    assert_file out 1
+}
+
+test_a_cache_named_from_here() { as_both a_cache_named_from_here; }
+
 # Root's nest is somebody else, who cannot get there.
 test_a_cache_of_another_user() {
     [ "$(id -u)" = 0 ] || return 0
