@@ -129,11 +129,10 @@ unprivileged() {
     AS=("${as[@]}")
 }
 
-# Whether boxes can be had here; says why not. KILN_TEST_BOXES=1: they can (ThreadSanitizer's own thread keeps what
-# kiln forks for the question from making a user namespace).
+# Whether boxes can be had here; says why not. KILN_TEST_DOCTOR is a kiln to ask instead: ThreadSanitizer's own thread
+# keeps what a kiln with that forks for the question from making a user namespace.
 boxes() {
-    [ "${KILN_TEST_BOXES:-}" != 1 ] || return 0
-    kiln any doctor --json
+    KILN=${KILN_TEST_DOCTOR:-$KILN} kiln any doctor --json
     if jq -e .works "$T/out" > /dev/null; then return 0; fi
     echo "(not tried: $(jq -r '[.checks[] | select(.verdict == "missing") | .name + ": " + .found] | join("; ")' "$T/out"))"
     return 1
