@@ -280,6 +280,7 @@ clearing() {
     assert_no_out left
     [ -z "$(ls "$XDG_CACHE_HOME/kiln/v1/box" 2> /dev/null)" ] || fail "a box is left"
     kiln 1 run fails
+    rm -f "$T/runs" # what the shell in the background empties may be read before that
     "${AS[@]}" "$KILN" run --json runs > "$T/runs" 2> "$T/err" &
     pid=$!
     wait_for grep -q '"data":"ready' "$T/runs"
