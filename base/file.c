@@ -23,8 +23,9 @@ int file_read_fd(int fd, const char *name, size_t max, struct buf *buf, struct e
     size_t before = buf->len;
     size_t step = READ_BYTES;
     struct stat st;
-    /* One byte more than the file has, so that its end is seen without growing again. */
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= 0) {
+    /* One byte more than the file has, so that its end is seen without growing again. Files of
+     * /proc say that they have none, and a number there is read at once or not to its end. */
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) {
         size_t size = (uint64_t)st.st_size < max ? (size_t)st.st_size : max;
         step = size < SIZE_MAX / 2 ? size + 1 : SIZE_MAX / 2;
     }

@@ -136,6 +136,22 @@ static void reading_large(void **state)
     free(bytes);
 }
 
+/* The kernel's settings have no size, and give a number at the first read or never. */
+static void reading_a_setting(void **state)
+{
+    (void)state;
+    struct buf text = BUF_INIT;
+    FILE *file = fopen("/proc/sys/kernel/pid_max", "re");
+    unsigned long want = 0;
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%lu", &want), 1);
+    fclose(file);
+    assert_true(want > 9);
+    assert_int_equal(file_read("/proc/sys/kernel/pid_max", 4096, &text, NULL), 0);
+    assert_int_equal(strtoul(buf_str(&text), NULL, 10), want);
+    buf_release(&text);
+}
+
 static void reading_a_fifo_does_not_hang(void **state)
 {
     (void)state;
@@ -386,6 +402,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_DIR(reading),
         IN_DIR(reading_large),
+        IN_DIR(reading_a_setting),
         IN_DIR(reading_a_fifo_does_not_hang),
         IN_DIR(writing_past_short_writes),
         IN_DIR(replacing),
