@@ -3,15 +3,18 @@
  * where its controllers are at hand, else in version 1 (cgroups(7)).
  *
  * Version 2: a new group beside or above kiln's own, below the nearest directory that kiln may
- * write to and that hands the controllers down. Version 1: below kiln's own group of each
- * hierarchy. A group has its maker's pid in its name; what a killed kiln leaves is empty, and taken
- * away by the next one.
+ * write to and that hands the controllers down; where kiln was given its own group alone (a
+ * service with Delegate=, a container), below that one, whose processes all move into a group
+ * beside the boxes' then: one with processes hands nothing down. Version 1: below kiln's own group
+ * of each hierarchy. A group has its maker's pid in its name; what a killed kiln leaves is empty,
+ * and taken away by the next one.
  */
 #include "runners/box_private.h"
 
 #include "base/file.h"
 #include "base/mem.h"
 #include "runners/cgroup.h"
+#include "runners/probe.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -24,6 +27,10 @@
 #include <unistd.h>
 
 #define PREFIX "kiln-"
+/* Where the processes of a group go that is to hand controllers down. */
+#define OTHERS "kiln-others"
+/* How often to look for processes that were forked meanwhile. */
+#define ROUNDS 100
 /* cpu.max and cpu.cfs_*: in microseconds. */
 #define PERIOD_US 100000u
 
@@ -93,26 +100,49 @@ static void sweep(const char *parent)
         closedir(dir);
 }
 
-static bool hands_down(const char *dir, const bool wanted[N_CONTROLLERS])
+/* All that it has: a later box may have other limits. */
+static int hand_down(const char *dir)
 {
-    char *names = read_in(dir, "cgroup.subtree_control");
-    bool all = true;
-    for (int i = 0; i < N_CONTROLLERS; i++)
-        all = all && (!wanted[i] || has_word(names, controller_names[i]));
-    free(names);
-    return all;
+    char *there = read_in(dir, "cgroup.controllers");
+    struct buf wish = BUF_INIT;
+    for (int i = 0; i < N_CONTROLLERS; i++) {
+        if (has_word(there, controller_names[i]))
+            buf_addf(&wish, "%s+%s", wish.len ? " " : "", controller_names[i]);
+    }
+    int errnum = write_in(dir, "cgroup.subtree_control", buf_str(&wish));
+    buf_release(&wish);
+    free(there);
+    return errnum;
 }
 
-/* Where the group of version 2 goes, at or above our own: new string, or NULL. */
-static char *find_parent(const char *own, const bool wanted[N_CONTROLLERS])
+/* A process that is gone already, and one of a pid namespace that we cannot see, stay as they are.
+ */
+static void move_processes(const char *from, const char *to)
 {
-    char *path = mem_strdup(own);
-    for (char *slash; (slash = strrchr(path, '/')) && slash > path; *slash = '\0') {
-        if (access(path, W_OK) == 0 && hands_down(path, wanted))
-            return path;
+    char *pids = read_in(from, "cgroup.procs"), *next = NULL;
+    for (char *pid = pids ? strtok_r(pids, "\n", &next) : NULL; pid;
+         pid = strtok_r(NULL, "\n", &next)) {
+        if (strcmp(pid, "0") != 0)
+            (void)write_in(to, "cgroup.procs", pid);
     }
-    free(path);
-    return NULL;
+    free(pids);
+}
+
+/* Has a group of our own hand its controllers down. */
+static int make_room(const char *dir)
+{
+    int errnum = hand_down(dir);
+    if (errnum != EBUSY)
+        return errnum;
+    char *others = path_join(dir, OTHERS);
+    if (mkdir(others, 0755) < 0 && errno != EEXIST)
+        errnum = errno;
+    for (int i = 0; errnum == EBUSY && i < ROUNDS; i++) {
+        move_processes(dir, others);
+        errnum = hand_down(dir);
+    }
+    free(others);
+    return errnum;
 }
 
 static void join(struct nest *nest, const char *dir)
@@ -176,43 +206,77 @@ static int make_below(struct box_cgroup *cgroup, const char *parent, struct nest
     return 0;
 }
 
+/* One group of version 2 has all of these limits. */
+static int make_v2(struct box_cgroup *cgroup, const struct cgroup_place *place,
+                   const struct box_limits *limits, struct nest *nest)
+{
+    const char *dir = NULL;
+    int errnum = place->crowded ? make_room(place->dir) : 0;
+    if (!errnum)
+        errnum = make_below(cgroup, place->dir, nest, &dir);
+    return errnum ? errnum : limit_v2(dir, limits);
+}
+
+static void take_limit(struct box_limits *out, enum controller controller,
+                       const struct box_limits *from)
+{
+    switch (controller) {
+    case MEMORY: out->memory = from->memory; break;
+    case PIDS: out->pids = from->pids; break;
+    default: out->cpu_milli = from->cpu_milli; break;
+    }
+}
+
 /* Returns 0, or an errno. */
 static int make_all(struct box_cgroup *cgroup, const bool wanted[N_CONTROLLERS],
                     const struct box_limits *limits, struct nest *nest)
 {
-    const char *dir = NULL;
-    bool unified = false;
+    struct cgroup_place highest = {0};
+    struct box_limits unified = {0};
     int errnum = 0;
     for (int i = 0; i < N_CONTROLLERS && !errnum; i++) {
         struct cgroup_place place;
-        if (!wanted[i] || unified)
+        const char *dir = NULL;
+        if (!wanted[i])
             continue;
-        if (!cgroup_find("", controller_names[i], &place))
-            return ENOENT;
-        unified = place.version == 2; /* then one group has them all */
-        char *parent = unified ? find_parent(place.dir, wanted) : mem_strdup(place.dir);
-        errnum = parent ? make_below(cgroup, parent, nest, &dir) : EACCES;
-        if (!errnum)
-            errnum = unified ? limit_v2(dir, limits) : limit_v1(dir, (enum controller)i, limits);
-        free(parent);
+        if (!cgroup_find("", controller_names[i], &place)) {
+            errnum = ENOENT;
+        } else if (!place.writable) {
+            errnum = EACCES;
+        } else if (place.version == 1) {
+            errnum = make_below(cgroup, place.dir, nest, &dir);
+            if (!errnum)
+                errnum = limit_v1(dir, (enum controller)i, limits);
+        } else {
+            take_limit(&unified, (enum controller)i, limits);
+            if (!highest.dir || strlen(place.dir) < strlen(highest.dir)) {
+                struct cgroup_place lower = highest;
+                highest = place;
+                place = lower;
+            }
+        }
         free(place.dir);
     }
+    if (!errnum && highest.dir)
+        errnum = make_v2(cgroup, &highest, &unified, nest);
+    free(highest.dir);
     return errnum;
 }
 
 static int refuse(const bool wanted[N_CONTROLLERS], int errnum, struct err *err)
 {
-    struct buf names = BUF_INIT;
+    struct buf names = BUF_INIT, remedy = BUF_INIT;
     for (int i = 0; i < N_CONTROLLERS; i++) {
         if (wanted[i])
             buf_addf(&names, "%s%s", names.len ? ", " : "", controller_names[i]);
     }
-    int rc = err_sys(err, errnum,
+    probe_limits(&remedy);
+    int rc = err_set(err, ERR_SYSTEM,
                      "its limits (%s) need a control group that kiln may make, and there is none "
-                     "here (kiln doctor says more); start kiln with `systemd-run --user --scope "
-                     "-p Delegate=yes kiln ...`, or leave the limits out",
-                     buf_str(&names));
+                     "here: %s. Leave the limits out, or: %s",
+                     buf_str(&names), strerror(errnum), buf_str(&remedy));
     buf_release(&names);
+    buf_release(&remedy);
     return rc;
 }
 

@@ -109,14 +109,49 @@ static char *place(const struct mount *mount, const char *path)
     return mem_printf("%s%s", mount->point, strcmp(below, "/") ? below : "");
 }
 
-static bool controls(const char *root, const char *dir, const char *controller)
+/* Whether a file of a group's names the controller. */
+static bool names(const char *root, const char *dir, const char *file, const char *controller)
 {
     struct buf text = BUF_INIT;
-    char *path = mem_printf("%s%s/cgroup.controllers", root, dir);
+    char *path = mem_printf("%s%s/%s", root, dir, file);
     bool yes = file_read(path, 1 << 16, &text, NULL) == 0 && listed(buf_str(&text), controller);
     free(path);
     buf_release(&text);
     return yes;
+}
+
+static bool may_write(const char *root, const char *dir, const char *file)
+{
+    char *path = mem_printf("%s%s/%s", root, dir, file);
+    bool yes = access(path, W_OK) == 0;
+    free(path);
+    return yes;
+}
+
+/* From our own group, in out->dir, to the one whose groups a box can be in; false when this
+ * hierarchy has no such controller. */
+static bool settle(const char *root, const char *top, const char *controller,
+                   struct cgroup_place *out)
+{
+    char *dir = mem_strdup(out->dir);
+    size_t n_top = strlen(top);
+    for (char *slash; strlen(dir) >= n_top && (slash = strrchr(dir, '/')); *slash = '\0') {
+        /* Who moves a process has to be let write to cgroup.procs of what is above both ends. */
+        out->writable = may_write(root, dir, "") && may_write(root, dir, "cgroup.procs") &&
+                        names(root, dir, "cgroup.subtree_control", controller);
+        if (out->writable) {
+            free(out->dir);
+            out->dir = dir;
+            return true;
+        }
+    }
+    free(dir);
+    bool own = names(root, out->dir, "cgroup.controllers", controller);
+    out->crowded = own && may_write(root, out->dir, "") &&
+                   may_write(root, out->dir, "cgroup.procs") &&
+                   may_write(root, out->dir, "cgroup.subtree_control");
+    out->writable = out->crowded;
+    return own || names(root, top, "cgroup.controllers", controller);
 }
 
 bool cgroup_find(const char *root, const char *controller, struct cgroup_place *out)
@@ -136,19 +171,30 @@ bool cgroup_find(const char *root, const char *controller, struct cgroup_place *
                 continue;
             out->dir = place(&mount, path);
             out->version = second ? 2 : 1;
-            if (second && out->dir && !controls(root, out->dir, controller)) {
+            if (out->dir && !second) {
+                out->writable = may_write(root, out->dir, "");
+            } else if (out->dir && !settle(root, mount.point, controller, out)) {
                 free(out->dir);
-                out->dir = NULL;
+                *out = (struct cgroup_place){0};
             }
         }
-    }
-    if (out->dir) {
-        char *real = mem_printf("%s%s", root, out->dir);
-        out->writable = access(real, W_OK) == 0;
-        free(real);
     }
     free(v1);
     free(v2);
     buf_release(&text);
     return out->dir;
+}
+
+char *cgroup_service(const char *root)
+{
+    static const char slice[] = "/system.slice/", kind[] = ".service";
+    char *path = own_path(root, NULL), *name = NULL;
+    const char *rest = path && !strncmp(path, slice, strlen(slice)) ? path + strlen(slice) : "";
+    for (; *rest && !name; rest += strcspn(rest, "/"), rest += *rest == '/') {
+        size_t n = strcspn(rest, "/"), n_kind = strlen(kind);
+        if (n > n_kind && !memcmp(rest + n - n_kind, kind, n_kind))
+            name = mem_printf("%.*s", (int)n, rest);
+    }
+    free(path);
+    return name;
 }

@@ -58,8 +58,11 @@ static bool inside_container(const struct probe_context *context)
                exists_below(context, "/run/.containerenv") ||
                exists_below(context, "/run/systemd/container");
     if (!yes && read_below(context, "/proc/1/cgroup", &text))
+        /* In a cgroup namespace of its own: at the root, which is none, as its files tell. */
         yes = strstr(buf_str(&text), "/docker") || strstr(buf_str(&text), "/kubepods") ||
-              strstr(buf_str(&text), "/lxc");
+              strstr(buf_str(&text), "/lxc") ||
+              (!strcmp(buf_str(&text), "0::/\n") &&
+               exists_below(context, "/sys/fs/cgroup/cgroup.events"));
     buf_release(&text);
     return yes;
 }
@@ -148,24 +151,43 @@ void probe_all(const struct probe_options *options, struct probe_report *out)
     probe_context_release(&context);
 }
 
+/* The remedy and its commands, in one line. */
+static void add_remedy(const struct probe *probe, struct buf *out)
+{
+    const char *between = "";
+    buf_adds(out, buf_str(&probe->remedy));
+    for (const char *p = buf_str(&probe->commands); *p; between = " &&") {
+        size_t n = strcspn(p, "\n");
+        buf_addf(out, "%s %.*s", between, (int)n, p);
+        p += n + (p[n] == '\n');
+    }
+}
+
 int probe_first_missing(const struct probe_report *report, struct err *err)
 {
     for (size_t i = 0; i < PROBE_N; i++) {
         const struct probe *probe = &report->probes[i];
         if (probe->verdict != PROBE_MISSING)
             continue;
-        struct buf commands = BUF_INIT;
-        for (const char *p = buf_str(&probe->commands); *p;) {
-            size_t n = strcspn(p, "\n");
-            buf_addf(&commands, "%s%.*s", commands.len ? " && " : " ", (int)n, p);
-            p += n + (p[n] == '\n');
-        }
-        int rc = err_set(err, ERR_SYSTEM, "%s: %s. %s %s%s", probe->name, buf_str(&probe->found),
-                         buf_str(&probe->means), buf_str(&probe->remedy), buf_str(&commands));
-        buf_release(&commands);
+        struct buf remedy = BUF_INIT;
+        add_remedy(probe, &remedy);
+        int rc = err_set(err, ERR_SYSTEM, "%s: %s. %s %s", probe->name, buf_str(&probe->found),
+                         buf_str(&probe->means), buf_str(&remedy));
+        buf_release(&remedy);
         return rc;
     }
     return 0;
+}
+
+void probe_limits(struct buf *out)
+{
+    struct probe_context context;
+    struct probe_report report = {0};
+    probe_context_init(&context, NULL);
+    probe_cgroups(&context, &report.probes[PROBE_CGROUPS]);
+    add_remedy(&report.probes[PROBE_CGROUPS], out);
+    probe_release(&report);
+    probe_context_release(&context);
 }
 
 int probe_refusal(const struct probe_options *options, struct err *err)

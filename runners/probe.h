@@ -62,6 +62,8 @@ int probe_refusal(const struct probe_options *options, struct err *err) MUST_CHE
 /* The same of a report. */
 int probe_first_missing(const struct probe_report *report, struct err *err) MUST_CHECK;
 void probe_release(struct probe_report *report);
+/* Adds to out what to do that kiln can set limits, as sentences. */
+void probe_limits(struct buf *out);
 
 /* The command that installs this system's package of that name (as Debian calls it); new string. */
 char *probe_install_command(const char *root, const char *package);

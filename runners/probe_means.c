@@ -283,16 +283,57 @@ static const char *mode_name(enum cgroup_mode mode)
     return names[mode];
 }
 
+/* Who could give kiln a group. */
+static void explain_cgroups(const struct probe_context *context, enum cgroup_mode mode,
+                            bool are_there, struct probe *probe)
+{
+    char *service = cgroup_service(context->root);
+    if (!are_there) {
+        buf_adds(&probe->remedy, "The kernel shows no controllers for them here.");
+    } else if (context->container && mode == CGROUP_V2) {
+        buf_adds(&probe->remedy,
+                 "Have the container started with a group that it may change, as root in it (with "
+                 "podman: --security-opt unmask=/sys/fs/cgroup; docker before 28: --privileged):");
+        buf_adds(&probe->commands, "docker run --security-opt writable-cgroups=true ...\n");
+    } else if (context->container) {
+        buf_adds(&probe->remedy, "Have the container started with a group that it may change:");
+        buf_adds(&probe->commands, "docker run --privileged ...\n");
+    } else if (mode != CGROUP_V2) {
+        buf_adds(&probe->remedy, "With version 1 only root can give groups away; version 2 is "
+                                 "had by starting the kernel with:");
+        buf_adds(&probe->commands, "systemd.unified_cgroup_hierarchy=1\n");
+    } else if (context->uid && service) {
+        buf_addf(&probe->remedy, "kiln runs in %s; have systemd give that its group:", service);
+        buf_addf(&probe->commands,
+                 "sudo mkdir -p /etc/systemd/system/%s.d\n"
+                 "printf '[Service]\\nDelegate=yes\\n' | sudo tee "
+                 "/etc/systemd/system/%s.d/kiln.conf\n"
+                 "sudo systemctl daemon-reload\n"
+                 "sudo systemctl restart %s\n",
+                 service, service, service);
+    } else if (context->uid) {
+        buf_adds(&probe->remedy, "Have systemd give kiln a group of its own:");
+        buf_adds(&probe->commands, "systemd-run --user --scope -p Delegate=yes kiln run\n");
+    } else {
+        buf_adds(&probe->remedy, "Not even root may change its groups here. See how they are "
+                                 "mounted:");
+        buf_adds(&probe->commands, "grep cgroup /proc/self/mountinfo\n");
+    }
+    free(service);
+}
+
 void probe_cgroups(const struct probe_context *context, struct probe *probe)
 {
     static const char *const controllers[] = {"memory", "pids", "cpu"};
     enum cgroup_mode mode = cgroup_mode(context->root);
     struct buf ours = BUF_INIT, others = BUF_INIT;
+    bool are_there = false;
     probe->name = "cgroups";
     for (size_t i = 0; i < sizeof controllers / sizeof *controllers; i++) {
         struct cgroup_place place;
-        bool usable = cgroup_find(context->root, controllers[i], &place) && place.writable;
-        struct buf *list = usable ? &ours : &others;
+        bool there = cgroup_find(context->root, controllers[i], &place);
+        struct buf *list = there && place.writable ? &ours : &others;
+        are_there = are_there || (there && !place.writable);
         buf_addf(list, "%s%s", list->len ? ", " : "", controllers[i]);
         free(place.dir);
     }
@@ -304,21 +345,7 @@ void probe_cgroups(const struct probe_context *context, struct probe *probe)
                  "A step's \"limits\" of %s can't be kept, and kiln refuses it. All "
                  "others run.",
                  buf_str(&others));
-        if (mode == CGROUP_V2 && context->uid && !context->container) {
-            buf_adds(&probe->remedy, "Have systemd give kiln a group of its own:");
-            buf_adds(&probe->commands, "systemd-run --user --scope -p Delegate=yes kiln run\n");
-        } else if (context->container) {
-            buf_adds(&probe->remedy, "Have the container started with a group that it may change:");
-            buf_adds(
-                &probe->commands,
-                "docker run --cgroupns=private --volume /sys/fs/cgroup:/sys/fs/cgroup:rw ...\n");
-        } else if (mode == CGROUP_V1 || mode == CGROUP_HYBRID) {
-            buf_adds(&probe->remedy, "With version 1 only root can give groups away; version 2 is "
-                                     "had by starting the kernel with:");
-            buf_adds(&probe->commands, "systemd.unified_cgroup_hierarchy=1\n");
-        } else {
-            buf_adds(&probe->remedy, "The kernel shows no controllers for them here.");
-        }
+        explain_cgroups(context, mode, are_there, probe);
     }
     buf_release(&ours);
     buf_release(&others);

@@ -83,6 +83,15 @@ static void test_subid(void **state)
     assert_false(subid_read("/nonexistent/subuid", "me", 7, &range));
 }
 
+static void free_probe(struct probe *probe)
+{
+    buf_release(&probe->found);
+    buf_release(&probe->means);
+    buf_release(&probe->remedy);
+    buf_release(&probe->commands);
+    *probe = (struct probe){0};
+}
+
 /* -- cgroups ----------------------------------------------------------------------------------- */
 
 static void check_place(const struct fake *fake, const char *controller, int version,
@@ -118,25 +127,123 @@ static void test_cgroup_v1(void **state)
     fake_release(&fake);
 }
 
+#define CGROUP2_MOUNT \
+    "30 24 0:27 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
+
+/* A group of version 2 that we may change. */
+static void put_group(const struct fake *fake, const char *dir, const char *has, const char *down)
+{
+    static const char *const files[] = {"controllers", "subtree_control", "procs"};
+    const char *const texts[] = {has, down, ""};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char *path = mem_printf("%s/cgroup.%s", dir, files[i]);
+        put(fake, path, texts[i]);
+        free(path);
+    }
+}
+
+static bool is_crowded(const struct fake *fake, const char *controller)
+{
+    struct cgroup_place place;
+    assert_true(cgroup_find(fake->root, controller, &place));
+    assert_true(place.writable);
+    free(place.dir);
+    return place.crowded;
+}
+
+/* A session of root's: memory is handed down beside it, the processor's time only further up. */
 static void test_cgroup_v2(void **state)
 {
     (void)state;
     struct fake fake;
-    struct cgroup_place place;
     fake_init(&fake);
     assert_int_equal(cgroup_mode(fake.root), CGROUP_NONE);
-    put(&fake, "/proc/self/cgroup", "0::/user.slice/user-1000.slice/x.scope\n");
-    put(&fake, "/proc/self/mountinfo",
-        "30 24 0:27 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n");
-    put(&fake, "/sys/fs/cgroup/user.slice/user-1000.slice/x.scope/cgroup.controllers",
-        "cpu memory pids\n");
+    put(&fake, "/proc/self/cgroup", "0::/user.slice/user-0.slice/x.scope\n");
+    put(&fake, "/proc/self/mountinfo", CGROUP2_MOUNT);
+    put_group(&fake, "/sys/fs/cgroup", "cpu io memory pids\n", "cpu memory pids\n");
+    put_group(&fake, "/sys/fs/cgroup/user.slice", "cpu memory pids\n", "memory pids\n");
+    put_group(&fake, "/sys/fs/cgroup/user.slice/user-0.slice", "memory pids\n", "memory pids\n");
+    put_group(&fake, "/sys/fs/cgroup/user.slice/user-0.slice/x.scope", "memory pids\n", "");
     assert_int_equal(cgroup_mode(fake.root), CGROUP_V2);
-    check_place(&fake, "memory", 2, "/sys/fs/cgroup/user.slice/user-1000.slice/x.scope");
-    check_place(&fake, "io", 2, NULL);
-    assert_true(cgroup_find(fake.root, "pids", &place));
-    assert_true(place.writable);
-    free(place.dir);
+    check_place(&fake, "memory", 2, "/sys/fs/cgroup/user.slice/user-0.slice");
+    check_place(&fake, "cpu", 2, "/sys/fs/cgroup");
+    check_place(&fake, "hugetlb", 2, NULL);
+    assert_false(is_crowded(&fake, "memory"));
+    assert_null(cgroup_service(fake.root));
     fake_release(&fake);
+}
+
+/* A service with Delegate=, and a container with a cgroup namespace: nothing above is ours. */
+static void test_cgroup_v2_given(void **state)
+{
+    (void)state;
+    struct fake fake;
+    struct cgroup_place place;
+    char *name;
+    fake_init(&fake);
+    put(&fake, "/proc/self/cgroup", "0::/system.slice/runner.service\n");
+    put(&fake, "/proc/self/mountinfo", CGROUP2_MOUNT);
+    put(&fake, "/sys/fs/cgroup/cgroup.controllers", "cpu memory pids\n");
+    put(&fake, "/sys/fs/cgroup/cgroup.subtree_control", "cpu memory pids\n");
+    put_group(&fake, "/sys/fs/cgroup/system.slice/runner.service", "memory pids\n", "");
+    check_place(&fake, "memory", 2, "/sys/fs/cgroup/system.slice/runner.service");
+    assert_true(is_crowded(&fake, "memory"));
+    /* The machine has it, and nobody gave it to us. */
+    assert_true(cgroup_find(fake.root, "cpu", &place));
+    assert_false(place.writable);
+    free(place.dir);
+    name = cgroup_service(fake.root);
+    assert_string_equal(name, "runner.service");
+    free(name);
+    /* Once its processes have moved. */
+    put(&fake, "/proc/self/cgroup", "0::/system.slice/runner.service/kiln-others\n");
+    put(&fake, "/sys/fs/cgroup/system.slice/runner.service/cgroup.subtree_control",
+        "memory pids\n");
+    put_group(&fake, "/sys/fs/cgroup/system.slice/runner.service/kiln-others", "memory pids\n", "");
+    check_place(&fake, "memory", 2, "/sys/fs/cgroup/system.slice/runner.service");
+    assert_false(is_crowded(&fake, "memory"));
+    put(&fake, "/proc/self/cgroup", "0::/\n");
+    put_group(&fake, "/sys/fs/cgroup", "cpu memory pids\n", "");
+    check_place(&fake, "cpu", 2, "/sys/fs/cgroup");
+    assert_true(is_crowded(&fake, "cpu"));
+    fake_release(&fake);
+}
+
+/* What is said where nothing is ours: who could give it differs. */
+static void test_cgroup_remedies(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *group, *first; /* our own, and that of the first process */
+        uid_t uid;
+        const char *command;
+    } cases[] = {
+        {"0::/user.slice/user-1000.slice/session-1.scope\n", "0::/init.scope\n", 1000,
+         "systemd-run --user --scope -p Delegate=yes"},
+        {"0::/system.slice/runner.service\n", "0::/init.scope\n", 1000,
+         "/etc/systemd/system/runner.service.d/kiln.conf"},
+        {"0::/\n", "0::/\n", 0, "writable-cgroups=true"},
+        {"0::/x.scope\n", "0::/init.scope\n", 0, "mountinfo"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct fake fake;
+        struct probe_context context;
+        struct probe probe = {0};
+        fake_init(&fake);
+        put(&fake, "/proc/self/cgroup", cases[i].group);
+        put(&fake, "/proc/1/cgroup", cases[i].first);
+        put(&fake, "/proc/self/mountinfo", CGROUP2_MOUNT);
+        put(&fake, "/sys/fs/cgroup/cgroup.controllers", "cpu memory pids\n");
+        put(&fake, "/sys/fs/cgroup/cgroup.events", "populated 1\n");
+        probe_context_init(&context, fake.root);
+        context.uid = cases[i].uid;
+        probe_cgroups(&context, &probe);
+        assert_int_equal(probe.verdict, PROBE_LIMITED);
+        assert_non_null(strstr(buf_str(&probe.commands), cases[i].command));
+        free_probe(&probe);
+        probe_context_release(&context);
+        fake_release(&fake);
+    }
 }
 
 /* A container that sees its own group as the mount's root, and the host's path as its own. */
@@ -170,15 +277,6 @@ static struct trial refused_at(enum try_stage stage, int errnum)
     for (size_t i = stage + 1u; stage < TRY_PROC && i < TRY_N; i++)
         trial.errnum[i] = TRY_NOT;
     return trial;
-}
-
-static void free_probe(struct probe *probe)
-{
-    buf_release(&probe->found);
-    buf_release(&probe->means);
-    buf_release(&probe->remedy);
-    buf_release(&probe->commands);
-    *probe = (struct probe){0};
 }
 
 static void check_userns(const char *root, uid_t uid, struct trial trial, const char *remedy,
@@ -337,6 +435,8 @@ int main(void)
         cmocka_unit_test(test_subid),
         cmocka_unit_test(test_cgroup_v1),
         cmocka_unit_test(test_cgroup_v2),
+        cmocka_unit_test(test_cgroup_v2_given),
+        cmocka_unit_test(test_cgroup_remedies),
         cmocka_unit_test(test_cgroup_mounted_from_within),
         cmocka_unit_test(test_refusals_of_userns),
         cmocka_unit_test(test_refusals_of_containers),
