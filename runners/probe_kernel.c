@@ -36,11 +36,12 @@ void probe_kernel(const struct probe_context *context, const char *release, stru
 
 /* -- user namespaces --------------------------------------------------------------------------- */
 
-/* Who refuses them, by what is known to. */
-static void explain_userns(const struct probe_context *context, int errnum, struct probe *probe)
+/* Who refuses them, by what is known to. Within another even root's are an ordinary user's. */
+static void explain_userns(const struct probe_context *context, enum try_stage stage, int errnum,
+                           struct probe *probe)
 {
-    if (probe_setting(context, "/proc/sys/kernel/unprivileged_userns_clone", 1) == 0 &&
-        context->uid) {
+    bool ordinary = context->uid || stage == TRY_NESTED;
+    if (probe_setting(context, "/proc/sys/kernel/unprivileged_userns_clone", 1) == 0 && ordinary) {
         buf_adds(&probe->remedy, "The setting kernel.unprivileged_userns_clone forbids them to "
                                  "ordinary users. To allow them, now and after a restart:");
         buf_adds(&probe->commands,
@@ -57,7 +58,7 @@ static void explain_userns(const struct probe_context *context, int errnum, stru
                  "sudo sysctl --system\n");
     } else if (probe_setting(context, "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
                              0) == 1 &&
-               context->uid) {
+               ordinary) {
         buf_adds(&probe->remedy,
                  "AppArmor takes their use away from programs without a profile "
                  "(kernel.apparmor_restrict_unprivileged_userns). To allow it to kiln alone, in a "
@@ -113,13 +114,13 @@ void probe_userns(const struct probe_context *context, const struct trial *trial
     for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
         if (trial->errnum[stages[i].stage] > 0) {
             refused(probe, stages[i].what, trial->errnum[stages[i].stage]);
-            explain_userns(context, trial->errnum[stages[i].stage], probe);
+            explain_userns(context, stages[i].stage, trial->errnum[stages[i].stage], probe);
             return;
         }
     }
     if (trial->errnum[TRY_TMPFS] == EPERM || trial->errnum[TRY_TMPFS] == EACCES) {
         refused(probe, "can be made, but nothing can be mounted in them", trial->errnum[TRY_TMPFS]);
-        explain_userns(context, trial->errnum[TRY_TMPFS], probe);
+        explain_userns(context, TRY_TMPFS, trial->errnum[TRY_TMPFS], probe);
         return;
     }
     if (context->ids.count > 1)
@@ -132,7 +133,7 @@ void probe_userns(const struct probe_context *context, const struct trial *trial
         buf_addf(&probe->found, ", but none within another: %s",
                  strerror(trial->errnum[TRY_NESTED]));
         buf_adds(&probe->means, "The sandbox needs one within another.");
-        explain_userns(context, trial->errnum[TRY_NESTED], probe);
+        explain_userns(context, TRY_NESTED, trial->errnum[TRY_NESTED], probe);
     }
 }
 

@@ -313,6 +313,9 @@ static void test_refusals_of_userns(void **state)
     check_userns(plain.root, 1000, all_well(), NULL, NULL);
     check_userns(debian.root, 1000, refused_at(TRY_USER, EPERM), "unprivileged_userns_clone",
                  "sysctl");
+    /* Root may make one; who is root in that is an ordinary user to the next. */
+    check_userns(debian.root, 0, refused_at(TRY_NESTED, EPERM), "unprivileged_userns_clone",
+                 "sysctl");
     /* Ubuntu lets them be made, and nothing be done in them. */
     check_userns(ubuntu.root, 1000, refused_at(TRY_TMPFS, EACCES), "AppArmor",
                  "/etc/apparmor.d/kiln");
