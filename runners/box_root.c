@@ -41,6 +41,11 @@ static const char *const hidden_in_etc[] = {
     "sudoers.d",      "timezone",      "wireguard",       "wpa_supplicant",
 };
 
+/* What a box has of its own there. */
+static const char *const own_in_etc[] = {
+    "passwd", "group", "hosts", "hostname", "machine-id", "resolv.conf",
+};
+
 static const char etc_passwd[] = "root:x:0:0:root:/root:/bin/sh\n"
                                  "kiln:x:1000:1000:kiln:" BOX_HOME ":/bin/sh\n"
                                  "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n";
@@ -154,43 +159,136 @@ static void hide_in_etc(struct nest *nest, const char *path)
     free(top);
 }
 
-static void file_in_etc(struct nest *nest, const char *name, const char *text)
+/* Where kiln's own files of /etc go: a layer over the host's, or the assembled one. */
+static const char *etc_top(bool assembled)
 {
-    char *top = mem_printf("etc/%s", name);
+    return assembled ? "rootfs/etc" : "etc";
+}
+
+static void file_in_etc(struct nest *nest, bool assembled, const char *name, const char *text)
+{
+    char *top = path_join(etc_top(assembled), name);
     nest_file(nest, top, text, strlen(text), 0644);
     free(top);
 }
 
 /* The host's own as it is now, wherever a link leads: with its network a step needs its resolver.
  */
-static void copy_resolver(struct nest *nest)
+static void copy_resolver(struct nest *nest, bool assembled)
 {
     struct buf text = BUF_INIT;
     struct err err = ERR_INIT;
     if (file_read("/etc/resolv.conf", 65536, &text, &err) < 0)
         buf_reset(&text);
-    file_in_etc(nest, "resolv.conf", buf_str(&text));
+    file_in_etc(nest, assembled, "resolv.conf", buf_str(&text));
     err_release(&err);
     buf_release(&text);
 }
 
+/* Whether something is mounted below the host's /etc, as containers have it with hosts and
+ * resolv.conf. The nest may not look behind that, so an overlay cannot have /etc as a layer. */
+static bool etc_has_mounts(void)
+{
+    struct buf text = BUF_INIT;
+    bool any = file_read("/proc/self/mountinfo", 1 << 22, &text, NULL) == 0 &&
+               strstr(buf_str(&text), " /etc/");
+    buf_release(&text);
+    return any;
+}
+
+/* Whether an entry of /etc is hidden, or (*within) something below it is. */
+static bool is_hidden(const char *name, bool *within)
+{
+    size_t n = strlen(name);
+    *within = false;
+    for (size_t i = 0; i < sizeof hidden_in_etc / sizeof *hidden_in_etc; i++) {
+        if (strncmp(hidden_in_etc[i], name, n) != 0)
+            continue;
+        if (!hidden_in_etc[i][n])
+            return true;
+        *within = *within || hidden_in_etc[i][n] == '/';
+    }
+    return false;
+}
+
+static bool is_own(const char *name)
+{
+    for (size_t i = 0; i < sizeof own_in_etc / sizeof *own_in_etc; i++) {
+        if (!strcmp(own_in_etc[i], name))
+            return true;
+    }
+    return false;
+}
+
+/* One entry of the host's, as it is. */
+static void take_entry(struct nest *nest, const char *name)
+{
+    char target[4096];
+    struct stat st;
+    bool within;
+    if (is_own(name) || is_hidden(name, &within))
+        return;
+    char *host = path_join("/etc", name), *inside = path_join("rootfs/etc", name);
+    if (lstat(host, &st) < 0) {
+        /* Gone meanwhile. */
+    } else if (S_ISLNK(st.st_mode)) {
+        ssize_t n = readlink(host, target, sizeof target - 1);
+        if (n > 0) {
+            target[n] = '\0';
+            nest_symlink(nest, target, inside);
+        }
+    } else if (S_ISDIR(st.st_mode) && within) {
+        char *top = path_join("etc", name);
+        char *options = mem_printf("lowerdir=%s:%s,userxattr", top, host);
+        nest_mkdir(nest, top, 0755);
+        nest_mkdir(nest, inside, 0755);
+        nest_mount(nest, "overlay", inside, MS_RDONLY | MS_NOSUID | MS_NODEV, options);
+        free(options);
+        free(top);
+    } else if (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode)) {
+        if (S_ISDIR(st.st_mode))
+            nest_mkdir(nest, inside, 0755);
+        else
+            nest_file(nest, inside, "", 0, 0644);
+        nest_bind(nest, host, inside, true, SYSTEM_ATTRIBUTES);
+        nest_optional(nest);
+    }
+    free(host);
+    free(inside);
+}
+
+static void assemble_etc(struct nest *nest)
+{
+    DIR *dir = opendir("/etc");
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            take_entry(nest, entry->d_name);
+    }
+    if (dir)
+        closedir(dir);
+}
+
 static void add_etc(const struct box_plan *plan, struct nest *nest)
 {
+    bool assembled = etc_has_mounts();
     nest_mkdir(nest, "etc", 0755);
+    nest_mkdir(nest, "rootfs/etc", 0755);
     for (size_t i = 0; i < sizeof hidden_in_etc / sizeof *hidden_in_etc; i++)
         hide_in_etc(nest, hidden_in_etc[i]);
-    file_in_etc(nest, "passwd", etc_passwd);
-    file_in_etc(nest, "group", etc_group);
-    file_in_etc(nest, "hosts", etc_hosts);
-    file_in_etc(nest, "hostname", "kiln\n");
-    file_in_etc(nest, "machine-id", "");
+    file_in_etc(nest, assembled, "passwd", etc_passwd);
+    file_in_etc(nest, assembled, "group", etc_group);
+    file_in_etc(nest, assembled, "hosts", etc_hosts);
+    file_in_etc(nest, assembled, "hostname", "kiln\n");
+    file_in_etc(nest, assembled, "machine-id", "");
     if (plan->box->network)
-        copy_resolver(nest);
+        copy_resolver(nest, assembled);
     else
-        file_in_etc(nest, "resolv.conf", "");
-    nest_mkdir(nest, "rootfs/etc", 0755);
-    nest_mount(nest, "overlay", "rootfs/etc", MS_RDONLY | MS_NOSUID | MS_NODEV,
-               "lowerdir=etc:/etc,userxattr");
+        file_in_etc(nest, assembled, "resolv.conf", "");
+    if (assembled)
+        assemble_etc(nest);
+    else
+        nest_mount(nest, "overlay", "rootfs/etc", MS_RDONLY | MS_NOSUID | MS_NODEV,
+                   "lowerdir=etc:/etc,userxattr");
 }
 
 static void add_system(const struct box_plan *plan, struct nest *nest)

@@ -334,6 +334,26 @@ src"
 
 test_failure() { as_both failure; }
 
+# Containers have mounts in /etc: the box's is the same then.
+mounts_in_etc() {
+    local see='set +e; find /etc -printf \"%p %y %s %m %l\\\\n\" 2> /dev/null | grep -v \"^/etc d\" | sort; cat /etc/hosts /etc/passwd; cat /etc/shadow; ls /etc/ssl/private; touch /etc/new; echo'
+    project '{"version": 1, "defaults": {"runner": "sandbox"}, "steps": {"a": {"run": "('"$see"') > o 2>&1", "outputs": ["o"]}}}'
+    mine
+    kiln 0 run --json
+    mv o "$T/plain"
+    [ "$(wc -l < "$T/plain")" -gt 20 ] || fail "little of /etc is seen"
+    project '{"version": 1, "defaults": {"runner": "sandbox"}, "steps": {"a": {"run": "( '"$see"') > o 2>&1", "outputs": ["o"]}}}'
+    mine
+    AS=(unshare --mount sh -c 'mount --bind /etc/hosts /etc/hosts && exec "$@"' sh "${AS[@]}")
+    kiln 0 run --json
+    assert_eq "$(ran)" a
+    diff "$T/plain" o || fail "another /etc is seen"
+    AS=()
+}
+test_mounts_in_etc() {
+    if [ "$(id -u)" -eq 0 ]; then as_both mounts_in_etc; fi
+}
+
 test_watching() {
     boxes || return 0
     echo 1 > in
