@@ -9,9 +9,9 @@
 #include <string.h>
 
 const struct view *const views[PANE_N] = {
-    [PANE_STEPS] = &view_steps,
-    [PANE_LOG] = &view_log,
-    [PANE_WHY] = &view_why,
+    [PANE_STEPS] = &view_steps,   [PANE_LOG] = &view_log,           [PANE_WHY] = &view_why,
+    [PANE_INPUTS] = &view_inputs, [PANE_TIMELINE] = &view_timeline, [PANE_RUNS] = &view_runs,
+    [PANE_CACHE] = &view_cache,
 };
 
 void app_init(struct app *app, const struct control *control, const char *project, bool utf8)
@@ -53,6 +53,7 @@ void app_focus(struct app *app, enum pane pane)
     if (app->zoom_by_enter && pane != PANE_LOG)
         app->zoom = app->zoom_by_enter = false;
     app->focus = pane;
+    app->recent[pane] = ++app->focused;
 }
 
 void app_send(struct app *app, enum command_type type, const char *step)
@@ -106,19 +107,27 @@ bool app_work(struct app *app)
     return log_work(app);
 }
 
-/* Keys while the pattern is being typed. */
+void app_prompt(struct app *app, const struct prompt *prompt)
+{
+    app->prompt = prompt;
+    buf_reset(&app->typed);
+}
+
+static void prompt_end(struct app *app, bool accepted)
+{
+    const struct prompt *prompt = app->prompt;
+    app->prompt = NULL;
+    prompt->ended(app, accepted);
+}
+
 static void prompt_key(struct app *app, uint32_t key)
 {
-    struct log_view *log = &app->log;
     if (key == KEY_ENTER) {
-        app->prompt = false;
+        prompt_end(app, true);
         return;
     }
     if (key == KEY_ESC || key == KEY_CTRL('c') || (key == KEY_BACKSPACE && app->typed.len == 0)) {
-        app->prompt = false;
-        search_set(&log->search, NULL);
-        log->top = app->prompt_top;
-        log->follow = app->prompt_follow;
+        prompt_end(app, false);
         return;
     }
     if (key == KEY_BACKSPACE) {
@@ -134,10 +143,8 @@ static void prompt_key(struct app *app, uint32_t key)
     } else {
         return;
     }
-    log->top = app->prompt_top;
-    log->follow = app->prompt_follow;
-    search_set(&log->search, buf_str(&app->typed));
-    log_search(app, true, true);
+    if (app->prompt->changed)
+        app->prompt->changed(app);
 }
 
 void app_key(struct app *app, uint32_t key)
@@ -167,8 +174,14 @@ void app_draw(struct app *app, uint64_t now_ns)
 {
     app->now_ns = now_ns;
     screen_clear(&app->screen);
-    app->layout = layout_of(app->screen.cols, app->screen.rows, app->focus, app->zoom,
-                            app->model.steps.n, notice_rows(app));
+    struct layout_want want = {.cols = app->screen.cols,
+                               .rows = app->screen.rows,
+                               .focus = app->focus,
+                               .zoom = app->zoom,
+                               .steps = app->model.steps.n,
+                               .notice_rows = notice_rows(app)};
+    memcpy(want.recent, app->recent, sizeof want.recent);
+    app->layout = layout_of(&want);
     log_sync(app);
     for (int pane = 0; pane < PANE_N; pane++)
         if (app->layout.panes[pane].shown)

@@ -35,6 +35,15 @@ struct log_view {
     struct search search;
 };
 
+struct app;
+
+/* A line being typed at the foot of the screen: search, filter and their kin. */
+struct prompt {
+    const char *mark;                              /* before it: "/" */
+    void (*changed)(struct app *app);              /* after each key; NULL: nothing */
+    void (*ended)(struct app *app, bool accepted); /* the text is app->typed until it returns */
+};
+
 struct app {
     struct model model;
     const struct control *control;
@@ -43,6 +52,7 @@ struct app {
     uint64_t now_ns;
     char *project;
     enum pane focus;
+    unsigned recent[PANE_N], focused; /* layout_want's; the last number given */
     bool zoom, zoom_by_enter;
     size_t selected;  /* index of a step */
     bool hands_off;   /* the person has chosen nothing yet: the selection goes with the work */
@@ -51,7 +61,7 @@ struct app {
     struct log_view log;
     bool help;
     int help_top, help_rows, help_height;
-    bool prompt; /* the search pattern is being typed */
+    const struct prompt *prompt; /* what is being typed; NULL: nothing */
     struct buf typed;
     uint64_t prompt_top; /* where the log was when typing began */
     bool prompt_follow;
@@ -74,6 +84,8 @@ bool app_work(struct app *app);
 struct model_step *app_selected(struct app *app);
 void app_select(struct app *app, size_t step);
 void app_focus(struct app *app, enum pane pane);
+/* Begins to ask for a line. */
+void app_prompt(struct app *app, const struct prompt *prompt);
 void app_send(struct app *app, enum command_type type, const char *step);
 
 #endif

@@ -122,19 +122,30 @@ static void draw_title(struct app *app, enum pane pane)
     buf_release(&right);
 }
 
-static void draw_divider(struct app *app)
+/* The lines between places, joined to the titles that end or begin at them. */
+static void draw_lines(struct app *app)
 {
     const struct layout *layout = &app->layout;
     struct area all = screen_area(&app->screen);
-    struct area left = layout->panes[PANE_STEPS].title, body = layout->panes[PANE_STEPS].body;
-    if (layout->divider < 0)
-        return;
-    for (int y = body.y; y < body.y + body.h; y++)
-        screen_puts(&app->screen, all, layout->divider, y, look_style(ROLE_RULE), "│");
-    screen_puts(&app->screen, all, layout->divider, left.y, look_style(ROLE_RULE), "┬");
-    if (layout->panes[PANE_WHY].shown)
-        screen_puts(&app->screen, all, layout->divider, layout->panes[PANE_WHY].title.y,
-                    look_style(ROLE_RULE), "├");
+    for (size_t i = 0; i < layout->n_lines; i++) {
+        struct area line = layout->lines[i];
+        for (int y = line.y; y < line.y + line.h; y++) {
+            bool left = false, right = false;
+            for (int pane = 0; pane < PANE_N; pane++) {
+                struct area title = layout->panes[pane].title;
+                if (!layout->panes[pane].shown || title.y != y)
+                    continue;
+                left = left || (title.x < line.x && title.x + title.w >= line.x);
+                right = right || (title.x <= line.x + 1 && title.x + title.w > line.x + 1);
+            }
+            screen_puts(&app->screen, all, line.x, y, look_style(ROLE_RULE),
+                        y == line.y     ? "┬"
+                        : left && right ? "┼"
+                        : left          ? "┤"
+                        : right         ? "├"
+                                        : "│");
+        }
+    }
 }
 
 static void draw_notice(struct app *app, struct area area)
@@ -205,8 +216,8 @@ static void draw_key_line(struct app *app, struct area area)
 static void draw_prompt(struct app *app, struct area area)
 {
     struct pen_row row = {&app->screen, area, 1, 0};
-    row_put(&row, ROLE_KEY, "/");
-    struct area field = {area.x + 2, area.y, area.w - 3, 1};
+    row_put(&row, ROLE_KEY, app->prompt->mark);
+    struct area field = {area.x + row.x, area.y, area.w - row.x - 1, 1};
     int width = width_text(buf_str(&app->typed), app->typed.len);
     int start = width < field.w ? 0 : field.w - 1 - width;
     screen_puts(&app->screen, field, start, 0, look_style(ROLE_TEXT), buf_str(&app->typed));
@@ -244,7 +255,7 @@ void bars_draw(struct app *app)
     for (int pane = 0; pane < PANE_N; pane++)
         if (layout->panes[pane].shown)
             draw_title(app, pane);
-    draw_divider(app);
+    draw_lines(app);
     draw_notice(app, layout->notice);
     if (app->prompt)
         draw_prompt(app, layout->footer);

@@ -66,12 +66,12 @@ static void left(struct app *app)
 
 static void pane_next(struct app *app)
 {
-    app_focus(app, (app->focus + 1) % PANE_N);
+    app_focus(app, layout_next(&app->layout, app->focus, 1));
 }
 
 static void pane_previous(struct app *app)
 {
-    app_focus(app, (app->focus + PANE_N - 1) % PANE_N);
+    app_focus(app, layout_next(&app->layout, app->focus, -1));
 }
 
 static void pane_steps(struct app *app)
@@ -87,6 +87,26 @@ static void pane_log(struct app *app)
 static void pane_why(struct app *app)
 {
     app_focus(app, PANE_WHY);
+}
+
+static void pane_inputs(struct app *app)
+{
+    app_focus(app, PANE_INPUTS);
+}
+
+static void pane_timeline(struct app *app)
+{
+    app_focus(app, PANE_TIMELINE);
+}
+
+static void pane_runs(struct app *app)
+{
+    app_focus(app, PANE_RUNS);
+}
+
+static void pane_cache(struct app *app)
+{
+    app_focus(app, PANE_CACHE);
 }
 
 static void zoom(struct app *app)
@@ -112,9 +132,9 @@ static void back(struct app *app)
         bool entered = app->zoom_by_enter;
         app->zoom = app->zoom_by_enter = false;
         if (entered)
-            app->focus = PANE_STEPS;
+            app_focus(app, PANE_STEPS);
     } else if (app->focus != PANE_STEPS) {
-        app->focus = PANE_STEPS;
+        app_focus(app, PANE_STEPS);
     } else {
         app->hands_off = true;
     }
@@ -199,11 +219,10 @@ static void search(struct app *app)
 {
     if (app->focus != PANE_LOG)
         app_focus(app, PANE_LOG);
-    app->prompt = true;
     app->prompt_top = app->log.top;
     app->prompt_follow = app->log.follow;
-    buf_reset(&app->typed);
     search_set(&app->log.search, NULL);
+    app_prompt(app, &log_search_prompt);
 }
 
 static bool has_pattern(const struct app *app)
@@ -270,7 +289,7 @@ const struct action keymap_actions[] = {
 
     {"open", "Panes", {KEY_ENTER}, IN_STEPS,
      "log", NULL, 3, "the step's log on the whole screen", has_step, open_log},
-    {"back", "Panes", {KEY_ESC}, IN_LOG | IN_WHY,
+    {"back", "Panes", {KEY_ESC}, IN_PANES & ~IN_STEPS,
      "back", NULL, 4, "back", NULL, back},
     {"with-the-work", "Panes", {KEY_ESC}, IN_STEPS,
      NULL, NULL, 0, "let the selection go with the work again", can_back, back},
@@ -284,6 +303,14 @@ const struct action keymap_actions[] = {
      NULL, NULL, 0, "log", NULL, pane_log},
     {"why", "Panes", {'3', 'w'}, IN_PANES,
      NULL, NULL, 0, "why the step ran, or did not", NULL, pane_why},
+    {"inputs", "Panes", {'4'}, IN_PANES,
+     NULL, NULL, 0, "what the step reads, and which of it has changed", NULL, pane_inputs},
+    {"timeline", "Panes", {'5', 't'}, IN_PANES,
+     NULL, NULL, 0, "when the steps ran, side by side", NULL, pane_timeline},
+    {"runs", "Panes", {'6'}, IN_PANES,
+     NULL, NULL, 0, "the runs of this project", NULL, pane_runs},
+    {"cache", "Panes", {'7'}, IN_PANES,
+     NULL, NULL, 0, "the cache", NULL, pane_cache},
     {"zoom", "Panes", {'+'}, IN_PANES,
      "zoom", NULL, 10, "this pane on the whole screen, and back", NULL, zoom},
 
@@ -325,7 +352,7 @@ const size_t keymap_n = sizeof keymap_actions / sizeof *keymap_actions;
 
 unsigned keymap_context(const struct app *app)
 {
-    return app->help ? IN_HELP : 1u << app->focus;
+    return app->help ? IN_HELP : IN_PANE(app->focus);
 }
 
 const struct action *keymap_find(uint32_t key, unsigned context)

@@ -14,12 +14,13 @@ enum {
     IN_STEPS = 1 << PANE_STEPS,
     IN_LOG = 1 << PANE_LOG,
     IN_WHY = 1 << PANE_WHY,
-    IN_PANES = IN_STEPS | IN_LOG | IN_WHY,
-    IN_HELP = 8,
+    IN_PANES = (1 << PANE_N) - 1,
+    IN_HELP = 1 << PANE_N,
     IN_ALL = IN_PANES | IN_HELP,
 };
 
-#define ACTION_KEYS 5
+#define IN_PANE(pane) (1U << (pane))
+#define ACTION_KEYS   5
 
 struct action {
     const char *name;  /* as settings would call it */

@@ -12,13 +12,15 @@
 enum motion { MOVE_LINES, MOVE_HALF_PAGES, MOVE_PAGES, MOVE_COLUMNS, MOVE_START, MOVE_END };
 
 struct view {
+    const char *name; /* as the palette and the help call it: "steps" */
     /* The words in the line above it: at the left, and at the right. */
     void (*title)(struct app *app, struct buf *left, struct buf *right);
     void (*draw)(struct app *app, struct area area);
     void (*move)(struct app *app, enum motion motion, int amount);
 };
 
-extern const struct view view_steps, view_log, view_why, view_help;
+extern const struct view view_steps, view_log, view_why, view_inputs, view_timeline, view_runs,
+    view_cache, view_help;
 extern const struct view *const views[PANE_N];
 
 /* header, key line, notices, titles: what is around the panes */
@@ -29,6 +31,7 @@ void bars_draw(struct app *app);
 void log_sync(struct app *app);
 bool log_work(struct app *app);
 void log_follow(struct app *app, bool on);
+extern const struct prompt log_search_prompt;
 /* Starts looking for the pattern: from the top of the pane, or behind the place found last. */
 void log_search(struct app *app, bool forward, bool from_here);
 void log_release(struct log_view *log);

@@ -420,4 +420,23 @@ bool log_work(struct app *app)
     return log->more || searching;
 }
 
-const struct view view_log = {title, draw, move};
+const struct view view_log = {"log", title, draw, move};
+
+static void search_changed(struct app *app)
+{
+    app->log.top = app->prompt_top;
+    app->log.follow = app->prompt_follow;
+    search_set(&app->log.search, buf_str(&app->typed));
+    log_search(app, true, true);
+}
+
+static void search_ended(struct app *app, bool accepted)
+{
+    if (accepted)
+        return;
+    search_set(&app->log.search, NULL);
+    app->log.top = app->prompt_top;
+    app->log.follow = app->prompt_follow;
+}
+
+const struct prompt log_search_prompt = {"/", search_changed, search_ended};

@@ -237,4 +237,4 @@ static void move(struct app *app, enum motion motion, int amount)
     app_select(app, (size_t)to);
 }
 
-const struct view view_steps = {title, draw, move};
+const struct view view_steps = {"steps", title, draw, move};

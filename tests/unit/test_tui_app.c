@@ -53,6 +53,11 @@ static void pass(struct app *app, const char *step)
     app_event(app, &event);
 }
 
+static enum layout_kind kind_of(int cols, int rows)
+{
+    return layout_of(&(struct layout_want){.cols = cols, .rows = rows, .steps = 5}).kind;
+}
+
 static void test_layout(void **state)
 {
     (void)state;
@@ -60,8 +65,14 @@ static void test_layout(void **state)
         for (int rows = 1; rows <= 130; rows += 3) {
             for (int focus = 0; focus < PANE_N; focus++) {
                 for (int zoom = 0; zoom < 2; zoom++) {
-                    struct layout layout =
-                        layout_of(cols, rows, (enum pane)focus, zoom, 12, rows % 4);
+                    struct layout_want want = {.cols = cols,
+                                               .rows = rows,
+                                               .focus = (enum pane)focus,
+                                               .zoom = zoom,
+                                               .steps = 12,
+                                               .notice_rows = rows % 4};
+                    want.recent[focus] = 1;
+                    struct layout layout = layout_of(&want);
                     int shown = 0;
                     for (int pane = 0; pane < PANE_N; pane++) {
                         if (!layout.panes[pane].shown)
@@ -81,11 +92,11 @@ static void test_layout(void **state)
             }
         }
     }
-    assert_int_equal(layout_of(29, 24, PANE_STEPS, false, 5, 0).kind, LAYOUT_STATUS);
-    assert_int_equal(layout_of(59, 24, PANE_STEPS, false, 5, 0).kind, LAYOUT_SINGLE);
-    assert_int_equal(layout_of(80, 24, PANE_STEPS, false, 5, 0).kind, LAYOUT_STACKED);
-    assert_int_equal(layout_of(120, 40, PANE_STEPS, false, 5, 0).kind, LAYOUT_BESIDE);
-    assert_int_equal(layout_of(200, 60, PANE_STEPS, false, 5, 0).kind, LAYOUT_WIDE);
+    assert_int_equal(kind_of(29, 24), LAYOUT_STATUS);
+    assert_int_equal(kind_of(59, 24), LAYOUT_SINGLE);
+    assert_int_equal(kind_of(80, 24), LAYOUT_STACKED);
+    assert_int_equal(kind_of(120, 40), LAYOUT_BESIDE);
+    assert_int_equal(kind_of(200, 60), LAYOUT_WIDE);
 }
 
 static void test_actions(void **state)
