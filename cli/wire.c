@@ -105,6 +105,7 @@ static const struct field info_fields[] = {
     AS_STRING(struct event_step_info, description),
     AS_TEXT(struct event_step_info, command),
     AS_LIST(struct event_step_info, needs, n_needs, texts),
+    AS_BYTES(struct event_step_info, last_ms),
 };
 static const struct shape infos = {sizeof(struct event_step_info), FIELDS(info_fields)};
 

@@ -49,11 +49,16 @@ static struct event pipeline(struct engine *e, const bool *wanted, struct arena 
         const char **needs = arena_zalloc(arena, node->deps.n + 1, sizeof *needs);
         for (size_t i = 0; i < node->deps.n; i++)
             needs[i] = e->nodes.v[node->deps.v[i]].exec->name;
+        const struct history_record *pass =
+            e->opt.history ? history_last_pass(e->opt.history, node->exec->name) : NULL;
         steps[n++] = (struct event_step_info){.name = node->exec->name,
                                               .description = node->exec->description,
                                               .command = node->exec->shown,
                                               .needs = needs,
-                                              .n_needs = node->deps.n};
+                                              .n_needs = node->deps.n,
+                                              .last_ms = !pass               ? 0
+                                                         : pass->duration_ms ? pass->duration_ms
+                                                                             : 1};
     }
     return (struct event){.type = EVENT_PIPELINE_LOADED,
                           .u.pipeline = {.name = e->graph->name,

@@ -346,6 +346,7 @@ static void add_pipeline(struct buf *out, const struct event *event)
         field_str(out, "description", step->description);
         field_str(out, "command", step->command);
         field_strings(out, "needs", step->needs, step->n_needs);
+        field_u64(out, "last_ms", step->last_ms);
         buf_addc(out, '}');
     }
     buf_addc(out, ']');

@@ -1,4 +1,5 @@
 #include "base/text.h"
+#include "tui/estimate.h"
 #include "tui/keymap.h"
 #include "tui/view.h"
 #include "tui/width.h"
@@ -40,7 +41,11 @@ static void put_run_time(struct pen_row *row, const struct app *app)
     char text[16];
     uint64_t ms = model_run_ms(model, app->now_ns);
     if (model->run_state == RUN_ACTIVE) {
+        struct estimate left = estimate_left(model, app->now_ns);
         row_put(row, ROLE_TEXT, look_elapsed(ms, text));
+        if (left.known && left.ms >= 1000)
+            row_printf(row, ROLE_DIM, " · %s%s left",
+                       look_elapsed((left.ms + 999) / 1000 * 1000, text), left.at_least ? "+" : "");
         return;
     }
     static const struct {

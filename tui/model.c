@@ -109,6 +109,21 @@ static void set_state(struct model *model, struct model_step *step, enum step_st
     step->state = state;
 }
 
+/* As the engine does it; the steps are in topological order. */
+static void rank_steps(struct model *model)
+{
+    vec_each (struct model_step, step, &model->steps)
+        step->rank = 1;
+    for (size_t i = model->steps.n; i-- > 0;) {
+        const struct model_step *step = &model->steps.v[i];
+        vec_each (size_t, at, &step->needs) {
+            struct model_step *need = &model->steps.v[*at];
+            if (need->rank <= step->rank)
+                need->rank = step->rank + 1;
+        }
+    }
+}
+
 static void fold_pipeline(struct model *model, const struct event *event)
 {
     struct model old = *model;
@@ -138,6 +153,8 @@ static void fold_pipeline(struct model *model, const struct event *event)
         }
         replace(&step->description, info->description);
         replace(&step->command, info->command);
+        if (step->ran_ms == 0)
+            step->ran_ms = info->last_ms;
     }
     for (size_t i = 0; i < n; i++) {
         const struct event_step_info *info = &event->u.pipeline.steps[i];
@@ -148,6 +165,7 @@ static void fold_pipeline(struct model *model, const struct event *event)
                 vec_push(&step->needs, need);
         }
     }
+    rank_steps(model);
     vec_each (struct model_step, step, &old.steps)
         step_release(step);
     vec_release(&old.steps);
@@ -167,6 +185,7 @@ static void fold_run_started(struct model *model, const struct event *event)
     model->run_state = RUN_ACTIVE;
     model->run_started_ns = event->time_ns;
     model->run_ms = 0;
+    model->jobs = event->u.run_started.jobs;
     if (!model->name)
         replace(&model->name, event->u.run_started.pipeline);
     if (!model->root)
@@ -283,7 +302,7 @@ static void fold_finished(struct model *model, const struct event *event)
     if (event->u.finished.key)
         replace(&step->key, event->u.finished.key);
     if (step->state == STATE_PASSED)
-        step->ran_ms = step->duration_ms;
+        step->ran_ms = step->duration_ms ? step->duration_ms : 1;
     if (step->state == STATE_CACHED && step->saved_ms > 0)
         step->ran_ms = step->saved_ms;
 }
@@ -304,8 +323,10 @@ void model_fold(struct model *model, const struct event *event)
     case EVENT_RUN_STARTED: fold_run_started(model, event); break;
     case EVENT_STEP_QUEUED: {
         struct model_step *step = step_of(model, event->step);
-        if (step)
+        if (step) {
             set_state(model, step, STATE_QUEUED);
+            step->queued_no = ++model->queued_no;
+        }
         break;
     }
     case EVENT_STEP_PROGRESS: fold_progress(model, event); break;
@@ -351,6 +372,16 @@ uint64_t model_elapsed_ms(const struct model_step *step, uint64_t now_ns)
 uint64_t model_run_ms(const struct model *model, uint64_t now_ns)
 {
     return model->run_state == RUN_ACTIVE ? since(model->run_started_ns, now_ns) : model->run_ms;
+}
+
+size_t model_before(const struct model *model, const struct model_step *step)
+{
+    size_t n = 0;
+    vec_each (const struct model_step, other, &model->steps)
+        n += other->state == STATE_QUEUED &&
+             (other->rank > step->rank ||
+              (other->rank == step->rank && other->queued_no < step->queued_no));
+    return n;
 }
 
 size_t model_blocker(const struct model *model, const struct model_step *step)

@@ -35,13 +35,15 @@ struct model_step {
     char *description; /* or NULL */
     char *command;     /* or NULL */
     VEC(size_t) needs; /* indices */
+    uint32_t rank;     /* steps on the longest way down from here: who waits starts in this order */
     enum step_state state;
     uint32_t attempt;
     int64_t pid;
     uint64_t started_ns;  /* the event's time */
     uint64_t duration_ms; /* of the result */
     uint64_t last_ms; /* how long it took when it last really ran before this time; 0: not known */
-    uint64_t ran_ms;  /* how long it took when it last really ran */
+    uint64_t ran_ms;  /* how long it took when it last really ran, at least 1; 0: not known */
+    uint64_t queued_no; /* the higher, the later it was queued */
     uint64_t saved_ms;
     char *key, *source, *error, *runner; /* or NULL */
     char *mount;                         /* where the project is for it, as event.h has it */
@@ -70,7 +72,9 @@ struct model {
     char *degraded; /* why, or NULL */
 
     enum run_state run_state;
-    uint64_t runs; /* seen so far */
+    uint64_t runs;      /* seen so far */
+    uint32_t jobs;      /* how many steps may run at a time; 0: not known */
+    uint64_t queued_no; /* the last one given */
     uint64_t run_started_ns, run_ms;
     enum run_status run_status; /* RUN_ENDED */
     size_t counts[STATE_N];     /* steps by state */
@@ -95,6 +99,8 @@ size_t model_find(const struct model *model, const char *name);
 uint64_t model_elapsed_ms(const struct model_step *step, uint64_t now_ns);
 /* The same of the run; of an ended one, how long it took. */
 uint64_t model_run_ms(const struct model *model, uint64_t now_ns);
+/* How many queued steps start before this one, which is queued. */
+size_t model_before(const struct model *model, const struct model_step *step);
 /* The first need that has no good result yet, or steps.n. */
 size_t model_blocker(const struct model *model, const struct model_step *step);
 

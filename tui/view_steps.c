@@ -103,6 +103,10 @@ static enum role note_text(const struct app *app, const struct model_step *step,
     case STATE_QUEUED:
         if (step->doing)
             buf_add_shown(out, step->doing, strlen(step->doing));
+        else if ((blocker = model_before(model, step)) > 0)
+            buf_addf(out, "%zu before it", blocker);
+        else
+            buf_adds(out, "next");
         break;
     case STATE_WAITING:
         blocker = model_blocker(model, step);

@@ -34,8 +34,8 @@ static const struct reason reasons[] = {
 };
 static const struct event_output outputs[] = {{"out/app", HEX, 4096}, {"out/b", OTHER, 0}};
 static const struct event_step_info infos[] = {
-    {"build", NULL, "make", NULL, 0},
-    {"test", "runs it", "./t\n./u", step_names, 1},
+    {"build", NULL, "make", NULL, 0, 0},
+    {"test", "runs it", "./t\n./u", step_names, 1, 1500},
 };
 
 static const struct sample samples[] = {
@@ -153,8 +153,9 @@ static const struct sample samples[] = {
      "{\"type\":\"pipeline.loaded\",\"seq\":13," TIME
      ",\"run\":null,\"pipeline\":\"demo\",\"root\":"
      "\"/p\",\"watching\":true,\"steps\":[{\"step\":\"build\",\"description\":null,\"command\":"
-     "\"make\",\"needs\":[]},{\"step\":\"test\",\"description\":\"runs it\",\"command\":"
-     "\"./t\\n./u\",\"needs\":[\"build\"]}]}"},
+     "\"make\",\"needs\":[],\"last_ms\":0},{\"step\":\"test\",\"description\":\"runs "
+     "it\",\"command\":"
+     "\"./t\\n./u\",\"needs\":[\"build\"],\"last_ms\":1500}]}"},
     {{.type = EVENT_NOTICE, .seq = 14, .time_ns = NS, .u.notice = {"warning", "one\ntwo"}},
      NULL,
      "{\"type\":\"notice\",\"seq\":14," TIME ",\"run\":null,\"level\":\"warning\",\"text\":"

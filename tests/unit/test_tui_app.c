@@ -234,7 +234,7 @@ static void test_many_steps(void **state)
     app_init(&app, &control, "demo", true);
     screen_resize(&app.screen, 200, 60);
     load(&app, 10000);
-    for (int i = 0; i < 200; i++) {
+    for (int i = 0; i < 400; i++) {
         app_key(&app, KEY_PAGE_DOWN);
         app_draw(&app, 1);
     }
