@@ -6,6 +6,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 const struct view *const views[PANE_N] = {
@@ -19,6 +20,7 @@ void app_init(struct app *app, const struct control *control, const char *projec
     memset(app, 0, sizeof *app);
     model_init(&app->model);
     screen_init(&app->screen, utf8);
+    keymap_init(&app->keymap);
     app->control = control;
     app->project = mem_strdup(project ? project : "kiln");
     app->hands_off = true;
@@ -32,6 +34,8 @@ void app_release(struct app *app)
     model_release(&app->model);
     screen_release(&app->screen);
     buf_release(&app->typed);
+    keymap_release(&app->keymap);
+    free(app->palette.items);
     free(app->project);
 }
 
@@ -122,6 +126,8 @@ static void prompt_end(struct app *app, bool accepted)
 
 static void prompt_key(struct app *app, uint32_t key)
 {
+    if (app->prompt->key && app->prompt->key(app, key))
+        return;
     if (key == KEY_ENTER) {
         prompt_end(app, true);
         return;
@@ -153,11 +159,19 @@ void app_key(struct app *app, uint32_t key)
         prompt_key(app, key);
         return;
     }
-    const struct action *action = keymap_find(key, keymap_context(app));
+    unsigned context = keymap_context(app);
+    if (app->held_key != KEY_NONE) {
+        key = key < 0x80 ? KEY_PAIR(app->held_key, key) : KEY_NONE;
+        app->held_key = KEY_NONE;
+    } else if (keymap_begins(&app->keymap, key, context)) {
+        app->held_key = key;
+        return;
+    }
+    const struct action *action = keymap_find(&app->keymap, key, context);
     if (action && (!action->able || action->able(app)))
         action->run(app);
-    else if (!action && app->help)
-        app->help = false;
+    else if (!action && app->overlay == OVERLAY_HELP)
+        app->overlay = OVERLAY_NONE;
 }
 
 static int notice_rows(const struct app *app)
@@ -187,8 +201,10 @@ void app_draw(struct app *app, uint64_t now_ns)
         if (app->layout.panes[pane].shown)
             views[pane]->draw(app, app->layout.panes[pane].body);
     bars_draw(app);
-    if (app->help && app->layout.kind != LAYOUT_STATUS)
+    if (app->overlay == OVERLAY_HELP && app->layout.kind != LAYOUT_STATUS)
         view_help.draw(app, screen_area(&app->screen));
+    if (app->overlay == OVERLAY_PALETTE && app->layout.kind != LAYOUT_STATUS)
+        palette_draw(app);
 }
 
 void row_put(struct pen_row *row, enum role role, const char *text)

@@ -11,12 +11,15 @@
 #define KILN_TUI_APP_H
 
 #include "engine/command.h"
+#include "tui/keys.h"
 #include "tui/layout.h"
 #include "tui/logfile.h"
 #include "tui/look.h"
 #include "tui/model.h"
 #include "tui/screen.h"
 #include "tui/search.h"
+
+#define KEYMAP_KEYS 5
 
 struct log_view {
     size_t step;     /* whose log; steps.n of the model: nobody's */
@@ -35,11 +38,27 @@ struct log_view {
     struct search search;
 };
 
+/* What the palette has found for what is typed. */
+struct palette {
+    struct palette_item {
+        bool is_step;
+        size_t index; /* of an action or a step */
+        int score;
+    } * items;
+    size_t n, selected, top;
+};
+
+/* The keys of each action, as the person has bound them. */
+struct keymap {
+    uint32_t (*keys)[KEYMAP_KEYS]; /* of keymap_actions, in their order */
+};
+
 struct app;
 
 /* A line being typed at the foot of the screen: search, filter and their kin. */
 struct prompt {
     const char *mark;                              /* before it: "/" */
+    bool (*key)(struct app *app, uint32_t key);    /* has every key first; NULL: wants none */
     void (*changed)(struct app *app);              /* after each key; NULL: nothing */
     void (*ended)(struct app *app, bool accepted); /* the text is app->typed until it returns */
 };
@@ -59,7 +78,10 @@ struct app {
     size_t steps_top; /* first step shown */
     int why_top, why_rows;
     struct log_view log;
-    bool help;
+    enum { OVERLAY_NONE, OVERLAY_HELP, OVERLAY_PALETTE } overlay;
+    struct palette palette;
+    struct keymap keymap;
+    uint32_t held_key; /* the first of a pair; KEY_NONE: none */
     int help_top, help_rows, help_height;
     const struct prompt *prompt; /* what is being typed; NULL: nothing */
     struct buf typed;

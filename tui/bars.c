@@ -171,14 +171,15 @@ static void draw_notice(struct app *app, struct area area)
 static bool on_key_line(const struct app *app, const struct action *action)
 {
     return action->label && (action->contexts & keymap_context(app)) &&
+           (action->shown || keymap_key(&app->keymap, action) != KEY_NONE) &&
            (!action->able || action->able(app));
 }
 
-static const char *shown_key(const struct action *action, char name[16])
+/* The words of the table, where its keys are still those. */
+static const char *shown_key(const struct app *app, const struct action *action, char name[16])
 {
-    if (action->shown)
-        return action->shown;
-    return key_name(action->keys[0], name);
+    uint32_t key = keymap_key(&app->keymap, action);
+    return action->shown && key == action->keys[0] ? action->shown : key_name(key, name);
 }
 
 static const char *shown_label(const struct app *app, const struct action *action)
@@ -195,7 +196,7 @@ static int rank_that_fits(const struct app *app, int width)
         for (size_t i = 0; i < keymap_n; i++) {
             const struct action *action = &keymap_actions[i];
             if (on_key_line(app, action) && action->rank <= rank)
-                taken += (int)strlen(shown_key(action, name)) +
+                taken += (int)strlen(shown_key(app, action, name)) +
                          (int)strlen(shown_label(app, action)) + 3;
         }
         if (taken - 2 <= width)
@@ -213,7 +214,7 @@ static void draw_key_line(struct app *app, struct area area)
         const struct action *action = &keymap_actions[i];
         if (!on_key_line(app, action) || action->rank > rank)
             continue;
-        row_put(&row, ROLE_KEY, shown_key(action, name));
+        row_put(&row, ROLE_KEY, shown_key(app, action, name));
         row_printf(&row, ROLE_DIM, " %s  ", shown_label(app, action));
     }
 }

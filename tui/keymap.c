@@ -1,12 +1,14 @@
 #include "tui/keymap.h"
 
+#include "base/mem.h"
 #include "tui/view.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const struct view *moved(const struct app *app)
 {
-    return app->help ? &view_help : views[app->focus];
+    return app->overlay == OVERLAY_HELP ? &view_help : views[app->focus];
 }
 
 static void move(struct app *app, enum motion motion, int amount)
@@ -124,8 +126,8 @@ static void open_log(struct app *app)
 
 static void back(struct app *app)
 {
-    if (app->help) {
-        app->help = false;
+    if (app->overlay == OVERLAY_HELP) {
+        app->overlay = OVERLAY_NONE;
     } else if (app->focus == PANE_LOG && app->log.search.pattern) {
         search_set(&app->log.search, NULL);
     } else if (app->zoom) {
@@ -242,8 +244,13 @@ static void search_previous(struct app *app)
 
 static void help(struct app *app)
 {
-    app->help = !app->help;
+    app->overlay = OVERLAY_HELP;
     app->help_top = 0;
+}
+
+static void palette(struct app *app)
+{
+    palette_open(app);
 }
 
 static void redraw(struct app *app)
@@ -338,6 +345,8 @@ const struct action keymap_actions[] = {
 
     {"help", "Anywhere", {'?', KEY_F1}, IN_PANES,
      "help", NULL, 1, "this help", NULL, help},
+    {"palette", "Anywhere", {':'}, IN_PANES,
+     NULL, NULL, 0, "do something by its name, or go to a step", NULL, palette},
     {"redraw", "Anywhere", {KEY_CTRL('l')}, IN_ALL,
      NULL, NULL, 0, "draw the screen again", NULL, redraw},
     {"suspend", "Anywhere", {KEY_CTRL('z')}, IN_ALL,
@@ -352,22 +361,100 @@ const size_t keymap_n = sizeof keymap_actions / sizeof *keymap_actions;
 
 unsigned keymap_context(const struct app *app)
 {
-    return app->help ? IN_HELP : IN_PANE(app->focus);
+    return app->overlay == OVERLAY_HELP ? IN_HELP : IN_PANE(app->focus);
 }
 
-const struct action *keymap_find(uint32_t key, unsigned context)
+void keymap_init(struct keymap *keymap)
+{
+    keymap->keys = mem_alloc(keymap_n * sizeof *keymap->keys);
+    for (size_t i = 0; i < keymap_n; i++)
+        memcpy(keymap->keys[i], keymap_actions[i].keys, sizeof keymap->keys[i]);
+}
+
+void keymap_release(struct keymap *keymap)
+{
+    free(keymap->keys);
+    keymap->keys = NULL;
+}
+
+const struct action *keymap_find(const struct keymap *keymap, uint32_t key, unsigned context)
 {
     for (size_t i = 0; i < keymap_n && key != KEY_NONE; i++)
-        for (size_t k = 0; k < ACTION_KEYS; k++)
-            if (keymap_actions[i].keys[k] == key && (keymap_actions[i].contexts & context))
+        for (size_t k = 0; k < KEYMAP_KEYS; k++)
+            if (keymap->keys[i][k] == key && (keymap_actions[i].contexts & context))
                 return &keymap_actions[i];
     return NULL;
 }
 
-void keymap_keys(const struct action *action, struct buf *out)
+bool keymap_begins(const struct keymap *keymap, uint32_t key, unsigned context)
 {
-    for (size_t k = 0; k < ACTION_KEYS && action->keys[k] != KEY_NONE; k++) {
-        char name[16];
-        buf_addf(out, "%s%s", k ? " " : "", key_name(action->keys[k], name));
+    for (size_t i = 0; i < keymap_n && key < 0x80; i++)
+        for (size_t k = 0; k < KEYMAP_KEYS; k++)
+            if (keymap->keys[i][k] >= KEY_PAIR(0, 0) &&
+                keymap->keys[i][k] == KEY_PAIR(key, keymap->keys[i][k] & 0xff) &&
+                (keymap_actions[i].contexts & context))
+                return true;
+    return false;
+}
+
+/* Leaves no holes: the first key is what the key line shows. */
+static void unbind(struct keymap *keymap, uint32_t key, unsigned contexts)
+{
+    for (size_t i = 0; i < keymap_n; i++) {
+        size_t kept = 0;
+        for (size_t k = 0; k < KEYMAP_KEYS; k++) {
+            uint32_t have = keymap->keys[i][k];
+            if (have != key || !(keymap_actions[i].contexts & contexts))
+                keymap->keys[i][kept++] = have;
+        }
+        for (; kept < KEYMAP_KEYS; kept++)
+            keymap->keys[i][kept] = KEY_NONE;
     }
+}
+
+bool keymap_bind(struct keymap *keymap, const char *name, const uint32_t *keys, size_t n)
+{
+    bool found = false;
+    for (size_t i = 0; i < keymap_n; i++) {
+        const struct action *action = &keymap_actions[i];
+        if (strcmp(action->name, name) != 0)
+            continue;
+        found = true;
+        if (action->keys[0] == KEY_NONE)
+            continue; /* it only puts a label on the key line */
+        memset(keymap->keys[i], 0, sizeof keymap->keys[i]);
+        for (size_t k = 0; k < n && k < KEYMAP_KEYS; k++)
+            unbind(keymap, keys[k], action->contexts);
+        for (size_t k = 0; k < n && k < KEYMAP_KEYS; k++)
+            keymap->keys[i][k] = keys[k];
+    }
+    return found;
+}
+
+uint32_t keymap_key(const struct keymap *keymap, const struct action *action)
+{
+    return keymap->keys[action - keymap_actions][0];
+}
+
+void keymap_keys(const struct keymap *keymap, const struct action *action, struct buf *out)
+{
+    const uint32_t *keys = keymap->keys[action - keymap_actions];
+    for (size_t k = 0; k < KEYMAP_KEYS && keys[k] != KEY_NONE; k++) {
+        char name[16];
+        buf_addf(out, "%s%s", k ? " " : "", key_name(keys[k], name));
+    }
+}
+
+void keymap_run(struct app *app, const struct action *action)
+{
+    if (!(action->contexts & keymap_context(app))) {
+        for (enum pane pane = 0; pane < PANE_N; pane++) {
+            if (action->contexts & IN_PANE(pane)) {
+                app_focus(app, pane);
+                break;
+            }
+        }
+    }
+    if (!action->able || action->able(app))
+        action->run(app);
 }

@@ -20,12 +20,11 @@ enum {
 };
 
 #define IN_PANE(pane) (1U << (pane))
-#define ACTION_KEYS   5
 
 struct action {
-    const char *name;  /* as settings would call it */
-    const char *group; /* heading in the help */
-    uint32_t keys[ACTION_KEYS];
+    const char *name;           /* as settings would call it */
+    const char *group;          /* heading in the help */
+    uint32_t keys[KEYMAP_KEYS]; /* unless the person binds others */
     unsigned contexts;
     const char *label; /* on the key line; NULL: not there */
     const char *shown; /* the keys on the key line, where the first key is not enough; or NULL */
@@ -40,9 +39,21 @@ extern const size_t keymap_n;
 
 /* Where the keys go now. */
 unsigned keymap_context(const struct app *app);
+/* Gives every action its own keys. */
+void keymap_init(struct keymap *keymap);
+void keymap_release(struct keymap *keymap);
 /* The action of that key there, NULL when it has none. */
-const struct action *keymap_find(uint32_t key, unsigned context);
+const struct action *keymap_find(const struct keymap *keymap, uint32_t key, unsigned context);
+/* Whether the key begins a pair there. */
+bool keymap_begins(const struct keymap *keymap, uint32_t key, unsigned context);
+/* Binds the keys (n, at most KEYMAP_KEYS) to all actions of that name, in place of theirs; what
+ * else had one of them in the same place loses it. False: there is no action of that name. */
+bool keymap_bind(struct keymap *keymap, const char *name, const uint32_t *keys, size_t n);
+/* The first key of the action, KEY_NONE when it has none. */
+uint32_t keymap_key(const struct keymap *keymap, const struct action *action);
 /* All keys of the action, "j Down"; added to out. */
-void keymap_keys(const struct action *action, struct buf *out);
+void keymap_keys(const struct keymap *keymap, const struct action *action, struct buf *out);
+/* Does it, where the keys are in a pane that has it, or in one that has. */
+void keymap_run(struct app *app, const struct action *action);
 
 #endif

@@ -124,6 +124,8 @@ char *key_name(uint32_t key, char out[16])
                                         "PgUp", "PgDn", "Ins",  "Delete", "S-Tab"};
     if (key >= KEY_F1 && key <= KEY_F12)
         snprintf(out, 16, "F%u", (unsigned)(key - KEY_F1 + 1));
+    else if (key >= KEY_PAIR(0, 0))
+        snprintf(out, 16, "%c%c", (char)(key >> 8 & 0x7f), (char)(key & 0x7f));
     else if (key >= KEY_UP && key < KEY_F1)
         snprintf(out, 16, "%s", names[key - KEY_UP]);
     else if (key == KEY_TAB)
@@ -141,4 +143,23 @@ char *key_name(uint32_t key, char out[16])
     else
         out[key > 0x10ffff ? 0 : utf8_encode(key, out)] = '\0';
     return out;
+}
+
+uint32_t key_of_name(const char *name)
+{
+    static const uint32_t plain[] = {KEY_TAB, KEY_ENTER, KEY_ESC, KEY_BACKSPACE, ' '};
+    char text[16];
+    uint32_t scalar;
+    size_t n = strlen(name);
+    for (uint32_t key = KEY_UP; key <= KEY_F12; key++)
+        if (strcmp(key_name(key, text), name) == 0)
+            return key;
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        if (strcmp(key_name(plain[i], text), name) == 0)
+            return plain[i];
+    if (n == 2 && name[0] == '^' && name[1] >= '@' && name[1] <= '_')
+        return KEY_CTRL(name[1]);
+    if (n == 2 && name[0] > ' ' && name[0] < 0x7f && name[1] > ' ' && name[1] < 0x7f)
+        return KEY_PAIR(name[0], name[1]);
+    return n > 0 && utf8_decode(name, n, &scalar) == n && scalar > ' ' ? scalar : KEY_NONE;
 }

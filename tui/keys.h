@@ -36,7 +36,9 @@ enum {
     KEY_F1, /* to F12, in a row */
     KEY_F12 = KEY_F1 + 11,
 };
-#define KEY_CTRL(letter) ((uint32_t)(letter)&0x1f)
+/* Two keys, one after the other, both ASCII: "]e". */
+#define KEY_PAIR(first, second) (0x1000000U | ((uint32_t)(first) << 8) | (uint32_t)(second))
+#define KEY_CTRL(letter)        ((uint32_t)(letter)&0x1f)
 
 struct keys {
     unsigned char held[32]; /* the sequence so far */
@@ -52,7 +54,9 @@ void keys_feed(struct keys *keys, const char *bytes, size_t n, key_cb *cb, void 
 bool keys_pending(const struct keys *keys);
 /* Nothing more came: a held ESC is the key, anything else held is dropped. */
 void keys_timeout(struct keys *keys, key_cb *cb, void *ctx);
-/* The key as people write it: "j", "^D", "PgUp", "F1", "Enter". Returns out. */
+/* The key as people write it: "j", "^D", "PgUp", "F1", "Enter", "]e". Returns out. */
 char *key_name(uint32_t key, char out[16]);
+/* The key of that name; KEY_NONE when it names none. */
+uint32_t key_of_name(const char *name);
 
 #endif

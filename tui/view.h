@@ -26,6 +26,10 @@ extern const struct view *const views[PANE_N];
 /* header, key line, notices, titles: what is around the panes */
 void bars_draw(struct app *app);
 
+/* view_palette.c */
+void palette_open(struct app *app);
+void palette_draw(struct app *app);
+
 /* view_log.c: opens the log of the selected step where that has changed; a bounded piece of looking
  * through it. */
 void log_sync(struct app *app);

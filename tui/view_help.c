@@ -24,7 +24,7 @@ static int draw_rows(struct app *app, struct area area, int top)
             screen_puts(&app->screen, area, 1, count++ - top, look_style(ROLE_FOCUS), group);
         }
         buf_reset(&keys);
-        keymap_keys(action, &keys);
+        keymap_keys(&app->keymap, action, &keys);
         screen_fit(&app->screen, area, 3, count - top, KEYS_WIDTH - 1, look_style(ROLE_KEY),
                    buf_str(&keys), false);
         screen_fit(&app->screen, area, 3 + KEYS_WIDTH, count - top, area.w - KEYS_WIDTH - 4,

@@ -439,4 +439,4 @@ static void search_ended(struct app *app, bool accepted)
     app->log.follow = app->prompt_follow;
 }
 
-const struct prompt log_search_prompt = {"/", search_changed, search_ended};
+const struct prompt log_search_prompt = {"/", NULL, search_changed, search_ended};

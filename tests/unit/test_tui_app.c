@@ -101,7 +101,9 @@ static void test_layout(void **state)
 
 static void test_actions(void **state)
 {
+    struct keymap keymap;
     (void)state;
+    keymap_init(&keymap);
     for (size_t i = 0; i < keymap_n; i++) {
         const struct action *action = &keymap_actions[i];
         assert_non_null(action->run);
@@ -109,13 +111,14 @@ static void test_actions(void **state)
         assert_true(!action->label || action->rank > 0);
         assert_true(action->contexts != 0);
         /* No key means two things in one place. */
-        for (size_t k = 0; k < ACTION_KEYS && action->keys[k]; k++)
+        for (size_t k = 0; k < KEYMAP_KEYS && action->keys[k]; k++)
             for (unsigned context = 1; context <= IN_HELP; context <<= 1)
                 if (action->contexts & context)
-                    assert_ptr_equal(keymap_find(action->keys[k], context), action);
+                    assert_ptr_equal(keymap_find(&keymap, action->keys[k], context), action);
     }
-    assert_null(keymap_find(KEY_NONE, IN_STEPS));
-    assert_null(keymap_find('%', IN_STEPS));
+    assert_null(keymap_find(&keymap, KEY_NONE, IN_STEPS));
+    assert_null(keymap_find(&keymap, '%', IN_STEPS));
+    keymap_release(&keymap);
 }
 
 static void test_selection(void **state)
@@ -190,11 +193,11 @@ static void test_panes(void **state)
     app_draw(&app, 1);
     assert_true(app.layout.panes[PANE_WHY].shown && !app.layout.panes[PANE_STEPS].shown);
     app_key(&app, '?');
-    assert_true(app.help);
+    assert_int_equal(app.overlay, OVERLAY_HELP);
     app_key(&app, 'j');
-    assert_true(app.help);
+    assert_int_equal(app.overlay, OVERLAY_HELP);
     app_key(&app, '%');
-    assert_false(app.help);
+    assert_int_equal(app.overlay, OVERLAY_NONE);
     app_key(&app, 'p');
     assert_string_equal(sent, "3 -");
     assert_true(app.model.paused);
@@ -227,6 +230,73 @@ static void test_any_keys_any_size(void **state)
     app_release(&app);
 }
 
+static void type(struct app *app, const char *text)
+{
+    for (; *text; text++)
+        app_key(app, (unsigned char)*text);
+}
+
+static void test_palette(void **state)
+{
+    (void)state;
+    struct app app;
+    app_init(&app, &control, "demo", true);
+    screen_resize(&app.screen, 80, 24);
+    load(&app, 30);
+    app_draw(&app, 1);
+    type(&app, ":retry");
+    app_draw(&app, 1);
+    assert_int_equal(app.overlay, OVERLAY_PALETTE);
+    app_key(&app, KEY_ENTER);
+    assert_int_equal(app.overlay, OVERLAY_NONE);
+    assert_string_equal(sent, "0 step0");
+    /* A step is gone to, a pane's action goes to the pane. */
+    type(&app, ":step17\r");
+    assert_int_equal(app.selected, 17);
+    type(&app, ":wrp");
+    app_key(&app, KEY_ESC);
+    assert_false(app.log.wrap);
+    type(&app, ":wrap\r");
+    assert_true(app.log.wrap && app.focus == PANE_LOG);
+    /* Nothing is called like that; nothing happens. */
+    type(&app, ":zqzqzq");
+    app_draw(&app, 1);
+    app_key(&app, KEY_DOWN);
+    app_key(&app, KEY_ENTER);
+    assert_int_equal(app.overlay, OVERLAY_NONE);
+    app_release(&app);
+}
+
+static void test_bindings(void **state)
+{
+    (void)state;
+    struct app app;
+    char name[16];
+    const uint32_t keys[] = {key_of_name("x"), key_of_name("gR"), key_of_name("F5")};
+    app_init(&app, &control, "demo", true);
+    load(&app, 3);
+    for (size_t i = 0; i < keymap_n; i++)
+        for (size_t k = 0; k < KEYMAP_KEYS && keymap_actions[i].keys[k]; k++)
+            assert_int_equal(key_of_name(key_name(keymap_actions[i].keys[k], name)),
+                             keymap_actions[i].keys[k]);
+    assert_false(keymap_bind(&app.keymap, "no-such-action", keys, 1));
+    assert_true(keymap_bind(&app.keymap, "run-stale", keys, 3));
+    /* What had one of them has it no more, and keeps its others. */
+    assert_string_equal(keymap_find(&app.keymap, 'x', IN_STEPS)->name, "run-stale");
+    assert_string_equal(keymap_find(&app.keymap, KEY_F1 + 8, IN_STEPS)->name, "cancel");
+    assert_null(keymap_find(&app.keymap, 'R', IN_STEPS));
+    /* Two keys: the first waits, and one that does not go on is nothing. */
+    sent[0] = '\0';
+    type(&app, "g");
+    assert_string_equal(sent, "");
+    type(&app, "R");
+    assert_string_equal(sent, "1 -");
+    sent[0] = '\0';
+    type(&app, "gx");
+    assert_string_equal(sent, "");
+    app_release(&app);
+}
+
 static void test_many_steps(void **state)
 {
     (void)state;
@@ -250,6 +320,8 @@ int main(void)
         cmocka_unit_test(test_selection),
         cmocka_unit_test(test_panes),
         cmocka_unit_test(test_any_keys_any_size),
+        cmocka_unit_test(test_palette),
+        cmocka_unit_test(test_bindings),
         cmocka_unit_test(test_many_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

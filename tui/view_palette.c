@@ -1,0 +1,141 @@
+/* view_palette.c - everything that can be done, and every step, by a few letters of its name. */
+#include "tui/view.h"
+
+#include "base/mem.h"
+#include "tui/fuzzy.h"
+#include "tui/keymap.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST 200 /* items that are offered */
+#define ROWS 12
+
+static void offer(struct palette *palette, const struct palette_item *item)
+{
+    /* The best first; of equals, the one that came first. */
+    size_t at = palette->n;
+    if (item->score < 0 || (at == MOST && palette->items[MOST - 1].score >= item->score))
+        return;
+    if (at == MOST)
+        at--;
+    else
+        palette->n++;
+    for (; at > 0 && palette->items[at - 1].score < item->score; at--)
+        palette->items[at] = palette->items[at - 1];
+    palette->items[at] = *item;
+}
+
+static bool is_offered(const struct app *app, size_t index)
+{
+    const struct action *action = &keymap_actions[index];
+    if (!action->help || !(action->contexts & IN_PANES) || (action->able && !action->able(app)))
+        return false;
+    return strcmp(action->name, "palette") != 0;
+}
+
+static void find(struct app *app)
+{
+    struct palette *palette = &app->palette;
+    const char *typed = buf_str(&app->typed);
+    if (!palette->items)
+        palette->items = mem_alloc(MOST * sizeof *palette->items);
+    palette->n = palette->selected = palette->top = 0;
+    for (size_t i = 0; i < keymap_n; i++) {
+        const struct action *action = &keymap_actions[i];
+        if (!is_offered(app, i))
+            continue;
+        int name = fuzzy_score(typed, action->name), words = fuzzy_score(typed, action->help) / 2;
+        offer(palette, &(struct palette_item){false, i, name > words ? name : words});
+    }
+    for (size_t i = 0; i < app->model.steps.n && *typed; i++)
+        offer(palette,
+              &(struct palette_item){true, i, fuzzy_score(typed, app->model.steps.v[i].name)});
+}
+
+static bool key(struct app *app, uint32_t key)
+{
+    struct palette *palette = &app->palette;
+    bool down = key == KEY_DOWN || key == KEY_TAB || key == KEY_CTRL('n');
+    bool up = key == KEY_UP || key == KEY_BACK_TAB || key == KEY_CTRL('p');
+    if (down && palette->selected + 1 < palette->n)
+        palette->selected++;
+    if (up && palette->selected > 0)
+        palette->selected--;
+    return down || up;
+}
+
+static void ended(struct app *app, bool accepted)
+{
+    const struct palette *palette = &app->palette;
+    app->overlay = OVERLAY_NONE;
+    if (!accepted || palette->selected >= palette->n)
+        return;
+    const struct palette_item *item = &palette->items[palette->selected];
+    if (!item->is_step) {
+        keymap_run(app, &keymap_actions[item->index]);
+    } else if (item->index < app->model.steps.n) {
+        app->hands_off = false;
+        app_select(app, item->index);
+        app_focus(app, PANE_STEPS);
+    }
+}
+
+static const struct prompt palette_prompt = {":", key, find, ended};
+
+void palette_open(struct app *app)
+{
+    app->overlay = OVERLAY_PALETTE;
+    app_prompt(app, &palette_prompt);
+    find(app);
+}
+
+static void draw_item(struct app *app, struct area area, int y, size_t index)
+{
+    const struct palette_item *item = &app->palette.items[index];
+    struct screen *screen = &app->screen;
+    struct buf keys = BUF_INIT;
+    if (item->is_step && item->index < app->model.steps.n) {
+        const struct model_step *step = &app->model.steps.v[item->index];
+        buf_add_shown(&keys, step->name, strlen(step->name));
+        screen_fit(screen, area, 1, y, area.w - 12, look_style(ROLE_TEXT), buf_str(&keys), false);
+        screen_fit_right(screen, area, area.w - 10, y, 9, look_style(ROLE_DIM), "step");
+    } else if (!item->is_step) {
+        const struct action *action = &keymap_actions[item->index];
+        keymap_keys(&app->keymap, action, &keys);
+        screen_fit(screen, area, 1, y, 19, look_style(ROLE_TEXT), action->name, false);
+        screen_fit(screen, area, 21, y, area.w - 32, look_style(ROLE_DIM), action->help, false);
+        screen_fit_right(screen, area, area.w - 10, y, 9, look_style(ROLE_KEY), buf_str(&keys));
+    }
+    if (index == app->palette.selected) {
+        struct style all = look_style(ROLE_SELECTED);
+        all.attrs |= ATTR_BOLD;
+        screen_restyle(screen, area, 0, y, area.w, all);
+    }
+    buf_release(&keys);
+}
+
+/* Above the line that is typed. */
+void palette_draw(struct app *app)
+{
+    struct palette *palette = &app->palette;
+    struct screen *screen = &app->screen;
+    struct area foot = app->layout.footer;
+    int most = foot.y - 2 < ROWS ? foot.y - 2 : ROWS, w = foot.w;
+    int rows = palette->n == 0 ? 1 : palette->n < (size_t)most ? (int)palette->n : most;
+    struct area box = {0, foot.y - rows - 1, w, rows + 1};
+    if (palette->selected < palette->top)
+        palette->top = palette->selected;
+    if (palette->selected >= palette->top + (size_t)rows)
+        palette->top = palette->selected - (size_t)rows + 1;
+    screen_rule(screen, box, 0, 0, w, look_style(ROLE_RULE), "─");
+    screen_puts(screen, box, 1, 0, look_style(ROLE_FOCUS), " Palette ");
+    struct area list = {box.x, box.y + 1, w, rows};
+    for (int y = 0; y < rows; y++) {
+        screen_rule(screen, list, 0, y, w, look_style(ROLE_TEXT), " ");
+        if (palette->top + (size_t)y < palette->n)
+            draw_item(app, list, y, palette->top + (size_t)y);
+    }
+    if (palette->n == 0)
+        screen_puts(screen, list, 1, 0, look_style(ROLE_DIM), "Nothing is called like that.");
+}
