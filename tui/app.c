@@ -1,5 +1,6 @@
 #include "tui/app.h"
 
+#include "base/mem.h"
 #include "base/text.h"
 #include "tui/keymap.h"
 #include "tui/view.h"
@@ -35,6 +36,9 @@ void app_release(struct app *app)
     screen_release(&app->screen);
     buf_release(&app->typed);
     keymap_release(&app->keymap);
+    app_program_started(app);
+    vec_release(&app->want_program.argv);
+    free(app->said);
     free(app->palette.items);
     free(app->project);
 }
@@ -153,8 +157,40 @@ static void prompt_key(struct app *app, uint32_t key)
         app->prompt->changed(app);
 }
 
+void app_say(struct app *app, const char *format, ...)
+{
+    struct buf text = BUF_INIT;
+    va_list args;
+    va_start(args, format);
+    buf_vaddf(&text, format, args);
+    va_end(args);
+    free(app->said);
+    app->said = mem_strdup(buf_str(&text));
+    buf_release(&text);
+}
+
+void app_run_program(struct app *app, const char *const *argv, const char *cwd)
+{
+    app_program_started(app);
+    for (size_t i = 0; argv[i]; i++)
+        vec_push(&app->want_program.argv, mem_strdup(argv[i]));
+    vec_push(&app->want_program.argv, NULL);
+    app->want_program.cwd = cwd ? mem_strdup(cwd) : NULL;
+}
+
+void app_program_started(struct app *app)
+{
+    vec_each (char *, word, &app->want_program.argv)
+        free(*word);
+    vec_clear(&app->want_program.argv);
+    free(app->want_program.cwd);
+    app->want_program.cwd = NULL;
+}
+
 void app_key(struct app *app, uint32_t key)
 {
+    free(app->said);
+    app->said = NULL;
     if (app->prompt) {
         prompt_key(app, key);
         return;

@@ -90,6 +90,11 @@ struct app {
     bool quitting;
     /* What only the owner of the terminal can do; it looks after each key. */
     bool want_suspend, want_redraw;
+    struct {
+        VEC(char *) argv; /* empty: none wanted; else it ends with NULL */
+        char *cwd;        /* or NULL */
+    } want_program;
+    char *said; /* in place of the key line until the next key; or NULL */
 };
 
 void app_init(struct app *app, const struct control *control, const char *project, bool utf8);
@@ -106,6 +111,12 @@ bool app_work(struct app *app);
 struct model_step *app_selected(struct app *app);
 void app_select(struct app *app, size_t step);
 void app_focus(struct app *app, enum pane pane);
+/* Tells the person something that holds until the next key. */
+void app_say(struct app *app, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Has a program run in the terminal, in that directory (NULL: kiln's own). */
+void app_run_program(struct app *app, const char *const *argv, const char *cwd);
+/* Forgets that one is wanted. */
+void app_program_started(struct app *app);
 /* Begins to ask for a line. */
 void app_prompt(struct app *app, const struct prompt *prompt);
 void app_send(struct app *app, enum command_type type, const char *step);

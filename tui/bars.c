@@ -265,6 +265,9 @@ void bars_draw(struct app *app)
     draw_notice(app, layout->notice);
     if (app->prompt)
         draw_prompt(app, layout->footer);
+    else if (app->said)
+        screen_fit(&app->screen, layout->footer, 1, 0, layout->footer.w - 2,
+                   look_style(ROLE_STRONG), app->said, false);
     else
         draw_key_line(app, layout->footer);
 }

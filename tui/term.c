@@ -26,6 +26,7 @@ struct term {
     bool held;    /* taken over */
     bool gone;    /* hung up */
     bool freed;   /* no hooks any more */
+    bool lent;    /* somebody else has it */
     bool resumed; /* by term_suspend(); the signal that tells so comes later */
     struct buf out;
     size_t sent; /* of out */
@@ -101,7 +102,7 @@ static void on_poll(uv_poll_t *handle, int status, int events);
 
 static void watch_io(struct term *term)
 {
-    if (term->gone || term->freed)
+    if (term->gone || term->freed || term->lent)
         return;
     int events = UV_READABLE | (term->sent < term->out.len ? UV_WRITABLE : 0);
     uv_poll_start(&term->poll, events, on_poll);
@@ -214,7 +215,7 @@ static void on_cont(uv_signal_t *handle, int number)
 {
     (void)number;
     struct term *term = handle->data;
-    if (term->freed || term->gone)
+    if (term->freed || term->gone || term->lent)
         return;
     struct termios now;
     bool resumed = term->resumed;
@@ -229,9 +230,34 @@ static void on_cont(uv_signal_t *handle, int number)
     term->hooks.changed(term->hooks.ctx);
 }
 
+void term_lend(struct term *term)
+{
+    if (term->freed || term->gone || term->lent)
+        return;
+    term->lent = true;
+    uv_poll_stop(&term->poll);
+    give_back(term);
+}
+
+void term_take_back(struct term *term)
+{
+    if (!term->lent)
+        return;
+    term->lent = false;
+    take_over(term);
+    watch_io(term);
+    if (!term->freed && !term->gone)
+        term->hooks.changed(term->hooks.ctx);
+}
+
+int term_fd(const struct term *term)
+{
+    return term->fd;
+}
+
 void term_suspend(struct term *term)
 {
-    if (term->freed || term->gone)
+    if (term->freed || term->gone || term->lent)
         return;
     give_back(term);
     /* With nobody listening the signal has its default effect again: the whole job stops, what

@@ -53,6 +53,12 @@ void term_send(struct term *term);
 /* Gives the terminal back, stops the whole job as ^Z does, and takes it over again when it goes on.
  */
 void term_suspend(struct term *term);
+/* Gives the terminal to somebody else until term_take_back(); nothing is read or written meanwhile.
+ */
+void term_lend(struct term *term);
+void term_take_back(struct term *term);
+/* Its descriptor, term's own. */
+int term_fd(const struct term *term);
 uint64_t term_written(const struct term *term);
 pid_t term_guardian(const struct term *term);
 

@@ -4,9 +4,11 @@
 #include "base/text.h"
 #include "tui/app.h"
 #include "tui/keys.h"
+#include "tui/program.h"
 #include "tui/term.h"
 
 #include <stdlib.h>
+#include <sys/wait.h>
 
 /* Events give at most 30 frames a second; a key is answered sooner. */
 #define FRAME_MS     33
@@ -18,6 +20,7 @@
 struct tui {
     struct app app;
     struct term *term;
+    struct program *program; /* has the terminal now; or NULL */
     struct keys keys;
     uv_loop_t *loop;
     uint64_t (*now_ns)(void *ctx);
@@ -135,10 +138,42 @@ static void on_key(void *ctx, uint32_t key)
         app_key(&tui->app, key);
 }
 
+static void on_program_ended(void *ctx, int status)
+{
+    struct tui *tui = ctx;
+    tui->program = NULL;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+        app_say(&tui->app, "that program could not be run");
+    term_take_back(tui->term);
+}
+
+static void run_program(struct tui *tui)
+{
+    struct app *app = &tui->app;
+    struct err err = ERR_INIT;
+    struct program_options options = {.loop = tui->loop,
+                                      .fd = term_fd(tui->term),
+                                      .argv = (const char *const *)app->want_program.argv.v,
+                                      .cwd = app->want_program.cwd,
+                                      .ended = on_program_ended,
+                                      .ctx = tui};
+    if (tui->program)
+        return;
+    term_lend(tui->term);
+    if (program_start(&options, &tui->program, &err) < 0) {
+        app_say(app, "%s", err_text(&err));
+        term_take_back(tui->term);
+    }
+    err_release(&err);
+    app_program_started(app);
+}
+
 static void after_keys(struct tui *tui)
 {
     if (tui->freed)
         return;
+    if (tui->app.want_program.argv.n)
+        run_program(tui);
     if (tui->app.want_redraw)
         screen_forget(&tui->app.screen);
     tui->app.want_redraw = false;
@@ -231,6 +266,7 @@ void tui_free(struct tui *tui)
     if (!tui || tui->freed)
         return;
     tui->freed = true;
+    program_kill(tui->program);
     term_free(tui->term);
     uv_close((uv_handle_t *)&tui->frame, timer_closed);
     uv_close((uv_handle_t *)&tui->tick, timer_closed);
