@@ -61,6 +61,17 @@ static bool reads_private_modes(const char *term)
     return strcmp(term, "st") == 0;
 }
 
+/* How many it has; of what terminfo cannot say, the environment tells. */
+static int colours_of(bool found)
+{
+    int colours = found ? tigetnum("colors") : 8;
+    const char *more = getenv("COLORTERM");
+    if (colours >= COLOURS_TRUE || (found && (tigetflag("RGB") == 1 || tigetflag("Tc") == 1)) ||
+        (colours >= 256 && more && (!strcmp(more, "truecolor") || !strcmp(more, "24bit"))))
+        return COLOURS_TRUE;
+    return colours >= 256 ? 256 : colours >= 16 ? 16 : colours >= 8 ? 8 : 0;
+}
+
 int caps_load(struct caps *caps, const char *term, int fd, bool colour)
 {
     memset(caps, 0, sizeof *caps);
@@ -83,11 +94,11 @@ int caps_load(struct caps *caps, const char *term, int fd, bool colour)
     caps->reverse = string(found, "rev", "\x1b[7m");
     caps->underline = string(found, "smul", "\x1b[4m");
     caps->italic = string(found, "sitm", "");
+    caps->strike = string(found, "smxx", "");
     /* The common form is written without tparm. */
     if (found && strcmp(move, "\x1b[%i%p1%d;%p2%dH") != 0)
         caps->move = mem_strdup(move);
-    int colours = found ? tigetnum("colors") : 8;
-    caps->colours = !colour || colours < 8 ? 0 : colours < CAPS_COLOURS ? 8 : CAPS_COLOURS;
+    caps->colours = colour ? colours_of(found) : 0;
     for (int i = 0; i < CAPS_COLOURS; i++) {
         caps->fg[i] = colour_string(found, "setaf", i, caps->colours);
         caps->bg[i] = colour_string(found, "setab", i, caps->colours);
@@ -103,10 +114,10 @@ int caps_load(struct caps *caps, const char *term, int fd, bool colour)
 
 void caps_release(struct caps *caps)
 {
-    char *const all[] = {caps->enter,      caps->leave,    caps->hide,      caps->show,
-                         caps->clear,      caps->plain,    caps->bold,      caps->dim,
-                         caps->reverse,    caps->move,     caps->italic,    caps->underline,
-                         caps->erase_line, caps->sync_end, caps->sync_begin};
+    char *const all[] = {caps->enter,      caps->leave,    caps->hide,       caps->show,
+                         caps->clear,      caps->plain,    caps->bold,       caps->dim,
+                         caps->reverse,    caps->move,     caps->italic,     caps->underline,
+                         caps->erase_line, caps->sync_end, caps->sync_begin, caps->strike};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     for (int i = 0; i < CAPS_COLOURS; i++) {
@@ -128,6 +139,19 @@ void caps_move(const struct caps *caps, struct buf *out, int x, int y)
     free(clean);
 }
 
+/* All terminals of more than sixteen agree on how they are named. what: 38 or 48. */
+static void add_colour(const struct caps *caps, struct buf *out, int what, int32_t colour)
+{
+    colour = colour_nearest(colour, caps->colours);
+    if (colour > 255)
+        buf_addf(out, "\x1b[%d;2;%d;%d;%dm", what, (int)(colour >> 16 & 255),
+                 (int)(colour >> 8 & 255), (int)(colour & 255));
+    else if (colour >= CAPS_COLOURS)
+        buf_addf(out, "\x1b[%d;5;%dm", what, (int)colour);
+    else if (colour >= 0)
+        buf_adds(out, what == 38 ? caps->fg[colour] : caps->bg[colour]);
+}
+
 void caps_style(const struct caps *caps, struct buf *out, struct style from, struct style to)
 {
     if (from.fg == to.fg && from.bg == to.bg && from.attrs == to.attrs)
@@ -138,17 +162,17 @@ void caps_style(const struct caps *caps, struct buf *out, struct style from, str
         buf_adds(out, caps->plain);
         from = STYLE_PLAIN;
     }
-    static const uint8_t bits[] = {ATTR_BOLD, ATTR_DIM, ATTR_REVERSE, ATTR_UNDERLINE, ATTR_ITALIC};
-    const char *const strings[] = {caps->bold, caps->dim, caps->reverse, caps->underline,
-                                   caps->italic};
+    static const uint8_t bits[] = {ATTR_BOLD,      ATTR_DIM,    ATTR_REVERSE,
+                                   ATTR_UNDERLINE, ATTR_ITALIC, ATTR_STRIKE};
+    const char *const strings[] = {caps->bold,      caps->dim,    caps->reverse,
+                                   caps->underline, caps->italic, caps->strike};
     for (size_t i = 0; i < sizeof bits; i++)
         if (to.attrs & ~from.attrs & bits[i])
             buf_adds(out, strings[i]);
-    /* The bright half of sixteen on a terminal of eight: the same hue. */
-    if (to.fg != from.fg && to.fg >= 0)
-        buf_adds(out, caps->fg[to.fg >= caps->colours ? to.fg & 7 : to.fg]);
-    if (to.bg != from.bg && to.bg >= 0)
-        buf_adds(out, caps->bg[to.bg >= caps->colours ? to.bg & 7 : to.bg]);
+    if (to.fg != from.fg)
+        add_colour(caps, out, 38, to.fg);
+    if (to.bg != from.bg)
+        add_colour(caps, out, 48, to.bg);
 }
 
 void caps_restore(const struct caps *caps, struct buf *out)

@@ -32,42 +32,18 @@ static size_t escape_length(const char *bytes, size_t n)
     return i < n && (unsigned char)bytes[i] >= 0x30 && (unsigned char)bytes[i] <= 0x7e ? i + 1 : i;
 }
 
-/* The nearest of the sixteen. */
-static int8_t colour_of_rgb(unsigned r, unsigned g, unsigned b)
-{
-    unsigned top = r > g ? (r > b ? r : b) : (g > b ? g : b);
-    unsigned low = r < g ? (r < b ? r : b) : (g < b ? g : b);
-    if (top - low < 32)
-        return top < 64 ? 0 : top < 128 ? 8 : top < 208 ? 7 : 15;
-    unsigned half = low + (top - low) / 2;
-    int colour = (r > half ? 1 : 0) | (g > half ? 2 : 0) | (b > half ? 4 : 0);
-    return (int8_t)(top > 208 ? colour + 8 : colour);
-}
-
-static int8_t colour_of_256(unsigned n)
-{
-    static const uint8_t levels[] = {0, 95, 135, 175, 215, 255};
-    if (n < 16)
-        return (int8_t)n;
-    if (n >= 232) {
-        unsigned grey = 8 + (n > 255 ? 23 : n - 232) * 10;
-        return colour_of_rgb(grey, grey, grey);
-    }
-    n -= 16;
-    return colour_of_rgb(levels[n / 36], levels[n / 6 % 6], levels[n % 6]);
-}
-
 #define PARAMS_MAX 32
 
 /* 38 and 48 carry their colour in the parameters behind them; returns how many were used up. */
-static size_t extended_colour(const unsigned *params, size_t n, int8_t *colour)
+static size_t extended_colour(const unsigned *params, size_t n, int32_t *colour)
 {
     if (n >= 2 && params[0] == 5) {
-        *colour = colour_of_256(params[1]);
+        *colour = (int32_t)(params[1] & 255);
         return 2;
     }
     if (n >= 4 && params[0] == 2) {
-        *colour = colour_of_rgb(params[1] & 255, params[2] & 255, params[3] & 255);
+        *colour = COLOUR_TRUE((int32_t)(params[1] & 255), (int32_t)(params[2] & 255),
+                              (int32_t)(params[3] & 255));
         return 4;
     }
     return n;
@@ -84,23 +60,25 @@ static void apply_sgr(struct style *style, const unsigned *params, size_t n)
         case 3: style->attrs |= ATTR_ITALIC; break;
         case 4: style->attrs |= ATTR_UNDERLINE; break;
         case 7: style->attrs |= ATTR_REVERSE; break;
+        case 9: style->attrs |= ATTR_STRIKE; break;
         case 22: style->attrs &= (uint8_t) ~(ATTR_BOLD | ATTR_DIM); break;
         case 23: style->attrs &= (uint8_t)~ATTR_ITALIC; break;
         case 24: style->attrs &= (uint8_t)~ATTR_UNDERLINE; break;
         case 27: style->attrs &= (uint8_t)~ATTR_REVERSE; break;
+        case 29: style->attrs &= (uint8_t)~ATTR_STRIKE; break;
         case 38: i += extended_colour(params + i + 1, n - i - 1, &style->fg); break;
         case 39: style->fg = COLOUR_DEFAULT; break;
         case 48: i += extended_colour(params + i + 1, n - i - 1, &style->bg); break;
         case 49: style->bg = COLOUR_DEFAULT; break;
         default:
             if (p >= 30 && p <= 37)
-                style->fg = (int8_t)(p - 30);
+                style->fg = (int32_t)(p - 30);
             else if (p >= 40 && p <= 47)
-                style->bg = (int8_t)(p - 40);
+                style->bg = (int32_t)(p - 40);
             else if (p >= 90 && p <= 97)
-                style->fg = (int8_t)(p - 90 + 8);
+                style->fg = (int32_t)(p - 90 + 8);
             else if (p >= 100 && p <= 107)
-                style->bg = (int8_t)(p - 100 + 8);
+                style->bg = (int32_t)(p - 100 + 8);
             break;
         }
     }

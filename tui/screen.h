@@ -13,6 +13,7 @@
 #define KILN_TUI_SCREEN_H
 
 #include "base/buf.h"
+#include "tui/colour.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,12 +25,11 @@ enum {
     ATTR_REVERSE = 4,
     ATTR_UNDERLINE = 8,
     ATTR_ITALIC = 16,
+    ATTR_STRIKE = 32,
 };
 
-#define COLOUR_DEFAULT (-1)
-
 struct style {
-    int8_t fg, bg; /* COLOUR_DEFAULT, or 0 to 15 */
+    int32_t fg, bg; /* as colour.h has them */
     uint8_t attrs;
 };
 #define STYLE_PLAIN ((struct style){COLOUR_DEFAULT, COLOUR_DEFAULT, 0})

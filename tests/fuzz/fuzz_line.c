@@ -15,8 +15,8 @@ static void check_cells(const struct line *line, size_t max_columns, bool utf8)
     for (size_t i = 0; i < line->cells.n; i++) {
         const struct cell *cell = &line->cells.v[i];
         CLAIM(cell->width <= 2 && cell->len <= CLUSTER_MAX);
-        CLAIM(cell->style.fg >= -1 && cell->style.fg < 16 && cell->style.bg >= -1 &&
-              cell->style.bg < 16);
+        CLAIM(cell->style.fg >= -1 && cell->style.fg < 2 * COLOURS_TRUE && cell->style.bg >= -1 &&
+              cell->style.bg < 2 * COLOURS_TRUE);
         if (cell->width == 0) {
             CLAIM(cell->len == 0 && i > 0 && line->cells.v[i - 1].width == 2);
             continue;

@@ -205,14 +205,26 @@ static void test_styles(void **state)
     assert_int_equal(line.cells.v[0].style.attrs, ATTR_BOLD);
     assert_int_equal(line.cells.v[1].style.fg, 10);
     assert_int_equal(line.cells.v[1].style.attrs, 0);
-    assert_int_equal(line.cells.v[2].style.fg, 9);
-    assert_int_equal(line.cells.v[3].style.bg, 4);
+    assert_int_equal(line.cells.v[2].style.fg, 196);
+    assert_int_equal(line.cells.v[3].style.bg, COLOUR_TRUE(0, 0, 200));
     assert_int_equal(line.cells.v[4].style.attrs, ATTR_REVERSE);
     assert_int_equal(line.cells.v[5].style.fg, COLOUR_DEFAULT);
-    assert_int_equal(line.cells.v[6].style.fg, 10);
+    assert_int_equal(line.cells.v[6].style.fg, 46);
     assert_int_equal(line.cells.v[7].style.attrs, ATTR_UNDERLINE);
     assert_int_equal(line.cells.v[7].width, 2);
     assert_int_equal(line.cells.v[8].width, 0);
+    /* What a terminal has of them. */
+    assert_int_equal(colour_nearest(196, 256), 196);
+    assert_int_equal(colour_nearest(196, 16), 9);
+    assert_int_equal(colour_nearest(196, 8), 1);
+    assert_int_equal(colour_nearest(196, 0), COLOUR_DEFAULT);
+    assert_int_equal(colour_nearest(COLOUR_TRUE(0, 0, 200), 16), 4);
+    assert_int_equal(colour_nearest(COLOUR_TRUE(0, 0, 200), COLOURS_TRUE), COLOUR_TRUE(0, 0, 200));
+    assert_int_equal(colour_nearest(COLOUR_TRUE(255, 0, 0), 256), 196);
+    assert_int_equal(colour_nearest(COLOUR_TRUE(128, 129, 127), 256), 244);
+    assert_int_equal(colour_nearest(COLOUR_DEFAULT, 256), COLOUR_DEFAULT);
+    for (int32_t i = 16; i < 256; i++)
+        assert_in_range(colour_nearest(i, 16), 0, 15);
     /* No more than asked for, and never half a wide one. */
     line_parse(&line, text, strlen(text), 8, true);
     assert_int_equal(line.cells.n, 7);
