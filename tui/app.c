@@ -22,6 +22,8 @@ void app_init(struct app *app, const struct control *control, const char *projec
     model_init(&app->model);
     screen_init(&app->screen, utf8);
     keymap_init(&app->keymap);
+    app->colour = true;
+    app_theme(app, THEME_DARK);
     app->control = control;
     app->project = mem_strdup(project ? project : "kiln");
     app->hands_off = true;
@@ -35,6 +37,7 @@ void app_release(struct app *app)
     model_release(&app->model);
     screen_release(&app->screen);
     buf_release(&app->typed);
+    buf_release(&app->to_terminal);
     keymap_release(&app->keymap);
     app_program_started(app);
     vec_release(&app->want_program.argv);
@@ -155,6 +158,18 @@ static void prompt_key(struct app *app, uint32_t key)
     }
     if (app->prompt->changed)
         app->prompt->changed(app);
+}
+
+void app_theme(struct app *app, enum theme theme)
+{
+    app->theme = theme;
+    look_theme(app->colour ? theme : THEME_MONO, app->looks);
+    screen_theme(&app->screen, app->looks);
+}
+
+void app_tell_terminal(struct app *app, const char *bytes, size_t n)
+{
+    buf_add(&app->to_terminal, bytes, n);
 }
 
 void app_say(struct app *app, const char *format, ...)

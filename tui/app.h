@@ -67,6 +67,9 @@ struct app {
     struct model model;
     const struct control *control;
     struct screen screen;
+    enum theme theme;
+    struct style looks[ROLE_N]; /* of it */
+    bool colour;                /* the terminal has some: else every theme is mono */
     struct layout layout;
     uint64_t now_ns;
     char *project;
@@ -94,7 +97,8 @@ struct app {
         VEC(char *) argv; /* empty: none wanted; else it ends with NULL */
         char *cwd;        /* or NULL */
     } want_program;
-    char *said; /* in place of the key line until the next key; or NULL */
+    struct buf to_terminal; /* bytes to send as they are, with the next frame */
+    char *said;             /* in place of the key line until the next key; or NULL */
 };
 
 void app_init(struct app *app, const struct control *control, const char *project, bool utf8);
@@ -111,6 +115,12 @@ bool app_work(struct app *app);
 struct model_step *app_selected(struct app *app);
 void app_select(struct app *app, size_t step);
 void app_focus(struct app *app, enum pane pane);
+/* Sets how roles look, from the next frame on. */
+void app_theme(struct app *app, enum theme theme);
+/* Sends the terminal what is no part of the picture: a sequence that copies, or tells something.
+ * Whole sequences only; the terminal must be one that passes over those it does not know
+ * (caps.private_modes). */
+void app_tell_terminal(struct app *app, const char *bytes, size_t n);
 /* Tells the person something that holds until the next key. */
 void app_say(struct app *app, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Has a program run in the terminal, in that directory (NULL: kiln's own). */

@@ -103,9 +103,9 @@ int caps_load(struct caps *caps, const char *term, int fd, bool colour)
         caps->fg[i] = colour_string(found, "setaf", i, caps->colours);
         caps->bg[i] = colour_string(found, "setab", i, caps->colours);
     }
-    bool sync = term && reads_private_modes(term);
-    caps->sync_begin = mem_strdup(sync ? "\x1b[?2026h" : "");
-    caps->sync_end = mem_strdup(sync ? "\x1b[?2026l" : "");
+    caps->private_modes = term && reads_private_modes(term);
+    caps->sync_begin = mem_strdup(caps->private_modes ? "\x1b[?2026h" : "");
+    caps->sync_end = mem_strdup(caps->private_modes ? "\x1b[?2026l" : "");
     caps->edge_ok = !found || tigetflag("am") != 1 || tigetflag("xenl") == 1;
     if (found)
         del_curterm(cur_term);

@@ -253,6 +253,26 @@ static void palette(struct app *app)
     palette_open(app);
 }
 
+static void theme_dark(struct app *app)
+{
+    app_theme(app, THEME_DARK);
+}
+
+static void theme_light(struct app *app)
+{
+    app_theme(app, THEME_LIGHT);
+}
+
+static void theme_high_contrast(struct app *app)
+{
+    app_theme(app, THEME_HIGH_CONTRAST);
+}
+
+static void theme_mono(struct app *app)
+{
+    app_theme(app, THEME_MONO);
+}
+
 static void redraw(struct app *app)
 {
     app->want_redraw = true;
@@ -347,6 +367,14 @@ const struct action keymap_actions[] = {
      "help", NULL, 1, "this help", NULL, help},
     {"palette", "Anywhere", {':'}, IN_PANES,
      NULL, NULL, 0, "do something by its name, or go to a step", NULL, palette},
+    {"theme-dark", "Anywhere", {KEY_NONE}, IN_PANES,
+     NULL, NULL, 0, "colours for a dark background", NULL, theme_dark},
+    {"theme-light", "Anywhere", {KEY_NONE}, IN_PANES,
+     NULL, NULL, 0, "colours for a light background", NULL, theme_light},
+    {"theme-high-contrast", "Anywhere", {KEY_NONE}, IN_PANES,
+     NULL, NULL, 0, "white and pure colours on black", NULL, theme_high_contrast},
+    {"theme-mono", "Anywhere", {KEY_NONE}, IN_PANES,
+     NULL, NULL, 0, "no colours", NULL, theme_mono},
     {"redraw", "Anywhere", {KEY_CTRL('l')}, IN_ALL,
      NULL, NULL, 0, "draw the screen again", NULL, redraw},
     {"suspend", "Anywhere", {KEY_CTRL('z')}, IN_ALL,
@@ -420,7 +448,7 @@ bool keymap_bind(struct keymap *keymap, const char *name, const uint32_t *keys, 
         if (strcmp(action->name, name) != 0)
             continue;
         found = true;
-        if (action->keys[0] == KEY_NONE)
+        if (action->keys[0] == KEY_NONE && !action->help)
             continue; /* it only puts a label on the key line */
         memset(keymap->keys[i], 0, sizeof keymap->keys[i]);
         for (size_t k = 0; k < n && k < KEYMAP_KEYS; k++)

@@ -7,31 +7,49 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { RED = 1, GREEN = 2, YELLOW = 3, MAGENTA = 5, CYAN = 6 };
-#define NONE COLOUR_DEFAULT
+#define NONE  COLOUR_DEFAULT
+#define BOLD  ATTR_BOLD
+#define DIM   ATTR_DIM
+#define REV   ATTR_REVERSE
+#define UNDER ATTR_UNDERLINE
 
-static const struct style styles[ROLE_N] = {
-    [ROLE_TEXT] = {NONE, NONE, 0},
-    [ROLE_DIM] = {NONE, NONE, ATTR_DIM},
-    [ROLE_STRONG] = {NONE, NONE, ATTR_BOLD},
-    [ROLE_RULE] = {NONE, NONE, ATTR_DIM},
-    [ROLE_TITLE] = {NONE, NONE, 0},
-    [ROLE_FOCUS] = {CYAN, NONE, ATTR_BOLD},
-    [ROLE_SELECTED] = {NONE, NONE, ATTR_REVERSE},
-    [ROLE_SELECTED_AWAY] = {NONE, NONE, ATTR_BOLD},
-    [ROLE_KEY] = {NONE, NONE, ATTR_BOLD},
-    [ROLE_GOOD] = {GREEN, NONE, 0},
-    [ROLE_HIT] = {CYAN, NONE, 0},
-    [ROLE_BAD] = {RED, NONE, ATTR_BOLD},
-    [ROLE_BUSY] = {YELLOW, NONE, 0},
-    [ROLE_QUIET] = {NONE, NONE, ATTR_DIM},
-    [ROLE_STOPPED] = {MAGENTA, NONE, 0},
-    [ROLE_WARNING] = {YELLOW, NONE, ATTR_BOLD},
-    [ROLE_OLD] = {RED, NONE, 0},
-    [ROLE_NEW] = {GREEN, NONE, 0},
-    [ROLE_MATCH] = {NONE, NONE, ATTR_REVERSE},
-    [ROLE_MATCH_HERE] = {YELLOW, NONE, ATTR_REVERSE | ATTR_BOLD},
+/* Dark uses the sixteen colours that people have set for themselves; light the darker ones of the
+ * palette; high contrast white and pure colours on black, nothing dim; mono no colours. */
+static const struct {
+    struct style theme[THEME_N];
+} looks[ROLE_N] = {
+    /* clang-format off */
+    /*                      dark                light               high contrast         mono */
+    [ROLE_TEXT] =          {{{NONE, NONE, 0, 0},    {NONE, NONE, 0, 0},    {231, 16, 0, 0},             {NONE, NONE, 0, 0}}},
+    [ROLE_DIM] =           {{{NONE, NONE, DIM, 0},  {241, NONE, 0, 0},     {231, NONE, 0, 0},           {NONE, NONE, DIM, 0}}},
+    [ROLE_STRONG] =        {{{NONE, NONE, BOLD, 0}, {NONE, NONE, BOLD, 0}, {231, NONE, BOLD, 0},        {NONE, NONE, BOLD, 0}}},
+    [ROLE_RULE] =          {{{NONE, NONE, DIM, 0},  {247, NONE, 0, 0},     {231, NONE, 0, 0},           {NONE, NONE, DIM, 0}}},
+    [ROLE_TITLE] =         {{{NONE, NONE, 0, 0},    {NONE, NONE, 0, 0},    {231, NONE, 0, 0},           {NONE, NONE, 0, 0}}},
+    [ROLE_FOCUS] =         {{{6, NONE, BOLD, 0},    {25, NONE, BOLD, 0},   {51, NONE, BOLD | UNDER, 0}, {NONE, NONE, BOLD, 0}}},
+    [ROLE_SELECTED] =      {{{NONE, NONE, REV, 0},  {NONE, NONE, REV, 0},  {231, 16, REV | BOLD, 0},    {NONE, NONE, REV, 0}}},
+    [ROLE_SELECTED_AWAY] = {{{NONE, NONE, BOLD, 0}, {NONE, NONE, BOLD, 0}, {231, NONE, BOLD | UNDER, 0},{NONE, NONE, BOLD, 0}}},
+    [ROLE_KEY] =           {{{NONE, NONE, BOLD, 0}, {NONE, NONE, BOLD, 0}, {226, NONE, BOLD, 0},        {NONE, NONE, BOLD, 0}}},
+    [ROLE_GOOD] =          {{{2, NONE, 0, 0},       {28, NONE, 0, 0},      {46, NONE, 0, 0},            {NONE, NONE, 0, 0}}},
+    [ROLE_HIT] =           {{{6, NONE, 0, 0},       {25, NONE, 0, 0},      {51, NONE, 0, 0},            {NONE, NONE, 0, 0}}},
+    [ROLE_BAD] =           {{{1, NONE, BOLD, 0},    {124, NONE, BOLD, 0},  {231, 124, BOLD, 0},         {NONE, NONE, BOLD, 0}}},
+    [ROLE_BUSY] =          {{{3, NONE, 0, 0},       {94, NONE, 0, 0},      {226, NONE, 0, 0},           {NONE, NONE, 0, 0}}},
+    [ROLE_QUIET] =         {{{NONE, NONE, DIM, 0},  {241, NONE, 0, 0},     {231, NONE, 0, 0},           {NONE, NONE, DIM, 0}}},
+    [ROLE_STOPPED] =       {{{5, NONE, 0, 0},       {90, NONE, 0, 0},      {213, NONE, 0, 0},           {NONE, NONE, 0, 0}}},
+    [ROLE_WARNING] =       {{{3, NONE, BOLD, 0},    {94, NONE, BOLD, 0},   {16, 226, BOLD, 0},          {NONE, NONE, BOLD, 0}}},
+    [ROLE_OLD] =           {{{1, NONE, 0, 0},       {124, NONE, 0, 0},     {217, NONE, 0, 0},           {NONE, NONE, 0, 0}}},
+    [ROLE_NEW] =           {{{2, NONE, 0, 0},       {28, NONE, 0, 0},      {46, NONE, BOLD, 0},         {NONE, NONE, 0, 0}}},
+    [ROLE_MATCH] =         {{{NONE, NONE, REV, 0},  {NONE, NONE, REV, 0},  {231, 16, REV, 0},           {NONE, NONE, REV, 0}}},
+    [ROLE_MATCH_HERE] =    {{{3, NONE, REV | BOLD, 0}, {16, 220, BOLD, 0}, {16, 226, BOLD, 0},          {NONE, NONE, REV | BOLD, 0}}},
+    /* clang-format on */
 };
+
+const char *const look_themes[THEME_N] = {"dark", "light", "high-contrast", "mono"};
+
+void look_theme(enum theme theme, struct style out[ROLE_N])
+{
+    for (int role = 0; role < ROLE_N; role++)
+        out[role] = looks[role].theme[theme];
+}
 
 static const struct {
     const char *glyph, *word;
@@ -50,7 +68,7 @@ static const struct {
 
 struct style look_style(enum role role)
 {
-    return styles[role];
+    return (struct style){COLOUR_DEFAULT, COLOUR_DEFAULT, 0, (uint8_t)role};
 }
 
 const char *look_glyph(enum step_state state)

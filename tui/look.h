@@ -1,7 +1,9 @@
 /*
- * look.h - how things look: a glyph and a word for every state, a style for every role.
+ * look.h - how things look: a glyph and a word for every state, a style for every role in each
+ * theme.
  *
- * Views name roles, never colours. Pure; any thread.
+ * Views name roles, never colours; a cell carries its role, and what it looks like is known where
+ * it is written to the terminal (screen.h). Pure; any thread.
  */
 #ifndef KILN_TUI_LOOK_H
 #define KILN_TUI_LOOK_H
@@ -32,6 +34,13 @@ enum role {
     ROLE_MATCH_HERE,
     ROLE_N,
 };
+
+enum theme { THEME_DARK, THEME_LIGHT, THEME_HIGH_CONTRAST, THEME_MONO, THEME_N };
+
+/* As settings call them. */
+extern const char *const look_themes[THEME_N];
+/* What each role looks like there, for screen_theme(). */
+void look_theme(enum theme theme, struct style out[ROLE_N]);
 
 struct style look_style(enum role role);
 const char *look_glyph(enum step_state state);

@@ -46,7 +46,7 @@ static bool cell_eq(const struct cell *a, const struct cell *b)
 {
     return a->len == b->len && a->width == b->width && a->style.fg == b->style.fg &&
            a->style.bg == b->style.bg && a->style.attrs == b->style.attrs &&
-           memcmp(a->text, b->text, a->len) == 0;
+           a->style.role == b->style.role && memcmp(a->text, b->text, a->len) == 0;
 }
 
 /* Joiners and variation selectors make some terminals merge cells and others not; without them all
@@ -126,6 +126,12 @@ void screen_release(struct screen *screen)
 void screen_forget(struct screen *screen)
 {
     screen->known = false;
+}
+
+void screen_theme(struct screen *screen, const struct style *theme)
+{
+    screen->theme = theme;
+    screen_forget(screen);
 }
 
 void screen_clear(struct screen *screen)
@@ -275,7 +281,26 @@ struct pen {
     int x, y; /* -1: unknown */
     struct style style;
     bool started;
+    const struct style *theme; /* or NULL */
 };
+
+/* The style that the terminal is to show. */
+static struct style themed(const struct style *theme, struct style style)
+{
+    if (!theme) {
+        style.role = 0;
+        return style;
+    }
+    struct style look = theme[style.role];
+    look.attrs |= style.attrs;
+    look.fg = style.fg != COLOUR_DEFAULT ? style.fg : look.fg;
+    look.bg = style.bg != COLOUR_DEFAULT ? style.bg : look.bg;
+    if (look.fg == COLOUR_DEFAULT)
+        look.fg = theme[0].fg;
+    if (look.bg == COLOUR_DEFAULT)
+        look.bg = theme[0].bg;
+    return look;
+}
 
 static void pen_start(struct pen *pen)
 {
@@ -301,10 +326,13 @@ static void pen_style(struct pen *pen, struct style style)
     pen->style = style;
 }
 
-static bool is_blank(const struct cell *cell)
+/* What erasing leaves. */
+static bool is_blank(const struct pen *pen, const struct cell *cell)
 {
-    return cell->len == 1 && cell->text[0] == ' ' && cell->style.fg == COLOUR_DEFAULT &&
-           cell->style.bg == COLOUR_DEFAULT && cell->style.attrs == 0;
+    if (cell->len != 1 || cell->text[0] != ' ')
+        return false;
+    struct style style = themed(pen->theme, cell->style);
+    return style.fg == COLOUR_DEFAULT && style.bg == COLOUR_DEFAULT && style.attrs == 0;
 }
 
 static void diff_row(const struct screen *screen, struct pen *pen, int y)
@@ -312,7 +340,7 @@ static void diff_row(const struct screen *screen, struct pen *pen, int y)
     const struct cell *back = screen->back + (size_t)y * (size_t)screen->cols;
     const struct cell *front = screen->front + (size_t)y * (size_t)screen->cols;
     int blank_from = screen->cols;
-    while (blank_from > 0 && is_blank(&back[blank_from - 1]))
+    while (blank_from > 0 && is_blank(pen, &back[blank_from - 1]))
         blank_from--;
     for (int x = 0; x < screen->cols; x++) {
         if (cell_eq(&back[x], &front[x]) || back[x].width == 0)
@@ -321,11 +349,12 @@ static void diff_row(const struct screen *screen, struct pen *pen, int y)
             continue;
         pen_start(pen);
         pen_move(pen, x, y);
-        pen_style(pen, back[x].style);
         if (x >= blank_from && pen->caps->erase_line[0]) {
+            pen_style(pen, STYLE_PLAIN);
             buf_adds(pen->out, pen->caps->erase_line);
             return;
         }
+        pen_style(pen, themed(pen->theme, back[x].style));
         buf_add(pen->out, back[x].text, back[x].len);
         pen->x += back[x].width;
         /* Terminals disagree about some widths, and about where the cursor is behind the last
@@ -339,14 +368,18 @@ static void diff_row(const struct screen *screen, struct pen *pen, int y)
 
 bool screen_diff(struct screen *screen, const struct caps *caps, struct buf *out)
 {
-    struct pen pen = {caps, out, -1, -1, STYLE_PLAIN, false};
+    struct pen pen = {caps, out, -1, -1, STYLE_PLAIN, false, screen->theme};
     size_t n = (size_t)screen->cols * (size_t)screen->rows;
     if (!screen->known) {
         pen_start(&pen);
         buf_adds(out, caps->plain);
         buf_adds(out, caps->clear);
+        struct cell blank;
+        cell_blank(&blank, STYLE_PLAIN);
+        if (!is_blank(&pen, &blank))
+            blank.len = 0; /* clearing gives no such cell */
         for (size_t i = 0; i < n; i++)
-            cell_blank(&screen->front[i], STYLE_PLAIN);
+            screen->front[i] = blank;
         screen->known = true;
     }
     for (int y = 0; y < screen->rows; y++)

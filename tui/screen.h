@@ -28,11 +28,15 @@ enum {
     ATTR_STRIKE = 32,
 };
 
+/* What is drawn on: the role's style in the screen's theme, and over it these colours, where they
+ * are not COLOUR_DEFAULT, and attributes. So views name roles, and what they look like is known
+ * where cells become bytes. */
 struct style {
     int32_t fg, bg; /* as colour.h has them */
     uint8_t attrs;
+    uint8_t role; /* enum role (look.h); 0: plain text */
 };
-#define STYLE_PLAIN ((struct style){COLOUR_DEFAULT, COLOUR_DEFAULT, 0})
+#define STYLE_PLAIN ((struct style){COLOUR_DEFAULT, COLOUR_DEFAULT, 0, 0})
 
 #define CLUSTER_MAX 15 /* bytes; what combines beyond that is dropped */
 
@@ -55,7 +59,8 @@ struct screen {
     struct cell *front; /* what the terminal shows once it has read all */
     bool known;         /* front is true */
     bool utf8;
-    int cursor_x, cursor_y; /* where to show the cursor; -1: hidden */
+    const struct style *theme; /* by role; NULL: roles have no look. Outlives the screen */
+    int cursor_x, cursor_y;    /* where to show the cursor; -1: hidden */
     int shown_x, shown_y;
 };
 
@@ -97,6 +102,9 @@ void screen_restyle(struct screen *screen, struct area area, int x, int y, int w
 /* Takes the cluster at the start of n > 0 bytes into the cell (not its style); returns the bytes
  * taken. */
 size_t cell_take(struct cell *cell, const char *text, size_t n, bool utf8);
+
+/* From now on roles look like that (NULL: like plain text). */
+void screen_theme(struct screen *screen, const struct style *theme);
 
 /* Adds the bytes that make the terminal show what was drawn, nothing when it does already; what was
  * drawn then counts as shown. Returns whether anything was added. */

@@ -89,7 +89,11 @@ static void draw(struct tui *tui)
     app_draw(app, tui->now_ns(tui->ctx));
     tui->dirty = tui->eager = false;
     tui->drawn_at = uv_now(tui->loop);
-    if (screen_diff(&app->screen, term_caps(tui->term), term_frame(tui->term)))
+    struct buf *frame = term_frame(tui->term);
+    buf_add(frame, app->to_terminal.data, app->to_terminal.len);
+    bool told = app->to_terminal.len > 0;
+    buf_reset(&app->to_terminal);
+    if (screen_diff(&app->screen, term_caps(tui->term), frame) || told)
         term_send(tui->term);
     else if (tui->frame_done)
         tui->frame_done(tui->ctx);
@@ -230,6 +234,8 @@ int tui_new(const struct tui_options *options, struct tui **out, struct err *err
         return code;
     }
     app_init(&tui->app, options->control, options->project, options->utf8);
+    tui->app.colour = term_caps(tui->term)->colours > 0;
+    app_theme(&tui->app, tui->app.theme);
     tui->loop = options->loop;
     tui->now_ns = options->now_ns ? options->now_ns : wall_clock;
     tui->frame_done = options->frame_done;

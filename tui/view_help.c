@@ -15,7 +15,7 @@ static int draw_rows(struct app *app, struct area area, int top)
     struct buf keys = BUF_INIT;
     for (size_t i = 0; i < keymap_n; i++) {
         const struct action *action = &keymap_actions[i];
-        if (!action->help)
+        if (!action->help || keymap_key(&app->keymap, action) == KEY_NONE)
             continue;
         if (strcmp(action->group, group) != 0) {
             if (count > 0)

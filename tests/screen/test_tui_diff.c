@@ -23,6 +23,15 @@ static uint32_t rnd(uint32_t n)
     return (seed >> 8) % n;
 }
 
+static int32_t some_colour(void)
+{
+    switch (rnd(4)) {
+    case 0: return (int32_t)rnd(256);
+    case 1: return (int32_t)(INT32_C(0x1000000) | (int32_t)rnd(1 << 24));
+    default: return (int32_t)rnd(16);
+    }
+}
+
 static void draw_something(struct screen *screen)
 {
     static const char *const texts[] = {"plain",
@@ -39,8 +48,11 @@ static void draw_something(struct screen *screen)
     if (rnd(4) == 0)
         screen_clear(screen);
     for (uint32_t i = rnd(30); i > 0; i--) {
-        struct style style = {(int8_t)(rnd(18)) - 2 < 0 ? COLOUR_DEFAULT : (int8_t)rnd(16),
-                              rnd(4) ? COLOUR_DEFAULT : (int8_t)rnd(16), 0};
+        struct style style = STYLE_PLAIN;
+        if (rnd(9))
+            style.fg = some_colour();
+        if (rnd(4) == 0)
+            style.bg = some_colour();
         static const uint8_t attrs[] = {
             0, 0, 0, ATTR_BOLD, ATTR_REVERSE, ATTR_UNDERLINE, ATTR_BOLD | ATTR_REVERSE};
         style.attrs = attrs[rnd(7)];
@@ -57,12 +69,17 @@ static void draw_something(struct screen *screen)
     screen->cursor_y = screen->cursor_x < 0 ? -1 : (int)rnd((uint32_t)all.h);
 }
 
-/* A terminal of eight colours has the bright half as the other. */
-static void same_colour(const VTermColor *colour, int want, bool is_default, int colours)
+static void same_colour(const VTermColor *colour, int32_t want, bool is_default, int colours)
 {
     assert_int_equal(is_default, want == COLOUR_DEFAULT);
-    if (want != COLOUR_DEFAULT && VTERM_COLOR_IS_INDEXED(colour))
-        assert_int_equal(colour->indexed.idx, want >= colours ? want & 7 : want);
+    if (want == COLOUR_DEFAULT)
+        return;
+    want = colour_nearest(want, colours);
+    assert_int_equal(!!VTERM_COLOR_IS_INDEXED(colour), want < 256);
+    if (want < 256)
+        assert_int_equal(colour->indexed.idx, want);
+    else
+        assert_int_equal(COLOUR_TRUE(colour->rgb.red, colour->rgb.green, colour->rgb.blue), want);
 }
 
 static void same_cell(VTermScreen *terminal, const struct screen *screen, int x, int y, int colours)
@@ -89,12 +106,13 @@ static void same_cell(VTermScreen *terminal, const struct screen *screen, int x,
     same_colour(&got.bg, cell->style.bg, VTERM_COLOR_IS_DEFAULT_BG(&got.bg), colours);
 }
 
-static void frames(const char *term, int cols, int rows, int n)
+static void frames(const char *term, int colours, int cols, int rows, int n)
 {
     struct caps caps;
     struct screen screen;
     struct buf out = BUF_INIT;
     assert_int_equal(caps_load(&caps, term, 1, true), 0);
+    caps.colours = colours;
     screen_init(&screen, true);
     screen_resize(&screen, cols, rows);
     VTerm *vt = vterm_new(rows, cols);
@@ -131,10 +149,12 @@ static void frames(const char *term, int cols, int rows, int n)
 static void test_random_frames(void **state)
 {
     (void)state;
-    frames("xterm-256color", 80, 24, 400);
-    frames("tmux-256color", 33, 7, 400);
-    frames("no-such-terminal", 5, 3, 300);
-    frames("xterm-256color", 1, 1, 50);
+    frames("xterm-256color", 256, 80, 24, 400);
+    frames("xterm-256color", COLOURS_TRUE, 40, 10, 400);
+    frames("xterm-256color", 16, 40, 10, 400);
+    frames("tmux-256color", 256, 33, 7, 400);
+    frames("no-such-terminal", 8, 5, 3, 300);
+    frames("xterm-256color", 256, 1, 1, 50);
 }
 
 static void test_small_change_small_frame(void **state)
