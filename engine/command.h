@@ -1,16 +1,21 @@
 /*
  * command.h - the narrow way back from views to the engine.
  *
- * A view gets a struct control and sends commands through it; it never sees the engine. Loop thread
- * only.
+ * A view gets a struct control and sends commands through it, or asks; it never sees the engine.
+ * What takes time is a question: a worker finds the answer, which comes later. Nothing here blocks.
+ * Loop thread only, but for what a question says of itself.
  */
 #ifndef KILN_ENGINE_COMMAND_H
 #define KILN_ENGINE_COMMAND_H
 
+#include "base/arena.h"
 #include "base/buf.h"
+#include "base/digest.h"
 #include "base/err.h"
+#include "engine/event.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum command_type {
     COMMAND_RETRY,     /* step (and what depends on it) again, even when nothing changed */
@@ -26,6 +31,77 @@ struct command {
     const char *step; /* name, or NULL where it is not needed; borrowed */
 };
 
+/* What a step reads: of a window of it, path by path. */
+struct input_file {
+    const char *path;
+    const char *target; /* a link's; else NULL */
+    uint64_t bytes;
+    bool executable;
+    enum { INPUT_SAME, INPUT_CHANGED, INPUT_ADDED, INPUT_REMOVED } change; /* since its result */
+};
+
+struct inputs_page {
+    struct arena arena; /* of all strings; the caller's to release */
+    bool known;         /* what it reads can be told at all */
+    bool counting;      /* a piece was counted: ask again soon */
+    bool current;       /* as the tree was last looked at; else: as it was for its last result */
+    bool compared;      /* with an earlier result: changes are known */
+    bool unread;        /* files have changed that nobody has read yet */
+    uint64_t files, bytes;
+    uint64_t changed; /* how many differ; they come first in the window, at most INPUTS_CHANGED */
+    struct input_file *v;
+    size_t n;
+};
+#define INPUTS_CHANGED 1000
+
+/* How the cache is, and what a gc would do now. */
+struct cache_facts {
+    const char *path;
+    uint64_t results, blobs, snapshots, images;
+    uint64_t disk_bytes, limit_bytes; /* 0: no limit */
+    uint64_t snapshot_bytes, image_bytes, box_bytes, mount_bytes;
+    uint64_t gc_bytes, gc_results; /* what would go; 0: nothing */
+    uint64_t oldest_ns;            /* when what goes first was last used; 0: nothing goes */
+};
+
+/* A run on record. */
+struct run_facts {
+    const char *id, *trigger;
+    uint64_t time_ns, duration_ms;
+    int status; /* enum run_status; -1: it never finished, or has not yet */
+    uint32_t passed, cached, failed, skipped, cancelled;
+};
+
+enum question_kind {
+    QUESTION_RUNS,  /* the runs on record, newest first */
+    QUESTION_RUN,   /* the events of one of them */
+    QUESTION_CACHE, /* its facts */
+    QUESTION_DIFF,  /* a file's content before and now */
+    QUESTION_KINDS,
+};
+
+/* Asked by whoever has set the first part, answered in the second. It is the asker's, and has to
+ * stay until done has been called, which happens exactly once, later, on the loop thread. */
+struct question {
+    enum question_kind kind;
+    const char *run;   /* RUN: its id; NULL: the newest */
+    event_cb *event;   /* RUN: gets them, on a thread of its own */
+    const char *path;  /* DIFF: relative to the project */
+    struct digest old; /* DIFF: null digests: it was not there, is not there */
+    struct digest now;
+    bool has_old, has_now; /* DIFF: old and now are known */
+    void *ctx;             /* the asker's, for event and done */
+    void (*done)(struct question *question);
+
+    struct arena arena; /* of what follows; to be released by the asker */
+    bool found;         /* there is an answer; else error says why not */
+    const char *error;
+    struct run_facts *runs; /* RUNS */
+    size_t n_runs;
+    struct cache_facts cache;
+    const char *text; /* DIFF: lines that begin with '-', '+', ' ' or '@', or one with a remark */
+};
+
 struct control {
     void *ctx;
     /* Carries it out now, or soon; what comes of it arrives as events. Unknown steps are ignored.
@@ -34,6 +110,12 @@ struct control {
     /* The path of a file with the step's latest log (a cached step's is taken out of the cache
      * first); the string is the caller's. NULL when it has none. */
     char *(*log_path)(void *ctx, const char *step);
+    /* The rest may be NULL: then nobody knows. */
+    /* The key that the step has now, as 64 hex digits; false when that can't be told. */
+    bool (*key_now)(void *ctx, const char *step, char hex[DIGEST_HEX + 1]);
+    /* What the step reads: the n files from that place on, in page->v. A bounded piece of work. */
+    void (*inputs)(void *ctx, const char *step, uint64_t from, size_t n, struct inputs_page *page);
+    void (*ask)(void *ctx, struct question *question);
 };
 
 #endif

@@ -492,7 +492,7 @@ static void on_command(void *ctx, const struct command *command)
 
 struct control engine_control(struct engine *e)
 {
-    return (struct control){e, on_command, logs_path};
+    return (struct control){.ctx = e, .send = on_command, .log_path = logs_path};
 }
 
 bool engine_busy(const struct engine *e)

@@ -80,6 +80,7 @@ struct app {
     bool hands_off;   /* the person has chosen nothing yet: the selection goes with the work */
     size_t steps_top; /* first step shown */
     int why_top, why_rows;
+    size_t timeline_top; /* first lane shown */
     struct log_view log;
     enum { OVERLAY_NONE, OVERLAY_HELP, OVERLAY_PALETTE } overlay;
     struct palette palette;

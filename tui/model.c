@@ -72,6 +72,7 @@ void model_release(struct model *model)
     free(model->root);
     free(model->degraded);
     free(model->notice);
+    free(model->run_id);
 }
 
 size_t model_find(const struct model *model, const char *name)
@@ -183,6 +184,7 @@ static void fold_run_started(struct model *model, const struct event *event)
     model->loaded = true;
     model->runs++;
     model->run_state = RUN_ACTIVE;
+    replace(&model->run_id, event->run);
     model->run_started_ns = event->time_ns;
     model->run_ms = 0;
     model->jobs = event->u.run_started.jobs;
@@ -199,6 +201,8 @@ static void fold_run_started(struct model *model, const struct event *event)
         replace(&step->source, NULL);
         replace(&step->doing, NULL);
         hints_release(step);
+        step->run_no = model->runs;
+        step->queued_ns = step->ended_ns = 0;
         step->attempt = 0;
         step->pid = 0;
         step->exit_code = -1;
@@ -285,6 +289,7 @@ static void fold_finished(struct model *model, const struct event *event)
     set_state(model, step, states[event->u.finished.status]);
     if (step->state == STATE_FAILED)
         model->latest = (size_t)(step - model->steps.v);
+    step->ended_ns = event->time_ns;
     step->duration_ms = event->u.finished.duration_ms;
     step->exit_code = event->u.finished.exit_code;
     step->signal = event->u.finished.signal;
@@ -318,6 +323,7 @@ static void fold_notice(struct model *model, const struct event *event)
 
 void model_fold(struct model *model, const struct event *event)
 {
+    model->last_ns = event->time_ns;
     switch (event->type) {
     case EVENT_PIPELINE_LOADED: fold_pipeline(model, event); break;
     case EVENT_RUN_STARTED: fold_run_started(model, event); break;
@@ -326,6 +332,7 @@ void model_fold(struct model *model, const struct event *event)
         if (step) {
             set_state(model, step, STATE_QUEUED);
             step->queued_no = ++model->queued_no;
+            step->queued_ns = event->time_ns;
         }
         break;
     }

@@ -43,7 +43,9 @@ struct model_step {
     uint64_t duration_ms; /* of the result */
     uint64_t last_ms; /* how long it took when it last really ran before this time; 0: not known */
     uint64_t ran_ms;  /* how long it took when it last really ran, at least 1; 0: not known */
-    uint64_t queued_no; /* the higher, the later it was queued */
+    uint64_t queued_no;           /* the higher, the later it was queued */
+    uint64_t run_no;              /* model.runs when it was last part of a run; 0: never */
+    uint64_t queued_ns, ended_ns; /* of that run, the events' times; 0: not yet */
     uint64_t saved_ms;
     char *key, *source, *error, *runner; /* or NULL */
     char *mount;                         /* where the project is for it, as event.h has it */
@@ -73,6 +75,8 @@ struct model {
 
     enum run_state run_state;
     uint64_t runs;      /* seen so far */
+    char *run_id;       /* of the latest, or NULL */
+    uint64_t last_ns;   /* time of the last event */
     uint32_t jobs;      /* how many steps may run at a time; 0: not known */
     uint64_t queued_no; /* the last one given */
     uint64_t run_started_ns, run_ms;

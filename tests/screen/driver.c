@@ -426,7 +426,7 @@ int driver_run(const struct driver_options *options)
         return 3;
     /* What a hang-up does to the tui is to be seen, so its signal must not end all. */
     signal(SIGHUP, SIG_IGN);
-    driver.control = (struct control){&driver, on_command, log_path};
+    driver.control = (struct control){.ctx = &driver, .send = on_command, .log_path = log_path};
     uv_poll_init(&driver.loop, &driver.script, options->script);
     uv_signal_init(&driver.loop, &driver.term);
     uv_timer_init(&driver.loop, &driver.pause);

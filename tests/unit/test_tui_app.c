@@ -20,7 +20,7 @@ static void take(void *ctx, const struct command *command)
     snprintf(sent, sizeof sent, "%d %s", (int)command->type, command->step ? command->step : "-");
 }
 
-static const struct control control = {NULL, take, NULL};
+static const struct control control = {.send = take};
 
 static void load(struct app *app, size_t n)
 {
