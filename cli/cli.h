@@ -132,7 +132,6 @@ void tidy_end(struct tidy *tidy, const struct options *options);
 
 /* Views: each folds events and prints. */
 struct view_plain;
-/* live: a compact status line under what is printed, redrawn in place (a terminal). */
 /* explain.c: steps of a plan in words. */
 struct explain_style {
     bool color;
@@ -155,7 +154,15 @@ char *last_failure(struct records *records, const struct graph *graph, char **ru
 /* The trigger of kiln shell's runs, whose failures are not the step's. */
 #define TRIGGER_SHELL "shell"
 
-struct view_plain *view_plain_new(FILE *out, bool color, bool live, bool watching);
+struct view_plain_options {
+    FILE *out;
+    bool color;
+    bool live; /* a compact status line under what is printed, redrawn in place (a terminal) */
+    bool watching;
+    bool groups;      /* logs in groups, where the environment says that a CI has them */
+    const char *kiln; /* how kiln is called for this project, outlives it; NULL: "kiln" */
+};
+struct view_plain *view_plain_new(const struct view_plain_options *options);
 void view_plain_event(void *view, const struct event *event);
 /* For the live line's clock: call it about ten times a second while something runs; nothing when
  * not live. */

@@ -36,6 +36,7 @@ struct session {
     int n_signals;
     bool live, tick_open, unread_open;
     size_t n_running;
+    char *kiln;   /* kiln_words() */
     char *own[2]; /* where standard output and error go, when that is a file of the project */
     size_t n_own;
     int signal, exit_code;
@@ -171,6 +172,41 @@ static void notice_unread(void *ctx, const struct event *event)
     uv_timer_start(&s->unread, on_unread, 0, 0); /* not from within an event */
 }
 
+static void add_option(struct buf *text, const char *option, const char *value)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "._-/+@:,";
+    if (!value)
+        return;
+    buf_addf(text, " %s ", option);
+    if (*value && !value[strspn(value, plain)]) {
+        buf_adds(text, value);
+        return;
+    }
+    buf_addc(text, '\'');
+    for (; *value; value++) {
+        if (*value == '\'')
+            buf_adds(text, "'\\''");
+        else
+            buf_addc(text, *value);
+    }
+    buf_addc(text, '\'');
+}
+
+/* How a person calls kiln for this project, from where they called it now. */
+static const char *kiln_words(struct session *s)
+{
+    const struct options *o = s->options;
+    struct buf text = BUF_INIT;
+    if (!s->kiln) {
+        buf_adds(&text, "kiln");
+        add_option(&text, "-C", o->directory);
+        add_option(&text, "--config", o->config);
+        s->kiln = buf_detach(&text);
+    }
+    return s->kiln;
+}
+
 /* The views without a screen need no engine: somebody else may be telling. */
 static void open_plain_views(struct session *s)
 {
@@ -184,7 +220,12 @@ static void open_plain_views(struct session *s)
     }
     s->live = !o->plain && !in_ci() && isatty(STDOUT_FILENO) && !s->watching && term &&
               strcmp(term, "dumb") != 0;
-    s->plain = view_plain_new(stdout, color_wanted(o, STDOUT_FILENO), s->live, s->watching);
+    s->plain = view_plain_new(&(struct view_plain_options){.out = stdout,
+                                                           .color = color_wanted(o, STDOUT_FILENO),
+                                                           .live = s->live,
+                                                           .watching = s->watching,
+                                                           .groups = !o->plain && !s->live,
+                                                           .kiln = kiln_words(s)});
 }
 
 static int open_views(struct session *s, struct err *err)
@@ -219,7 +260,8 @@ static int open_views(struct session *s, struct err *err)
         engine_subscribe(s->engine, tui_event, s->tui);
         if (!s->watching) { /* what is left to read when the screen is gone */
             s->report = open_memstream(&s->report_text, &s->report_size);
-            s->plain = view_plain_new(s->report, options.colour, false, false);
+            s->plain = view_plain_new(&(struct view_plain_options){
+                .out = s->report, .color = options.colour, .kiln = kiln_words(s)});
             engine_subscribe(s->engine, view_plain_event, s->plain);
         }
     } else {
@@ -433,6 +475,7 @@ int command_run(const struct options *options)
     if (done_by_watcher(&s)) {
         view_plain_free(s.plain);
         view_json_free(s.json);
+        free(s.kiln);
         return s.exit_code;
     }
     fflush(stdout); /* a part may have been done there */
@@ -454,6 +497,7 @@ int command_run(const struct options *options)
     free(s.own[1]);
     view_plain_free(s.plain);
     view_json_free(s.json);
+    free(s.kiln);
     app_close(&s.app);
     return s.signal ? 128 + s.signal : s.exit_code;
 }

@@ -273,7 +273,8 @@ int command_shell(const struct options *options)
         return EXIT_USAGE;
     }
     set_command(&s, terminal);
-    s.view = view_plain_new(stderr, color_wanted(options, STDERR_FILENO), false, false);
+    s.view = view_plain_new(
+        &(struct view_plain_options){.out = stderr, .color = color_wanted(options, STDERR_FILENO)});
     if (app_open(&s.app, options, APP_CONFIG | APP_CACHE | APP_STATE | APP_RUNNER, &err) < 0 ||
         (terminal && relay_new(&s.app.loop, on_gone, &s, &s.relay, &err) < 0)) {
         complain(options, err_text(&err));

@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 
 #include "base/mem.h"
+#include "cli/plain_ci.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -46,15 +47,17 @@ bool in_ci(void)
 static void say(const struct options *options, const char *color, const char *word,
                 const char *text)
 {
-    struct buf line = BUF_INIT;
+    struct buf line = BUF_INIT, shown = BUF_INIT;
     if (color_wanted(options, STDERR_FILENO))
         buf_addf(&line, "\033[%smkiln:\033[0m %s%s\n", color, word, text);
     else
         buf_addf(&line, "kiln: %s%s\n", word, text);
+    plain_ci_words(plain_ci_here(), line.data, line.len, &shown);
     fflush(stdout);
-    fwrite(line.data, 1, line.len, stderr);
+    fwrite(shown.data, 1, shown.len, stderr);
     fflush(stderr);
     buf_release(&line);
+    buf_release(&shown);
 }
 
 void complain(const struct options *options, const char *text)

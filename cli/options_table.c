@@ -42,6 +42,9 @@ const struct command_spec command_table[] = {
                 "step.\n\n"
                 "A kiln that watches the same tree is asked, where there is one, instead of "
                 "looking at every file.\n\n"
+                "In GitHub Actions and GitLab CI each step's log is in a group, GitHub marks the "
+                "lines that a failed step complains of, and shows a summary of the job; --plain "
+                "leaves that out.\n\n"
                 "Exits with 0 when all passed or were cached, with 1 when a step failed.",
         .max_args = ARGS_ANY,
         .takes_steps = true,

@@ -1,6 +1,8 @@
 /*
  * plain_failures.c - what a run ends with in the plain view: the steps that failed, each with its
- * command, its whole log and what there is to say about it.
+ * command, its log, what there is to say about it, and how to run it again.
+ *
+ * The log is whole, except in a CI where it was shown in a group before: there it is its end.
  */
 #include "cli/plain_private.h"
 
@@ -10,6 +12,7 @@
 #include <string.h>
 
 #define RULE_WIDTH 80
+#define TAIL_LINES 40
 
 static void forget(struct plain_failure *failure)
 {
@@ -28,26 +31,13 @@ void plain_failures_add(struct plain_failures *failures, const struct event *eve
 {
     struct plain_failure failure = {.run = mem_strdup(event->run ? event->run : ""),
                                     .step = mem_strdup(event->step),
-                                    .log = mem_strdup(log),
+                                    .log = log ? mem_strdup(log) : NULL,
                                     .command = command ? mem_strdup(command) : NULL,
                                     .how = mem_printf("FAILED%s", how),
                                     .kept = event->u.finished.box != NULL};
     for (size_t i = 0; i < event->u.finished.n_hints; i++)
         vec_push(&failure.hints, mem_strdup(event->u.finished.hints[i]));
     vec_push(&failures->list, failure);
-}
-
-/* A command of megabytes tells nobody anything. */
-static void add_command(struct buf *out, const char *command)
-{
-    const size_t most = 4096;
-    size_t n = strlen(command);
-    char *shown = mem_strndup(command, n < most ? n : most);
-    buf_adds(out, "$ ");
-    plain_lines(out, shown);
-    if (n > most)
-        buf_addf(out, "  ... (%zu bytes)\n", n);
-    free(shown);
 }
 
 static void rule(struct buf *out, bool color, const char *before, const char *name,
@@ -66,38 +56,85 @@ static void rule(struct buf *out, bool color, const char *before, const char *na
     buf_release(&line);
 }
 
-static void show(const struct plain_failure *failure, FILE *out, bool color, struct buf *text)
+/* A command that can be copied. */
+static void add_remedy(struct buf *text, const char *step, const char *what, const char *kiln,
+                       const char *command)
+{
+    plain_name(text, step);
+    buf_addf(text, ": %s: %s %s ", what, kiln, command);
+    plain_name(text, step);
+    buf_addc(text, '\n');
+}
+
+static void show_tail(const struct plain_failure *failure, const struct plain_to *to,
+                      struct buf *text, bool *empty)
+{
+    struct buf tail = BUF_INIT, order = BUF_INIT;
+    struct plain_ci_hush hush;
+    bool whole = true, readable;
+    readable = plain_log_tail(failure->log, TAIL_LINES, to->color, &tail, &whole);
+    *empty = readable && !tail.len;
+    if (!readable)
+        buf_adds(text, "(its log cannot be read)\n");
+    else if (!whole)
+        buf_addf(text, "(the last %d lines; all of it is above)\n", TAIL_LINES);
+    plain_put(to, text);
+    if (tail.len) {
+        plain_ci_hush(to->ci, &order, &hush);
+        buf_add(&order, tail.data, tail.len);
+        plain_ci_unhush(to->ci, &order, &hush);
+        plain_order(to, &order);
+    }
+    buf_release(&tail);
+    buf_release(&order);
+}
+
+static void show_log(const struct plain_failure *failure, const struct plain_to *to,
+                     struct buf *text)
+{
+    bool empty = true;
+    if (strcmp(failure->log, EVENT_NO_LOG) != 0) {
+        plain_put(to, text);
+        if (to->ci != PLAIN_CI_NONE) {
+            show_tail(failure, to, text, &empty);
+        } else if (!plain_log(to->out, failure->log, to->color, &empty)) {
+            buf_adds(text, "(its log cannot be read)\n");
+            empty = false;
+        }
+    }
+    if (empty)
+        buf_adds(text, "(it wrote nothing)\n");
+}
+
+static void show(const struct plain_failure *failure, const struct plain_to *to, struct buf *text)
 {
     struct buf after = BUF_INIT;
-    bool wrote = strcmp(failure->log, EVENT_NO_LOG) != 0, empty = false;
+    bool color = to->color, wrote = failure->log && strcmp(failure->log, EVENT_NO_LOG) != 0;
     buf_addc(text, '\n');
     buf_addf(&after, ": %s", failure->how);
     rule(text, color, "", failure->step, buf_str(&after));
     if (failure->command)
-        add_command(text, failure->command);
-    plain_put(out, text);
-    if (!wrote || !plain_log(out, failure->log, color, &empty))
-        buf_adds(text, wrote ? "(its log cannot be read)\n" : "(it wrote nothing)\n");
-    else if (empty)
-        buf_adds(text, "(it wrote nothing)\n");
+        plain_command(text, failure->command);
+    if (failure->log)
+        show_log(failure, to, text);
     vec_each (char *, hint, &failure->hints)
         plain_hint(text, color, failure->step, *hint);
-    if (failure->kept) {
-        buf_adds(text, "(kiln shell ");
-        plain_name(text, failure->step);
-        buf_adds(text, " --failed opens a shell where it failed)\n");
-    }
     buf_reset(&after);
     if (wrote) {
         buf_adds(&after, ", log: ");
         plain_name(&after, failure->log);
     }
-    rule(text, color, "end of ", failure->step, buf_str(&after));
+    if (failure->log)
+        rule(text, color, "end of ", failure->step, buf_str(&after));
+    if (!to->watching)
+        add_remedy(text, failure->step, "to run it again", to->kiln, "run");
+    if (failure->kept)
+        add_remedy(text, failure->step, "to look into it", to->kiln, "shell --failed");
     buf_release(&after);
 }
 
-size_t plain_failures_show(struct plain_failures *failures, const char *run, FILE *out, bool color,
-                           struct buf *text)
+size_t plain_failures_show(struct plain_failures *failures, const char *run,
+                           const struct plain_to *to, struct buf *text)
 {
     size_t kept = 0, shown = 0;
     for (size_t i = 0; i < failures->list.n; i++) {
@@ -106,7 +143,7 @@ size_t plain_failures_show(struct plain_failures *failures, const char *run, FIL
             failures->list.v[kept++] = *failure;
             continue;
         }
-        show(failure, out, color, text);
+        show(failure, to, text);
         forget(failure);
         shown++;
     }

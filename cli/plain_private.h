@@ -8,11 +8,21 @@
 #include "base/buf.h"
 #include "base/map.h"
 #include "base/vec.h"
+#include "cli/plain_ci.h"
 #include "engine/event.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+
+/* Where lines go, and how. */
+struct plain_to {
+    FILE *out;
+    bool color;
+    bool watching;
+    enum plain_ci ci;
+    const char *kiln; /* how kiln is called for this project: "kiln -C sub" */
+};
 
 /* plain_words.c: each adds to out. */
 enum plain_style { PLAIN_GOOD, PLAIN_HIT, PLAIN_BAD, PLAIN_ODD, PLAIN_STRONG };
@@ -21,15 +31,20 @@ void plain_name(struct buf *out, const char *text);
 void plain_duration(struct buf *out, uint64_t ms);
 /* Text with several lines: the further ones indented, so that each line tells whose it is. */
 void plain_lines(struct buf *out, const char *text);
+/* "$ make", with its further lines indented. */
+void plain_command(struct buf *out, const char *command);
 /* " with exit code 1 after 3.4s", for a step.finished. */
 void plain_how_failed(const struct event *event, struct buf *out);
 void plain_hint(struct buf *out, bool color, const char *step, const char *hint);
-/* Writes all of text and empties it. */
-void plain_put(FILE *out, struct buf *text);
+/* Writes all of text, which are kiln's own words, and empties it. */
+void plain_put(const struct plain_to *to, struct buf *text);
+/* The same of orders to the CI. */
+void plain_order(const struct plain_to *to, struct buf *orders);
 
 /* plain_failures.c: what failed, kept by run until that ends. Start it zeroed. */
 struct plain_failure {
-    char *run, *step, *log;
+    char *run, *step;
+    char *log;     /* or NULL: it did not start */
     char *command; /* or NULL */
     char *how;     /* "FAILED with exit code 1 after 3.4s" */
     VEC(char *) hints;
@@ -38,14 +53,38 @@ struct plain_failure {
 struct plain_failures {
     VEC(struct plain_failure) list;
 };
-/* event: its step.finished; command may be NULL; all is copied. */
+/* event: its step.finished; command and log may be NULL; all is copied. */
 void plain_failures_add(struct plain_failures *failures, const struct event *event,
                         const char *command, const char *log, const char *how);
 /* Writes text, and behind it what failed in that run, which is forgotten then; the last of it may
  * be left in text. Returns how many that were. */
-size_t plain_failures_show(struct plain_failures *failures, const char *run, FILE *out, bool color,
-                           struct buf *text);
+size_t plain_failures_show(struct plain_failures *failures, const char *run,
+                           const struct plain_to *to, struct buf *text);
+/* plain_group.c: in a CI, the step's log in a group with that title; and, where it failed, what it
+ * complains of. */
+struct plain_group {
+    const char *id, *title, *step, *command, *log;
+    const char *root, *mount; /* as event.h has them */
+    const char *how;          /* it failed; or NULL */
+};
+void plain_group(const struct plain_group *group, const struct plain_to *to);
 void plain_failures_release(struct plain_failures *failures);
+
+/* plain_summary.c: what a run did as a page that GitHub shows with the job, added to the file that
+ * GITHUB_STEP_SUMMARY names. Start it zeroed. */
+struct plain_summary {
+    VEC(struct plain_summary_row {
+        char *step;
+        enum step_status status;
+        uint64_t ms;
+    })
+    rows;
+};
+void plain_summary_add(struct plain_summary *summary, const struct event *finished);
+/* Empties it. failures: of that run, as they are before they are shown. */
+void plain_summary_write(struct plain_summary *summary, const struct plain_failures *failures,
+                         const struct event *run_finished, const struct plain_to *to);
+void plain_summary_release(struct plain_summary *summary);
 
 /* plain_escape.c: a filter for what programs write to terminals, fed piece by piece. Start it as
  * {.keep_color = ...}. */
@@ -63,6 +102,12 @@ void escape_filter(struct escape *escape, const char *bytes, size_t n, struct bu
 /* plain_log.c: prints a whole log file through the filter, in pieces, and ends it with a newline.
  * False, and nothing printed, when it cannot be read; *empty tells that nothing was in it. */
 bool plain_log(FILE *out, const char *path, bool color, bool *empty);
+/* Adds at most that many bytes of the file, from offset on, as they are. False when it cannot be
+ * read. */
+bool plain_log_part(const char *path, uint64_t offset, size_t most, struct buf *out);
+/* Adds the last lines of it, through the filter, ended with a newline; *whole tells that these are
+ * all. False when it cannot be read. */
+bool plain_log_tail(const char *path, size_t lines, bool color, struct buf *out, bool *whole);
 
 /* plain_live.c: one line with what is running and how far the run is. */
 struct live_step {

@@ -8,6 +8,7 @@
 #include "base/text.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const style_codes[] = {"32", "36", "1;31", "33", "1"};
@@ -46,6 +47,19 @@ void plain_lines(struct buf *out, const char *text)
     }
 }
 
+/* A command of megabytes tells nobody anything. */
+void plain_command(struct buf *out, const char *command)
+{
+    const size_t most = 4096;
+    size_t n = strlen(command);
+    char *shown = mem_strndup(command, n < most ? n : most);
+    buf_adds(out, "$ ");
+    plain_lines(out, shown);
+    if (n > most)
+        buf_addf(out, "  ... (%zu bytes)\n", n);
+    free(shown);
+}
+
 void plain_how_failed(const struct event *event, struct buf *out)
 {
     const char *error = event->u.finished.error;
@@ -80,8 +94,21 @@ void plain_hint(struct buf *out, bool color, const char *step, const char *hint)
     plain_lines(out, hint);
 }
 
-void plain_put(FILE *out, struct buf *text)
+void plain_put(const struct plain_to *to, struct buf *text)
 {
-    fwrite(buf_str(text), 1, text->len, out);
+    if (to->ci == PLAIN_CI_NONE) {
+        plain_order(to, text);
+        return;
+    }
+    struct buf words = BUF_INIT;
+    plain_ci_words(to->ci, buf_str(text), text->len, &words);
+    plain_order(to, &words);
+    buf_release(&words);
     buf_reset(text);
+}
+
+void plain_order(const struct plain_to *to, struct buf *orders)
+{
+    fwrite(buf_str(orders), 1, orders->len, to->out);
+    buf_reset(orders);
 }

@@ -2,8 +2,10 @@
  * view_plain.c - events as lines for people and grep: "STEP: what happened", "kiln: ...".
  *
  * One line an event. Output of steps is not mixed in: the logs of those that failed follow whole
- * when their run ends. Live (a terminal) leaves cached and queued steps to the status line, which
- * is erased before anything is printed and drawn again behind it, all in one write.
+ * when their run ends. In a CI that folds groups of lines, each step's log follows when it ends,
+ * and when the run does, the ends of those that failed. Live (a terminal) leaves cached and queued
+ * steps to the status line, which is erased before anything is printed and drawn again behind it,
+ * all in one write.
  *
  * In watch mode a run may begin while another one ends, so what failed is kept by run.
  */
@@ -18,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 
 #define CHANGED_SHOWN 3
 #define TELL_EVERY_NS 10000000000u
@@ -27,43 +30,49 @@ struct known {
     char *command; /* or NULL */
     char *run;     /* that it was started in last; or NULL */
     char *log;     /* its spool file then; or NULL */
+    char *mount;   /* where the project is for it then, as event.h has it */
     char *doing;   /* what was last said to be made ready for it; or NULL */
     uint64_t doing_ns;
 };
 
 struct view_plain {
-    FILE *out;
-    bool color, is_live, watching, utf8;
+    struct plain_to to;
+    bool is_live, utf8;
     bool loaded;      /* the pipeline was announced already */
     bool drawn;       /* the status line stands below */
+    char *root;       /* the project's, or NULL */
+    unsigned groups;  /* so far */
     struct map steps; /* name -> struct known */
+    struct plain_summary summary;
     struct plain_failures failures;
     struct live live;
     struct buf text; /* being made for one write */
 };
 
-struct view_plain *view_plain_new(FILE *out, bool color, bool live, bool watching)
+struct view_plain *view_plain_new(const struct view_plain_options *options)
 {
     struct view_plain *view = mem_zalloc(1, sizeof *view);
-    view->out = out;
-    view->color = color;
-    view->is_live = live;
-    view->watching = watching;
+    view->to = (struct plain_to){.out = options->out,
+                                 .color = options->color,
+                                 .watching = options->watching,
+                                 .ci = options->groups ? plain_ci_here() : PLAIN_CI_NONE,
+                                 .kiln = options->kiln ? options->kiln : "kiln"};
+    view->is_live = options->live;
     view->utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
-    if (live)
-        setvbuf(out, NULL, _IOFBF, BUFSIZ); /* else each line would be its own write */
+    if (view->is_live)
+        setvbuf(options->out, NULL, _IOFBF, BUFSIZ); /* else each line would be its own write */
     return view;
 }
 
 static void paint(struct view_plain *view, enum plain_style style, const char *text)
 {
-    plain_paint(&view->text, view->color, style, text);
+    plain_paint(&view->text, view->to.color, style, text);
 }
 
 /* Everything made so far goes out. */
 static void put_text(struct view_plain *view)
 {
-    plain_put(view->out, &view->text);
+    plain_put(&view->to, &view->text);
 }
 
 /* -- what is known of steps -------------------------------------------------------------------- */
@@ -94,11 +103,12 @@ static const char *run_of(const struct event *event)
 
 static void on_pipeline(struct view_plain *view, const struct event *event)
 {
+    replace(&view->root, event->u.pipeline.root);
     for (size_t i = 0; i < event->u.pipeline.n_steps; i++) {
         const struct event_step_info *info = &event->u.pipeline.steps[i];
         replace(&known_step(view, info->name)->command, info->command);
     }
-    if (event->u.pipeline.watching || view->watching) {
+    if (event->u.pipeline.watching || view->to.watching) {
         buf_addf(&view->text, "kiln: %s ", view->loaded ? "loaded again:" : "watching");
         plain_name(&view->text, view->loaded ? event->u.pipeline.name : event->u.pipeline.root);
         buf_addf(&view->text, ": %zu step%s\n", event->u.pipeline.n_steps,
@@ -111,13 +121,14 @@ static void on_run_started(struct view_plain *view, const struct event *event)
 {
     size_t n = event->u.run_started.n_steps;
     uint32_t jobs = event->u.run_started.jobs;
+    replace(&view->root, event->u.run_started.root);
     buf_adds(&view->text, "kiln: run");
     if (event->run && strcmp(event->run, "0") != 0)
         buf_addf(&view->text, " %s", event->run);
     buf_addf(&view->text, ": %zu step%s, %" PRIu32 " job%s%s\n", n, n == 1 ? "" : "s", jobs,
              jobs == 1 ? "" : "s",
              !event->u.run_started.watcher ? ""
-             : view->watching              ? ", for a command that asked"
+             : view->to.watching           ? ", for a command that asked"
                                            : ", by the kiln that watches");
     view->live.active = true;
     view->live.total = (uint32_t)n;
@@ -152,6 +163,7 @@ static void on_started(struct view_plain *view, const struct event *event)
     struct known *known = known_step(view, event->step);
     replace(&known->run, run_of(event));
     replace(&known->log, event->u.started.log);
+    replace(&known->mount, event->u.started.mount);
     replace(&known->doing, NULL);
     live_start(&view->live, event->step, event->time_ns);
     plain_name(&view->text, event->step);
@@ -176,6 +188,12 @@ static void on_log(struct view_plain *view, const struct event *event)
         replace(&known->log, event->u.log.log);
 }
 
+/* What it wrote in this run, NULL when it did not start. */
+static const char *log_of(const struct known *known, const struct event *event)
+{
+    return known->log && known->run && !strcmp(known->run, run_of(event)) ? known->log : NULL;
+}
+
 static void add_cached(struct view_plain *view, const struct event *event)
 {
     const char *source = event->u.finished.source;
@@ -189,27 +207,14 @@ static void add_cached(struct view_plain *view, const struct event *event)
     }
 }
 
-/* True: its log and hints are shown when its run ends. */
-static bool remember_failure(struct view_plain *view, const struct event *event, const char *how)
-{
-    const struct known *known = known_step(view, event->step);
-    if (!known->log || !known->run || strcmp(known->run, run_of(event)) != 0)
-        return false;
-    plain_failures_add(&view->failures, event, known->command, known->log, how);
-    return true;
-}
-
 static void add_failed(struct view_plain *view, const struct event *event)
 {
+    const struct known *known = known_step(view, event->step);
     struct buf how = BUF_INIT;
     plain_how_failed(event, &how);
     paint(view, PLAIN_BAD, "FAILED");
     buf_adds(&view->text, buf_str(&how));
-    buf_addc(&view->text, '\n');
-    if (!remember_failure(view, event, buf_str(&how))) {
-        for (size_t i = 0; i < event->u.finished.n_hints; i++)
-            plain_hint(&view->text, view->color, event->step, event->u.finished.hints[i]);
-    }
+    plain_failures_add(&view->failures, event, known->command, log_of(known, event), buf_str(&how));
     buf_release(&how);
 }
 
@@ -232,25 +237,56 @@ static void add_ended(struct view_plain *view, const struct event *event, enum p
     }
 }
 
+/* In a CI what was said of its end is the title of a group with its log, if there is one. */
+static void end_line(struct view_plain *view, const struct event *event, size_t title)
+{
+    const struct known *known = known_step(view, event->step);
+    const char *log = log_of(known, event);
+    struct stat st;
+    if (view->to.ci == PLAIN_CI_NONE || !log || stat(log, &st) != 0 || st.st_size == 0) {
+        buf_addc(&view->text, '\n');
+        return;
+    }
+    char *id = mem_printf("kiln_%u_%s", ++view->groups, event->step);
+    char *line = mem_strdup(view->text.data + title);
+    bool failed = event->u.finished.status == STEP_FAILED;
+    buf_truncate(&view->text, title);
+    put_text(view);
+    plain_group(&(struct plain_group){.id = id,
+                                      .title = line,
+                                      .step = event->step,
+                                      .command = known->command,
+                                      .log = log,
+                                      .root = view->root,
+                                      .mount = known->mount,
+                                      .how = failed ? vec_last(&view->failures.list).how : NULL},
+                &view->to);
+    free(line);
+    free(id);
+}
+
 static void on_finished(struct view_plain *view, const struct event *event)
 {
     live_end(&view->live, event->step);
     view->live.done++;
     view->live.cached += event->u.finished.status == STEP_CACHED;
     view->live.failed += event->u.finished.status == STEP_FAILED;
+    if (view->to.ci == PLAIN_CI_GITHUB)
+        plain_summary_add(&view->summary, event);
     if (view->is_live && event->u.finished.status == STEP_CACHED)
         return;
+    size_t from = view->text.len;
     plain_name(&view->text, event->step);
     buf_adds(&view->text, ": ");
     switch (event->u.finished.status) {
     case STEP_PASSED: add_ended(view, event, PLAIN_GOOD, " in "); break;
     case STEP_CACHED: add_cached(view, event); break;
-    case STEP_FAILED: add_failed(view, event); return;
+    case STEP_FAILED: add_failed(view, event); break;
     case STEP_SKIPPED: add_ended(view, event, PLAIN_ODD, NULL); break;
     case STEP_CANCELLED: add_ended(view, event, PLAIN_ODD, " after "); break;
     case STEP_STATUS_N: break;
     }
-    buf_addc(&view->text, '\n');
+    end_line(view, event, from);
 }
 
 static void on_changed(struct view_plain *view, const struct event *event)
@@ -291,8 +327,9 @@ static void add_count(struct view_plain *view, uint32_t count, const char *word,
 
 static void on_run_finished(struct view_plain *view, const struct event *event)
 {
-    size_t shown =
-        plain_failures_show(&view->failures, run_of(event), view->out, view->color, &view->text);
+    if (view->to.ci == PLAIN_CI_GITHUB)
+        plain_summary_write(&view->summary, &view->failures, event, &view->to);
+    size_t shown = plain_failures_show(&view->failures, run_of(event), &view->to, &view->text);
     enum run_status status = event->u.run_finished.status;
     bool worked = event->u.run_finished.passed || event->u.run_finished.failed ||
                   event->u.run_finished.skipped || event->u.run_finished.cancelled;
@@ -325,7 +362,7 @@ static void on_run_finished(struct view_plain *view, const struct event *event)
 static size_t terminal_width(const struct view_plain *view)
 {
     struct winsize size;
-    int fd = fileno(view->out);
+    int fd = fileno(view->to.out);
     if (fd < 0 || ioctl(fd, TIOCGWINSZ, &size) < 0 || !size.ws_col)
         return 80;
     return size.ws_col;
@@ -341,7 +378,7 @@ static void erase(struct view_plain *view)
 static void draw(struct view_plain *view)
 {
     size_t before = view->text.len;
-    live_line(&view->live, terminal_width(view), view->utf8, view->color, clock_realtime_ns(),
+    live_line(&view->live, terminal_width(view), view->utf8, view->to.color, clock_realtime_ns(),
               &view->text);
     view->drawn = view->text.len > before;
 }
@@ -377,7 +414,7 @@ static void fold(struct view_plain *view, const struct event *event)
 void view_plain_event(void *ctx, const struct event *event)
 {
     struct view_plain *view = ctx;
-    if (ferror(view->out) || event->type == EVENT_STEP_QUEUED)
+    if (ferror(view->to.out) || event->type == EVENT_STEP_QUEUED)
         return;
     if (event->type == EVENT_STEP_LOG) { /* nothing to show */
         fold(view, event);
@@ -391,17 +428,17 @@ void view_plain_event(void *ctx, const struct event *event)
         draw(view);
     put_text(view);
     if (!cached) /* cached steps come by the thousand, and something always follows them */
-        fflush(view->out);
+        fflush(view->to.out);
 }
 
 void view_plain_tick(struct view_plain *view)
 {
-    if (!view || !view->is_live || ferror(view->out) || !view->live.active)
+    if (!view || !view->is_live || ferror(view->to.out) || !view->live.active)
         return;
     erase(view);
     draw(view);
     put_text(view);
-    fflush(view->out);
+    fflush(view->to.out);
 }
 
 void view_plain_free(struct view_plain *view)
@@ -410,17 +447,20 @@ void view_plain_free(struct view_plain *view)
         return;
     erase(view);
     put_text(view);
-    fflush(view->out);
+    fflush(view->to.out);
     map_each (entry, &view->steps) {
         struct known *known = entry->value;
         free(known->command);
         free(known->run);
         free(known->log);
+        free(known->mount);
         free(known->doing);
         free(known);
     }
     map_release(&view->steps);
     plain_failures_release(&view->failures);
+    plain_summary_release(&view->summary);
+    free(view->root);
     live_release(&view->live);
     buf_release(&view->text);
     free(view);

@@ -311,7 +311,7 @@ failure() {
         'lib/gen.h exists in the project, but is not among the inputs of "cc"; add "lib/gen.h" to its "inputs"'
     kiln 1 run
     assert_out '^cc: hint: lib/gen.h exists in the project'
-    assert_out 'kiln shell cc --failed opens a shell where it failed'
+    assert_out '^cc: to look into it: kiln shell --failed cc$'
     assert_eq "$(ls "$XDG_CACHE_HOME/kiln/v1/box" | wc -l)" 1 "boxes kept"
     # A look at it, and at where it would run; neither changes anything.
     kiln 4 shell cc --failed --command 'cat trace; echo more > more; exit 4'

@@ -31,7 +31,8 @@ static void screen_open(struct screen *s, bool color, bool live, bool watching)
 {
     *s = (struct screen){0};
     s->out = open_memstream(&s->text, &s->n);
-    s->view = view_plain_new(s->out, color, live, watching);
+    s->view = view_plain_new(&(struct view_plain_options){
+        .out = s->out, .color = color, .live = live, .watching = watching});
     strcpy(s->log, "/tmp/kiln-test-XXXXXX");
     close(mkstemp(s->log));
 }
@@ -168,6 +169,7 @@ static void test_a_run(void **state)
                "t_parse.c:88: expected 3 got 4\n"
                "last line\n"
                "---- end of test, log: @LOG@ -----------------------------------\n"
+               "test: to run it again: kiln run test\n"
                "\n"
                "kiln: failed: 1 failed, 1 passed, 2 cached, 1 skipped in 12s\n");
     screen_close(&s);
@@ -214,6 +216,19 @@ static void test_ends_in_words(void **state)
                "g: passed in 0.10s, tainted: input a changed while it ran: the result is not "
                "kept\n"
                "new\\nline\\x1b: passed in 0.00s\n"
+               "\n"
+               "---- a: FAILED: input x is a FIFO; exclude it ----------------------------------\n"
+               "a: to run it again: kiln run a\n"
+               "\n"
+               "---- b: FAILED: killed by SIGSEGV after 0.40s ----------------------------------\n"
+               "b: to run it again: kiln run b\n"
+               "\n"
+               "---- c: FAILED: timed out after 1:30 -------------------------------------------\n"
+               "c: to run it again: kiln run c\n"
+               "\n"
+               "---- d: FAILED after 0.10s: output build/app was not made ----------------------\n"
+               "d: to run it again: kiln run d\n"
+               "\n"
                "kiln: cancelled: 4 failed, 2 cancelled, 1 passed in 1.0s\n");
     screen_close(&s);
 }
@@ -409,7 +424,8 @@ static void test_live_on_a_terminal(void **state)
     struct winsize size = {.ws_row = 24, .ws_col = 60};
     assert_int_equal(openpty(&leader, &follower, NULL, NULL, &size), 0);
     FILE *out = fdopen(follower, "w");
-    struct screen s = {.view = view_plain_new(out, false, true, false)};
+    struct screen s = {.view =
+                           view_plain_new(&(struct view_plain_options){.out = out, .live = true})};
     start_run(&s, 3, 2);
     finish(&s, "a", STEP_CACHED, 0, 0, NULL);
     start(&s, "b", NULL, 0, 0);
@@ -491,7 +507,7 @@ static void test_full_disk(void **state)
     (void)state;
     FILE *out = fopen("/dev/full", "w");
     assert_non_null(out);
-    struct screen s = {.view = view_plain_new(out, false, false, false)};
+    struct screen s = {.view = view_plain_new(&(struct view_plain_options){.out = out})};
     start_run(&s, 1, 1);
     finish_run(&s, RUN_PASSED, 0, 1, 0, 0, 0, 0);
     view_plain_free(s.view);
