@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TYPED_MAX 200 /* bytes */
+
 const struct view *const views[PANE_N] = {
     [PANE_STEPS] = &view_steps,   [PANE_LOG] = &view_log,           [PANE_WHY] = &view_why,
     [PANE_INPUTS] = &view_inputs, [PANE_TIMELINE] = &view_timeline, [PANE_RUNS] = &view_runs,
@@ -124,7 +126,7 @@ void app_prompt(struct app *app, const struct prompt *prompt)
     buf_reset(&app->typed);
 }
 
-static void prompt_end(struct app *app, bool accepted)
+void app_prompt_end(struct app *app, bool accepted)
 {
     const struct prompt *prompt = app->prompt;
     app->prompt = NULL;
@@ -136,11 +138,11 @@ static void prompt_key(struct app *app, uint32_t key)
     if (app->prompt->key && app->prompt->key(app, key))
         return;
     if (key == KEY_ENTER) {
-        prompt_end(app, true);
+        app_prompt_end(app, true);
         return;
     }
     if (key == KEY_ESC || key == KEY_CTRL('c') || (key == KEY_BACKSPACE && app->typed.len == 0)) {
-        prompt_end(app, false);
+        app_prompt_end(app, false);
         return;
     }
     if (key == KEY_BACKSPACE) {
@@ -150,11 +152,30 @@ static void prompt_key(struct app *app, uint32_t key)
         buf_truncate(&app->typed, n);
     } else if (key == KEY_CTRL('u')) {
         buf_reset(&app->typed);
-    } else if (key >= 0x20 && key <= 0x10ffff && key != 0x7f && app->typed.len < 200) {
+    } else if (key >= 0x20 && key <= 0x10ffff && key != 0x7f && app->typed.len < TYPED_MAX) {
         char bytes[4];
         buf_add(&app->typed, bytes, utf8_encode(key, bytes));
     } else {
         return;
+    }
+    if (app->prompt->changed)
+        app->prompt->changed(app);
+}
+
+void app_paste(struct app *app, const char *text, size_t n)
+{
+    if (!app->prompt) {
+        app_say(app, "What is pasted is text: it goes where something is typed, behind / or :");
+        return;
+    }
+    for (size_t i = 0, length; i < n && app->typed.len < TYPED_MAX; i += length) {
+        uint32_t scalar;
+        length = utf8_decode(text + i, n - i, &scalar);
+        if (length > 0 && scalar >= 0x20 && scalar != 0x7f)
+            buf_add(&app->typed, text + i, length);
+        else if (length > 0 && (scalar == '\n' || scalar == '\t'))
+            buf_addc(&app->typed, ' ');
+        length = length ? length : 1;
     }
     if (app->prompt->changed)
         app->prompt->changed(app);
@@ -170,6 +191,12 @@ void app_theme(struct app *app, enum theme theme)
 void app_tell_terminal(struct app *app, const char *bytes, size_t n)
 {
     buf_add(&app->to_terminal, bytes, n);
+}
+
+void app_unsay(struct app *app)
+{
+    free(app->said);
+    app->said = NULL;
 }
 
 void app_say(struct app *app, const char *format, ...)
@@ -204,8 +231,7 @@ void app_program_started(struct app *app)
 
 void app_key(struct app *app, uint32_t key)
 {
-    free(app->said);
-    app->said = NULL;
+    app_unsay(app);
     if (app->prompt) {
         prompt_key(app, key);
         return;

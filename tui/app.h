@@ -46,6 +46,7 @@ struct palette {
         int score;
     } * items;
     size_t n, selected, top;
+    struct area list; /* where they were drawn */
 };
 
 /* The keys of each action, as the person has bound them. */
@@ -92,6 +93,7 @@ struct app {
     uint64_t prompt_top; /* where the log was when typing began */
     bool prompt_follow;
     bool quitting;
+    bool mouse; /* the terminal tells of it; off, its own selection works */
     /* What only the owner of the terminal can do; it looks after each key. */
     bool want_suspend, want_redraw;
     struct {
@@ -107,6 +109,10 @@ void app_release(struct app *app);
 void app_event(struct app *app, const struct event *event);
 /* Acts on one key. */
 void app_key(struct app *app, uint32_t key);
+/* Acts on the mouse, as it is on what was drawn last (mouse.c). */
+void app_mouse(struct app *app, const struct mouse *mouse);
+/* Takes what was pasted as typed text, where there is something to type. */
+void app_paste(struct app *app, const char *text, size_t n);
 /* Draws everything into app->screen as it is at that wall-clock time. */
 void app_draw(struct app *app, uint64_t now_ns);
 /* Does a bounded piece of looking through the log; true when there is more to do. */
@@ -122,6 +128,8 @@ void app_theme(struct app *app, enum theme theme);
  * Whole sequences only; the terminal must be one that passes over those it does not know
  * (caps.private_modes). */
 void app_tell_terminal(struct app *app, const char *bytes, size_t n);
+/* Forgets what it has told. */
+void app_unsay(struct app *app);
 /* Tells the person something that holds until the next key. */
 void app_say(struct app *app, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Has a program run in the terminal, in that directory (NULL: kiln's own). */
@@ -130,6 +138,8 @@ void app_run_program(struct app *app, const char *const *argv, const char *cwd);
 void app_program_started(struct app *app);
 /* Begins to ask for a line. */
 void app_prompt(struct app *app, const struct prompt *prompt);
+/* Ends it, as Enter and Esc do. */
+void app_prompt_end(struct app *app, bool accepted);
 void app_send(struct app *app, enum command_type type, const char *step);
 
 #endif

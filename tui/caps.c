@@ -106,6 +106,13 @@ int caps_load(struct caps *caps, const char *term, int fd, bool colour)
     caps->private_modes = term && reads_private_modes(term);
     caps->sync_begin = mem_strdup(caps->private_modes ? "\x1b[?2026h" : "");
     caps->sync_end = mem_strdup(caps->private_modes ? "\x1b[?2026l" : "");
+    caps->modes_on = mem_strdup(caps->private_modes ? "\x1b[?2004h\x1b[?1004h" : "");
+    caps->modes_off = mem_strdup(caps->private_modes ? "\x1b[?2004l\x1b[?1004l" : "");
+    char *mouse = found ? tigetstr("kmous") : NULL;
+    bool has_mouse = caps->private_modes || (mouse && mouse != (char *)-1);
+    caps->mouse_on = mem_strdup(has_mouse ? "\x1b[?1000h\x1b[?1006h" : "");
+    caps->mouse_off = mem_strdup(has_mouse ? "\x1b[?1006l\x1b[?1000l" : "");
+    caps->ask = mem_strdup(caps->private_modes ? "\x1b[?2026$p\x1b]11;?\x1b\\\x1b[c" : "");
     caps->edge_ok = !found || tigetflag("am") != 1 || tigetflag("xenl") == 1;
     if (found)
         del_curterm(cur_term);
@@ -114,10 +121,12 @@ int caps_load(struct caps *caps, const char *term, int fd, bool colour)
 
 void caps_release(struct caps *caps)
 {
-    char *const all[] = {caps->enter,      caps->leave,    caps->hide,       caps->show,
-                         caps->clear,      caps->plain,    caps->bold,       caps->dim,
-                         caps->reverse,    caps->move,     caps->italic,     caps->underline,
-                         caps->erase_line, caps->sync_end, caps->sync_begin, caps->strike};
+    char *const all[] = {caps->enter,      caps->leave,     caps->hide,       caps->show,
+                         caps->clear,      caps->plain,     caps->bold,       caps->dim,
+                         caps->reverse,    caps->move,      caps->italic,     caps->underline,
+                         caps->erase_line, caps->sync_end,  caps->sync_begin, caps->strike,
+                         caps->modes_on,   caps->modes_off, caps->mouse_on,   caps->mouse_off,
+                         caps->ask};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     for (int i = 0; i < CAPS_COLOURS; i++) {
@@ -180,6 +189,8 @@ void caps_restore(const struct caps *caps, struct buf *out)
     /* CAN ends an escape sequence that was cut off in the middle. */
     buf_addc(out, '\x18');
     buf_adds(out, caps->sync_end);
+    buf_adds(out, caps->mouse_off);
+    buf_adds(out, caps->modes_off);
     buf_adds(out, caps->plain);
     if (!caps->leave[0])
         buf_adds(out, caps->clear);

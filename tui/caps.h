@@ -24,10 +24,14 @@ struct caps {
     char *bold, *dim, *reverse, *underline, *italic, *strike;
     char *fg[CAPS_COLOURS], *bg[CAPS_COLOURS]; /* "" beyond the terminal's colours */
     char *sync_begin, *sync_end;               /* synchronised output; "" where unknown */
-    char *move;         /* cursor addressing as terminfo has it; NULL: the ANSI sequence */
-    bool private_modes; /* passes over sequences it does not know, as xterm does */
-    bool edge_ok;       /* the last cell of the last row can be written without scrolling */
-    int colours;        /* 0, 8, 16, 256 or COLOURS_TRUE */
+    bool sync;                                 /* the terminal has said that it has it */
+    char *modes_on, *modes_off; /* pasted text in brackets, focus reports; "" where unknown */
+    char *mouse_on, *mouse_off; /* buttons and wheel; "" where there is none */
+    char *ask;                  /* for what it has; "" where that could be shown */
+    char *move;                 /* cursor addressing as terminfo has it; NULL: the ANSI sequence */
+    bool private_modes;         /* passes over sequences it does not know, as xterm does */
+    bool edge_ok;               /* the last cell of the last row can be written without scrolling */
+    int colours;                /* 0, 8, 16, 256 or COLOURS_TRUE */
 };
 
 /* Fails (-1) when the terminal is known and cannot address its cursor. */

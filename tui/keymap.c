@@ -253,6 +253,13 @@ static void palette(struct app *app)
     palette_open(app);
 }
 
+static void mouse(struct app *app)
+{
+    app->mouse = !app->mouse;
+    app_say(app, app->mouse ? "The mouse is kiln's: click and scroll"
+                            : "The mouse is the terminal's: select text as anywhere");
+}
+
 static void theme_dark(struct app *app)
 {
     app_theme(app, THEME_DARK);
@@ -367,6 +374,8 @@ const struct action keymap_actions[] = {
      "help", NULL, 1, "this help", NULL, help},
     {"palette", "Anywhere", {':'}, IN_PANES,
      NULL, NULL, 0, "do something by its name, or go to a step", NULL, palette},
+    {"mouse", "Anywhere", {'M'}, IN_ALL,
+     NULL, NULL, 0, "the mouse for kiln, or for the terminal's own selection", NULL, mouse},
     {"theme-dark", "Anywhere", {KEY_NONE}, IN_PANES,
      NULL, NULL, 0, "colours for a dark background", NULL, theme_dark},
     {"theme-light", "Anywhere", {KEY_NONE}, IN_PANES,

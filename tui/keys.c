@@ -23,13 +23,22 @@ static const struct {
     {"[21~", KEY_F1 + 9}, {"[23~", KEY_F1 + 10}, {"[24~", KEY_F1 + 11},
 };
 
+#define PASTE_BEGIN "[200~"
+#define PASTE_END   "\x1b[201~"
+
 /* Whether the held bytes are whole, need more, or never will be anything. */
 enum progress { MORE, WHOLE, JUNK };
+
+static bool is_string(unsigned char second)
+{
+    return second == ']' || second == 'P' || second == '_' || second == '^' || second == 'X';
+}
 
 static enum progress look(const struct keys *keys)
 {
     const unsigned char *held = keys->held;
     size_t n = keys->n;
+    unsigned char last = held[n - 1];
     if (held[0] != 0x1b) {
         size_t need = held[0] < 0xc2 ? 1 : held[0] < 0xe0 ? 2 : held[0] < 0xf0 ? 3 : 4;
         return held[0] > 0xf4 || n >= need ? WHOLE : MORE;
@@ -38,84 +47,250 @@ static enum progress look(const struct keys *keys)
         return MORE;
     if (held[1] == 'O')
         return n < 3 ? MORE : WHOLE;
+    if (is_string(held[1]))
+        return n > 2 && last < 0x20 ? WHOLE : MORE;
     if (held[1] != '[')
         return JUNK; /* ESC and a plain key: Alt, which means nothing here */
     if (n == 2)
         return MORE;
-    if (n >= 3 && held[2] == '[') /* the Linux console's F1 to F5 */
+    if (held[2] == '[') /* the Linux console's F1 to F5 */
         return n < 4 ? MORE : WHOLE;
-    unsigned char last = held[n - 1];
+    if (held[2] == 'M') /* the mouse, as terminals of old tell of it: three bytes follow */
+        return n < 6 ? MORE : WHOLE;
     if (last >= 0x40 && last <= 0x7e)
         return WHOLE;
     return last >= 0x20 && last <= 0x3f ? MORE : JUNK;
 }
 
-static uint32_t meaning(const struct keys *keys)
+/* The numbers of "1;2;3"; how many there are, 0 where it is something else. Stops at what follows
+ * them. */
+static size_t numbers(const char **text, int *out, size_t max)
 {
-    const char *held = (const char *)keys->held;
+    size_t n = 0;
+    while (**text >= '0' && **text <= '9') {
+        int value = 0;
+        for (; **text >= '0' && **text <= '9'; ++*text)
+            value = value < 100000 ? value * 10 + (**text - '0') : value;
+        if (n < max)
+            out[n++] = value;
+        if (**text == ';')
+            ++*text;
+    }
+    return n;
+}
+
+static bool take_mouse(int code, int x, int y, bool released, struct key_input *input)
+{
+    struct mouse *mouse = &input->mouse;
+    input->kind = INPUT_MOUSE;
+    mouse->x = x - 1;
+    mouse->y = y - 1;
+    mouse->button = code & 3;
+    if (code & 64)
+        mouse->what = released          ? MOUSE_OTHER
+                      : (code & 3) == 0 ? MOUSE_WHEEL_UP
+                      : (code & 3) == 1 ? MOUSE_WHEEL_DOWN
+                                        : MOUSE_OTHER;
+    else if (code & (32 | 128))
+        mouse->what = MOUSE_OTHER;
+    else
+        mouse->what = released || (code & 3) == 3 ? MOUSE_RELEASE : MOUSE_PRESS;
+    return x > 0 && y > 0;
+}
+
+/* "rgb:ffff/ffff/ffff", of one to four digits each. */
+static bool take_background(const char *text, struct key_input *input)
+{
+    static const int weights[] = {299, 587, 114};
+    int sum = 0;
+    if (strncmp(text, "rgb:", 4) != 0)
+        return false;
+    text += 4;
+    for (int i = 0; i < 3; i++) {
+        long value = 0, most = 0;
+        for (; *text && *text != '/'; text++) {
+            const char *digits = "0123456789abcdef0123456789ABCDEF";
+            const char *digit = strchr(digits, *text);
+            if (!digit || most > 0xfff)
+                return false;
+            value = value * 16 + (digit - digits) % 16;
+            most = most * 16 + 15;
+        }
+        if (most == 0 || (i < 2 && *text++ != '/'))
+            return false;
+        sum += weights[i] * (int)(value * 255 / most);
+    }
+    input->kind = INPUT_BACKGROUND;
+    input->light = sum > 127500;
+    return true;
+}
+
+/* What follows "ESC [" and is no key: reports and answers. */
+static bool take_report(const char *text, struct key_input *input)
+{
+    int n[3];
+    if (text[0] == 'M' && strlen(text) >= 4) {
+        const unsigned char *at = (const unsigned char *)text + 1;
+        return take_mouse(at[0] - 32, at[1] - 32, at[2] - 32, false, input);
+    }
+    if (text[0] == '<') {
+        text++;
+        return numbers(&text, n, 3) == 3 && (*text == 'M' || *text == 'm') &&
+               take_mouse(n[0], n[1], n[2], *text == 'm', input);
+    }
+    if (strcmp(text, "I") == 0 || strcmp(text, "O") == 0) {
+        input->kind = INPUT_FOCUS;
+        input->focused = text[0] == 'I';
+        return true;
+    }
+    if (text[0] != '?')
+        return false;
+    text++;
+    size_t count = numbers(&text, n, 2);
+    if (count == 2 && strcmp(text, "$y") == 0) {
+        input->kind = INPUT_MODE;
+        input->mode = n[0];
+        input->known = n[1] == 1 || n[1] == 2;
+        return true;
+    }
+    input->kind = INPUT_DEVICE;
+    return count > 0 && strcmp(text, "c") == 0;
+}
+
+static bool take(struct keys *keys, struct key_input *input)
+{
+    char *held = (char *)keys->held;
+    *input = (struct key_input){.kind = INPUT_KEY};
     if (held[0] != 0x1b) {
         uint32_t scalar;
         if (utf8_decode(held, keys->n, &scalar) == 0)
-            return KEY_NONE;
-        if (scalar == '\n')
-            return KEY_ENTER;
-        return scalar == '\b' ? KEY_BACKSPACE : scalar;
+            return false;
+        input->key = scalar == '\n' ? KEY_ENTER : scalar == '\b' ? KEY_BACKSPACE : scalar;
+        return scalar != 0;
     }
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (strlen(known[i].sequence) == keys->n - 1 &&
-            memcmp(known[i].sequence, held + 1, keys->n - 1) == 0)
-            return known[i].key;
-    return KEY_NONE;
+            memcmp(known[i].sequence, held + 1, keys->n - 1) == 0) {
+            input->key = known[i].key;
+            return true;
+        }
+    }
+    held[keys->n] = '\0'; /* there is room: a full one is passed over */
+    if (held[1] == '[' && strcmp(held + 1, PASTE_BEGIN) == 0)
+        keys->pasting = true;
+    else if (held[1] == '[')
+        return take_report(held + 2, input);
+    else if (held[1] == ']') {
+        held[keys->n - 1] = '\0';
+        return strncmp(held + 2, "11;", 3) == 0 && take_background(held + 5, input);
+    }
+    return false;
 }
 
-static void feed_byte(struct keys *keys, unsigned char byte, key_cb *cb, void *ctx)
+static void finish(struct keys *keys, input_cb *cb, void *ctx)
 {
-    if (keys->overlong) {
-        keys->overlong = !(byte >= 0x40 && byte <= 0x7e) && byte >= 0x20;
-        return;
+    struct key_input input;
+    bool is = take(keys, &input);
+    keys->n = 0;
+    if (is)
+        cb(ctx, &input);
+}
+
+static void escape_key(input_cb *cb, void *ctx)
+{
+    cb(ctx, &(struct key_input){.kind = INPUT_KEY, .key = KEY_ESC});
+}
+
+static void feed_byte(struct keys *keys, unsigned char byte, input_cb *cb, void *ctx)
+{
+    if (keys->skip != SKIP_NONE) {
+        bool last = keys->skip == SKIP_STRING ? byte < 0x20 : byte < 0x20 || byte >= 0x40;
+        if (last)
+            keys->skip = SKIP_NONE;
+        if (!last || byte != 0x1b)
+            return;
     }
-    /* ESC starts anew wherever it comes; two in a row are the key and a start. */
+    /* ESC starts anew wherever it comes; two in a row are the key and a start. It also ends a
+     * string, and what then follows of its end is Alt and a key: nothing. */
     if (byte == 0x1b && keys->n > 0) {
-        bool alone = keys->n == 1 && keys->held[0] == 0x1b;
+        if (keys->n == 1 && keys->held[0] == 0x1b)
+            escape_key(cb, ctx);
+        else if (keys->n > 1 && keys->held[0] == 0x1b && is_string(keys->held[1])) {
+            keys->held[keys->n++] = byte;
+            finish(keys, cb, ctx);
+        }
         keys->n = 0;
-        if (alone)
-            cb(ctx, KEY_ESC);
     }
     if (keys->n > 0 && keys->held[0] >= 0x80 && (byte & 0xc0) != 0x80)
         keys->n = 0; /* a cut-off character is dropped, what follows it is not */
     keys->held[keys->n++] = byte;
     enum progress progress = look(keys);
-    if (progress == MORE) {
-        if (keys->n == sizeof keys->held) {
-            keys->n = 0;
-            keys->overlong = true;
-        }
-        return;
+    if (progress == WHOLE)
+        finish(keys, cb, ctx);
+    else if (progress == JUNK)
+        keys->n = 0;
+    else if (keys->n == sizeof keys->held - 1) {
+        keys->skip = is_string(keys->held[1]) ? SKIP_STRING : SKIP_SEQUENCE;
+        keys->n = 0;
     }
-    uint32_t key = progress == WHOLE ? meaning(keys) : KEY_NONE;
-    keys->n = 0;
-    if (key != KEY_NONE)
-        cb(ctx, key);
 }
 
-void keys_feed(struct keys *keys, const char *bytes, size_t n, key_cb *cb, void *ctx)
+/* Takes what is pasted, up to its end; returns how many bytes that were. */
+static size_t feed_paste(struct keys *keys, const char *bytes, size_t n, input_cb *cb, void *ctx)
 {
-    for (size_t i = 0; i < n; i++)
-        feed_byte(keys, (unsigned char)bytes[i], cb, ctx);
+    struct key_input input = {.kind = INPUT_TEXT};
+    size_t i = 0;
+    while (i < n && keys->pasting) {
+        /* Held is what may be the start of the end. */
+        if (bytes[i] == PASTE_END[keys->n]) {
+            keys->held[keys->n++] = (unsigned char)bytes[i++];
+            if (keys->n == strlen(PASTE_END)) {
+                keys->n = 0;
+                keys->pasting = false;
+            }
+            continue;
+        }
+        if (keys->n > 0) {
+            input.text = PASTE_END;
+            input.n = keys->n;
+            keys->n = 0;
+            cb(ctx, &input);
+            continue;
+        }
+        input.text = bytes + i;
+        const char *esc = memchr(bytes + i, 0x1b, n - i);
+        input.n = esc ? (size_t)(esc - input.text) : n - i;
+        i += input.n;
+        cb(ctx, &input);
+    }
+    return i;
+}
+
+void keys_feed(struct keys *keys, const char *bytes, size_t n, input_cb *cb, void *ctx)
+{
+    for (size_t i = 0; i < n;) {
+        if (keys->pasting)
+            i += feed_paste(keys, bytes + i, n - i, cb, ctx);
+        else
+            feed_byte(keys, (unsigned char)bytes[i++], cb, ctx);
+    }
 }
 
 bool keys_pending(const struct keys *keys)
 {
-    return keys->n > 0 || keys->overlong;
+    return keys->n > 0 || keys->skip != SKIP_NONE;
 }
 
-void keys_timeout(struct keys *keys, key_cb *cb, void *ctx)
+void keys_timeout(struct keys *keys, input_cb *cb, void *ctx)
 {
     bool alone = keys->n == 1 && keys->held[0] == 0x1b;
     keys->n = 0;
-    keys->overlong = false;
+    keys->skip = SKIP_NONE;
+    if (alone && !keys->pasting)
+        escape_key(cb, ctx);
+    /* The end of what was pasted was lost: ESC leads out of it. */
     if (alone)
-        cb(ctx, KEY_ESC);
+        keys->pasting = false;
 }
 
 char *key_name(uint32_t key, char out[16])

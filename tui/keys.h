@@ -1,10 +1,12 @@
 /*
- * keys.h - what a terminal sends, as keys.
+ * keys.h - what a terminal sends: keys, the mouse, pasted text, whether its window has the focus,
+ * and its answers.
  *
  * A machine fed with bytes as they come, in any pieces: UTF-8, control characters, CSI and SS3
- * sequences. Whatever it does not know gives no key. ESC alone is only known to be alone once
- * nothing has followed for a moment: keys_pending() asks for a timer, keys_timeout() says the
- * moment has passed.
+ * sequences, strings. Whatever it does not know gives nothing. ESC alone is only known to be alone
+ * once nothing has followed for a moment: keys_pending() asks for a timer, keys_timeout() says the
+ * moment has passed. What is pasted (between the brackets that terminals put around it) is text,
+ * never keys.
  *
  * Ownership: the struct is the caller's, zeroed to start. Loop thread only.
  */
@@ -40,20 +42,51 @@ enum {
 #define KEY_PAIR(first, second) (0x1000000U | ((uint32_t)(first) << 8) | (uint32_t)(second))
 #define KEY_CTRL(letter)        ((uint32_t)(letter)&0x1f)
 
-struct keys {
-    unsigned char held[32]; /* the sequence so far */
-    size_t n;
-    bool overlong; /* longer than any known one: passed over to its end */
+struct mouse {
+    enum { MOUSE_PRESS, MOUSE_RELEASE, MOUSE_WHEEL_UP, MOUSE_WHEEL_DOWN, MOUSE_OTHER } what;
+    int button; /* of a press: 0 left, 1 middle, 2 right */
+    int x, y;   /* from 0 */
 };
 
-typedef void key_cb(void *ctx, uint32_t key);
+struct key_input {
+    enum {
+        INPUT_KEY,
+        INPUT_MOUSE,
+        INPUT_TEXT,       /* pasted; a long one comes in several */
+        INPUT_FOCUS,      /* the window has it now, or not */
+        INPUT_MODE,       /* whether the terminal knows that private mode */
+        INPUT_BACKGROUND, /* of the terminal */
+        INPUT_DEVICE,     /* what it is: it answers in order, so all asked before is answered */
+    } kind;
+    uint32_t key;
+    struct mouse mouse;
+    const char *text;
+    size_t n;
+    bool focused;
+    int mode;
+    bool known;
+    bool light; /* the background: text on it should be dark */
+};
 
-/* Takes n bytes and calls back for each key in them, in order. */
-void keys_feed(struct keys *keys, const char *bytes, size_t n, key_cb *cb, void *ctx);
+struct keys {
+    unsigned char held[64]; /* the sequence so far */
+    size_t n;
+    enum {
+        SKIP_NONE,
+        SKIP_SEQUENCE,
+        SKIP_STRING
+    } skip; /* longer than any known one: passed over */
+    bool pasting;
+};
+
+typedef void input_cb(void *ctx, const struct key_input *input);
+
+/* Takes n bytes and calls back for each thing in them, in order. */
+void keys_feed(struct keys *keys, const char *bytes, size_t n, input_cb *cb, void *ctx);
 /* True when what came last may go on: wait a moment for more. */
 bool keys_pending(const struct keys *keys);
 /* Nothing more came: a held ESC is the key, anything else held is dropped. */
-void keys_timeout(struct keys *keys, key_cb *cb, void *ctx);
+void keys_timeout(struct keys *keys, input_cb *cb, void *ctx);
 /* The key as people write it: "j", "^D", "PgUp", "F1", "Enter", "]e". Returns out. */
 char *key_name(uint32_t key, char out[16]);
 /* The key of that name; KEY_NONE when it names none. */

@@ -308,7 +308,8 @@ static void pen_start(struct pen *pen)
     if (pen->started)
         return;
     pen->started = true;
-    buf_adds(pen->out, pen->caps->sync_begin);
+    if (pen->caps->sync)
+        buf_adds(pen->out, pen->caps->sync_begin);
     buf_adds(pen->out, pen->caps->hide);
 }
 
@@ -394,7 +395,8 @@ bool screen_diff(struct screen *screen, const struct caps *caps, struct buf *out
         pen_move(&pen, screen->cursor_x, screen->cursor_y);
         buf_adds(out, caps->show);
     }
-    buf_adds(out, caps->sync_end);
+    if (caps->sync)
+        buf_adds(out, caps->sync_end);
     screen->shown_x = screen->cursor_x;
     screen->shown_y = screen->cursor_y;
     memcpy(screen->front, screen->back, n * sizeof *screen->front);

@@ -14,8 +14,10 @@
 #include <termios.h>
 #include <unistd.h>
 
-/* How long a terminal that does not read is waited for when it is given back. */
+/* How long a terminal that does not read is waited for when it is given back, and one that has not
+ * answered yet. */
 #define PATIENCE_MS 500
+#define ANSWER_MS   100
 
 struct term {
     struct term_hooks hooks;
@@ -27,6 +29,8 @@ struct term {
     bool gone;    /* hung up */
     bool freed;   /* no hooks any more */
     bool lent;    /* somebody else has it */
+    bool mouse;   /* wanted */
+    bool asked;   /* and not all is answered yet */
     bool resumed; /* by term_suspend(); the signal that tells so comes later */
     struct buf out;
     size_t sent; /* of out */
@@ -119,8 +123,26 @@ static void take_over(struct term *term)
     struct buf enter = BUF_INIT;
     buf_addc(&enter, '\x18'); /* ends what a lost frame may have left unfinished */
     buf_adds(&enter, term->caps.enter);
+    buf_adds(&enter, term->caps.modes_on);
+    buf_adds(&enter, term->mouse ? term->caps.mouse_on : "");
     write_patiently(term, enter.data, enter.len);
     buf_release(&enter);
+}
+
+/* What the terminal was asked at the start it should not answer to the shell. Keys typed in this
+ * moment are lost, as they would be with what they go to unknown. */
+static void await_answers(struct term *term)
+{
+    struct pollfd ready = {.fd = term->fd, .events = POLLIN};
+    char bytes[256];
+    while (term->asked && poll(&ready, 1, ANSWER_MS) > 0 && (ready.revents & POLLIN)) {
+        ssize_t n = read(term->fd, bytes, sizeof bytes);
+        if (n <= 0)
+            break;
+        /* "ESC [ ? ... c" is the last. */
+        term->asked = !memchr(bytes, 'c', (size_t)n);
+    }
+    term->asked = false;
 }
 
 static void give_back(struct term *term)
@@ -135,6 +157,7 @@ static void give_back(struct term *term)
         caps_restore(&term->caps, &restore);
         write_patiently(term, restore.data, restore.len);
         buf_release(&restore);
+        await_answers(term);
         set_modes_at_end(term, &term->sane);
     }
     guard_hold(term->guard, false);
@@ -248,6 +271,28 @@ void term_take_back(struct term *term)
     watch_io(term);
     if (!term->freed && !term->gone)
         term->hooks.changed(term->hooks.ctx);
+}
+
+const char *term_mouse(struct term *term, bool on)
+{
+    term->mouse = on;
+    return on ? term->caps.mouse_on : term->caps.mouse_off;
+}
+
+const char *term_ask(struct term *term)
+{
+    term->asked = term->caps.ask[0] != '\0';
+    return term->caps.ask;
+}
+
+void term_answered(struct term *term)
+{
+    term->asked = false;
+}
+
+void term_has_sync(struct term *term, bool has)
+{
+    term->caps.sync = has;
 }
 
 int term_fd(const struct term *term)

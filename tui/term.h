@@ -57,6 +57,16 @@ void term_suspend(struct term *term);
  */
 void term_lend(struct term *term);
 void term_take_back(struct term *term);
+/* Whether the mouse is told of while the terminal is taken over; returns the bytes to send for that
+ * with the next frame, "" where there is no mouse. */
+const char *term_mouse(struct term *term, bool on);
+/* The bytes that ask the terminal what it has, "" where that is better not done; to send with a
+ * frame. Its answers are input; the last is told with term_answered(), so that none comes after the
+ * terminal was given back. */
+const char *term_ask(struct term *term);
+void term_answered(struct term *term);
+/* The terminal has said whether it has synchronised output. */
+void term_has_sync(struct term *term, bool has);
 /* Its descriptor, term's own. */
 int term_fd(const struct term *term);
 uint64_t term_written(const struct term *term);

@@ -8,6 +8,7 @@
 #include "tui/term.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 
 /* Events give at most 30 frames a second; a key is answered sooner. */
@@ -16,6 +17,8 @@
 /* What follows ESC within this time belongs to it. */
 #define ESC_MS  40
 #define TICK_MS 1000
+/* The private mode of synchronised output. */
+#define SYNCHRONISED 2026
 
 struct tui {
     struct app app;
@@ -28,6 +31,7 @@ struct tui {
     void *ctx;
     bool dirty;   /* something to show has changed */
     bool eager;   /* a key: its frame does not wait for the others' rate */
+    bool mouse;   /* as the terminal was told */
     bool working; /* there is more of a log to look through */
     bool freed;
     uint64_t drawn_at; /* loop time of the last frame */
@@ -135,11 +139,23 @@ static void on_gone(void *ctx)
     app_send(&tui->app, COMMAND_QUIT, NULL);
 }
 
-static void on_key(void *ctx, uint32_t key)
+static void on_something(void *ctx, const struct key_input *input)
 {
     struct tui *tui = ctx;
-    if (!tui->freed)
-        app_key(&tui->app, key);
+    if (tui->freed)
+        return;
+    switch (input->kind) {
+    case INPUT_KEY: app_key(&tui->app, input->key); break;
+    case INPUT_MOUSE: app_mouse(&tui->app, &input->mouse); break;
+    case INPUT_TEXT: app_paste(&tui->app, input->text, input->n); break;
+    case INPUT_FOCUS: break;
+    case INPUT_MODE:
+        if (input->mode == SYNCHRONISED)
+            term_has_sync(tui->term, input->known);
+        break;
+    case INPUT_BACKGROUND: break;
+    case INPUT_DEVICE: term_answered(tui->term); break;
+    }
 }
 
 static void on_program_ended(void *ctx, int status)
@@ -172,10 +188,24 @@ static void run_program(struct tui *tui)
     app_program_started(app);
 }
 
+static void tell(struct tui *tui, const char *bytes)
+{
+    app_tell_terminal(&tui->app, bytes, strlen(bytes));
+}
+
+static void set_mouse(struct tui *tui)
+{
+    if (tui->mouse == tui->app.mouse)
+        return;
+    tui->mouse = tui->app.mouse;
+    tell(tui, term_mouse(tui->term, tui->mouse));
+}
+
 static void after_keys(struct tui *tui)
 {
     if (tui->freed)
         return;
+    set_mouse(tui);
     if (tui->app.want_program.argv.n)
         run_program(tui);
     if (tui->app.want_redraw)
@@ -192,7 +222,7 @@ static void after_keys(struct tui *tui)
 static void on_esc(uv_timer_t *timer)
 {
     struct tui *tui = timer->data;
-    keys_timeout(&tui->keys, on_key, tui);
+    keys_timeout(&tui->keys, on_something, tui);
     after_keys(tui);
 }
 
@@ -200,7 +230,7 @@ static void on_input(void *ctx, const char *bytes, size_t n)
 {
     struct tui *tui = ctx;
     tui->taken += n;
-    keys_feed(&tui->keys, bytes, n, on_key, tui);
+    keys_feed(&tui->keys, bytes, n, on_something, tui);
     if (tui->freed)
         return;
     if (keys_pending(&tui->keys))
@@ -243,6 +273,9 @@ int tui_new(const struct tui_options *options, struct tui **out, struct err *err
     open_timer(tui, &tui->frame);
     open_timer(tui, &tui->tick);
     open_timer(tui, &tui->esc);
+    tui->app.mouse = true;
+    set_mouse(tui);
+    tell(tui, term_ask(tui->term));
     mark(tui, 0);
     *out = tui;
     return 0;

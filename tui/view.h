@@ -17,6 +17,8 @@ struct view {
     void (*title)(struct app *app, struct buf *left, struct buf *right);
     void (*draw)(struct app *app, struct area area);
     void (*move)(struct app *app, enum motion motion, int amount);
+    /* The left button went down on that cell of its area; NULL: that only gives it the keys. */
+    void (*click)(struct app *app, struct area area, int x, int y);
 };
 
 extern const struct view view_steps, view_log, view_why, view_inputs, view_timeline, view_runs,
@@ -29,6 +31,9 @@ void bars_draw(struct app *app);
 /* view_palette.c */
 void palette_open(struct app *app);
 void palette_draw(struct app *app);
+void palette_move(struct app *app, int rows);
+/* Does what is offered on that row of the screen; false when there is nothing. */
+bool palette_click(struct app *app, int x, int y);
 
 /* view_log.c: opens the log of the selected step where that has changed; a bounded piece of looking
  * through it. */

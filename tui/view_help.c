@@ -103,4 +103,4 @@ static void move(struct app *app, enum motion motion, int amount)
     app->help_top = to;
 }
 
-const struct view view_help = {"help", title, draw, move};
+const struct view view_help = {"help", title, draw, move, NULL};

@@ -21,4 +21,4 @@ static void move(struct app *app, enum motion motion, int amount)
     (void)amount;
 }
 
-const struct view view_inputs = {"inputs", title, draw, move};
+const struct view view_inputs = {"inputs", title, draw, move, NULL};

@@ -420,7 +420,7 @@ bool log_work(struct app *app)
     return log->more || searching;
 }
 
-const struct view view_log = {"log", title, draw, move};
+const struct view view_log = {"log", title, draw, move, NULL};
 
 static void search_changed(struct app *app)
 {

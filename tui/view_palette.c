@@ -53,15 +53,21 @@ static void find(struct app *app)
               &(struct palette_item){true, i, fuzzy_score(typed, app->model.steps.v[i].name)});
 }
 
-static bool key(struct app *app, uint32_t key)
+void palette_move(struct app *app, int rows)
 {
     struct palette *palette = &app->palette;
+    long to = (long)palette->selected + rows;
+    if (to >= (long)palette->n)
+        to = (long)palette->n - 1;
+    palette->selected = to < 0 ? 0 : (size_t)to;
+}
+
+static bool key(struct app *app, uint32_t key)
+{
     bool down = key == KEY_DOWN || key == KEY_TAB || key == KEY_CTRL('n');
     bool up = key == KEY_UP || key == KEY_BACK_TAB || key == KEY_CTRL('p');
-    if (down && palette->selected + 1 < palette->n)
-        palette->selected++;
-    if (up && palette->selected > 0)
-        palette->selected--;
+    if (down || up)
+        palette_move(app, down ? 1 : -1);
     return down || up;
 }
 
@@ -115,6 +121,19 @@ static void draw_item(struct app *app, struct area area, int y, size_t index)
     buf_release(&keys);
 }
 
+bool palette_click(struct app *app, int x, int y)
+{
+    struct palette *palette = &app->palette;
+    struct area list = palette->list;
+    size_t row = palette->top + (size_t)(y - list.y);
+    (void)x;
+    if (y < list.y || y >= list.y + list.h || row >= palette->n)
+        return false;
+    palette->selected = row;
+    app_prompt_end(app, true);
+    return true;
+}
+
 /* Above the line that is typed. */
 void palette_draw(struct app *app)
 {
@@ -131,6 +150,7 @@ void palette_draw(struct app *app)
     screen_rule(screen, box, 0, 0, w, look_style(ROLE_RULE), "─");
     screen_puts(screen, box, 1, 0, look_style(ROLE_FOCUS), " Palette ");
     struct area list = {box.x, box.y + 1, w, rows};
+    palette->list = list;
     for (int y = 0; y < rows; y++) {
         screen_rule(screen, list, 0, y, w, look_style(ROLE_TEXT), " ");
         if (palette->top + (size_t)y < palette->n)

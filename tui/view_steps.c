@@ -241,4 +241,12 @@ static void move(struct app *app, enum motion motion, int amount)
     app_select(app, (size_t)to);
 }
 
-const struct view view_steps = {"steps", title, draw, move};
+static void click(struct app *app, struct area area, int x, int y)
+{
+    (void)area;
+    (void)x;
+    app->hands_off = false;
+    app_select(app, app->steps_top + (size_t)y);
+}
+
+const struct view view_steps = {"steps", title, draw, move, click};

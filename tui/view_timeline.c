@@ -293,4 +293,4 @@ static void move(struct app *app, enum motion motion, int amount)
     lanes_release(&lanes);
 }
 
-const struct view view_timeline = {"timeline", title, draw, move};
+const struct view view_timeline = {"timeline", title, draw, move, NULL};

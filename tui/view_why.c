@@ -260,4 +260,4 @@ static void move(struct app *app, enum motion motion, int amount)
     app->why_top = to;
 }
 
-const struct view view_why = {"why", title, draw, move};
+const struct view view_why = {"why", title, draw, move, NULL};

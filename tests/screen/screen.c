@@ -24,6 +24,7 @@ struct pty {
     VTerm *vt;
     VTermScreen *screen;
     bool alternate, cursor_shown;
+    int mouse;
 };
 
 static _Noreturn void give_up(struct pty *pty, const char *what)
@@ -41,6 +42,8 @@ static int on_prop(VTermProp prop, VTermValue *value, void *user)
         pty->alternate = value->boolean;
     if (prop == VTERM_PROP_CURSORVISIBLE)
         pty->cursor_shown = value->boolean;
+    if (prop == VTERM_PROP_MOUSE)
+        pty->mouse = value->number;
     return 1;
 }
 
@@ -359,6 +362,11 @@ bool pty_alternate(const struct pty *pty)
 bool pty_cursor_shown(const struct pty *pty)
 {
     return pty->cursor_shown;
+}
+
+int pty_mouse(const struct pty *pty)
+{
+    return pty->mouse;
 }
 
 void pty_golden(struct pty *pty, const char *name)

@@ -43,6 +43,8 @@ const char *pty_row(struct pty *pty, int row);
 bool pty_shows(struct pty *pty, const char *text);
 bool pty_alternate(const struct pty *pty);
 bool pty_cursor_shown(const struct pty *pty);
+/* What the terminal tells of the mouse: 0 nothing, 1 clicks. */
+int pty_mouse(const struct pty *pty);
 /* Compares text, styles and cursor with tests/screen/golden/NAME.txt; writes it when
  * KILN_UPDATE_GOLDEN is set. */
 void pty_golden(struct pty *pty, const char *name);

@@ -6,8 +6,10 @@
 
 #include <cmocka.h>
 
+#include "base/buf.h"
 #include "tui/keys.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct got {
@@ -15,11 +17,12 @@ struct got {
     size_t n;
 };
 
-static void take(void *ctx, uint32_t key)
+static void take(void *ctx, const struct key_input *input)
 {
     struct got *got = ctx;
     assert_true(got->n < 64);
-    got->keys[got->n++] = key;
+    if (input->kind == INPUT_KEY)
+        got->keys[got->n++] = input->key;
 }
 
 static const struct {
@@ -45,7 +48,9 @@ static const struct {
     {"\x1b[<0;33;12Mq", {'q'}},
     {"\x1b[24;80Rq", {'q'}},
     {"\x1bxq", {'q'}},
-    {"\x1b[200~q\x1b[201~", {'q'}},
+    {"\x1b[200~q\rj\x1b[A\x1b[201~q", {'q'}},
+    {"\x1b[I\x1b[Oq\x1b[M !!q\x1b[?2026;2$yq\x1b[?64;1c", {'q', 'q', 'q'}},
+    {"\x1b]11;rgb:ffff/ffff/ffff\x1b\\q\x1b]11;rgb:0/0/0\aq\x1bP1+r\x1b\\q", {'q', 'q', 'q'}},
     /* Malformed UTF-8 is dropped without what follows it. */
     {"\xffq\xc3q\xe2\x82q\x80q", {'q', 'q', 'q', 'q'}},
     {"\xe2\x82\x1b[Aq", {KEY_UP, 'q'}},
@@ -89,6 +94,109 @@ static void test_table(void **state)
     }
 }
 
+struct heard {
+    struct key_input last;
+    struct buf text;
+    size_t n;
+};
+
+static void hear(void *ctx, const struct key_input *input)
+{
+    struct heard *heard = ctx;
+    if (input->kind == INPUT_TEXT)
+        buf_add(&heard->text, input->text, input->n);
+    heard->last = *input;
+    heard->n++;
+}
+
+static const struct {
+    const char *bytes;
+    struct key_input input;
+} reports[] = {
+    {"\x1b[<0;33;12M", {.kind = INPUT_MOUSE, .mouse = {MOUSE_PRESS, 0, 32, 11}}},
+    {"\x1b[<0;33;12m", {.kind = INPUT_MOUSE, .mouse = {MOUSE_RELEASE, 0, 32, 11}}},
+    {"\x1b[<2;1;300M", {.kind = INPUT_MOUSE, .mouse = {MOUSE_PRESS, 2, 0, 299}}},
+    {"\x1b[<64;3;4M", {.kind = INPUT_MOUSE, .mouse = {MOUSE_WHEEL_UP, 0, 2, 3}}},
+    {"\x1b[<65;3;4M", {.kind = INPUT_MOUSE, .mouse = {MOUSE_WHEEL_DOWN, 1, 2, 3}}},
+    {"\x1b[<69;3;4M", {.kind = INPUT_MOUSE, .mouse = {MOUSE_WHEEL_DOWN, 1, 2, 3}}},
+    {"\x1b[<66;3;4M", {.kind = INPUT_MOUSE, .mouse = {MOUSE_OTHER, 2, 2, 3}}},
+    {"\x1b[<35;3;4M", {.kind = INPUT_MOUSE, .mouse = {MOUSE_OTHER, 3, 2, 3}}},
+    {"\x1b[M !!", {.kind = INPUT_MOUSE, .mouse = {MOUSE_PRESS, 0, 0, 0}}},
+    {"\x1b[M`\xf0\xff", {.kind = INPUT_MOUSE, .mouse = {MOUSE_WHEEL_UP, 0, 207, 222}}},
+    {"\x1b[I", {.kind = INPUT_FOCUS, .focused = true}},
+    {"\x1b[O", {.kind = INPUT_FOCUS}},
+    {"\x1b[?2026;2$y", {.kind = INPUT_MODE, .mode = 2026, .known = true}},
+    {"\x1b[?2026;0$y", {.kind = INPUT_MODE, .mode = 2026}},
+    {"\x1b[?2026;4$y", {.kind = INPUT_MODE, .mode = 2026}},
+    {"\x1b[?64;1;9c", {.kind = INPUT_DEVICE}},
+    {"\x1b]11;rgb:ffff/ffff/ffff\a", {.kind = INPUT_BACKGROUND, .light = true}},
+    {"\x1b]11;rgb:fd/f6/e3\a", {.kind = INPUT_BACKGROUND, .light = true}},
+    {"\x1b]11;rgb:1e1e/1e1e/1e1e\x1b\\", {.kind = INPUT_BACKGROUND}},
+};
+
+static void test_reports(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof reports / sizeof *reports; i++) {
+        const struct key_input *want = &reports[i].input;
+        struct keys keys = {0};
+        struct heard heard = {0};
+        for (const char *byte = reports[i].bytes; *byte; byte++)
+            keys_feed(&keys, byte, 1, hear, &heard);
+        assert_int_equal(heard.n, 1);
+        assert_int_equal(heard.last.kind, want->kind);
+        assert_memory_equal(&heard.last.mouse, &want->mouse, sizeof want->mouse);
+        assert_int_equal(heard.last.focused, want->focused);
+        assert_int_equal(heard.last.mode, want->mode);
+        assert_int_equal(heard.last.known, want->known);
+        assert_int_equal(heard.last.light, want->light);
+        assert_false(keys_pending(&keys));
+    }
+    /* Nothing of these is anything. */
+    static const char *const not_those[] = {"\x1b[<0;33M",       "\x1b[<0;0;1M",
+                                            "\x1b[?2026$y",      "\x1b]11;rgb:f\a",
+                                            "\x1b]11;rgb:///\a", "\x1b]10;rgb:1/1/1\a",
+                                            "\x1b[?c",           "\x1b]11;rgb:fffff/fffff/fffff\a"};
+    for (size_t i = 0; i < sizeof not_those / sizeof *not_those; i++) {
+        struct keys keys = {0};
+        struct heard heard = {0};
+        keys_feed(&keys, not_those[i], strlen(not_those[i]), hear, &heard);
+        assert_int_equal(heard.n, 0);
+        assert_false(keys_pending(&keys));
+    }
+}
+
+static void test_paste(void **state)
+{
+    (void)state;
+    const char *text = "rm -rf\r\x1b[20\x1b[201x\x1b\x1b[A q\xff";
+    char bytes[100];
+    snprintf(bytes, sizeof bytes, "j\x1b[200~%s\x1b[201~k", text);
+    for (size_t piece = 1; piece < strlen(bytes); piece++) {
+        struct keys keys = {0};
+        struct heard heard = {0};
+        for (size_t i = 0; i < strlen(bytes); i += piece) {
+            size_t left = strlen(bytes) - i;
+            keys_feed(&keys, bytes + i, left < piece ? left : piece, hear, &heard);
+        }
+        assert_string_equal(buf_str(&heard.text), text);
+        assert_int_equal(heard.last.key, 'k');
+        buf_release(&heard.text);
+    }
+    /* The end is lost: Esc alone leads out. */
+    struct keys keys = {0};
+    struct heard heard = {0};
+    keys_feed(&keys, "\x1b[200~abc", 9, hear, &heard);
+    assert_false(keys_pending(&keys));
+    keys_feed(&keys, "\x1b", 1, hear, &heard);
+    assert_true(keys_pending(&keys));
+    keys_timeout(&keys, hear, &heard);
+    keys_feed(&keys, "q", 1, hear, &heard);
+    assert_int_equal(heard.last.kind, INPUT_KEY);
+    assert_int_equal(heard.last.key, 'q');
+    buf_release(&heard.text);
+}
+
 static void test_escape_alone(void **state)
 {
     (void)state;
@@ -110,10 +218,10 @@ static void test_escape_alone(void **state)
     assert_int_equal(got.n, 2);
 }
 
-static void drop(void *ctx, uint32_t key)
+static void drop(void *ctx, const struct key_input *input)
 {
     (void)ctx;
-    assert_true(key != KEY_NONE && key <= KEY_F12);
+    assert_true(input->kind != INPUT_KEY || (input->key != KEY_NONE && input->key <= KEY_F12));
 }
 
 static void test_any_bytes(void **state)
@@ -151,10 +259,9 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),
-        cmocka_unit_test(test_escape_alone),
-        cmocka_unit_test(test_any_bytes),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_table),     cmocka_unit_test(test_reports),
+        cmocka_unit_test(test_paste),     cmocka_unit_test(test_escape_alone),
+        cmocka_unit_test(test_any_bytes), cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
