@@ -29,8 +29,7 @@ void app_init(struct app *app, const struct control *control, const char *projec
     app->control = control;
     app->project = mem_strdup(project ? project : "kiln");
     app->hands_off = true;
-    app->log.step = SIZE_MAX;
-    app->log.follow = true;
+    log_init(&app->log);
 }
 
 void app_release(struct app *app)
@@ -43,6 +42,7 @@ void app_release(struct app *app)
     keymap_release(&app->keymap);
     app_program_started(app);
     vec_release(&app->want_program.argv);
+    buf_release(&app->want_clip);
     free(app->said);
     free(app->palette.items);
     free(app->project);

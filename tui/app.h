@@ -13,30 +13,12 @@
 #include "engine/command.h"
 #include "tui/keys.h"
 #include "tui/layout.h"
-#include "tui/logfile.h"
+#include "tui/log_view.h"
 #include "tui/look.h"
 #include "tui/model.h"
 #include "tui/screen.h"
-#include "tui/search.h"
 
 #define KEYMAP_KEYS 5
-
-struct log_view {
-    size_t step;     /* whose log; steps.n of the model: nobody's */
-    uint64_t starts; /* of that step when the log was opened */
-    char *path;
-    struct logfile *file; /* NULL: there is none (yet) */
-    bool cached;          /* it is the one of a cached result, with that key */
-    char *key;            /* or NULL */
-    bool asked;           /* control has been asked for its path */
-    bool more;            /* not all of it is indexed yet */
-    bool follow, wrap;
-    uint64_t top;   /* the first line shown ... */
-    size_t top_row; /* ... and, wrapped, how many of its rows are above the pane */
-    size_t left;    /* columns scrolled away, not wrapped */
-    int rows, cols; /* of the pane when it was last drawn */
-    struct search search;
-};
 
 /* What the palette has found for what is typed. */
 struct palette {
@@ -90,8 +72,6 @@ struct app {
     int help_top, help_rows, help_height;
     const struct prompt *prompt; /* what is being typed; NULL: nothing */
     struct buf typed;
-    uint64_t prompt_top; /* where the log was when typing began */
-    bool prompt_follow;
     bool quitting;
     bool mouse; /* the terminal tells of it; off, its own selection works */
     /* What only the owner of the terminal can do; it looks after each key. */
@@ -100,6 +80,7 @@ struct app {
         VEC(char *) argv; /* empty: none wanted; else it ends with NULL */
         char *cwd;        /* or NULL */
     } want_program;
+    struct buf want_clip;   /* text for the clipboard; empty: none */
     struct buf to_terminal; /* bytes to send as they are, with the next frame */
     char *said;             /* in place of the key line until the next key; or NULL */
 };

@@ -113,6 +113,7 @@ int caps_load(struct caps *caps, const char *term, int fd, bool colour)
     caps->mouse_on = mem_strdup(has_mouse ? "\x1b[?1000h\x1b[?1006h" : "");
     caps->mouse_off = mem_strdup(has_mouse ? "\x1b[?1006l\x1b[?1000l" : "");
     caps->ask = mem_strdup(caps->private_modes ? "\x1b[?2026$p\x1b]11;?\x1b\\\x1b[c" : "");
+    caps->clip = clip_way(term, getenv("TMUX"), getenv("STY"));
     caps->edge_ok = !found || tigetflag("am") != 1 || tigetflag("xenl") == 1;
     if (found)
         del_curterm(cur_term);

@@ -9,6 +9,7 @@
 #define KILN_TUI_CAPS_H
 
 #include "base/buf.h"
+#include "tui/clip.h"
 #include "tui/screen.h"
 
 #include <stdbool.h>
@@ -32,6 +33,7 @@ struct caps {
     bool private_modes;         /* passes over sequences it does not know, as xterm does */
     bool edge_ok;               /* the last cell of the last row can be written without scrolling */
     int colours;                /* 0, 8, 16, 256 or COLOURS_TRUE */
+    enum clip_way clip;
 };
 
 /* Fails (-1) when the terminal is known and cannot address its cursor. */

@@ -128,8 +128,8 @@ static void back(struct app *app)
 {
     if (app->overlay == OVERLAY_HELP) {
         app->overlay = OVERLAY_NONE;
-    } else if (app->focus == PANE_LOG && app->log.search.pattern) {
-        search_set(&app->log.search, NULL);
+    } else if (app->focus == PANE_LOG && log_back(app)) {
+        return;
     } else if (app->zoom) {
         bool entered = app->zoom_by_enter;
         app->zoom = app->zoom_by_enter = false;
@@ -154,7 +154,7 @@ static enum step_state state_of(const struct app *app)
 
 static bool has_log(const struct app *app)
 {
-    return app->log.file != NULL;
+    return app->log.lines.file != NULL;
 }
 
 static bool can_back(const struct app *app)
@@ -217,29 +217,71 @@ static void wrap(struct app *app)
     app->log.top_row = app->log.left = 0;
 }
 
-static void search(struct app *app)
+static void to_log(struct app *app)
 {
     if (app->focus != PANE_LOG)
         app_focus(app, PANE_LOG);
-    app->prompt_top = app->log.top;
-    app->prompt_follow = app->log.follow;
-    search_set(&app->log.search, NULL);
-    app_prompt(app, &log_search_prompt);
+}
+
+static void search(struct app *app)
+{
+    to_log(app);
+    log_ask_pattern(app);
 }
 
 static bool has_pattern(const struct app *app)
 {
-    return app->log.file && app->log.search.pattern;
+    return has_log(app) && app->log.pattern.text;
 }
 
 static void search_next(struct app *app)
 {
-    log_search(app, true, false);
+    log_search(app, true);
 }
 
 static void search_previous(struct app *app)
 {
-    log_search(app, false, false);
+    log_search(app, false);
+}
+
+static void filter(struct app *app)
+{
+    to_log(app);
+    log_ask_filter(app);
+}
+
+static void next_error(struct app *app)
+{
+    to_log(app);
+    log_find_error(app, LINK_ERROR, true);
+}
+
+static void previous_error(struct app *app)
+{
+    to_log(app);
+    log_find_error(app, LINK_ERROR, false);
+}
+
+static void next_warning(struct app *app)
+{
+    to_log(app);
+    log_find_error(app, LINK_WARNING, true);
+}
+
+static void previous_warning(struct app *app)
+{
+    to_log(app);
+    log_find_error(app, LINK_WARNING, false);
+}
+
+static void times(struct app *app)
+{
+    app->log.times = !app->log.times;
+}
+
+static bool is_marking(const struct app *app)
+{
+    return has_log(app) && app->log.mark.on;
 }
 
 static void help(struct app *app)
@@ -355,11 +397,40 @@ const struct action keymap_actions[] = {
     {"wrap", "Log", {'W'}, IN_LOG,
      "wrap", NULL, 9, "wrap long lines", NULL, wrap},
     {"search", "Log", {'/', KEY_F1 + 2}, IN_PANES,
-     "search", NULL, 6, "search; a capital in the pattern makes case matter", has_log, search},
+     "search", NULL, 6, "search, as grep -E; a capital makes case matter", has_log,
+     search},
     {"search-next", "Log", {'n'}, IN_LOG,
      "next", "n/N", 6, "next place", has_pattern, search_next},
     {"search-previous", "Log", {'N'}, IN_LOG,
      NULL, NULL, 0, "previous place", has_pattern, search_previous},
+    {"filter", "Log", {'&'}, IN_LOG,
+     "filter", NULL, 12, "only lines that match; empty: all of them again", has_log, filter},
+    {"next-error", "Log", {KEY_PAIR(']', 'e')}, IN_LOG | IN_STEPS,
+     NULL, NULL, 0, "the next line that says what went wrong", has_log, next_error},
+    {"next-error", "Log", {KEY_NONE}, IN_LOG,
+     "error", "]e", 7, NULL, has_log, next_error},
+    {"previous-error", "Log", {KEY_PAIR('[', 'e')}, IN_LOG | IN_STEPS,
+     NULL, NULL, 0, "the previous one", has_log, previous_error},
+    {"next-warning", "Log", {KEY_PAIR(']', 'w')}, IN_LOG,
+     NULL, NULL, 0, "the next warning or error", has_log, next_warning},
+    {"previous-warning", "Log", {KEY_PAIR('[', 'w')}, IN_LOG,
+     NULL, NULL, 0, "the previous one", has_log, previous_warning},
+    {"edit", "Log", {'e'}, IN_LOG | IN_STEPS,
+     NULL, NULL, 0, "the underlined place in $VISUAL or $EDITOR", has_log, log_edit},
+    {"edit", "Log", {KEY_NONE}, IN_LOG,
+     "edit", "e", 8, NULL, has_log, log_edit},
+    {"mark", "Log", {'v'}, IN_LOG,
+     "mark", NULL, 11, "mark lines", has_log, log_mark},
+    {"copy", "Log", {'y'}, IN_LOG,
+     "copy", NULL, 4, "copy the marked lines to the clipboard", is_marking, log_copy},
+    {"times", "Log", {'T'}, IN_LOG,
+     NULL, NULL, 0, "when each line came, since the step's start", has_log, times},
+    {"pager", "Log", {'o'}, IN_LOG | IN_STEPS,
+     NULL, NULL, 0, "the log in $PAGER", has_log, log_page},
+    {"plain", "Log", {'O'}, IN_LOG | IN_STEPS,
+     NULL, NULL, 0, "the log without panes, for the mouse to copy", has_log, log_page_plain},
+    {"save-log", "Log", {'S'}, IN_LOG,
+     NULL, NULL, 0, "save the log as a file", has_log, log_ask_save},
 
     {"retry", "Run", {'r'}, IN_PANES,
      "retry", NULL, 5, "run the step again, and what depends on it", can_retry, retry},

@@ -2,9 +2,7 @@
 
 #include <string.h>
 
-/* The length of the escape sequence at the start of n > 0 bytes (bytes[0] is ESC). One cut off by
- * the end of the line takes all. */
-static size_t escape_length(const char *bytes, size_t n)
+size_t line_escape(const char *bytes, size_t n)
 {
     if (n < 2)
         return n;
@@ -84,13 +82,14 @@ static void apply_sgr(struct style *style, const unsigned *params, size_t n)
     }
 }
 
-/* A whole CSI ... m changes the style; parameters may be parted by ; or : */
-static void sgr(struct style *style, const char *bytes, size_t n)
+/* The numbers of a CSI sequence, parted by ; or : (at least one, absent ones 0); 0: it is a private
+ * or a malformed one. */
+static size_t parameters(const char *bytes, size_t n, unsigned params[PARAMS_MAX])
 {
-    if (n < 3 || bytes[1] != '[' || bytes[n - 1] != 'm')
-        return;
-    unsigned params[PARAMS_MAX] = {0};
     size_t count = 1;
+    if (n < 3 || bytes[1] != '[')
+        return 0;
+    memset(params, 0, PARAMS_MAX * sizeof *params);
     for (size_t i = 2; i < n - 1; i++) {
         if (bytes[i] >= '0' && bytes[i] <= '9') {
             unsigned *p = &params[count - 1];
@@ -100,10 +99,18 @@ static void sgr(struct style *style, const char *bytes, size_t n)
                 break;
             count++;
         } else {
-            return; /* private: no SGR */
+            return 0;
         }
     }
-    apply_sgr(style, params, count);
+    return count;
+}
+
+void line_style(struct style *style, const char *bytes, size_t n)
+{
+    unsigned params[PARAMS_MAX];
+    size_t count = n > 2 && bytes[n - 1] == 'm' ? parameters(bytes, n, params) : 0;
+    if (count > 0)
+        apply_sgr(style, params, count);
 }
 
 /* Leaves out what a carriage return has written over: all before the last one that something
@@ -116,69 +123,229 @@ static size_t last_segment(const char *bytes, size_t *n)
     return last ? (size_t)(last - bytes) + 1 : 0;
 }
 
-static void push(struct line *line, const struct cell *cell, size_t max_columns)
+/* A line being written; the cursor may be anywhere in it, or beyond. */
+struct hand {
+    struct line *line;
+    size_t at, max;
+    struct style style;
+};
+
+static void blank(struct cell *cell, struct style style)
 {
-    if (line->cells.n + cell->width > max_columns)
+    *cell = (struct cell){.text = " ", .len = 1, .width = 1, .style = style};
+}
+
+/* Blanks from one column to before another, whole wide characters even where only a half is there.
+ */
+static void wipe(struct line *line, size_t from, size_t to)
+{
+    struct cell *cells = line->cells.v;
+    if (to > line->cells.n)
+        to = line->cells.n;
+    if (from >= to)
         return;
-    vec_push(&line->cells, *cell);
-    if (cell->width == 2) {
-        struct cell half = *cell;
-        half.width = half.len = 0;
-        vec_push(&line->cells, half);
+    if (cells[from].width == 0 && from > 0)
+        from--;
+    if (to < line->cells.n && cells[to].width == 0)
+        to++;
+    for (size_t i = from; i < to; i++)
+        blank(&cells[i], STYLE_PLAIN);
+}
+
+/* Writes the cell where the cursor is; what does not fit is not there. */
+static void put(struct hand *hand, const struct cell *cell)
+{
+    struct line *line = hand->line;
+    size_t end = hand->at + cell->width;
+    if (end <= hand->max) {
+        wipe(line, hand->at, end);
+        while (line->cells.n < end) {
+            struct cell empty;
+            blank(&empty, STYLE_PLAIN);
+            vec_push(&line->cells, empty);
+        }
+        line->cells.v[hand->at] = *cell;
+        if (cell->width == 2) {
+            struct cell *half = &line->cells.v[end - 1];
+            *half = *cell;
+            half->width = half->len = 0;
+        }
     }
+    hand->at = end;
+}
+
+static void tab(struct hand *hand)
+{
+    size_t stop = (hand->at / 8 + 1) * 8;
+    struct cell cell;
+    blank(&cell, hand->style);
+    while (hand->at < stop && hand->at < hand->line->cells.n)
+        hand->at++; /* over what is there */
+    while (hand->at < stop && hand->at < hand->max)
+        put(hand, &cell);
+}
+
+static void back(struct hand *hand)
+{
+    struct line *line = hand->line;
+    if (hand->at > 0)
+        hand->at--;
+    if (hand->at > 0 && hand->at < line->cells.n && line->cells.v[hand->at].width == 0)
+        hand->at--;
+}
+
+static void insert(struct hand *hand, size_t n)
+{
+    struct line *line = hand->line;
+    size_t old = line->cells.n;
+    if (hand->at >= old)
+        return;
+    if (line->cells.v[hand->at].width == 0)
+        wipe(line, hand->at, hand->at + 1);
+    struct cell empty;
+    blank(&empty, STYLE_PLAIN);
+    for (size_t i = 0; i < n; i++)
+        vec_push(&line->cells, empty);
+    memmove(line->cells.v + hand->at + n, line->cells.v + hand->at,
+            (old - hand->at) * sizeof *line->cells.v);
+    for (size_t i = 0; i < n; i++)
+        line->cells.v[hand->at + i] = empty;
+}
+
+static void cut(struct hand *hand, size_t n)
+{
+    struct line *line = hand->line;
+    if (hand->at >= line->cells.n)
+        return;
+    if (n > line->cells.n - hand->at)
+        n = line->cells.n - hand->at;
+    wipe(line, hand->at, hand->at + n);
+    memmove(line->cells.v + hand->at, line->cells.v + hand->at + n,
+            (line->cells.n - hand->at - n) * sizeof *line->cells.v);
+    line->cells.n -= n;
+}
+
+static void erase(struct hand *hand, unsigned how)
+{
+    struct line *line = hand->line;
+    if (how == 1)
+        wipe(line, 0, hand->at + 1);
+    else if (how == 2)
+        vec_clear(&line->cells);
+    else if (how == 0 && hand->at < line->cells.n) {
+        wipe(line, hand->at, line->cells.n);
+        line->cells.n = hand->at;
+    }
+}
+
+/* What moves or erases within a line. */
+static bool moves(char final)
+{
+    return memchr("CDGKPX@`", final, 8) != NULL;
+}
+
+static void obey(struct hand *hand, const char *bytes, size_t n)
+{
+    unsigned params[PARAMS_MAX];
+    line_style(&hand->style, bytes, n);
+    if (n < 3 || !moves(bytes[n - 1]) || parameters(bytes, n, params) == 0)
+        return;
+    size_t count = params[0] > 0 ? params[0] : 1;
+    size_t reach = hand->max < LINE_REACH ? hand->max : LINE_REACH;
+    if (count > LINE_REACH)
+        count = LINE_REACH;
+    switch (bytes[n - 1]) {
+    case 'C':
+        if (reach < hand->line->cells.n)
+            reach = hand->line->cells.n;
+        hand->at = hand->at + count < reach ? hand->at + count : reach;
+        break;
+    case 'D': hand->at = hand->at > count ? hand->at - count : 0; break;
+    case 'G':
+    case '`': hand->at = count - 1; break;
+    case 'K': erase(hand, params[0]); break;
+    case 'P': cut(hand, count); break;
+    case 'X': wipe(hand->line, hand->at, hand->at + count); break;
+    case '@':
+        if (hand->line->cells.n + count <= reach)
+            insert(hand, count);
+        break;
+    default: break;
+    }
+}
+
+/* Whether what comes later in the line may go back to what came before. */
+static bool turns_back(const char *bytes, size_t n)
+{
+    if (memchr(bytes, '\b', n))
+        return true;
+    const char *end = bytes + n;
+    for (const char *p = bytes; (p = memchr(p, 0x1b, (size_t)(end - p)));) {
+        size_t length = line_escape(p, (size_t)(end - p));
+        if (length > 2 && p[1] == '[' && moves(p[length - 1]))
+            return true;
+        p += length;
+    }
+    return false;
 }
 
 void line_parse(struct line *line, const char *bytes, size_t n, size_t max_columns, bool utf8)
 {
     vec_clear(&line->cells);
-    struct style style = STYLE_PLAIN;
+    struct hand hand = {line, 0, max_columns, STYLE_PLAIN};
     size_t i = last_segment(bytes, &n);
-    while (i < n && line->cells.n < max_columns) {
+    bool all = turns_back(bytes + i, n - i);
+    while (i < n && (all || hand.at < max_columns)) {
         if (bytes[i] == 0x1b) {
-            size_t length = escape_length(bytes + i, n - i);
-            sgr(&style, bytes + i, length);
+            size_t length = line_escape(bytes + i, n - i);
+            obey(&hand, bytes + i, length);
             i += length;
-            continue;
-        }
-        struct cell cell;
-        if (bytes[i] == '\t') {
-            cell_take(&cell, " ", 1, utf8);
-            cell.style = style;
-            do
-                push(line, &cell, max_columns);
-            while (line->cells.n % 8 != 0 && line->cells.n < max_columns);
+        } else if (bytes[i] == '\t') {
+            tab(&hand);
             i++;
-            continue;
-        }
-        if (bytes[i] == '\b') {
-            if (line->cells.n > 0 && vec_pop(&line->cells).width == 0 && line->cells.n > 0)
-                line->cells.n--;
+        } else if (bytes[i] == '\b') {
+            back(&hand);
             i++;
-            continue;
+        } else {
+            struct cell cell;
+            i += cell_take(&cell, bytes + i, n - i, utf8);
+            cell.style = hand.style;
+            put(&hand, &cell);
         }
-        i += cell_take(&cell, bytes + i, n - i, utf8);
-        cell.style = style;
-        size_t before = line->cells.n;
-        push(line, &cell, max_columns);
-        if (line->cells.n == before)
-            break;
     }
 }
 
 void line_plain(const char *bytes, size_t n, struct buf *out)
 {
     size_t i = last_segment(bytes, &n);
+    if (turns_back(bytes + i, n - i)) {
+        struct line line = {0};
+        line_parse(&line, bytes + i, n - i, SIZE_MAX, true);
+        vec_each (struct cell, cell, &line.cells)
+            buf_add(out, cell->text, cell->len);
+        line_release(&line);
+        return;
+    }
     while (i < n) {
-        size_t length = 1;
         if (bytes[i] == 0x1b) {
-            i += escape_length(bytes + i, n - i);
+            i += line_escape(bytes + i, n - i);
             continue;
         }
-        while (i + length < n && bytes[i + length] != 0x1b)
-            length++;
+        const char *escape = memchr(bytes + i, 0x1b, n - i);
+        size_t length = escape ? (size_t)(escape - bytes) - i : n - i;
         buf_add(out, bytes + i, length);
         i += length;
     }
+}
+
+const char *line_text(const char *bytes, size_t *n, struct buf *scratch)
+{
+    if (!memchr(bytes, 0x1b, *n) && !memchr(bytes, '\r', *n) && !memchr(bytes, '\b', *n))
+        return bytes;
+    buf_reset(scratch);
+    line_plain(bytes, *n, scratch);
+    *n = scratch->len;
+    return buf_str(scratch);
 }
 
 void line_release(struct line *line)

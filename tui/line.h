@@ -1,10 +1,11 @@
 /*
  * line.h - one line of output as cells: what a terminal would show of it in the end.
  *
- * Colours and attributes (SGR) are kept, all other escape sequences dropped; a carriage return
- * starts the line anew, so that a progress bar shows its last state; tabs go to columns of eight;
- * control characters, malformed UTF-8 and unpaired halves become one replacement glyph each. Work
- * and memory are bounded by the bytes given. Any bytes are fine.
+ * Colours and attributes (SGR) are kept, and what moves or erases within the line is done; all
+ * other escape sequences are dropped. A carriage return starts the line anew, so that a progress
+ * bar shows its last state; tabs go to columns of eight; control characters, malformed UTF-8 and
+ * unpaired halves become one replacement glyph each. Work and memory are bounded by the bytes
+ * given. Any bytes are fine.
  *
  * Ownership: the struct is the caller's, zeroed to start, kept from line to line, line_release() in
  * the end.
@@ -20,12 +21,22 @@ struct line {
     cells; /* one for each column: the right half of a wide one is there, with width 0 */
 };
 
+/* Columns that can be gone to without writing. */
+#define LINE_REACH 512
+
+/* The length of the escape sequence at the start of n > 0 bytes, which is an ESC; one cut off by
+ * the end of the bytes takes all of them. */
+size_t line_escape(const char *bytes, size_t n);
+/* Does what an SGR sequence says; any other one changes nothing. */
+void line_style(struct style *style, const char *bytes, size_t n);
 /* Replaces what the line holds with those n bytes (no newline in them). At most max_columns are
  * kept. */
 void line_parse(struct line *line, const char *bytes, size_t n, size_t max_columns, bool utf8);
-/* The bytes as plain text: escapes dropped, the rest as line_parse() would show it; added to out.
- */
+/* The bytes as plain text, without escapes and what was written over; added to out. */
 void line_plain(const char *bytes, size_t n, struct buf *out);
+/* What line_plain() gives, in *n bytes: those given where they are plain already, else in scratch.
+ */
+const char *line_text(const char *bytes, size_t *n, struct buf *scratch);
 void line_release(struct line *line);
 
 #endif

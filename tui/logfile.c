@@ -25,6 +25,7 @@ struct logfile {
     uint64_t window_start;
     size_t window_n;
     bool window_last; /* the file ended in it */
+    unsigned generation;
 };
 
 static void start_anew(struct logfile *log)
@@ -33,6 +34,7 @@ static void start_anew(struct logfile *log)
     log->near_line = log->near_offset = 0;
     log->every = FIRST_STEP;
     log->window_n = 0;
+    log->generation++;
     vec_clear(&log->samples);
     vec_push(&log->samples, 0);
 }
@@ -145,6 +147,16 @@ uint64_t logfile_lines(const struct logfile *log)
     return log->lines + (log->indexed > log->last_line ? 1 : 0);
 }
 
+uint64_t logfile_whole(const struct logfile *log)
+{
+    return log->lines;
+}
+
+unsigned logfile_generation(const struct logfile *log)
+{
+    return log->generation;
+}
+
 uint64_t logfile_size(const struct logfile *log)
 {
     return log->size;
@@ -192,6 +204,12 @@ const char *logfile_line(struct logfile *log, uint64_t line, size_t *n)
     log->near_line = line;
     log->near_offset = offset;
     return line_at(log, offset, &bytes, n, &next) ? bytes : NULL;
+}
+
+uint64_t logfile_offset(struct logfile *log, uint64_t line)
+{
+    size_t n;
+    return logfile_line(log, line, &n) ? log->near_offset : log->last_line;
 }
 
 const char *logfile_back(struct logfile *log, uint64_t *end, size_t *n)

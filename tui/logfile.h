@@ -26,6 +26,12 @@ void logfile_free(struct logfile *log);
 bool logfile_index(struct logfile *log, size_t budget);
 /* Lines known so far, one without its newline yet among them. */
 uint64_t logfile_lines(const struct logfile *log);
+/* Those that will not grow any more. */
+uint64_t logfile_whole(const struct logfile *log);
+/* Another number whenever the log has become another one: numbers of lines mean nothing then. */
+unsigned logfile_generation(const struct logfile *log);
+/* Where that line starts in the file, the start of the last line where there is no such line. */
+uint64_t logfile_offset(struct logfile *log, uint64_t line);
 /* Bytes in the file and looked at, when last looked. */
 uint64_t logfile_size(const struct logfile *log);
 uint64_t logfile_indexed(const struct logfile *log);

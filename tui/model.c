@@ -52,6 +52,7 @@ static void step_release(struct model_step *step)
     free(step->mount);
     reasons_release(step);
     free(step->log);
+    chunks_release(&step->chunks);
     free(step->doing);
     hints_release(step);
 }
@@ -240,6 +241,7 @@ static void fold_started(struct model *model, const struct event *event)
     step->has_started = true;
     step->starts++;
     step->log_bytes = 0;
+    chunks_clear(&step->chunks);
     step->last_ms = step->ran_ms;
     step->tainted = step->timed_out = false;
     replace(&step->doing, NULL);
@@ -274,6 +276,8 @@ static void fold_log(struct model *model, const struct event *event)
         replace(&step->log, event->u.log.log);
     if (end > step->log_bytes)
         step->log_bytes = end;
+    chunks_add(&step->chunks, event->u.log.offset, event->u.log.n, event->u.log.stream,
+               event->time_ns);
 }
 
 static void fold_finished(struct model *model, const struct event *event)

@@ -13,6 +13,7 @@
 #include "base/map.h"
 #include "base/vec.h"
 #include "engine/event.h"
+#include "tui/chunks.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -56,9 +57,10 @@ struct model_step {
     bool has_started; /* in this session: reasons are known */
     char *log;        /* path of the latest spool, or NULL */
     uint64_t log_bytes;
-    char *doing;       /* before it starts: what is being made ready for it; or NULL */
-    int doing_percent; /* with that: how far it is; -1: that is not known */
-    char **hints;      /* what may help against its failure */
+    struct chunks chunks; /* of that log, when its pieces came */
+    char *doing;          /* before it starts: what is being made ready for it; or NULL */
+    int doing_percent;    /* with that: how far it is; -1: that is not known */
+    char **hints;         /* what may help against its failure */
     size_t n_hints;
     uint64_t starts; /* counts starts: a new one is a new log */
 };

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "tui/app.h"
+#include "tui/clip.h"
 #include "tui/keys.h"
 #include "tui/program.h"
 #include "tui/term.h"
@@ -83,6 +84,18 @@ static void on_tick(uv_timer_t *timer)
     mark(timer->data, 0);
 }
 
+/* What is to be copied goes to the terminal's clipboard. */
+static void copy(struct tui *tui)
+{
+    struct buf *text = &tui->app.want_clip;
+    enum clip_way way = term_caps(tui->term)->clip;
+    if (text->len > 0 && way == CLIP_NONE)
+        app_say(&tui->app, "This terminal has no clipboard: o and S take the log");
+    else if (text->len > 0)
+        clip_write(way, text->data, text->len, &tui->app.to_terminal);
+    buf_release(text);
+}
+
 static void draw(struct tui *tui)
 {
     struct app *app = &tui->app;
@@ -90,6 +103,7 @@ static void draw(struct tui *tui)
     term_size(tui->term, &cols, &rows);
     if (cols != app->screen.cols || rows != app->screen.rows)
         screen_resize(&app->screen, cols, rows);
+    copy(tui);
     app_draw(app, tui->now_ns(tui->ctx));
     tui->dirty = tui->eager = false;
     tui->drawn_at = uv_now(tui->loop);

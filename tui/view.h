@@ -35,15 +35,29 @@ void palette_move(struct app *app, int rows);
 /* Does what is offered on that row of the screen; false when there is nothing. */
 bool palette_click(struct app *app, int x, int y);
 
-/* view_log.c: opens the log of the selected step where that has changed; a bounded piece of looking
+/* log_open.c: opens the log of the selected step where that has changed; a bounded piece of looking
  * through it. */
+void log_init(struct log_view *log);
 void log_sync(struct app *app);
 bool log_work(struct app *app);
-void log_follow(struct app *app, bool on);
-extern const struct prompt log_search_prompt;
-/* Starts looking for the pattern: from the top of the pane, or behind the place found last. */
-void log_search(struct app *app, bool forward, bool from_here);
 void log_release(struct log_view *log);
+/* view_log.c */
+void log_follow(struct app *app, bool on);
+/* log_find.c: what asks for a pattern, and for a choice of lines. Starts looking for the pattern,
+ * for the next error, or for what is at least a warning. */
+void log_ask_pattern(struct app *app);
+void log_ask_filter(struct app *app);
+void log_search(struct app *app, bool forward);
+void log_find_error(struct app *app, enum link_kind least, bool forward);
+/* Ends what marks, finds or chooses, one at a time; false: there is nothing to end. */
+bool log_back(struct app *app);
+/* log_take.c */
+void log_mark(struct app *app);
+void log_copy(struct app *app);
+void log_edit(struct app *app);
+void log_page(struct app *app);
+void log_page_plain(struct app *app);
+void log_ask_save(struct app *app);
 
 /* A row of text that is built piece by piece from left to right; draws nothing outside of its area.
  */

@@ -1,127 +1,56 @@
-#include "tui/view.h"
-
-#include "base/mem.h"
-#include "base/text.h"
-#include "tui/line.h"
+#include "tui/log_private.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* How much of a log is looked at between two looks at the keyboard. */
-#define INDEX_BUDGET  ((size_t)4 << 20)
-#define SEARCH_BUDGET ((size_t)2 << 20)
-/* Columns kept of a line; logs are cut at LOGFILE_LINE_MAX bytes anyway. */
-#define COLUMNS_MAX LOGFILE_LINE_MAX
-
-void log_release(struct log_view *log)
-{
-    logfile_free(log->file);
-    log->file = NULL;
-    free(log->path);
-    free(log->key);
-    log->path = log->key = NULL;
-    search_release(&log->search);
-}
-
-static void open_anew(struct app *app, const struct model_step *step)
-{
-    struct log_view *log = &app->log;
-    char *pattern = log->search.pattern ? mem_strdup(log->search.pattern) : NULL;
-    bool same = log->step == app->selected && step && log->starts == step->starts;
-    log_release(log);
-    /* The same pattern serves for the next step's log. */
-    search_set(&log->search, pattern);
-    free(pattern);
-    log->step = app->selected;
-    log->starts = step ? step->starts : 0;
-    log->asked = log->more = false;
-    log->cached = step && step->state == STATE_CACHED;
-    log->key = log->cached && step->key ? mem_strdup(step->key) : NULL;
-    if (same)
-        return;
-    log->top = log->top_row = log->left = 0;
-    log->follow = true;
-}
-
-static bool same_key(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
-/* Whether the log that is open is no longer the one to show. */
-static bool outdated(const struct app *app, const struct model_step *step)
-{
-    const struct log_view *log = &app->log;
-    if (log->step != app->selected || (step && log->starts != step->starts))
-        return true;
-    return step && step->state == STATE_CACHED && !(log->cached && same_key(log->key, step->key));
-}
-
-/* The spool that the step's own run has written: not that of a run before a cached result. */
-static bool has_spool(const struct model_step *step)
-{
-    return step->log && step->has_started &&
-           (step->state == STATE_RUNNING || step->state == STATE_PASSED ||
-            step->state == STATE_FAILED || step->state == STATE_CANCELLED);
-}
-
-void log_sync(struct app *app)
-{
-    struct log_view *log = &app->log;
-    struct model_step *step = app_selected(app);
-    if (outdated(app, step))
-        open_anew(app, step);
-    if (!step || log->file)
-        return;
-    bool kept =
-        step->state == STATE_PASSED || step->state == STATE_CACHED || step->state == STATE_FAILED;
-    if (has_spool(step)) {
-        if (!log->path || strcmp(log->path, step->log) != 0) {
-            free(log->path);
-            log->path = mem_strdup(step->log);
-        }
-        log->file = logfile_open(log->path);
-    }
-    if (!log->file && kept && !log->asked && app->control->log_path) {
-        log->asked = true;
-        free(log->path);
-        log->path = app->control->log_path(app->control->ctx, step->name);
-        log->file = log->path ? logfile_open(log->path) : NULL;
-    }
-    log->more = log->file != NULL;
-}
+/* "  123.4s " before each line, where times are wanted. */
+#define TIMES_COLUMNS  9
+#define STREAM_COLUMNS 2
 
 static size_t rows_of_line(struct line *line, int cols)
 {
     return line->cells.n == 0 ? 1 : (line->cells.n + (size_t)cols - 1) / (size_t)cols;
 }
 
-static bool parse(struct log_view *log, struct line *line, uint64_t at, bool utf8, size_t columns)
+bool log_parse(struct app *app, uint64_t nth, size_t columns, struct line *line)
 {
     size_t n;
-    const char *bytes = logfile_line(log->file, at, &n);
+    const char *bytes = lines_get(&app->log.lines, nth, &n);
     if (bytes)
-        line_parse(line, bytes, n, columns, utf8);
+        line_parse(line, bytes, n, columns, app->screen.utf8);
     return bytes != NULL;
 }
 
-static size_t rows_at(struct log_view *log, struct line *line, uint64_t at, bool utf8)
+uint64_t log_bottom(struct log_view *log)
 {
-    if (!log->wrap || !parse(log, line, at, utf8, COLUMNS_MAX))
+    uint64_t n = lines_n(&log->lines),
+             bottom = log->top + (uint64_t)(log->rows > 0 ? log->rows : 1);
+    return bottom < n ? bottom : n;
+}
+
+bool log_sees(const struct log_view *log, uint64_t nth)
+{
+    uint64_t height = log->rows > 0 ? (uint64_t)log->rows : 1;
+    return nth >= log->top && nth < log->top + (log->wrap ? 1 : height);
+}
+
+static size_t rows_at(struct app *app, struct line *line, uint64_t at)
+{
+    if (!app->log.wrap || !log_parse(app, at, COLUMNS_MAX, line))
         return 1;
-    return rows_of_line(line, log->cols);
+    return rows_of_line(line, app->log.cols);
 }
 
 /* The place at which the pane ends with the last line. */
-static void last_place(struct log_view *log, struct line *line, bool utf8, uint64_t *top,
-                       size_t *top_row)
+static void last_place(struct app *app, struct line *line, uint64_t *top, size_t *top_row)
 {
-    uint64_t at = logfile_lines(log->file);
+    struct log_view *log = &app->log;
+    uint64_t at = lines_n(&log->lines);
     size_t height = log->rows > 0 ? (size_t)log->rows : 1, filled = 0;
     *top_row = 0;
     while (at > 0 && filled < height) {
         at--;
-        filled += rows_at(log, line, at, utf8);
+        filled += rows_at(app, line, at);
     }
     if (filled > height)
         *top_row = filled - height;
@@ -133,62 +62,165 @@ static void keep_in_range(struct app *app, struct line *line)
     struct log_view *log = &app->log;
     uint64_t top;
     size_t top_row;
-    last_place(log, line, app->screen.utf8, &top, &top_row);
+    last_place(app, line, &top, &top_row);
     if (log->follow || log->top > top || (log->top == top && log->top_row > top_row)) {
         log->top = top;
         log->top_row = top_row;
     }
 }
 
-/* Marks what the pattern finds in the line's cells. */
-static void mark_matches(const struct log_view *log, struct line *line, bool here)
+void cell_text_of(struct cell_text *text, const struct line *line)
 {
-    struct buf text = BUF_INIT;
-    VEC(size_t) cell_of = VEC_INIT; /* of each byte */
+    buf_reset(&text->text);
+    vec_clear(&text->cell_of);
     for (size_t i = 0; i < line->cells.n; i++) {
         const struct cell *cell = &line->cells.v[i];
-        buf_add(&text, cell->text, cell->len);
+        buf_add(&text->text, cell->text, cell->len);
         for (size_t k = 0; k < cell->len; k++)
-            vec_push(&cell_of, i);
+            vec_push(&text->cell_of, i);
     }
-    size_t length = strlen(log->search.pattern), from = 0;
-    const char *found;
-    while (text.len > from &&
-           (found = search_find(log->search.pattern, text.data + from, text.len - from))) {
-        size_t start = (size_t)(found - text.data);
-        for (size_t i = cell_of.v[start]; i <= cell_of.v[start + length - 1]; i++)
-            line->cells.v[i].style = look_style(here ? ROLE_MATCH_HERE : ROLE_MATCH);
-        from = start + length;
-    }
-    vec_release(&cell_of);
-    buf_release(&text);
 }
 
-static void draw_row(struct app *app, struct area area, int y, const struct line *line, size_t from)
+void cell_text_release(struct cell_text *text)
 {
-    for (size_t x = 0; x < (size_t)area.w && from + x < line->cells.n; x++) {
+    buf_release(&text->text);
+    vec_release(&text->cell_of);
+}
+
+/* -- drawing ----------------------------------------------------------------------------------- */
+
+/* What one picture needs to know of the log while its lines are drawn. */
+struct sheet {
+    struct app *app;
+    struct area area;            /* for text */
+    const struct chunks *chunks; /* NULL: nothing is known */
+    int gutter;                  /* columns left of the text */
+    bool streams;                /* the two are to be told apart */
+    uint64_t start_ns;           /* what times count from */
+    struct cell_text text;
+    struct line line;
+    bool has_target;
+    uint64_t target; /* the line with the place that would be edited */
+    struct link link;
+};
+
+static void sheet_begin(struct sheet *sheet, struct app *app, struct area area)
+{
+    const struct model_step *step = app_selected(app);
+    *sheet = (struct sheet){.app = app, .area = area};
+    if (step && app->log.own && step->chunks.list.n > 0) {
+        sheet->chunks = &step->chunks;
+        sheet->start_ns = step->started_ns;
+        sheet->streams = chunks_mixed(sheet->chunks);
+    }
+    int wanted = (app->log.times ? TIMES_COLUMNS : 0) + (sheet->streams ? STREAM_COLUMNS : 0);
+    if (sheet->chunks && wanted + 10 < area.w)
+        sheet->gutter = wanted;
+    sheet->area.x += sheet->gutter;
+    sheet->area.w -= sheet->gutter;
+}
+
+static void sheet_end(struct sheet *sheet)
+{
+    cell_text_release(&sheet->text);
+    line_release(&sheet->line);
+}
+
+/* When the line at that offset came, and whether from stderr. */
+static void draw_gutter(struct sheet *sheet, int y, uint64_t offset)
+{
+    if (sheet->gutter == 0 || y < 0 || y >= sheet->area.h)
+        return;
+    struct chunk chunk = chunks_at(sheet->chunks, offset);
+    struct area area = sheet->area;
+    area.x -= sheet->gutter;
+    area.w = sheet->gutter;
+    struct pen_row row = {&sheet->app->screen, area, 0, y};
+    if (sheet->app->log.times && chunk.time_ns > 0) {
+        uint64_t ms =
+            chunk.time_ns > sheet->start_ns ? (chunk.time_ns - sheet->start_ns) / 1000000 : 0;
+        row_printf(&row, ROLE_DIM, "%7.1fs", (double)ms / 1000);
+    }
+    row.x = sheet->gutter - STREAM_COLUMNS;
+    if (sheet->streams && chunk.stream == 2)
+        row_put(&row, ROLE_WARNING, "▌");
+}
+
+static void restyle_bytes(struct sheet *sheet, size_t from, size_t to, struct style style)
+{
+    for (size_t i = from; i < to && i < sheet->text.cell_of.n; i++)
+        sheet->line.cells.v[sheet->text.cell_of.v[i]].style = style;
+}
+
+/* Marks what the pattern finds. */
+static void mark_matches(struct sheet *sheet, bool here)
+{
+    const struct pattern *pattern = &sheet->app->log.pattern;
+    const struct buf *text = &sheet->text.text;
+    size_t from = 0, start, end;
+    struct style style = look_style(here ? ROLE_MATCH_HERE : ROLE_MATCH);
+    while (from < text->len &&
+           pattern_find(pattern, buf_str(text), text->len, from, &start, &end)) {
+        restyle_bytes(sheet, start, end, style);
+        from = end > start ? end : end + 1;
+    }
+}
+
+/* The line with the error found, and the place that would be edited. */
+static void mark_places(struct sheet *sheet, uint64_t nth)
+{
+    struct log_view *log = &sheet->app->log;
+    const struct buf *text = &sheet->text.text;
+    struct link link;
+    if (log->errors.state == SEARCH_FOUND && log->errors.found == nth &&
+        links_find(log_links(log), buf_str(text), text->len, log->least, &link))
+        restyle_bytes(sheet, link.start, link.end, look_style(ROLE_MATCH_HERE));
+    if (!sheet->has_target || sheet->target != nth)
+        return;
+    for (size_t i = sheet->link.start; i < sheet->link.end && i < sheet->text.cell_of.n; i++)
+        sheet->line.cells.v[sheet->text.cell_of.v[i]].style.attrs |= ATTR_UNDERLINE;
+}
+
+static void decorate(struct sheet *sheet, uint64_t nth)
+{
+    const struct log_view *log = &sheet->app->log;
+    bool error = log->errors.state == SEARCH_FOUND && log->errors.found == nth;
+    bool target = sheet->has_target && sheet->target == nth;
+    bool pattern = pattern_ready(&log->pattern);
+    if (!error && !target && !pattern)
+        return;
+    cell_text_of(&sheet->text, &sheet->line);
+    if (pattern)
+        mark_matches(sheet, log->search.state == SEARCH_FOUND && log->search.found == nth);
+    mark_places(sheet, nth);
+}
+
+static void draw_row(struct sheet *sheet, int y, size_t from)
+{
+    const struct line *line = &sheet->line;
+    for (size_t x = 0; x < (size_t)sheet->area.w && from + x < line->cells.n; x++) {
         const struct cell *cell = &line->cells.v[from + x];
         if (cell->width > 0)
-            screen_cell(&app->screen, area, (int)x, y, cell);
+            screen_cell(&sheet->app->screen, sheet->area, (int)x, y, cell);
     }
 }
 
-/* Draws the line from its row skip on, at y; returns where the next line goes. */
-static int draw_line(struct app *app, struct area area, int y, struct line *line, size_t skip,
-                     bool here)
+/* Draws the line that has been taken apart from its row skip on, at y; returns where the next line
+ * goes. */
+static int draw_line(struct sheet *sheet, int y, size_t skip)
 {
-    struct log_view *log = &app->log;
-    if (log->search.pattern)
-        mark_matches(log, line, here);
+    const struct log_view *log = &sheet->app->log;
+    const struct line *line = &sheet->line;
+    struct area area = sheet->area;
     if (!log->wrap) {
-        draw_row(app, area, y, line, log->left);
+        draw_row(sheet, y, log->left);
         if (line->cells.n > log->left + (size_t)area.w)
-            screen_puts(&app->screen, area, area.w - 1, y, look_style(ROLE_DIM), "…");
+            screen_puts(&sheet->app->screen, area, area.w - 1, y, look_style(ROLE_DIM), "…");
         return y + 1;
     }
-    size_t rows = rows_of_line(line, area.w);
+    size_t rows = rows_of_line(&sheet->line, area.w);
     for (size_t row = skip; row < rows && y < area.h; row++)
-        draw_row(app, area, y++, line, row * (size_t)area.w);
+        draw_row(sheet, y++, row * (size_t)area.w);
     return y;
 }
 
@@ -197,46 +229,61 @@ static size_t columns_wanted(const struct log_view *log, struct area area)
     return log->wrap ? COLUMNS_MAX : log->left + (size_t)area.w + 1;
 }
 
-static void draw_lines(struct app *app, struct area area)
+static bool marked(const struct log_view *log, uint64_t nth)
 {
+    uint64_t a = log->mark.anchor, b = log->mark.cursor;
+    return log->mark.on && nth >= (a < b ? a : b) && nth <= (a < b ? b : a);
+}
+
+static void draw_lines(struct sheet *sheet)
+{
+    struct app *app = sheet->app;
     struct log_view *log = &app->log;
-    struct line line = {0};
-    keep_in_range(app, &line);
+    char *file = NULL;
+    keep_in_range(app, &sheet->line);
+    if (app->focus == PANE_LOG && !app->prompt)
+        sheet->has_target = log_target(app, &sheet->target, &sheet->link, &file);
+    free(file);
     size_t skip = log->wrap ? log->top_row : 0;
     int y = 0;
-    for (uint64_t at = log->top; y < area.h; at++) {
-        if (!parse(log, &line, at, app->screen.utf8, columns_wanted(log, area)))
+    for (uint64_t nth = log->top; y < sheet->area.h; nth++) {
+        if (!log_parse(app, nth, columns_wanted(log, sheet->area), &sheet->line))
             break;
-        bool here = log->search.state == SEARCH_FOUND && log->search.found == at;
-        y = draw_line(app, area, y, &line, skip, here);
+        decorate(sheet, nth);
+        if (sheet->gutter > 0 && skip == 0)
+            draw_gutter(sheet, y, logfile_offset(log->lines.file, lines_nth(&log->lines, nth)));
+        int next = draw_line(sheet, y, skip);
+        for (; marked(log, nth) && y < next; y++)
+            screen_restyle(&app->screen, sheet->area, 0, y, sheet->area.w,
+                           look_style(nth == log->mark.cursor ? ROLE_MATCH_HERE : ROLE_SELECTED));
+        y = next;
         skip = 0;
     }
-    line_release(&line);
 }
 
 /* The end of a log whose index is far behind: it is what FOLLOW promises, whatever the lines'
  * numbers. */
-static void draw_tail(struct app *app, struct area area)
+static void draw_tail(struct sheet *sheet)
 {
-    struct log_view *log = &app->log;
-    struct line line = {0};
-    uint64_t end = logfile_size(log->file);
+    struct log_view *log = &sheet->app->log;
+    uint64_t end = logfile_size(log->lines.file);
     size_t n;
     const char *bytes;
-    int y = area.h;
-    while (y > 0 && (bytes = logfile_back(log->file, &end, &n))) {
-        line_parse(&line, bytes, n, columns_wanted(log, area), app->screen.utf8);
-        int rows = log->wrap ? (int)rows_of_line(&line, area.w) : 1;
-        draw_line(app, area, rows > y ? 0 : y - rows, &line, rows > y ? (size_t)(rows - y) : 0,
-                  false);
+    int y = sheet->area.h;
+    while (y > 0 && (bytes = logfile_back(log->lines.file, &end, &n))) {
+        line_parse(&sheet->line, bytes, n, columns_wanted(log, sheet->area),
+                   sheet->app->screen.utf8);
+        int rows = log->wrap ? (int)rows_of_line(&sheet->line, sheet->area.w) : 1;
+        decorate(sheet, UINT64_MAX);
+        draw_gutter(sheet, y - rows, end);
+        draw_line(sheet, rows > y ? 0 : y - rows, rows > y ? (size_t)(rows - y) : 0);
         y -= rows;
     }
-    line_release(&line);
 }
 
 static bool far_behind(const struct log_view *log)
 {
-    return logfile_indexed(log->file) + INDEX_BUDGET < logfile_size(log->file);
+    return logfile_indexed(log->lines.file) + INDEX_BUDGET < logfile_size(log->lines.file);
 }
 
 /* What to say where there is no output to show. */
@@ -289,14 +336,62 @@ static void draw_words(struct app *app, struct area area)
 static void draw(struct app *app, struct area area)
 {
     struct log_view *log = &app->log;
+    struct sheet sheet;
+    sheet_begin(&sheet, app, area);
     log->rows = area.h;
-    log->cols = area.w > 0 ? area.w : 1;
-    if (log->file && log->follow && far_behind(log))
-        draw_tail(app, area);
-    else if (log->file && logfile_lines(log->file) > 0)
-        draw_lines(app, area);
+    log->cols = sheet.area.w > 0 ? sheet.area.w : 1;
+    bool chosen = lines_chosen(&log->lines);
+    if (log->lines.file && log->follow && far_behind(log) && !chosen)
+        draw_tail(&sheet);
+    else if (lines_n(&log->lines) > 0)
+        draw_lines(&sheet);
+    else if (chosen && log->lines.file && logfile_lines(log->lines.file) > 0)
+        screen_puts(&app->screen, area, 2, area.h > 2 ? 1 : 0, look_style(ROLE_DIM),
+                    log->filtering ? "Looking for such lines." : "No such line.");
     else if (!log->more)
         draw_words(app, area);
+    sheet_end(&sheet);
+}
+
+/* What is being looked for, and how far that is. */
+static void add_search(const struct search *search, uint64_t lines, const char *missed,
+                       struct buf *out)
+{
+    if (search->state == SEARCH_MISSED)
+        buf_addf(out, "%s ", missed);
+    else if (search->state == SEARCH_RUNNING && lines > 0)
+        buf_addf(out, "searching %u%% ", (unsigned)(search->seen * 100 / lines));
+}
+
+static void title_right(struct app *app, struct buf *right)
+{
+    struct log_view *log = &app->log;
+    uint64_t all = log->lines.file ? logfile_lines(log->lines.file) : 0;
+    uint64_t lines = lines_n(&log->lines);
+    if (all == 0)
+        return;
+    const char *invalid = log->pattern.invalid ? log->pattern.invalid : log->lines.only.invalid;
+    if (invalid)
+        buf_addf(right, "not yet: %s ", invalid);
+    add_search(&log->search, lines, "not found", right);
+    add_search(&log->errors, lines, log->least == LINK_ERROR ? "no errors" : "no warnings", right);
+    if (far_behind(log))
+        buf_addf(
+            right, "reading %u%% ",
+            (unsigned)(logfile_indexed(log->lines.file) * 100 / logfile_size(log->lines.file)));
+    else if (log->filtering)
+        buf_addf(right, "filtering %u%% ", (unsigned)(log->lines.looked * 100 / all));
+    if (log->wrap)
+        buf_adds(right, "WRAP ");
+    if (log->mark.on) {
+        uint64_t a = log->mark.anchor, b = log->mark.cursor;
+        buf_addf(right, "MARKED %llu ", (unsigned long long)((a < b ? b - a : a - b) + 1));
+    }
+    if (log->follow)
+        buf_adds(right, "FOLLOW");
+    else
+        buf_addf(right, "%llu/%llu", (unsigned long long)(lines > 0 ? log->top + 1 : 0),
+                 (unsigned long long)lines);
 }
 
 static void title(struct app *app, struct buf *left, struct buf *right)
@@ -308,24 +403,11 @@ static void title(struct app *app, struct buf *left, struct buf *right)
         buf_addf(left, ": %s", step->name);
     if (step && step->attempt > 1)
         buf_addf(left, ", attempt %u", step->attempt);
-    if (step && log->file && (step->state == STATE_WAITING || step->state == STATE_QUEUED))
+    if (step && log->lines.file && (step->state == STATE_WAITING || step->state == STATE_QUEUED))
         buf_adds(left, ", last time");
-    uint64_t lines = log->file ? logfile_lines(log->file) : 0;
-    if (lines == 0)
-        return;
-    if (log->search.state == SEARCH_MISSED)
-        buf_adds(right, "not found ");
-    else if (log->search.state == SEARCH_RUNNING)
-        buf_addf(right, "searching %u%% ", (unsigned)(log->search.seen * 100 / lines));
-    if (far_behind(log))
-        buf_addf(right, "reading %u%% ",
-                 (unsigned)(logfile_indexed(log->file) * 100 / logfile_size(log->file)));
-    if (log->wrap)
-        buf_adds(right, "WRAP ");
-    if (log->follow)
-        buf_adds(right, "FOLLOW");
-    else
-        buf_addf(right, "%llu/%llu", (unsigned long long)log->top + 1, (unsigned long long)lines);
+    if (lines_chosen(&log->lines))
+        buf_addf(left, " & %s", log->lines.only.text);
+    title_right(app, right);
 }
 
 static void scroll_rows(struct app *app, long rows)
@@ -337,12 +419,12 @@ static void scroll_rows(struct app *app, long rows)
             log->top_row--;
         } else {
             log->top--;
-            log->top_row = rows_at(log, &line, log->top, app->screen.utf8) - 1;
+            log->top_row = rows_at(app, &line, log->top) - 1;
         }
         rows++;
     }
-    for (; rows > 0 && log->top < logfile_lines(log->file); rows--) {
-        if (log->top_row + 1 < rows_at(log, &line, log->top, app->screen.utf8)) {
+    for (; rows > 0 && log->top < lines_n(&log->lines); rows--) {
+        if (log->top_row + 1 < rows_at(app, &line, log->top)) {
             log->top_row++;
         } else {
             log->top++;
@@ -355,11 +437,13 @@ static void scroll_rows(struct app *app, long rows)
 static void move(struct app *app, enum motion motion, int amount)
 {
     struct log_view *log = &app->log;
-    if (!log->file)
+    if (lines_n(&log->lines) == 0)
         return;
     if (motion == MOVE_COLUMNS) {
         if (!log->wrap && (amount > 0 || log->left > 0) && log->left < COLUMNS_MAX)
             log->left += (size_t)amount;
+    } else if (log->mark.on) {
+        log_mark_move(app, motion, amount);
     } else if (motion == MOVE_START) {
         log->follow = false;
         log->top = log->top_row = log->left = 0;
@@ -375,68 +459,8 @@ static void move(struct app *app, enum motion motion, int amount)
 void log_follow(struct app *app, bool on)
 {
     app->log.follow = on;
-}
-
-/* Brings the place found into view, a third from the top, unless it is there already. */
-static void show_found(struct log_view *log)
-{
-    uint64_t found = log->search.found, height = log->rows > 0 ? (uint64_t)log->rows : 1;
-    log->follow = false;
-    if (!log->wrap && found >= log->top && found < log->top + height)
-        return;
-    log->top = found > height / 3 ? found - height / 3 : 0;
-    log->top_row = 0;
-    if (log->wrap)
-        log->top = found;
-}
-
-void log_search(struct app *app, bool forward, bool from_here)
-{
-    struct log_view *log = &app->log;
-    struct search *search = &log->search;
-    uint64_t lines = log->file ? logfile_lines(log->file) : 0;
-    uint64_t from = log->top;
-    /* Keys may come faster than answers: the next place is next to the one still looked for. */
-    if (!from_here && search->state == SEARCH_RUNNING) {
-        search_work(search, log->file, SEARCH_BUDGET, log->more);
-        if (search->state == SEARCH_FOUND)
-            show_found(log);
-    }
-    if (!from_here && search->state == SEARCH_FOUND)
-        from = forward ? search->found + 1 : search->found > 0 ? search->found - 1 : lines;
-    search_start(search, log->file, from, forward);
-}
-
-bool log_work(struct app *app)
-{
-    struct log_view *log = &app->log;
-    if (!log->file)
-        return false;
-    log->more = logfile_index(log->file, INDEX_BUDGET);
-    bool was_running = log->search.state == SEARCH_RUNNING;
-    bool searching = search_work(&log->search, log->file, SEARCH_BUDGET, log->more);
-    if (was_running && log->search.state == SEARCH_FOUND)
-        show_found(log);
-    return log->more || searching;
+    if (on)
+        app->log.mark.on = false;
 }
 
 const struct view view_log = {"log", title, draw, move, NULL};
-
-static void search_changed(struct app *app)
-{
-    app->log.top = app->prompt_top;
-    app->log.follow = app->prompt_follow;
-    search_set(&app->log.search, buf_str(&app->typed));
-    log_search(app, true, true);
-}
-
-static void search_ended(struct app *app, bool accepted)
-{
-    if (accepted)
-        return;
-    search_set(&app->log.search, NULL);
-    app->log.top = app->prompt_top;
-    app->log.follow = app->prompt_follow;
-}
-
-const struct prompt log_search_prompt = {"/", NULL, search_changed, search_ended};

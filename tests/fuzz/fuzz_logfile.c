@@ -70,40 +70,53 @@ static void check_lines(struct logfile *log, const struct buf *bytes, const piec
     CLAIM(end == 0 || lines->n >= 1000);
 }
 
-static bool has(const char *pattern, const struct buf *bytes, const struct piece *line)
+static bool has(const struct pattern *pattern, const struct buf *bytes, const struct piece *line)
 {
     struct buf plain = BUF_INIT;
     line_plain(bytes->data + line->at, line->n, &plain);
-    bool found = search_find(pattern, buf_str(&plain), plain.len) != NULL;
+    size_t start, end;
+    bool found = pattern_find(pattern, buf_str(&plain), plain.len, 0, &start, &end);
+    CLAIM(!found || (start <= end && end <= plain.len));
     buf_release(&plain);
     return found;
 }
 
-static void check_search(struct logfile *log, const char *pattern, const struct buf *bytes,
+static void check_search(struct lines *seen, const char *text, const struct buf *bytes,
                          const pieces *lines)
 {
     if (lines->n > 500)
         return; /* has() is slow */
+    struct pattern pattern = {0};
+    pattern_set(&pattern, text);
     for (int forward = 0; forward < 2; forward++) {
         struct search search = {0};
         uint64_t from = lines->n / 2, at = from;
-        size_t rounds = 0, seen = 0;
-        search_set(&search, pattern);
-        search_start(&search, log, from, forward);
-        while (search_work(&search, log, 100, false))
+        size_t rounds = 0, looked = 0;
+        search_start(&search, seen, from, forward);
+        while (search_work(&search, seen, search_pattern, &pattern, 100, false))
             CLAIM(++rounds <= bytes->len + lines->n + 1);
-        while (*pattern && seen < lines->n && !has(pattern, bytes, &lines->v[at])) {
-            seen++;
+        while (looked < lines->n && !has(&pattern, bytes, &lines->v[at])) {
+            looked++;
             at = forward ? (at + 1) % lines->n : (at + lines->n - 1) % lines->n;
         }
-        if (!*pattern)
-            CLAIM(search.state == SEARCH_NONE);
-        else if (seen == lines->n)
+        if (looked == lines->n)
             CLAIM(search.state == SEARCH_MISSED);
         else
             CLAIM(search.state == SEARCH_FOUND && search.found == at);
         search_release(&search);
     }
+    lines_choose(seen, text);
+    while (lines_work(seen, 100))
+        ;
+    uint64_t n = 0;
+    for (size_t i = 0; i < lines->n; i++) {
+        if (lines_chosen(seen) && !has(&pattern, bytes, &lines->v[i]))
+            continue;
+        CLAIM(lines_nth(seen, n) == i && lines_at(seen, i) == n);
+        n++;
+    }
+    CLAIM(lines_n(seen) == n);
+    pattern_release(&pattern);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -133,7 +146,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (uint64_t before = 0; logfile_index(log, budget); before = logfile_indexed(log))
         CLAIM(logfile_indexed(log) > before);
     check_lines(log, &bytes, &lines);
-    check_search(log, pattern, &bytes, &lines);
+    struct lines seen = {0};
+    lines_set_file(&seen, log);
+    check_search(&seen, pattern, &bytes, &lines);
 
     CLAIM(ftruncate(fd, (off_t)(bytes.len / 2)) == 0);
     if (lines.n)
@@ -141,7 +156,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (logfile_index(log, budget))
         ;
     CLAIM(logfile_size(log) == bytes.len / 2);
-    logfile_free(log);
+    lines_release(&seen);
     close(fd);
     free(pattern);
     vec_release(&lines);

@@ -171,7 +171,15 @@ static void test_escapes(void **state)
     (void)state;
     shown("plain", "plain");
     shown("\x1b[1;31mred\x1b[0m", "red");
-    shown("a\x1b[2Kb\x1b[10;10Hc\x1b[?25ld", "abcd");
+    shown("a\x1b[10;10Hc\x1b[?25ld", "acd");
+    shown("a\x1b[2Kb", " b");
+    shown("abcdef\x1b[3Gx\x1b[2Dyz\x1b[K", "ayz");
+    shown("abcdef\x1b[1Gx\x1b[K", "x");
+    shown("abcdef\x1b[2G\x1b[2P\x1b[1@-\x1b[C+", "a-d+f");
+    shown("abc\x1b[2G\x1b[X.\x1b[9999CZ\x1b[2K\x1b[GZ", "Z");
+    shown("\xe6\xbc\xa2\xe5\xad\x97\x1b[2Gx", " x\xe5\xad\x97");
+    shown("\xe6\xbc\xa2\xe5\xad\x97\x1b[1Gx", "x \xe5\xad\x97");
+    shown("50%\b\b\b60%", "60%");
     shown("\x1b]0;title\ax", "x");
     shown("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link");
     shown("\x1b(Bx\x1bPq#0\x1b\\y\x1b=z", "xyz");
@@ -249,7 +257,7 @@ static void test_any_bytes(void **state)
         assert_true(line.cells.n <= 200);
         buf_reset(&plain);
         line_plain(bytes, sizeof bytes, &plain);
-        assert_true(plain.len <= sizeof bytes);
+        assert_true(plain.len <= sizeof bytes + LINE_REACH);
     }
     buf_release(&plain);
     line_release(&line);
@@ -271,49 +279,52 @@ static void test_search(void **state)
     while (logfile_index(log, 1 << 20))
         ;
     struct search search = {0};
-    search_set(&search, "error");
-    search_start(&search, log, 0, true);
+    struct lines lines = {0};
+    struct pattern pattern = {0};
+    lines_set_file(&lines, log);
+    pattern_set(&pattern, "error");
+    search_start(&search, &lines, 0, true);
     int pieces = 0;
-    while (search_work(&search, log, 4096, false))
+    while (search_work(&search, &lines, search_pattern, &pattern, 4096, false))
         pieces++;
     assert_true(pieces > 5);
     assert_int_equal(search.state, SEARCH_FOUND);
     assert_int_equal(search.found, 7000);
-    search_start(&search, log, 7001, true);
-    while (search_work(&search, log, 4096, false))
+    search_start(&search, &lines, 7001, true);
+    while (search_work(&search, &lines, search_pattern, &pattern, 4096, false))
         ;
     assert_int_equal(search.found, 15000);
     /* Round the end, and backwards round the start. */
-    search_start(&search, log, 15001, true);
-    while (search_work(&search, log, 4096, false))
+    search_start(&search, &lines, 15001, true);
+    while (search_work(&search, &lines, search_pattern, &pattern, 4096, false))
         ;
     assert_int_equal(search.found, 7000);
-    search_start(&search, log, 6999, false);
-    while (search_work(&search, log, 4096, false))
+    search_start(&search, &lines, 6999, false);
+    while (search_work(&search, &lines, search_pattern, &pattern, 4096, false))
         ;
     assert_int_equal(search.found, 15000);
     /* While more is to come the end is none; then it is. */
-    search_set(&search, "no such text");
-    search_start(&search, log, 19000, true);
+    pattern_set(&pattern, "no such text");
+    search_start(&search, &lines, 19000, true);
     for (int i = 0; i < 100; i++)
-        assert_true(search_work(&search, log, 4096, true));
-    while (search_work(&search, log, 4096, false))
+        assert_true(search_work(&search, &lines, search_pattern, &pattern, 4096, true));
+    while (search_work(&search, &lines, search_pattern, &pattern, 4096, false))
         ;
     assert_int_equal(search.state, SEARCH_MISSED);
     assert_int_equal(search.seen, 20000);
-    search_set(&search, "ERROR");
-    search_start(&search, log, 0, true);
-    while (search_work(&search, log, 4096, false))
+    pattern_set(&pattern, "ERROR");
+    search_start(&search, &lines, 0, true);
+    while (search_work(&search, &lines, search_pattern, &pattern, 4096, false))
         ;
     assert_int_equal(search.state, SEARCH_MISSED);
-    search_set(&search, "");
-    search_start(&search, log, 0, true);
-    assert_int_equal(search.state, SEARCH_NONE);
-    search_set(&search, "x");
-    search_start(&search, NULL, 0, true);
-    assert_false(search_work(&search, NULL, 10, false));
+    pattern_set(&pattern, "");
+    assert_false(pattern_ready(&pattern));
+    struct lines none = {0};
+    search_start(&search, &none, 0, true);
+    assert_false(search_work(&search, &none, search_pattern, &pattern, 10, false));
+    pattern_release(&pattern);
     search_release(&search);
-    logfile_free(log);
+    lines_release(&lines);
     fclose(out);
     unlink(path);
 }

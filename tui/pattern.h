@@ -1,0 +1,36 @@
+/*
+ * pattern.h - what a person looks for in a text: a POSIX extended regular expression, compiled
+ * once.
+ *
+ * Small letters find both cases, a pattern with a capital only its own. A text without special
+ * characters is looked for as it is, which is much faster. What would take for ever (references
+ * back into the match, thousands of repetitions) counts as invalid.
+ *
+ * Ownership: the struct is the caller's, zeroed to start, pattern_release() in the end. Any thread.
+ */
+#ifndef KILN_TUI_PATTERN_H
+#define KILN_TUI_PATTERN_H
+
+#include <regex.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct pattern {
+    char *text;    /* as typed; NULL: nothing to look for */
+    char *invalid; /* why it is no regular expression (so far); or NULL */
+    bool plain;    /* no special characters */
+    bool capital;  /* case matters */
+    bool compiled;
+    regex_t regex;
+};
+
+/* Sets what to look for ("" or NULL: nothing). */
+void pattern_set(struct pattern *pattern, const char *text);
+void pattern_release(struct pattern *pattern);
+/* Whether there is something to look for, and it can be. */
+bool pattern_ready(const struct pattern *pattern);
+/* The first match in n bytes from that byte on; false: there is none. It may be empty. */
+bool pattern_find(const struct pattern *pattern, const char *text, size_t n, size_t from,
+                  size_t *start, size_t *end);
+
+#endif
