@@ -1,8 +1,10 @@
 /* cmd_run.c - kiln run and kiln watch: an engine, a view, and the signals that end them. */
 #include "cli/cli.h"
+#include "cli/settings.h"
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "cli/settings.h"
 #include "cli/watcher.h"
 #include "tui/tui.h"
 
@@ -28,7 +30,8 @@ struct session {
     size_t report_size;
     struct view_json *json;
     struct tui *tui;
-    struct server *server; /* watching: for those who ask */
+    struct cli_settings settings; /* with it */
+    struct server *server;        /* watching: for those who ask */
     struct tidy *tidy;
     uv_timer_t tick;
     uv_timer_t unread; /* to end what nobody reads any more */
@@ -243,7 +246,9 @@ static int open_views(struct session *s, struct err *err)
                              "--tui needs a terminal that can address its cursor (TERM is \"%s\")",
                              term ? term : "")
                    : err_set(err, ERR_USAGE, "--tui needs a terminal, in the foreground");
-    if (!tui)
+    if (tui)
+        cli_settings_load(&s->settings);
+    else
         open_plain_views(s);
     if (s->json) {
         engine_subscribe(s->engine, view_json_event, s->json);
@@ -253,6 +258,7 @@ static int open_views(struct session *s, struct err *err)
                                       .fd = STDOUT_FILENO,
                                       .term = term,
                                       .project = s->app.config->name,
+                                      .settings = &s->settings.tui,
                                       .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
                                       .colour = color_wanted(o, STDOUT_FILENO)};
         if (tui_new(&options, &s->tui, err) < 0)
@@ -397,6 +403,8 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
     }
     if (s->watching)
         s->server = serve_open(&s->app, s->engine);
+    if (s->settings.problem)
+        engine_notice(s->engine, "warning", s->settings.problem);
     engine_start(s->engine);
 }
 
@@ -476,6 +484,7 @@ int command_run(const struct options *options)
         view_plain_free(s.plain);
         view_json_free(s.json);
         free(s.kiln);
+        cli_settings_release(&s.settings);
         return s.exit_code;
     }
     fflush(stdout); /* a part may have been done there */
@@ -498,6 +507,7 @@ int command_run(const struct options *options)
     view_plain_free(s.plain);
     view_json_free(s.json);
     free(s.kiln);
+    cli_settings_release(&s.settings);
     app_close(&s.app);
     return s.signal ? 128 + s.signal : s.exit_code;
 }

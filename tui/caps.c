@@ -72,6 +72,14 @@ static int colours_of(bool found)
     return colours >= 256 ? 256 : colours >= 16 ? 16 : colours >= 8 ? 8 : 0;
 }
 
+/* Two ways are about; terminals that know neither pass over both. */
+static const char *desktop_of(const char *term)
+{
+    bool other =
+        strncmp(term, "rxvt", 4) == 0 || strncmp(term, "foot", 4) == 0 || getenv("VTE_VERSION");
+    return other ? "777" : "9";
+}
+
 int caps_load(struct caps *caps, const char *term, int fd, bool colour)
 {
     memset(caps, 0, sizeof *caps);
@@ -104,6 +112,7 @@ int caps_load(struct caps *caps, const char *term, int fd, bool colour)
         caps->bg[i] = colour_string(found, "setab", i, caps->colours);
     }
     caps->private_modes = term && reads_private_modes(term);
+    caps->desktop = caps->private_modes ? desktop_of(term) : NULL;
     caps->sync_begin = mem_strdup(caps->private_modes ? "\x1b[?2026h" : "");
     caps->sync_end = mem_strdup(caps->private_modes ? "\x1b[?2026l" : "");
     caps->modes_on = mem_strdup(caps->private_modes ? "\x1b[?2004h\x1b[?1004h" : "");

@@ -4,7 +4,9 @@
 #include "base/text.h"
 #include "tui/app.h"
 #include "tui/clip.h"
+#include "tui/keymap.h"
 #include "tui/keys.h"
+#include "tui/notify.h"
 #include "tui/program.h"
 #include "tui/term.h"
 
@@ -26,6 +28,8 @@ struct tui {
     struct term *term;
     struct program *program; /* has the terminal now; or NULL */
     struct keys keys;
+    struct notify notify;
+    bool auto_theme; /* the terminal's background says which */
     uv_loop_t *loop;
     uint64_t (*now_ns)(void *ctx);
     void (*frame_done)(void *ctx);
@@ -159,15 +163,22 @@ static void on_something(void *ctx, const struct key_input *input)
     if (tui->freed)
         return;
     switch (input->kind) {
-    case INPUT_KEY: app_key(&tui->app, input->key); break;
+    case INPUT_KEY:
+        tui->notify.key_ms = uv_now(tui->loop);
+        app_key(&tui->app, input->key);
+        break;
     case INPUT_MOUSE: app_mouse(&tui->app, &input->mouse); break;
     case INPUT_TEXT: app_paste(&tui->app, input->text, input->n); break;
-    case INPUT_FOCUS: break;
+    case INPUT_FOCUS: tui->notify.focus = input->focused ? FOCUS_HERE : FOCUS_ELSEWHERE; break;
     case INPUT_MODE:
         if (input->mode == SYNCHRONISED)
             term_has_sync(tui->term, input->known);
         break;
-    case INPUT_BACKGROUND: break;
+    case INPUT_BACKGROUND:
+        if (tui->auto_theme && tui->app.theme == THEME_DARK && input->light)
+            app_theme(&tui->app, THEME_LIGHT);
+        tui->auto_theme = false;
+        break;
     case INPUT_DEVICE: term_answered(tui->term); break;
     }
 }
@@ -267,6 +278,27 @@ static void open_timer(struct tui *tui, uv_timer_t *timer)
     tui->open_handles++;
 }
 
+static void take_settings(struct tui *tui, const struct settings *given)
+{
+    struct settings defaults;
+    settings_init(&defaults);
+    const struct settings *settings = given ? given : &defaults;
+    const struct caps *caps = term_caps(tui->term);
+    for (size_t i = 0; i < settings->n_keys; i++)
+        keymap_bind(&tui->app.keymap, settings->keys[i].action, settings->keys[i].keys,
+                    settings->keys[i].n);
+    tui->auto_theme = settings->theme < 0;
+    if (settings->theme >= 0)
+        app_theme(&tui->app, (enum theme)settings->theme);
+    tui->app.mouse = settings->mouse;
+    set_mouse(tui);
+    tui->notify.how = settings->notify;
+    tui->notify.after_ms = settings->notify_after_ms;
+    tui->notify.desktop = caps->desktop;
+    tui->notify.tmux = caps->clip == CLIP_TMUX;
+    settings_release(&defaults);
+}
+
 int tui_new(const struct tui_options *options, struct tui **out, struct err *err)
 {
     struct tui *tui = mem_zalloc(1, sizeof *tui);
@@ -287,8 +319,7 @@ int tui_new(const struct tui_options *options, struct tui **out, struct err *err
     open_timer(tui, &tui->frame);
     open_timer(tui, &tui->tick);
     open_timer(tui, &tui->esc);
-    tui->app.mouse = true;
-    set_mouse(tui);
+    take_settings(tui, options->settings);
     tell(tui, term_ask(tui->term));
     mark(tui, 0);
     *out = tui;
@@ -301,6 +332,7 @@ void tui_event(void *ctx, const struct event *event)
     if (tui->freed)
         return;
     app_event(&tui->app, event);
+    notify_event(&tui->notify, &tui->app.model, event, uv_now(tui->loop), &tui->app.to_terminal);
     set_tick(tui);
     mark(tui, FRAME_MS);
 }

@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "engine/command.h"
 #include "engine/event.h"
+#include "tui/settings.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,9 +33,10 @@ struct tui_options {
     const struct control *control; /* outlives the tui */
     int fd;           /* the terminal, usually standard output; reopened, never changed or closed */
     const char *term; /* $TERM */
-    const char *project; /* shown until the pipeline says its name; may be NULL */
-    bool utf8;           /* the locale's character set is UTF-8 */
-    bool colour;         /* NO_COLOR and its kin are the caller's to look at */
+    const char *project;             /* shown until the pipeline says its name; may be NULL */
+    bool utf8;                       /* the locale's character set is UTF-8 */
+    const struct settings *settings; /* NULL: the defaults; copied */
+    bool colour;                     /* NO_COLOR and its kin are the caller's to look at */
     /* The wall clock that events carry, for elapsed times; NULL: CLOCK_REALTIME. */
     uint64_t (*now_ns)(void *ctx);
     /* Called when all bytes of a frame have been written; NULL: nobody asks. */

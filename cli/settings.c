@@ -1,0 +1,95 @@
+#include "cli/settings.h"
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "config/settings.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MOST_BYTES (1U << 20)
+
+static struct config_words words(const char *const *v)
+{
+    struct config_words out = {v, 0};
+    while (v[out.n])
+        out.n++;
+    return out;
+}
+
+static void take(struct cli_settings *out, const struct config_settings *said)
+{
+    if (said->theme)
+        settings_set_theme(&out->tui, said->theme);
+    if (said->notify)
+        settings_set_notify(&out->tui, said->notify);
+    if (said->notify_after_ms)
+        out->tui.notify_after_ms = said->notify_after_ms;
+    if (said->mouse != CONFIG_UNSAID)
+        out->tui.mouse = said->mouse == CONFIG_YES;
+    if (said->screen_reader != CONFIG_UNSAID)
+        out->screen_reader = said->screen_reader == CONFIG_YES;
+    for (size_t i = 0; i < said->n_keys; i++)
+        settings_add_keys(&out->tui, said->keys[i].action, said->keys[i].keys, said->keys[i].n);
+}
+
+/* The path as people write it. */
+static char *shown(const char *path)
+{
+    const char *home = getenv("HOME");
+    size_t n = home ? strlen(home) : 0;
+    if (n > 1 && strncmp(path, home, n) == 0 && path[n] == '/')
+        return mem_printf("~%s", path + n);
+    return mem_strdup(path);
+}
+
+static void read_settings(struct cli_settings *out, const char *path)
+{
+    struct buf text = BUF_INIT;
+    struct err err = ERR_INIT;
+    struct config_settings *said = NULL;
+    const char **actions = settings_actions();
+    char *name = shown(path);
+    struct config_settings_known known = {.themes = words(settings_themes),
+                                          .notify = words(settings_notify),
+                                          .actions = words(actions),
+                                          .most_keys = settings_most_keys(),
+                                          .is_key = settings_is_key};
+    int code = file_read(path, MOST_BYTES, &text, &err);
+    if (code == 0)
+        code = config_settings_parse(buf_str(&text), text.len, name, &known, &said, &err);
+    if (code == 0)
+        take(out, said);
+    else if (err.errnum != ENOENT && err.errnum != ENOTDIR)
+        out->problem = mem_printf("%s; kiln goes on as if there were no settings", err_text(&err));
+    config_settings_free(said);
+    err_release(&err);
+    free(actions);
+    free(name);
+    buf_release(&text);
+}
+
+void cli_settings_load(struct cli_settings *settings)
+{
+    *settings = (struct cli_settings){0};
+    settings_init(&settings->tui);
+    char *dir = path_xdg("XDG_CONFIG_HOME", ".config");
+    if (dir) {
+        char *path = mem_printf("%s/kiln/config.json", dir);
+        read_settings(settings, path);
+        free(path);
+    }
+    free(dir);
+    const char *reader = getenv("KILN_SCREEN_READER");
+    if (reader && *reader)
+        settings->screen_reader = strcmp(reader, "0") != 0;
+}
+
+void cli_settings_release(struct cli_settings *settings)
+{
+    settings_release(&settings->tui);
+    free(settings->problem);
+    settings->problem = NULL;
+}

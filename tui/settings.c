@@ -1,0 +1,72 @@
+#include "tui/settings.h"
+
+#include "base/mem.h"
+#include "tui/keymap.h"
+#include "tui/look.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *const settings_themes[] = {"auto", "dark", "light", "high-contrast", "mono", NULL};
+const char *const settings_notify[] = {"off", "bell", "desktop", NULL};
+
+void settings_init(struct settings *settings)
+{
+    *settings = (struct settings){
+        .theme = -1, .mouse = true, .notify = NOTIFY_BELL, .notify_after_ms = 30000};
+}
+
+void settings_release(struct settings *settings)
+{
+    for (size_t i = 0; i < settings->n_keys; i++) {
+        free(settings->keys[i].action);
+        free(settings->keys[i].keys);
+    }
+    free(settings->keys);
+    settings->keys = NULL;
+    settings->n_keys = 0;
+}
+
+const char **settings_actions(void)
+{
+    const char **names = mem_zalloc(keymap_n + 1, sizeof *names);
+    for (size_t i = 0; i < keymap_n; i++)
+        names[i] = keymap_actions[i].name;
+    return names;
+}
+
+size_t settings_most_keys(void)
+{
+    return KEYMAP_KEYS;
+}
+
+bool settings_is_key(const char *name)
+{
+    return key_of_name(name) != KEY_NONE;
+}
+
+void settings_set_theme(struct settings *settings, const char *word)
+{
+    if (strcmp(word, settings_themes[0]) == 0)
+        settings->theme = -1;
+    for (int i = 0; i < THEME_N; i++)
+        if (strcmp(word, look_themes[i]) == 0)
+            settings->theme = i;
+}
+
+void settings_set_notify(struct settings *settings, const char *word)
+{
+    for (enum notify_how i = 0; i < NOTIFY_N; i++)
+        if (strcmp(word, settings_notify[i]) == 0)
+            settings->notify = i;
+}
+
+void settings_add_keys(struct settings *settings, const char *action, const char *const *keys,
+                       size_t n)
+{
+    settings->keys = mem_realloc(settings->keys, settings->n_keys + 1, sizeof *settings->keys);
+    struct settings_keys *add = &settings->keys[settings->n_keys++];
+    *add = (struct settings_keys){mem_strdup(action), mem_zalloc(n + 1, sizeof *add->keys), n};
+    for (size_t i = 0; i < n; i++)
+        add->keys[i] = key_of_name(keys[i]);
+}

@@ -1,0 +1,45 @@
+/*
+ * settings.h - what a person can choose of the terminal, once for all projects.
+ *
+ * The file is read by whoever starts the terminal; the words that may stand in it are here.
+ *
+ * Ownership: the struct is the caller's, settings_init() to settings_release(). Loop thread only.
+ */
+#ifndef KILN_TUI_SETTINGS_H
+#define KILN_TUI_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum notify_how { NOTIFY_OFF, NOTIFY_BELL, NOTIFY_DESKTOP, NOTIFY_N };
+
+struct settings {
+    int theme; /* enum theme; -1: dark or light, as the terminal says its background is */
+    bool mouse;
+    enum notify_how notify;
+    uint64_t notify_after_ms; /* of runs that take at least so long */
+    struct settings_keys {
+        char *action;
+        uint32_t *keys;
+        size_t n;
+    } * keys;
+    size_t n_keys;
+};
+
+/* What holds where nothing is said. */
+void settings_init(struct settings *settings);
+void settings_release(struct settings *settings);
+/* The words there are, terminated by NULL: of themes, of ways to notify; the names of actions. The
+ * last is the caller's to free. */
+extern const char *const settings_themes[], *const settings_notify[NOTIFY_N + 1];
+const char **settings_actions(void);
+size_t settings_most_keys(void);
+bool settings_is_key(const char *name);
+/* Takes what such a word says; one that is none changes nothing. */
+void settings_set_theme(struct settings *settings, const char *word);
+void settings_set_notify(struct settings *settings, const char *word);
+void settings_add_keys(struct settings *settings, const char *action, const char *const *keys,
+                       size_t n);
+
+#endif
