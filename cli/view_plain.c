@@ -407,6 +407,10 @@ static void fold(struct view_plain *view, const struct event *event)
     case EVENT_NOTICE: on_notice(view, event); break;
     case EVENT_STEP_LOG: on_log(view, event); break;
     case EVENT_STEP_QUEUED:
+    case EVENT_STEP_PAUSED:
+    case EVENT_STEP_RESUMED:
+    case EVENT_BREAKPOINT:
+    case EVENT_WATCH_TREE:
     case EVENT_N: break;
     }
 }

@@ -10,6 +10,10 @@
  *                     not where it is for everybody
  *     step.progress   "phase", "text", "done", "total", "unit", "rate"
  *     step.finished   "error", "saved_ms"; "hints" and "box" where there are any
+ *     step.paused     "failed": false when it has not started yet; else "exit_code", "signal",
+ *                     "timed_out", "duration_ms", "error", "box" as in step.finished
+ *     breakpoint      "step" (null: whichever fails), "set"
+ *     watch.tree      "branch" (null: no repository), "dirty"
  *     watch.changed   "clock": {"epoch", "tick"}
  *     pipeline.loaded "pipeline", "root", "watching", "steps" [{"step", "description", "command",
  * "needs"}] notice          "level", "text"
@@ -35,11 +39,15 @@ static const char *const type_names[EVENT_N] = {
     [EVENT_STEP_STARTED] = "step.started",
     [EVENT_STEP_LOG] = "step.log",
     [EVENT_STEP_FINISHED] = "step.finished",
+    [EVENT_STEP_PAUSED] = "step.paused",
+    [EVENT_STEP_RESUMED] = "step.resumed",
     [EVENT_RUN_FINISHED] = "run.finished",
     [EVENT_WATCH_CHANGED] = "watch.changed",
     [EVENT_WATCH_IDLE] = "watch.idle",
     [EVENT_WATCH_DEGRADED] = "watch.degraded",
     [EVENT_PIPELINE_LOADED] = "pipeline.loaded",
+    [EVENT_BREAKPOINT] = "breakpoint",
+    [EVENT_WATCH_TREE] = "watch.tree",
     [EVENT_NOTICE] = "notice",
 };
 
@@ -311,6 +319,24 @@ static void add_finished(struct buf *out, const struct event *event)
         field_str(out, "box", event->u.finished.box);
 }
 
+static void add_paused(struct buf *out, const struct event *event)
+{
+    field_str(out, "step", event->step);
+    field_bool(out, "failed", event->u.paused.failed);
+    if (!event->u.paused.failed)
+        return;
+    if (event->u.paused.exit_code >= 0)
+        field_i64(out, "exit_code", event->u.paused.exit_code);
+    else
+        field_str(out, "exit_code", NULL);
+    add_signal(out, event->u.paused.signal);
+    field_bool(out, "timed_out", event->u.paused.timed_out);
+    field_u64(out, "duration_ms", event->u.paused.duration_ms);
+    field_str(out, "error", event->u.paused.error);
+    if (event->u.paused.box)
+        field_str(out, "box", event->u.paused.box);
+}
+
 static void add_run_finished(struct buf *out, const struct event *event)
 {
     field_str(out, "status", run_names[event->u.run_finished.status]);
@@ -357,15 +383,25 @@ void event_json(const struct event *event, const char *data, struct buf *out)
     add_head(out, event);
     switch (event->type) {
     case EVENT_RUN_STARTED: add_run_started(out, event); break;
-    case EVENT_STEP_QUEUED: field_str(out, "step", event->step); break;
+    case EVENT_STEP_QUEUED:
+    case EVENT_STEP_RESUMED: field_str(out, "step", event->step); break;
     case EVENT_STEP_PROGRESS: add_progress(out, event); break;
     case EVENT_STEP_STARTED: add_started(out, event); break;
     case EVENT_STEP_LOG: add_log(out, event, data); break;
     case EVENT_STEP_FINISHED: add_finished(out, event); break;
+    case EVENT_STEP_PAUSED: add_paused(out, event); break;
     case EVENT_RUN_FINISHED: add_run_finished(out, event); break;
     case EVENT_WATCH_CHANGED: add_changed(out, event); break;
     case EVENT_WATCH_DEGRADED: field_str(out, "reason", event->u.degraded.reason); break;
     case EVENT_PIPELINE_LOADED: add_pipeline(out, event); break;
+    case EVENT_BREAKPOINT:
+        field_str(out, "step", event->step);
+        field_bool(out, "set", event->u.breakpoint.set);
+        break;
+    case EVENT_WATCH_TREE:
+        field_str(out, "branch", event->u.tree.branch);
+        field_u64(out, "dirty", event->u.tree.dirty);
+        break;
     case EVENT_NOTICE:
         field_str(out, "level", event->u.notice.level);
         field_str(out, "text", event->u.notice.text);

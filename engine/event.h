@@ -34,11 +34,15 @@ enum event_type {
     EVENT_STEP_STARTED,
     EVENT_STEP_LOG,
     EVENT_STEP_FINISHED,
+    EVENT_STEP_PAUSED,  /* a breakpoint holds it: before it starts, or after it failed */
+    EVENT_STEP_RESUMED, /* it goes on: it is queued again, unless it is finished at once */
     EVENT_RUN_FINISHED,
     EVENT_WATCH_CHANGED,
     EVENT_WATCH_IDLE,
     EVENT_WATCH_DEGRADED,
     EVENT_PIPELINE_LOADED, /* the pipeline was (re)loaded: steps, their descriptions and needs */
+    EVENT_BREAKPOINT,      /* one was set or taken away */
+    EVENT_WATCH_TREE,      /* the working tree as git sees it */
     EVENT_NOTICE, /* a sentence for the person: a broken kiln.json while watching, a read-only cache
                      ... */
     EVENT_N
@@ -98,7 +102,7 @@ struct event {
     uint64_t seq;     /* 1, 2, ... in this stream */
     uint64_t time_ns; /* CLOCK_REALTIME */
     const char *run;  /* the run's id; NULL for events outside of any run */
-    const char *step; /* step.*: its name */
+    const char *step; /* step.*: its name; breakpoint: of which step, NULL: whichever fails */
     union {
         struct {
             const char *version, *pipeline, *root,
@@ -148,6 +152,21 @@ struct event {
             size_t n_hints;
             const char *box; /* failed: the directory with what it wrote, which is kept; or NULL */
         } finished;
+        struct {
+            bool failed;   /* else it has not started yet, and the rest is empty */
+            int exit_code; /* these as in step.finished */
+            int signal;
+            bool timed_out;
+            uint64_t duration_ms;
+            const char *error, *box;
+        } paused;
+        struct {
+            bool set;
+        } breakpoint;
+        struct {
+            const char *branch; /* or a commit's first digits; NULL: there is no repository */
+            uint64_t dirty;     /* files that are not as they were committed */
+        } tree;
         struct {
             enum run_status status;
             uint64_t duration_ms;

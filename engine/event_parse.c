@@ -297,6 +297,17 @@ static void parse_finished(struct parse *parse, const json_t *object, struct eve
     out->u.finished.n_outputs = n;
 }
 
+static void parse_paused(struct parse *parse, const json_t *object, struct event *out)
+{
+    out->u.paused.failed = get_bool(parse, object, "failed");
+    out->u.paused.exit_code = (int)get_number(parse, object, "exit_code", -1, INT32_MAX, -1);
+    out->u.paused.signal = get_signal(parse, object);
+    out->u.paused.timed_out = get_bool(parse, object, "timed_out");
+    out->u.paused.duration_ms = get_u64(parse, object, "duration_ms");
+    out->u.paused.error = get_string(parse, object, "error");
+    out->u.paused.box = get_string(parse, object, "box");
+}
+
 static void parse_run_finished(struct parse *parse, const json_t *object, struct event *out)
 {
     int status = get_name(object, "status", run_status_of, RUN_STATUS_N);
@@ -351,15 +362,25 @@ static void parse_body(struct parse *parse, const json_t *object, struct event *
     case EVENT_STEP_STARTED: parse_started(parse, object, out); break;
     case EVENT_STEP_LOG: parse_log(parse, object, out); break;
     case EVENT_STEP_FINISHED: parse_finished(parse, object, out); break;
+    case EVENT_STEP_PAUSED: parse_paused(parse, object, out); break;
     case EVENT_RUN_FINISHED: parse_run_finished(parse, object, out); break;
     case EVENT_WATCH_CHANGED: parse_changed(parse, object, out); break;
     case EVENT_WATCH_DEGRADED: out->u.degraded.reason = get_text(parse, object, "reason"); break;
     case EVENT_PIPELINE_LOADED: parse_pipeline(parse, object, out); break;
+    case EVENT_BREAKPOINT:
+        out->step = get_string(parse, object, "step");
+        out->u.breakpoint.set = get_bool(parse, object, "set");
+        break;
+    case EVENT_WATCH_TREE:
+        out->u.tree.branch = get_string(parse, object, "branch");
+        out->u.tree.dirty = get_u64(parse, object, "dirty");
+        break;
     case EVENT_NOTICE:
         out->u.notice.level = get_text(parse, object, "level");
         out->u.notice.text = get_text(parse, object, "text");
         break;
     case EVENT_STEP_QUEUED:
+    case EVENT_STEP_RESUMED:
     case EVENT_WATCH_IDLE:
     case EVENT_N: break;
     }
@@ -368,7 +389,8 @@ static void parse_body(struct parse *parse, const json_t *object, struct event *
 static bool has_step(enum event_type type)
 {
     return type == EVENT_STEP_QUEUED || type == EVENT_STEP_PROGRESS || type == EVENT_STEP_STARTED ||
-           type == EVENT_STEP_LOG || type == EVENT_STEP_FINISHED;
+           type == EVENT_STEP_LOG || type == EVENT_STEP_FINISHED || type == EVENT_STEP_PAUSED ||
+           type == EVENT_STEP_RESUMED;
 }
 
 int event_parse(const char *line, size_t n, struct arena *arena, struct event *out, struct err *err)

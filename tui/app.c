@@ -35,6 +35,7 @@ void app_init(struct app *app, const struct control *control, const char *projec
 void app_release(struct app *app)
 {
     log_release(&app->log);
+    step_list_release(&app->steps);
     model_release(&app->model);
     screen_release(&app->screen);
     buf_release(&app->typed);
@@ -106,7 +107,10 @@ void app_event(struct app *app, const struct event *event)
         /* The selection stays with its step, wherever that is now; the open log is looked up anew.
          */
         size_t at = model_find(&app->model, name);
-        app->selected = at < app->model.steps.n ? at : 0;
+        steps_sync(app);
+        app->selected = at < app->model.steps.n ? at
+                        : app->steps.rows.n > 0 ? app->steps.rows.v[0].step
+                                                : 0;
         app->log.step = SIZE_MAX;
         free(name);
     }

@@ -17,6 +17,7 @@
 #include "tui/look.h"
 #include "tui/model.h"
 #include "tui/screen.h"
+#include "tui/step_list.h"
 
 #define KEYMAP_KEYS 5
 
@@ -59,9 +60,10 @@ struct app {
     enum pane focus;
     unsigned recent[PANE_N], focused; /* layout_want's; the last number given */
     bool zoom, zoom_by_enter;
-    size_t selected;  /* index of a step */
-    bool hands_off;   /* the person has chosen nothing yet: the selection goes with the work */
-    size_t steps_top; /* first step shown */
+    size_t selected; /* index of a step */
+    bool hands_off;  /* the person has chosen nothing yet: the selection goes with the work */
+    struct step_list steps;
+    size_t steps_top; /* first row shown */
     int why_top, why_rows;
     size_t timeline_top; /* first lane shown */
     struct log_view log;

@@ -137,6 +137,8 @@ static void back(struct app *app)
             app_focus(app, PANE_STEPS);
     } else if (app->focus != PANE_STEPS) {
         app_focus(app, PANE_STEPS);
+    } else if (steps_filtered(app)) {
+        steps_show_all(app);
     } else {
         app->hands_off = true;
     }
@@ -159,7 +161,7 @@ static bool has_log(const struct app *app)
 
 static bool can_back(const struct app *app)
 {
-    return app->zoom || !app->hands_off;
+    return app->zoom || !app->hands_off || steps_filtered(app);
 }
 
 static bool can_retry(const struct app *app)
@@ -362,6 +364,23 @@ const struct action keymap_actions[] = {
      NULL, NULL, 0, "long lines: further right", has_log, right},
     {"left", "Move", {KEY_LEFT}, IN_LOG,
      NULL, NULL, 0, "long lines: back left", has_log, left},
+
+    {"fold", "Steps", {'h', KEY_LEFT}, IN_STEPS,
+     NULL, NULL, 0, "fold what is below the step; or up to what it is below of", steps_can_fold, steps_fold},
+    {"unfold", "Steps", {'l', KEY_RIGHT}, IN_STEPS,
+     NULL, NULL, 0, "unfold it; or down into it", steps_can_fold, steps_unfold},
+    {"fold-all", "Steps", {'-'}, IN_STEPS,
+     NULL, NULL, 0, "fold all, and unfold all", steps_can_fold, steps_fold_all},
+    {"form", "Steps", {'T', KEY_F1 + 4}, IN_STEPS,
+     NULL, NULL, 0, "as a tree, by levels, flat", has_step, steps_next_form},
+    {"sort", "Steps", {'>', KEY_F1 + 5}, IN_STEPS,
+     NULL, NULL, 0, "in the pipeline's order, by state, duration, name", has_step, steps_next_sort},
+    {"filter-steps", "Steps", {'&', KEY_F1 + 3}, IN_STEPS,
+     "filter", NULL, 11, "only the steps that are called like what is typed", has_step, steps_filter},
+    {"only-failed", "Steps", {'!'}, IN_STEPS,
+     NULL, NULL, 0, "only those that failed, and all again", can_run, steps_only_failed},
+    {"only-active", "Steps", {'*'}, IN_STEPS,
+     NULL, NULL, 0, "only those that run or wait, and all again", can_run, steps_only_active},
 
     {"open", "Panes", {KEY_ENTER}, IN_STEPS,
      "log", NULL, 3, "the step's log on the whole screen", has_step, open_log},

@@ -59,6 +59,7 @@ static const struct {
     [STATE_WAITING] = {"○", "waiting", ROLE_QUIET},
     [STATE_QUEUED] = {"○", "queued", ROLE_TEXT},
     [STATE_RUNNING] = {"●", "running", ROLE_BUSY},
+    [STATE_PAUSED] = {"◆", "paused", ROLE_WARNING},
     [STATE_PASSED] = {"✓", "passed", ROLE_GOOD},
     [STATE_CACHED] = {"≡", "cached", ROLE_HIT},
     [STATE_FAILED] = {"✗", "failed", ROLE_BAD},

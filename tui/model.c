@@ -54,6 +54,7 @@ static void step_release(struct model_step *step)
     free(step->log);
     chunks_release(&step->chunks);
     free(step->doing);
+    free(step->box);
     hints_release(step);
 }
 
@@ -69,6 +70,8 @@ void model_release(struct model *model)
         step_release(step);
     vec_release(&model->steps);
     map_release(&model->index);
+    vec_release(&model->queue);
+    free(model->branch);
     free(model->name);
     free(model->root);
     free(model->degraded);
@@ -88,6 +91,7 @@ static size_t add_step(struct model *model, const char *name)
     vec_push(&model->steps, step);
     map_put_str(&model->index, name, (void *)(uintptr_t)model->steps.n);
     model->counts[STATE_IDLE]++;
+    model->structure++;
     if (model->latest >= model->steps.n - 1)
         model->latest = model->steps.n;
     return model->steps.n - 1;
@@ -104,11 +108,55 @@ static struct model_step *step_of(struct model *model, const char *name)
     return &model->steps.v[i];
 }
 
+/* Where the step is in the queue, or would be: the longest way down first, else as they came. */
+static size_t queue_place(const struct model *model, const struct model_step *step)
+{
+    size_t low = 0, high = model->queue.n;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct model_step *other = &model->steps.v[model->queue.v[middle]];
+        if (other->rank > step->rank ||
+            (other->rank == step->rank && other->queued_no < step->queued_no))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void queue_add(struct model *model, size_t index)
+{
+    size_t at = queue_place(model, &model->steps.v[index]);
+    vec_push(&model->queue, index);
+    memmove(&model->queue.v[at + 1], &model->queue.v[at],
+            (model->queue.n - 1 - at) * sizeof *model->queue.v);
+    model->queue.v[at] = index;
+}
+
+static void queue_remove(struct model *model, size_t index)
+{
+    size_t at = queue_place(model, &model->steps.v[index]);
+    if (at < model->queue.n && model->queue.v[at] == index) {
+        model->queue.n--;
+        memmove(&model->queue.v[at], &model->queue.v[at + 1],
+                (model->queue.n - at) * sizeof *model->queue.v);
+    }
+}
+
 static void set_state(struct model *model, struct model_step *step, enum step_state state)
 {
+    size_t index = (size_t)(step - model->steps.v);
     model->counts[step->state]--;
     model->counts[state]++;
+    model->state++;
+    if (step->state == STATE_QUEUED)
+        queue_remove(model, index);
     step->state = state;
+    if (state == STATE_QUEUED) {
+        if (!step->queued_no)
+            step->queued_no = ++model->queued_no;
+        queue_add(model, index);
+    }
 }
 
 /* As the engine does it; the steps are in topological order. */
@@ -132,6 +180,9 @@ static void fold_pipeline(struct model *model, const struct event *event)
     model->steps.v = NULL;
     model->steps.n = model->steps.cap = 0;
     model->index = (struct map)MAP_INIT;
+    vec_clear(&model->queue);
+    model->structure++;
+    model->state++;
     memset(model->counts, 0, sizeof model->counts);
     model->latest = 0;
     size_t n = event->u.pipeline.n_steps;
@@ -157,6 +208,7 @@ static void fold_pipeline(struct model *model, const struct event *event)
         replace(&step->command, info->command);
         if (step->ran_ms == 0)
             step->ran_ms = info->last_ms;
+        model->timed = model->timed || step->ran_ms > 0;
     }
     for (size_t i = 0; i < n; i++) {
         const struct event_step_info *info = &event->u.pipeline.steps[i];
@@ -168,6 +220,9 @@ static void fold_pipeline(struct model *model, const struct event *event)
         }
     }
     rank_steps(model);
+    for (size_t i = 0; i < model->steps.n; i++)
+        if (model->steps.v[i].state == STATE_QUEUED)
+            queue_add(model, i);
     vec_each (struct model_step, step, &old.steps)
         step_release(step);
     vec_release(&old.steps);
@@ -208,8 +263,10 @@ static void fold_run_started(struct model *model, const struct event *event)
         step->pid = 0;
         step->exit_code = -1;
         step->signal = 0;
-        step->timed_out = step->tainted = false;
+        step->timed_out = step->tainted = step->held_failed = false;
         step->duration_ms = step->saved_ms = 0;
+        step->queued_no = 0;
+        model->timed = model->timed || step->ran_ms > 0;
     }
 }
 
@@ -243,6 +300,7 @@ static void fold_started(struct model *model, const struct event *event)
     step->log_bytes = 0;
     chunks_clear(&step->chunks);
     step->last_ms = step->ran_ms;
+    model->timed = model->timed || step->last_ms > 0;
     step->tainted = step->timed_out = false;
     replace(&step->doing, NULL);
     replace(&step->error, NULL);
@@ -308,12 +366,48 @@ static void fold_finished(struct model *model, const struct event *event)
     for (size_t i = 0; i < step->n_hints; i++)
         step->hints[i] = mem_strdup(event->u.finished.hints[i]);
     replace(&step->source, event->u.finished.source);
+    replace(&step->box, event->u.finished.box);
+    step->held_failed = false;
     if (event->u.finished.key)
         replace(&step->key, event->u.finished.key);
     if (step->state == STATE_PASSED)
         step->ran_ms = step->duration_ms ? step->duration_ms : 1;
     if (step->state == STATE_CACHED && step->saved_ms > 0)
         step->ran_ms = step->saved_ms;
+}
+
+static void fold_paused(struct model *model, const struct event *event)
+{
+    struct model_step *step = step_of(model, event->step);
+    if (!step)
+        return;
+    set_state(model, step, STATE_PAUSED);
+    model->latest = (size_t)(step - model->steps.v);
+    step->held_failed = event->u.paused.failed;
+    step->exit_code = event->u.paused.exit_code;
+    step->signal = event->u.paused.signal;
+    step->timed_out = event->u.paused.timed_out;
+    step->duration_ms = event->u.paused.duration_ms;
+    replace(&step->error, event->u.paused.error);
+    replace(&step->box, event->u.paused.box);
+}
+
+static void fold_resumed(struct model *model, const struct event *event)
+{
+    struct model_step *step = step_of(model, event->step);
+    if (!step || step->state != STATE_PAUSED)
+        return;
+    set_state(model, step, STATE_QUEUED);
+    step->held_failed = false;
+}
+
+static void fold_breakpoint(struct model *model, const struct event *event)
+{
+    size_t at = model_find(model, event->step);
+    if (!event->step)
+        model->break_on_failure = event->u.breakpoint.set;
+    else if (at < model->steps.n)
+        model->steps.v[at].breakpoint = event->u.breakpoint.set;
 }
 
 static void fold_notice(struct model *model, const struct event *event)
@@ -333,10 +427,10 @@ void model_fold(struct model *model, const struct event *event)
     case EVENT_RUN_STARTED: fold_run_started(model, event); break;
     case EVENT_STEP_QUEUED: {
         struct model_step *step = step_of(model, event->step);
-        if (step) {
-            set_state(model, step, STATE_QUEUED);
+        if (step && step->state != STATE_QUEUED) {
             step->queued_no = ++model->queued_no;
             step->queued_ns = event->time_ns;
+            set_state(model, step, STATE_QUEUED);
         }
         break;
     }
@@ -344,6 +438,13 @@ void model_fold(struct model *model, const struct event *event)
     case EVENT_STEP_STARTED: fold_started(model, event); break;
     case EVENT_STEP_LOG: fold_log(model, event); break;
     case EVENT_STEP_FINISHED: fold_finished(model, event); break;
+    case EVENT_STEP_PAUSED: fold_paused(model, event); break;
+    case EVENT_STEP_RESUMED: fold_resumed(model, event); break;
+    case EVENT_BREAKPOINT: fold_breakpoint(model, event); break;
+    case EVENT_WATCH_TREE:
+        replace(&model->branch, event->u.tree.branch);
+        model->dirty = event->u.tree.dirty;
+        break;
     case EVENT_RUN_FINISHED:
         model->run_state = RUN_ENDED;
         model->run_status = event->u.run_finished.status;
@@ -387,12 +488,15 @@ uint64_t model_run_ms(const struct model *model, uint64_t now_ns)
 
 size_t model_before(const struct model *model, const struct model_step *step)
 {
-    size_t n = 0;
-    vec_each (const struct model_step, other, &model->steps)
-        n += other->state == STATE_QUEUED &&
-             (other->rank > step->rank ||
-              (other->rank == step->rank && other->queued_no < step->queued_no));
-    return n;
+    return queue_place(model, step);
+}
+
+size_t model_held(const struct model *model)
+{
+    for (size_t i = 0; i < model->steps.n && model->counts[STATE_PAUSED] > 0; i++)
+        if (model->steps.v[i].state == STATE_PAUSED)
+            return i;
+    return model->steps.n;
 }
 
 size_t model_blocker(const struct model *model, const struct model_step *step)

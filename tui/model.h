@@ -23,6 +23,7 @@ enum step_state {
     STATE_WAITING, /* in the run, not yet ready */
     STATE_QUEUED,  /* ready, waits for a place */
     STATE_RUNNING,
+    STATE_PAUSED, /* held by a breakpoint: before it starts, or after it failed */
     STATE_PASSED,
     STATE_CACHED,
     STATE_FAILED,
@@ -62,7 +63,10 @@ struct model_step {
     int doing_percent;    /* with that: how far it is; -1: that is not known */
     char **hints;         /* what may help against its failure */
     size_t n_hints;
-    uint64_t starts; /* counts starts: a new one is a new log */
+    uint64_t starts;  /* counts starts: a new one is a new log */
+    bool breakpoint;  /* it is to be held before it starts */
+    bool held_failed; /* PAUSED: it has failed */
+    char *box;        /* where what it wrote when it last failed is kept; or NULL */
 };
 
 enum run_state { RUN_NONE, RUN_ACTIVE, RUN_ENDED };
@@ -70,17 +74,22 @@ enum run_state { RUN_NONE, RUN_ACTIVE, RUN_ENDED };
 struct model {
     VEC(struct model_step) steps; /* topological */
     struct map index;             /* name -> index + 1 */
+    uint64_t structure;           /* changes with the steps and their needs ... */
+    uint64_t state;               /* ... and with their states and durations */
     char *name, *root;            /* of the pipeline, or NULL */
     bool loaded;                  /* a pipeline or a run has been seen */
     bool watching, paused;
     char *degraded; /* why, or NULL */
 
     enum run_state run_state;
-    uint64_t runs;      /* seen so far */
-    char *run_id;       /* of the latest, or NULL */
-    uint64_t last_ns;   /* time of the last event */
-    uint32_t jobs;      /* how many steps may run at a time; 0: not known */
-    uint64_t queued_no; /* the last one given */
+    uint64_t runs;         /* seen so far */
+    char *run_id;          /* of the latest, or NULL */
+    uint64_t last_ns;      /* time of the last event */
+    uint32_t jobs;         /* how many steps may run at a time; 0: not known */
+    uint64_t queued_no;    /* the last one given */
+    VEC(size_t) queue;     /* the steps that are queued, in the order in which they start */
+    bool timed;            /* of some step it is known how long it takes */
+    bool break_on_failure; /* a step that fails is held */
     uint64_t run_started_ns, run_ms;
     enum run_status run_status; /* RUN_ENDED */
     size_t counts[STATE_N];     /* steps by state */
@@ -91,6 +100,9 @@ struct model {
     char *notice; /* the sentence to show, or NULL */
     enum { NOTICE_INFO, NOTICE_WARNING, NOTICE_ERROR } notice_level;
     size_t latest; /* index of the step that last started or failed; steps.n: none */
+
+    char *branch;   /* of the repository that the project lies in, or NULL */
+    uint64_t dirty; /* then: files that are not as they were committed */
 };
 
 void model_init(struct model *model);
@@ -107,6 +119,8 @@ uint64_t model_elapsed_ms(const struct model_step *step, uint64_t now_ns);
 uint64_t model_run_ms(const struct model *model, uint64_t now_ns);
 /* How many queued steps start before this one, which is queued. */
 size_t model_before(const struct model *model, const struct model_step *step);
+/* The first step that is held, or steps.n. */
+size_t model_held(const struct model *model);
 /* The first need that has no good result yet, or steps.n. */
 size_t model_blocker(const struct model *model, const struct model_step *step);
 

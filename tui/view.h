@@ -28,6 +28,21 @@ extern const struct view *const views[PANE_N];
 /* header, key line, notices, titles: what is around the panes */
 void bars_draw(struct app *app);
 
+/* steps_choose.c */
+/* Brings the rows up to date, and the selection to one that is shown. */
+void steps_sync(struct app *app);
+bool steps_can_fold(const struct app *app);
+void steps_fold(struct app *app);
+void steps_unfold(struct app *app);
+void steps_fold_all(struct app *app);
+void steps_next_form(struct app *app);
+void steps_next_sort(struct app *app);
+void steps_only_failed(struct app *app);
+void steps_only_active(struct app *app);
+void steps_filter(struct app *app);
+bool steps_filtered(const struct app *app);
+void steps_show_all(struct app *app);
+
 /* view_palette.c */
 void palette_open(struct app *app);
 void palette_draw(struct app *app);

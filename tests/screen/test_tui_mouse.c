@@ -155,7 +155,7 @@ static void test_answers(void **state)
     pty_type(pty, "\033[?2026;2$y\033]11;rgb:ffff/ffff/ffff\033\\\033[?64;1c");
     pty_sync(pty);
     assert_true(pty_shows(pty, "build"));
-    pty_type(pty, "j");
+    pty_type(pty, "k");
     pty_sync(pty);
     assert_true(pty_shows(pty, "2 Log: test"));
     pty_end(pty);

@@ -211,7 +211,7 @@ static void test_notice_pause_quit(void **state)
     pty_type(pty, "pr");
     assert_string_equal(pty_reply(pty, "command"), "command resume -");
     assert_string_equal(pty_reply(pty, "command"), "command retry unit");
-    pty_type(pty, "kx");
+    pty_type(pty, "gx");
     assert_string_equal(pty_reply(pty, "command"), "command cancel lint");
     say_pipeline(pty);
     pty_sync(pty);

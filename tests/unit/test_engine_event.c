@@ -170,6 +170,29 @@ static const struct sample samples[] = {
      "{\"type\":\"step.progress\",\"seq\":15," TIME ",\"run\":\"12\",\"step\":\"build\","
      "\"phase\":\"image\",\"text\":\"unpacking debian:12\",\"done\":45,\"total\":100,"
      "\"unit\":\"bytes\",\"rate\":7}"},
+    {{.type = EVENT_STEP_PAUSED,
+      .seq = 16,
+      .time_ns = NS,
+      .run = "12",
+      .step = "build",
+      .u.paused = {.failed = true,
+                   .exit_code = 2,
+                   .duration_ms = 40,
+                   .error = "it is held",
+                   .box = "/c/b"}},
+     NULL,
+     "{\"type\":\"step.paused\",\"seq\":16," TIME ",\"run\":\"12\",\"step\":\"build\","
+     "\"failed\":true,\"exit_code\":2,\"signal\":null,\"timed_out\":false,\"duration_ms\":40,"
+     "\"error\":\"it is held\",\"box\":\"/c/b\"}"},
+    {{.type = EVENT_STEP_RESUMED, .seq = 17, .time_ns = NS, .run = "12", .step = "build"},
+     NULL,
+     "{\"type\":\"step.resumed\",\"seq\":17," TIME ",\"run\":\"12\",\"step\":\"build\"}"},
+    {{.type = EVENT_BREAKPOINT, .seq = 18, .time_ns = NS, .u.breakpoint = {true}},
+     NULL,
+     "{\"type\":\"breakpoint\",\"seq\":18," TIME ",\"run\":null,\"step\":null,\"set\":true}"},
+    {{.type = EVENT_WATCH_TREE, .seq = 19, .time_ns = NS, .u.tree = {"main", 3}},
+     NULL,
+     "{\"type\":\"watch.tree\",\"seq\":19," TIME ",\"run\":null,\"branch\":\"main\",\"dirty\":3}"},
 };
 #define N_SAMPLES (sizeof(samples) / sizeof(samples[0]))
 
