@@ -340,11 +340,14 @@ void line_plain(const char *bytes, size_t n, struct buf *out)
 
 const char *line_text(const char *bytes, size_t *n, struct buf *scratch)
 {
-    if (!memchr(bytes, 0x1b, *n) && !memchr(bytes, '\r', *n) && !memchr(bytes, '\b', *n))
-        return bytes;
     buf_reset(scratch);
-    line_plain(bytes, *n, scratch);
+    if (!memchr(bytes, 0x1b, *n) && !memchr(bytes, '\r', *n) && !memchr(bytes, '\b', *n))
+        buf_add(scratch, bytes, *n);
+    else
+        line_plain(bytes, *n, scratch);
     *n = scratch->len;
+    for (char *nul; *n > 0 && (nul = memchr(scratch->data, '\0', *n));)
+        *nul = '\1';
     return buf_str(scratch);
 }
 

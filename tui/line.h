@@ -34,7 +34,7 @@ void line_style(struct style *style, const char *bytes, size_t n);
 void line_parse(struct line *line, const char *bytes, size_t n, size_t max_columns, bool utf8);
 /* The bytes as plain text, without escapes and what was written over; added to out. */
 void line_plain(const char *bytes, size_t n, struct buf *out);
-/* What line_plain() gives, in *n bytes: those given where they are plain already, else in scratch.
+/* What line_plain() gives, in scratch, with a NUL behind it and none in it; *n becomes its length.
  */
 const char *line_text(const char *bytes, size_t *n, struct buf *scratch);
 void line_release(struct line *line);

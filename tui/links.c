@@ -45,7 +45,7 @@ static const struct rule rules[] = {
     {LINK_ERROR, "error", "^error(\\[E[0-9]+\\])?: ", 0, 0, 0},
     {LINK_WARNING, "warning", "^warning(\\[[a-z_:]+\\])?: ", 0, 0, 0},
     {LINK_PLACE, "-->", "^ *--> " AT_COLUMN, 1, 3, 4},
-    {LINK_ERROR, "panicked at", "panicked at .*" AT_COLUMN, 1, 3, 4},
+    {LINK_ERROR, "panicked at", "panicked at (.*[ ,])?" AT_COLUMN, 2, 4, 5},
     {LINK_ERROR, "FAILED", "^test .* \\.\\.\\. FAILED", 0, 0, 0},
     /* go build, go vet, go test */
     {LINK_ERROR, ".go:", "^(vet: )?(([^ :]*/)?[^ :]+\\.go):" NUMBER ":" NUMBER ": ", 2, 4, 5},
@@ -112,26 +112,31 @@ enum { RULES = sizeof rules / sizeof *rules, GROUPS = 8 };
 
 struct links {
     regex_t regexes[RULES];
+    bool compiled[RULES]; /* when first needed: all together they are large */
 };
 
 struct links *links_new(void)
 {
-    struct links *links = mem_alloc(sizeof *links);
-    for (size_t i = 0; i < RULES; i++) {
-        int code = regcomp(&links->regexes[i], rules[i].regex, REG_EXTENDED);
-        assert(code == 0);
-        (void)code;
-    }
-    return links;
+    return mem_zalloc(1, sizeof(struct links));
 }
 
 void links_free(struct links *links)
 {
-    if (!links)
-        return;
-    for (size_t i = 0; i < RULES; i++)
-        regfree(&links->regexes[i]);
+    for (size_t i = 0; links && i < RULES; i++)
+        if (links->compiled[i])
+            regfree(&links->regexes[i]);
     free(links);
+}
+
+static const regex_t *regex_of(struct links *links, size_t i)
+{
+    if (!links->compiled[i]) {
+        int code = regcomp(&links->regexes[i], rules[i].regex, REG_EXTENDED);
+        assert(code == 0);
+        (void)code;
+        links->compiled[i] = true;
+    }
+    return &links->regexes[i];
 }
 
 static unsigned number(const char *text, const regmatch_t *match)
@@ -164,19 +169,27 @@ static void take(const struct rule *rule, const char *text, const regmatch_t *gr
     out->end = (size_t)last->rm_eo;
 }
 
-bool links_find(const struct links *links, const char *text, size_t n, enum link_kind least,
+bool links_find(struct links *links, const char *text, size_t n, enum link_kind least,
                 struct link *out)
 {
+    char looked[LOOKED_MAX + 1];
     if (n > LOOKED_MAX)
         n = LOOKED_MAX;
+    looked[0] = '\0';
     for (size_t i = 0; i < RULES; i++) {
         const struct rule *rule = &rules[i];
         if (rule->kind < least || !memmem(text, n, rule->needle, strlen(rule->needle)))
             continue;
-        regmatch_t groups[GROUPS] = {{.rm_so = 0, .rm_eo = (regoff_t)n}};
-        if (regexec(&links->regexes[i], text, GROUPS, groups, REG_STARTEND) != 0)
+        if (!looked[0]) { /* most lines do not come that far */
+            memcpy(looked, text, n);
+            looked[n] = '\0';
+        }
+        regmatch_t groups[GROUPS];
+        if (regexec(regex_of(links, i), looked, GROUPS, groups, 0) != 0)
             continue;
-        take(rule, text, groups, out);
+        take(rule, looked, groups, out);
+        if (strncmp(looked + out->file_start, "//", 2) == 0)
+            continue; /* a URL */
         return true;
     }
     return false;

@@ -29,7 +29,7 @@ struct links *links_new(void);
 void links_free(struct links *links);
 /* The one of the line (plain text) that matters most, of that kind or of one that matters more;
  * false: there is none. */
-bool links_find(const struct links *links, const char *text, size_t n, enum link_kind least,
+bool links_find(struct links *links, const char *text, size_t n, enum link_kind least,
                 struct link *out);
 
 #endif

@@ -30,7 +30,7 @@ uint64_t log_bottom(struct log_view *log);
 
 /* log_find.c: a bounded piece of looking; true when there is more. */
 bool log_find_work(struct app *app);
-const struct links *log_links(struct log_view *log);
+struct links *log_links(struct log_view *log);
 
 /* log_take.c: the place that is edited when the person says so: the line and, in the text of its
  * cells, the link. *file: the file outside, a new string. False: no line shown names a file that is

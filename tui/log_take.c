@@ -147,7 +147,7 @@ static char *link_file(struct app *app, const char *text, const struct link *lin
 static bool first_place(struct app *app, uint64_t from, uint64_t to, enum link_kind least,
                         uint64_t *nth, struct link *link, char **file)
 {
-    const struct links *links = log_links(&app->log);
+    struct links *links = log_links(&app->log);
     struct line line = {0};
     struct cell_text text = {0};
     *file = NULL;

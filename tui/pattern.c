@@ -130,10 +130,10 @@ bool pattern_find(const struct pattern *pattern, const char *text, size_t n, siz
         *end = *start + length;
         return found != NULL;
     }
-    regmatch_t match = {.rm_so = (regoff_t)from, .rm_eo = (regoff_t)n};
-    if (regexec(&pattern->regex, text, 1, &match, REG_STARTEND | (from ? REG_NOTBOL : 0)) != 0)
+    regmatch_t match;
+    if (regexec(&pattern->regex, text + from, 1, &match, from > 0 ? REG_NOTBOL : 0) != 0)
         return false;
-    *start = (size_t)match.rm_so;
-    *end = (size_t)match.rm_eo;
+    *start = from + (size_t)match.rm_so;
+    *end = from + (size_t)match.rm_eo;
     return true;
 }

@@ -29,7 +29,8 @@ void pattern_set(struct pattern *pattern, const char *text);
 void pattern_release(struct pattern *pattern);
 /* Whether there is something to look for, and it can be. */
 bool pattern_ready(const struct pattern *pattern);
-/* The first match in n bytes from that byte on; false: there is none. It may be empty. */
+/* The first match in n bytes, which a NUL follows and none is among, from that byte on; false:
+ * there is none. It may be empty. */
 bool pattern_find(const struct pattern *pattern, const char *text, size_t n, size_t from,
                   size_t *start, size_t *end);
 

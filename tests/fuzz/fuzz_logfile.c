@@ -73,10 +73,10 @@ static void check_lines(struct logfile *log, const struct buf *bytes, const piec
 static bool has(const struct pattern *pattern, const struct buf *bytes, const struct piece *line)
 {
     struct buf plain = BUF_INIT;
-    line_plain(bytes->data + line->at, line->n, &plain);
-    size_t start, end;
-    bool found = pattern_find(pattern, buf_str(&plain), plain.len, 0, &start, &end);
-    CLAIM(!found || (start <= end && end <= plain.len));
+    size_t n = line->n, start, end;
+    const char *text = line_text(bytes->data + line->at, &n, &plain);
+    bool found = pattern_find(pattern, text, n, 0, &start, &end);
+    CLAIM(!found || (start <= end && end <= n));
     buf_release(&plain);
     return found;
 }
