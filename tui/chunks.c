@@ -30,19 +30,25 @@ static void merge(struct chunks *chunks)
     chunks->list.n = kept + 1;
 }
 
-/* Makes room: coarser times first, then the older streams become one. */
+/* Makes room: times as coarse as a part of all the time so far, then the older streams become one.
+ */
 static void shrink(struct chunks *chunks)
 {
-    for (int i = 0; i < 4 && chunks->list.n > CHUNKS_MAX / 2; i++) {
-        chunks->grain_ns *= 2;
-        merge(chunks);
+    uint64_t first = 0;
+    vec_each (struct chunk, chunk, &chunks->list) {
+        first = chunk->time_ns;
+        if (first > 0)
+            break;
     }
-    while (chunks->list.n > CHUNKS_MAX * 3 / 4) {
-        for (size_t i = 0; i < chunks->list.n / 2; i++)
-            chunks->list.v[i].stream = 0;
-        chunks->grain_ns *= 2;
-        merge(chunks);
-    }
+    uint64_t part = (vec_last(&chunks->list).time_ns - first) / (CHUNKS_MAX / 4);
+    if (part > chunks->grain_ns)
+        chunks->grain_ns = part;
+    merge(chunks);
+    if (chunks->list.n <= CHUNKS_MAX * 3 / 4)
+        return;
+    for (size_t i = 0; i < chunks->list.n / 2; i++)
+        chunks->list.v[i].stream = 0;
+    merge(chunks);
 }
 
 void chunks_add(struct chunks *chunks, uint64_t offset, uint64_t n, int stream, uint64_t time_ns)
@@ -53,8 +59,10 @@ void chunks_add(struct chunks *chunks, uint64_t offset, uint64_t n, int stream, 
     if (offset < chunks->end || chunks->grain_ns == 0)
         chunks_clear(chunks);
     chunks->streams[chunk.stream] = true;
-    if (offset > chunks->end)
-        vec_push(&chunks->list, (struct chunk){chunks->end, 0, 0}); /* nobody told of these */
+    if (offset > chunks->end) { /* nobody told of these */
+        uint64_t before = chunks->list.n > 0 ? vec_last(&chunks->list).time_ns : 0;
+        vec_push(&chunks->list, (struct chunk){chunks->end, before, 0});
+    }
     chunks->end = offset + n;
     if (chunks->list.n > 0) {
         const struct chunk *last = &vec_last(&chunks->list);
