@@ -221,8 +221,8 @@ static void open_plain_views(struct session *s)
         s->json = view_json_new(stdout);
         return;
     }
-    s->live = !o->plain && !in_ci() && isatty(STDOUT_FILENO) && !s->watching && term &&
-              strcmp(term, "dumb") != 0;
+    s->live = !o->plain && !s->settings.screen_reader && !in_ci() && isatty(STDOUT_FILENO) &&
+              !s->watching && term && strcmp(term, "dumb") != 0;
     s->plain = view_plain_new(&(struct view_plain_options){.out = stdout,
                                                            .color = color_wanted(o, STDOUT_FILENO),
                                                            .live = s->live,
@@ -238,6 +238,9 @@ static int open_views(struct session *s, struct err *err)
     /* In the background the screen is somebody else's. */
     bool terminal =
         isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) && tcgetpgrp(STDOUT_FILENO) == getpgrp();
+    if (terminal && !o->plain && !o->json)
+        cli_settings_load(&s->settings);
+    s->settings.screen_reader = s->settings.screen_reader || o->screen_reader;
     bool tui = !o->plain && !o->json && terminal && (s->watching ? !in_ci() : o->tui) &&
                tui_supported(STDOUT_FILENO, term);
     if (o->tui && !tui)
@@ -246,9 +249,7 @@ static int open_views(struct session *s, struct err *err)
                              "--tui needs a terminal that can address its cursor (TERM is \"%s\")",
                              term ? term : "")
                    : err_set(err, ERR_USAGE, "--tui needs a terminal, in the foreground");
-    if (tui)
-        cli_settings_load(&s->settings);
-    else
+    if (!tui)
         open_plain_views(s);
     if (s->json) {
         engine_subscribe(s->engine, view_json_event, s->json);
@@ -259,6 +260,7 @@ static int open_views(struct session *s, struct err *err)
                                       .term = term,
                                       .project = s->app.config->name,
                                       .settings = &s->settings.tui,
+                                      .linear = s->settings.screen_reader,
                                       .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
                                       .colour = color_wanted(o, STDOUT_FILENO)};
         if (tui_new(&options, &s->tui, err) < 0)
@@ -403,7 +405,7 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
     }
     if (s->watching)
         s->server = serve_open(&s->app, s->engine);
-    if (s->settings.problem)
+    if (s->tui && s->settings.problem)
         engine_notice(s->engine, "warning", s->settings.problem);
     engine_start(s->engine);
 }

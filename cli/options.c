@@ -169,6 +169,7 @@ static int take(struct parser *parser, const struct option_spec *spec, const cha
     case OPT_PLAIN: out->plain = true; break;
     case OPT_JSON: out->json = true; break;
     case OPT_TUI: out->tui = true; break;
+    case OPT_SCREEN_READER: out->screen_reader = true; break;
     case OPT_DOT: out->dot = true; break;
     case OPT_MERMAID: out->mermaid = true; break;
     case OPT_RUN: return set_run(parser, spec, value);

@@ -66,6 +66,7 @@ enum option_id {
     OPT_PLAIN,
     OPT_JSON,
     OPT_TUI,
+    OPT_SCREEN_READER,
     OPT_DOT,
     OPT_MERMAID,
     OPT_RUN,

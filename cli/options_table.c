@@ -209,6 +209,9 @@ const struct option_spec option_table[OPT_N] = {
                   CMD_WORK | CMD_PLAN | CMD_EXPLAIN | CMD_LOGS | CMD_RUNS | CMD_CACHE | CMD_DOCTOR,
                   NULL, "print JSON for programs, and nothing else"},
     [OPT_TUI] = {OPT_TUI, "tui", 0, NULL, false, CMD_WORK, NULL, "open the full screen"},
+    [OPT_SCREEN_READER] = {OPT_SCREEN_READER, "screen-reader", 0, NULL, false, CMD_WORK, NULL,
+                           "plain sentences and spoken keys in place of the full screen (also "
+                           "KILN_SCREEN_READER=1)"},
     [OPT_DOT] = {OPT_DOT, "dot", 0, NULL, false, CMD_PLAN, NULL,
                  "print the graph for Graphviz instead"},
     [OPT_MERMAID] = {OPT_MERMAID, "mermaid", 0, NULL, false, CMD_PLAN, NULL,

@@ -129,6 +129,18 @@ int caps_load(struct caps *caps, const char *term, int fd, bool colour)
     return 0;
 }
 
+void caps_linear(struct caps *caps)
+{
+    caps_release(caps);
+    char **const all[] = {&caps->enter,    &caps->leave,     &caps->hide,     &caps->show,
+                          &caps->clear,    &caps->plain,     &caps->modes_on, &caps->modes_off,
+                          &caps->mouse_on, &caps->mouse_off, &caps->ask,      &caps->sync_begin,
+                          &caps->sync_end};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        *all[i] = mem_strdup("");
+    caps->linear = true;
+}
+
 void caps_release(struct caps *caps)
 {
     char *const all[] = {caps->enter,      caps->leave,     caps->hide,       caps->show,
@@ -196,6 +208,8 @@ void caps_style(const struct caps *caps, struct buf *out, struct style from, str
 
 void caps_restore(const struct caps *caps, struct buf *out)
 {
+    if (caps->linear)
+        return;
     /* CAN ends an escape sequence that was cut off in the middle. */
     buf_addc(out, '\x18');
     buf_adds(out, caps->sync_end);

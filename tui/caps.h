@@ -31,6 +31,7 @@ struct caps {
     char *ask;                  /* for what it has; "" where that could be shown */
     char *move;                 /* cursor addressing as terminfo has it; NULL: the ANSI sequence */
     const char *desktop;        /* how it takes a notification: notify.h; NULL: not at all */
+    bool linear;                /* caps_linear() */
     bool private_modes;         /* passes over sequences it does not know, as xterm does */
     bool edge_ok;               /* the last cell of the last row can be written without scrolling */
     int colours;                /* 0, 8, 16, 256 or COLOURS_TRUE */
@@ -39,6 +40,8 @@ struct caps {
 
 /* Fails (-1) when the terminal is known and cannot address its cursor. */
 int caps_load(struct caps *caps, const char *term, int fd, bool colour);
+/* Leaves nothing but plain lines. */
+void caps_linear(struct caps *caps);
 void caps_release(struct caps *caps);
 /* Adds the sequence that moves the cursor there (from 0). */
 void caps_move(const struct caps *caps, struct buf *out, int x, int y);

@@ -184,7 +184,8 @@ int guard_new(const struct guard_terms *terms, struct guard **out, struct err *e
     guard->nets.sane = terms->sane;
     guard->nets.raw = terms->raw;
     guard->nets.n = terms->n < RESTORE_MAX ? terms->n : RESTORE_MAX;
-    memcpy(guard->nets.restore, terms->restore, guard->nets.n);
+    if (guard->nets.n > 0)
+        memcpy(guard->nets.restore, terms->restore, guard->nets.n);
     int code = start_guardian(guard, err);
     if (code != 0) {
         free(guard);

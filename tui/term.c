@@ -121,7 +121,8 @@ static void take_over(struct term *term)
     term->held = true;
     set_modes(term, &term->raw);
     struct buf enter = BUF_INIT;
-    buf_addc(&enter, '\x18'); /* ends what a lost frame may have left unfinished */
+    if (!term->caps.linear)
+        buf_addc(&enter, '\x18'); /* ends what a lost frame may have left unfinished */
     buf_adds(&enter, term->caps.enter);
     buf_adds(&enter, term->caps.modes_on);
     buf_adds(&enter, term->mouse ? term->caps.mouse_on : "");
@@ -369,24 +370,29 @@ static int start_handles(struct term *term, uv_loop_t *loop)
     return 0;
 }
 
-int term_new(uv_loop_t *loop, int fd, const char *name, bool colour, const struct term_hooks *hooks,
-             struct term **out, struct err *err)
+int term_new(const struct term_options *options, const struct term_hooks *hooks, struct term **out,
+             struct err *err)
 {
     struct term *term = mem_zalloc(1, sizeof *term);
     term->hooks = *hooks;
     int code;
-    if (caps_load(&term->caps, name, fd, colour) != 0) {
+    if (caps_load(&term->caps, options->name, options->fd, options->colour) != 0) {
         free(term);
         return err_set(err, ERR_SYSTEM,
-                       "the terminal %s cannot address its cursor; use --plain, or set TERM", name);
+                       "the terminal %s cannot address its cursor; use --plain, or set TERM",
+                       options->name);
     }
-    term->fd = reopen(fd);
+    if (options->linear)
+        caps_linear(&term->caps);
+    term->fd = reopen(options->fd);
     if (term->fd < 0 || tcgetattr(term->fd, &term->sane) != 0) {
         code = err_sys(err, errno, "opening the terminal");
         goto failed;
     }
     term->raw = term->sane;
     make_raw(&term->raw);
+    if (options->linear)
+        term->raw.c_oflag = term->sane.c_oflag | OPOST | ONLCR;
     struct buf restore = BUF_INIT;
     caps_restore(&term->caps, &restore);
     struct guard_terms terms = {term->fd, term->sane, term->raw, restore.data, restore.len};
@@ -394,7 +400,7 @@ int term_new(uv_loop_t *loop, int fd, const char *name, bool colour, const struc
     buf_release(&restore);
     if (code != 0)
         goto failed;
-    int status = start_handles(term, loop);
+    int status = start_handles(term, options->loop);
     if (status != 0) {
         code = err_sys(err, -status, "watching the terminal");
         goto failed;

@@ -37,8 +37,16 @@ struct term_hooks {
 bool term_supported(int fd, const char *name);
 /* Opens the terminal behind fd again, starts the guard and takes the terminal over. Fails with
  * ERR_SYSTEM, the terminal as it was. */
-int term_new(uv_loop_t *loop, int fd, const char *name, bool colour, const struct term_hooks *hooks,
-             struct term **out, struct err *err) MUST_CHECK;
+struct term_options {
+    uv_loop_t *loop;
+    int fd;
+    const char *name;
+    bool colour;
+    bool linear; /* lines below what is there already: no screen of its own, nothing but keys told
+                    of */
+};
+int term_new(const struct term_options *options, const struct term_hooks *hooks, struct term **out,
+             struct err *err) MUST_CHECK;
 /* Gives the terminal back before it returns; the memory goes with the closing callbacks. No hook is
  * called any more. */
 void term_free(struct term *term);

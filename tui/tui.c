@@ -8,6 +8,7 @@
 #include "tui/keys.h"
 #include "tui/notify.h"
 #include "tui/program.h"
+#include "tui/reader.h"
 #include "tui/term.h"
 
 #include <stdlib.h>
@@ -29,7 +30,8 @@ struct tui {
     struct program *program; /* has the terminal now; or NULL */
     struct keys keys;
     struct notify notify;
-    bool auto_theme; /* the terminal's background says which */
+    struct reader *reader; /* linear; else NULL */
+    bool auto_theme;       /* the terminal's background says which */
     uv_loop_t *loop;
     uint64_t (*now_ns)(void *ctx);
     void (*frame_done)(void *ctx);
@@ -74,8 +76,9 @@ static void mark(struct tui *tui, uint64_t gap_ms)
 /* Elapsed times move once a second, and only while there is one on the screen. */
 static void set_tick(struct tui *tui)
 {
-    bool wanted = !tui->freed && (tui->app.model.counts[STATE_RUNNING] > 0 ||
-                                  tui->app.model.run_state == RUN_ACTIVE);
+    bool wanted =
+        !tui->freed && !tui->reader &&
+        (tui->app.model.counts[STATE_RUNNING] > 0 || tui->app.model.run_state == RUN_ACTIVE);
     bool ticks = uv_is_active((uv_handle_t *)&tui->tick);
     if (wanted && !ticks)
         uv_timer_start(&tui->tick, on_tick, TICK_MS, TICK_MS);
@@ -100,6 +103,13 @@ static void copy(struct tui *tui)
     buf_release(text);
 }
 
+static void take_words(struct reader *reader, struct buf *frame)
+{
+    reader_catch_up(reader);
+    buf_add(frame, reader->out.data, reader->out.len);
+    buf_reset(&reader->out);
+}
+
 static void draw(struct tui *tui)
 {
     struct app *app = &tui->app;
@@ -108,14 +118,17 @@ static void draw(struct tui *tui)
     if (cols != app->screen.cols || rows != app->screen.rows)
         screen_resize(&app->screen, cols, rows);
     copy(tui);
-    app_draw(app, tui->now_ns(tui->ctx));
+    if (!tui->reader)
+        app_draw(app, tui->now_ns(tui->ctx));
     tui->dirty = tui->eager = false;
     tui->drawn_at = uv_now(tui->loop);
     struct buf *frame = term_frame(tui->term);
+    if (tui->reader)
+        take_words(tui->reader, frame);
     buf_add(frame, app->to_terminal.data, app->to_terminal.len);
-    bool told = app->to_terminal.len > 0;
+    bool told = frame->len > 0;
     buf_reset(&app->to_terminal);
-    if (screen_diff(&app->screen, term_caps(tui->term), frame) || told)
+    if ((!tui->reader && screen_diff(&app->screen, term_caps(tui->term), frame)) || told)
         term_send(tui->term);
     else if (tui->frame_done)
         tui->frame_done(tui->ctx);
@@ -165,10 +178,18 @@ static void on_something(void *ctx, const struct key_input *input)
     switch (input->kind) {
     case INPUT_KEY:
         tui->notify.key_ms = uv_now(tui->loop);
-        app_key(&tui->app, input->key);
+        if (tui->reader)
+            reader_key(tui->reader, input->key);
+        else
+            app_key(&tui->app, input->key);
         break;
     case INPUT_MOUSE: app_mouse(&tui->app, &input->mouse); break;
-    case INPUT_TEXT: app_paste(&tui->app, input->text, input->n); break;
+    case INPUT_TEXT:
+        if (tui->reader)
+            reader_paste(tui->reader, input->text, input->n);
+        else
+            app_paste(&tui->app, input->text, input->n);
+        break;
     case INPUT_FOCUS: tui->notify.focus = input->focused ? FOCUS_HERE : FOCUS_ELSEWHERE; break;
     case INPUT_MODE:
         if (input->mode == SYNCHRONISED)
@@ -303,8 +324,9 @@ int tui_new(const struct tui_options *options, struct tui **out, struct err *err
 {
     struct tui *tui = mem_zalloc(1, sizeof *tui);
     struct term_hooks hooks = {tui, on_input, on_changed, on_written, on_gone};
-    int code = term_new(options->loop, options->fd, options->term, options->colour, &hooks,
-                        &tui->term, err);
+    struct term_options term = {options->loop, options->fd, options->term, options->colour,
+                                options->linear};
+    int code = term_new(&term, &hooks, &tui->term, err);
     if (code != 0) {
         free(tui);
         return code;
@@ -319,6 +341,10 @@ int tui_new(const struct tui_options *options, struct tui **out, struct err *err
     open_timer(tui, &tui->frame);
     open_timer(tui, &tui->tick);
     open_timer(tui, &tui->esc);
+    if (options->linear) {
+        tui->reader = mem_zalloc(1, sizeof *tui->reader);
+        reader_init(tui->reader, &tui->app);
+    }
     take_settings(tui, options->settings);
     tell(tui, term_ask(tui->term));
     mark(tui, 0);
@@ -332,6 +358,8 @@ void tui_event(void *ctx, const struct event *event)
     if (tui->freed)
         return;
     app_event(&tui->app, event);
+    if (tui->reader)
+        reader_event(tui->reader, event);
     notify_event(&tui->notify, &tui->app.model, event, uv_now(tui->loop), &tui->app.to_terminal);
     set_tick(tui);
     mark(tui, FRAME_MS);
@@ -342,6 +370,9 @@ static void timer_closed(uv_handle_t *handle)
     struct tui *tui = handle->data;
     if (--tui->open_handles > 0)
         return;
+    if (tui->reader)
+        reader_release(tui->reader);
+    free(tui->reader);
     app_release(&tui->app);
     free(tui);
 }

@@ -33,8 +33,9 @@ struct tui_options {
     const struct control *control; /* outlives the tui */
     int fd;           /* the terminal, usually standard output; reopened, never changed or closed */
     const char *term; /* $TERM */
-    const char *project;             /* shown until the pipeline says its name; may be NULL */
-    bool utf8;                       /* the locale's character set is UTF-8 */
+    const char *project; /* shown until the pipeline says its name; may be NULL */
+    bool utf8;           /* the locale's character set is UTF-8 */
+    bool linear; /* for screen readers: sentences and answers (reader.h) in place of panes */
     const struct settings *settings; /* NULL: the defaults; copied */
     bool colour;                     /* NO_COLOR and its kin are the caller's to look at */
     /* The wall clock that events carry, for elapsed times; NULL: CLOCK_REALTIME. */

@@ -1,0 +1,241 @@
+/* What is said to those who hear the terminal. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tui/keymap.h"
+#include "tui/reader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SECOND UINT64_C(1000000000)
+
+struct scene {
+    struct app app;
+    struct reader reader;
+    struct control control;
+    char sent[100];
+    char path[40];
+};
+
+static void on_command(void *ctx, const struct command *command)
+{
+    struct scene *s = ctx;
+    snprintf(s->sent, sizeof s->sent, "%d %s", command->type, command->step ? command->step : "-");
+}
+
+static char *log_path(void *ctx, const char *step)
+{
+    struct scene *s = ctx;
+    return strcmp(step, "test") == 0 ? strdup(s->path) : NULL;
+}
+
+static void tell(struct scene *s, struct event *event)
+{
+    app_event(&s->app, event);
+    reader_event(&s->reader, event);
+}
+
+static struct scene *scene(bool utf8)
+{
+    static const char *const needs[] = {"build"};
+    static const struct event_step_info steps[] = {
+        {.name = "build", .command = "make"},
+        {.name = "test", .command = "make test", .needs = needs, .n_needs = 1},
+        {.name = "pr\xc3\xbc"
+                 "fen",
+         .command = "make check"},
+    };
+    struct scene *s = calloc(1, sizeof *s);
+    s->control = (struct control){.ctx = s, .send = on_command, .log_path = log_path};
+    strcpy(s->path, "/tmp/kiln-reader-XXXXXX");
+    int fd = mkstemp(s->path);
+    const char *text = "one\n\x1b[31mtwo\x1b[m\nthree\x01\n";
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+    app_init(&s->app, &s->control, "demo", utf8);
+    reader_init(&s->reader, &s->app);
+    struct event event = {.type = EVENT_PIPELINE_LOADED, .time_ns = SECOND};
+    event.u.pipeline.name = "demo";
+    event.u.pipeline.root = "/src";
+    event.u.pipeline.steps = steps;
+    event.u.pipeline.n_steps = 3;
+    event.u.pipeline.watching = true;
+    tell(s, &event);
+    return s;
+}
+
+static void over(struct scene *s)
+{
+    unlink(s->path);
+    reader_release(&s->reader);
+    app_release(&s->app);
+    free(s);
+}
+
+static void heard(struct scene *s, const char *want)
+{
+    assert_string_equal(buf_str(&s->reader.out), want);
+    buf_reset(&s->reader.out);
+}
+
+static void keys(struct scene *s, const char *typed)
+{
+    for (; *typed; typed++)
+        reader_key(&s->reader, (unsigned char)*typed);
+}
+
+static void run(struct scene *s)
+{
+    static const char *const names[] = {"build", "test",
+                                        "pr\xc3\xbc"
+                                        "fen"};
+    struct event event = {.type = EVENT_RUN_STARTED, .run = "r", .time_ns = SECOND};
+    event.u.run_started.pipeline = "demo";
+    event.u.run_started.version = "0";
+    event.u.run_started.trigger = "watch";
+    event.u.run_started.steps = names;
+    event.u.run_started.n_steps = 3;
+    tell(s, &event);
+    event = (struct event){.type = EVENT_STEP_FINISHED, .step = "build", .time_ns = SECOND};
+    event.u.finished.status = STEP_CACHED;
+    event.u.finished.saved_ms = 4100;
+    tell(s, &event);
+    static const struct reason reasons[] = {
+        {.kind = REASON_FILE, .subject = "src/a.c", .old = "1", .now = "2"},
+        {.kind = REASON_ENV, .subject = "CC", .old = "gcc", .now = "clang"}};
+    event = (struct event){.type = EVENT_STEP_STARTED, .step = "test", .time_ns = SECOND};
+    event.u.started.key = "aa";
+    event.u.started.runner = "host";
+    event.u.started.attempt = 1;
+    event.u.started.reasons = reasons;
+    event.u.started.n_reasons = event.u.started.all_reasons = 2;
+    event.u.started.log = s->path;
+    tell(s, &event);
+    event = (struct event){.type = EVENT_STEP_FINISHED, .step = "test", .time_ns = 9 * SECOND};
+    event.u.finished.status = STEP_FAILED;
+    event.u.finished.exit_code = 2;
+    event.u.finished.duration_ms = 8000;
+    tell(s, &event);
+    event = (struct event){.type = EVENT_STEP_FINISHED, .step = names[2], .time_ns = 9 * SECOND};
+    event.u.finished.status = STEP_PASSED;
+    event.u.finished.duration_ms = 500;
+    tell(s, &event);
+    event = (struct event){.type = EVENT_RUN_FINISHED, .time_ns = 9 * SECOND};
+    event.u.run_finished.status = RUN_FAILED;
+    event.u.run_finished.duration_ms = 8000;
+    tell(s, &event);
+}
+
+static void test_events(void **state)
+{
+    (void)state;
+    struct scene *s = scene(false);
+    heard(s, "demo: 3 steps. Question mark lists the keys.\n");
+    run(s);
+    heard(s, "Run 1 begins.\n"
+             "test: failed, exit 2, 8.0s.\n"
+             "pr?fen: passed, 0.50s.\n"
+             "Run 1 failed in 8.0s: 1 failed, 1 passed, 1 cached.\n");
+    struct event event = {.type = EVENT_NOTICE};
+    event.u.notice.level = "error";
+    event.u.notice.text = "kiln.json:3:2: bad\x1b[2J\nsecond line";
+    tell(s, &event);
+    heard(s, "Error: kiln.json:3:2: bad\\x1b[2J\nsecond line\n");
+    over(s);
+}
+
+static void test_keys(void **state)
+{
+    (void)state;
+    struct scene *s = scene(true);
+    run(s);
+    buf_reset(&s->reader.out);
+    keys(s, "gj");
+    heard(s, "Step 1 of 3, build: cached, saved 4.1s.\n"
+             "Step 2 of 3, test: failed, exit 2, 8.0s. It ran because: a.c changed +1.\n");
+    keys(s, "w");
+    heard(s, "test ran because:\na.c changed.\nCC changed.\n");
+    reader_key(&s->reader, KEY_ENTER);
+    heard(s, "Log of test:\none\ntwo\nthree\\x01\n");
+    keys(s, "r");
+    heard(s, "run the step again, and what depends on it.\n");
+    assert_string_equal(s->sent, "0 test");
+    keys(s, "pp");
+    heard(s, "Paused: changes start nothing.\nGoing on.\n");
+    keys(s, "x");
+    assert_non_null(strstr(buf_str(&s->reader.out), "Not now"));
+    buf_reset(&s->reader.out);
+    keys(s, "z+");
+    heard(s, "z means nothing here. Question mark lists the keys.\n"
+             "+ means nothing here. Question mark lists the keys.\n");
+    keys(s, "1");
+    heard(s, "At rest: 1 failed, 1 passed, 1 cached.\n"
+             "Step 2 of 3, test: failed, exit 2, 8.0s. It ran because: a.c changed +1.\n");
+    keys(s, "?");
+    assert_non_null(strstr(buf_str(&s->reader.out), "j Down: next step.\n"));
+    assert_null(strstr(buf_str(&s->reader.out), "zoom"));
+    buf_reset(&s->reader.out);
+    keys(s, "q");
+    heard(s, "Quitting.\n");
+    over(s);
+}
+
+static void test_palette(void **state)
+{
+    (void)state;
+    struct scene *s = scene(true);
+    run(s);
+    keys(s, ":");
+    buf_reset(&s->reader.out);
+    reader_paste(&s->reader, "run-stal", 8);
+    keys(s, "e");
+    assert_non_null(strstr(buf_str(&s->reader.out), "run-stale: run-stale, 1 of "));
+    buf_reset(&s->reader.out);
+    reader_key(&s->reader, KEY_ENTER);
+    heard(s, "run every step whose result is not current.\n");
+    assert_string_equal(s->sent, "1 -");
+    keys(s, ":zoom");
+    buf_reset(&s->reader.out);
+    reader_key(&s->reader, KEY_ENTER);
+    heard(s, "zoom needs the screen.\n");
+    keys(s, ":build");
+    buf_reset(&s->reader.out);
+    reader_key(&s->reader, KEY_ESC);
+    heard(s, "Typing ended.\n");
+    reader_paste(&s->reader, "x", 1);
+    assert_non_null(strstr(buf_str(&s->reader.out), "What is pasted is text"));
+    over(s);
+}
+
+/* A terminal that does not read costs bounded memory, and is told so. */
+static void test_left_out(void **state)
+{
+    (void)state;
+    struct scene *s = scene(true);
+    for (int i = 0; i < 10000; i++)
+        keys(s, "j");
+    assert_true(s->reader.out.len < 70000);
+    buf_reset(&s->reader.out);
+    keys(s, "g");
+    heard(s, "Something was left out here: the terminal did not read.\n"
+             "Step 1 of 3, build: not run.\n");
+    over(s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_events),
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_palette),
+        cmocka_unit_test(test_left_out),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
