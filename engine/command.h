@@ -87,10 +87,9 @@ struct question {
     const char *run;   /* RUN: its id; NULL: the newest */
     event_cb *event;   /* RUN: gets them, on a thread of its own */
     const char *path;  /* DIFF: relative to the project */
-    struct digest old; /* DIFF: null digests: it was not there, is not there */
-    struct digest now;
-    bool has_old, has_now; /* DIFF: old and now are known */
-    void *ctx;             /* the asker's, for event and done */
+    struct digest old; /* DIFF: sizes do not matter; null: it was not there */
+    struct digest now; /* ... is not there any more */
+    void *ctx;         /* the asker's, for event and done */
     void (*done)(struct question *question);
 
     struct arena arena; /* of what follows; to be released by the asker */
@@ -99,7 +98,7 @@ struct question {
     struct run_facts *runs; /* RUNS */
     size_t n_runs;
     struct cache_facts cache;
-    const char *text; /* DIFF: lines that begin with '-', '+', ' ' or '@', or one with a remark */
+    const char *text; /* DIFF: lines that begin with '-', '+', ' ', '@' (where), '#' (a remark) */
 };
 
 struct control {

@@ -2,6 +2,7 @@
  * emit.c - the engine's mouth and memory: every event goes through emit(), in order, to the run's
  * record and to each subscriber; results are noted in the history.
  */
+#include "engine/answers.h"
 #include "engine/boxing.h"
 #include "engine/private.h"
 #include "engine/tell.h"
@@ -9,20 +10,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void put_on_record(struct engine *e, struct run *run, const struct event *event)
+{
+    struct err err = ERR_INIT;
+    record_event(run->record, event, &err);
+    if (err.kind != ERR_NONE && !e->state_warned) {
+        e->state_warned = true;
+        engine_notice(e, "warning", err_text(&err));
+    }
+    err_release(&err);
+}
+
 void emit(struct engine *e, struct run *run, struct event *event)
 {
     event->seq = ++e->seq;
     event->time_ns = clock_realtime_ns();
     event->run = run ? run->id : NULL;
-    if (run && run->record) {
-        struct err err = ERR_INIT;
-        record_event(run->record, event, &err);
-        if (err.kind != ERR_NONE && !e->state_warned) {
-            e->state_warned = true;
-            engine_notice(e, "warning", err_text(&err));
-        }
-        err_release(&err);
-    }
+    if (run && run->record)
+        put_on_record(e, run, event);
     vec_each (struct subscriber, s, &e->subscribers)
         s->cb(s->ctx, event);
     if (run && run->ask)
@@ -86,6 +91,21 @@ void emit_pipeline_to(struct engine *e, const struct ask *ask)
     arena_release(&arena);
 }
 
+/* The record gets what a view needs to show the run later: the steps of it as they are now. */
+static void record_pipeline(struct engine *e, struct run *run)
+{
+    struct arena arena = ARENA_INIT;
+    bool *in_it = mem_zalloc(e->nodes.n + 1, sizeof *in_it);
+    vec_each (struct instance *, in, &run->instances)
+        in_it[(*in)->node] = true;
+    struct event event = pipeline(e, in_it, &arena);
+    event.time_ns = clock_realtime_ns();
+    event.run = run->id;
+    put_on_record(e, run, &event);
+    arena_release(&arena);
+    free(in_it);
+}
+
 void emit_run_started(struct engine *e, struct run *run)
 {
     const char **names = mem_zalloc(run->instances.n + 1, sizeof *names);
@@ -101,6 +121,8 @@ void emit_run_started(struct engine *e, struct run *run)
                                             .n_steps = run->instances.n,
                                             .jobs = e->jobs}};
     emit(e, run, &event);
+    if (run->record)
+        record_pipeline(e, run);
     free(names);
 }
 
@@ -171,6 +193,11 @@ void emit_started(struct engine *e, struct flight *flight)
     make_started(e, flight, hex, &reasons, &event);
     emit(e, flight->owner->run, &event);
     emit_to_askers(e, flight, &event);
+    vec_each (struct reason, reason, &reasons.list) {
+        /* What it holds now is what it held before, when it changes again. */
+        if (reason->kind == REASON_FILE && reason->now && e->opt.mode == ENGINE_WATCH)
+            answers_keep(engine_answers(e), reason->subject);
+    }
     reasons_release(&reasons);
 }
 

@@ -1,8 +1,10 @@
 /*
  * engine.c - the engine's life: made, given a graph, started, ordered about, closed.
  */
+#include "engine/answers.h"
 #include "engine/boxing.h"
 #include "engine/inputs.h"
+#include "engine/look.h"
 #include "engine/private.h"
 #include "engine/rounds.h"
 #include "engine/running.h"
@@ -360,6 +362,8 @@ static void engine_freed(struct engine *e)
     void *ctx = e->closed_ctx;
     turn_close(e);
     free(e->git_lock);
+    look_free(e->look);
+    answers_free(e->answers);
     trees_free(e->trees);
     vec_release(&e->subscribers);
     vec_release(&e->ready);
@@ -490,9 +494,28 @@ static void on_command(void *ctx, const struct command *command)
     }
 }
 
+struct answers *engine_answers(struct engine *e)
+{
+    struct answers_options options = {
+        .loop = e->loop, .root = e->opt.root, .cache = e->opt.cache, .records = e->opt.records};
+    if (!e->answers)
+        e->answers = answers_new(&options);
+    return e->answers;
+}
+
+static void on_question(void *ctx, struct question *question)
+{
+    answers_ask(engine_answers(ctx), question);
+}
+
 struct control engine_control(struct engine *e)
 {
-    return (struct control){.ctx = e, .send = on_command, .log_path = logs_path};
+    return (struct control){.ctx = e,
+                            .send = on_command,
+                            .log_path = logs_path,
+                            .key_now = look_key,
+                            .inputs = look_inputs,
+                            .ask = on_question};
 }
 
 bool engine_busy(const struct engine *e)

@@ -70,6 +70,8 @@ struct box_cache;
 struct instance;
 struct ask;
 struct preparing;
+struct look;
+struct answers;
 
 /* The outcome of an exec: what the cache or an execution gave. Lives in its own arena, replaced as
  * a whole. */
@@ -340,6 +342,8 @@ struct engine {
     unsigned n_closing;          /* handles of its own that are being closed */
     void (*closed)(void *);
     void *closed_ctx;
+    struct look *look;       /* NULL: nobody has looked */
+    struct answers *answers; /* NULL: nobody has asked */
     void (*drained)(struct engine *e); /* called when nothing runs and no job is alive */
     bool cache_warned, state_warned;
 };

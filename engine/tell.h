@@ -51,6 +51,9 @@ struct reasons {
 void reasons_of(struct engine *e, const struct instance *in, struct reasons *out);
 void reasons_release(struct reasons *reasons);
 
+/* engine.c: made when it is first needed */
+struct answers *engine_answers(struct engine *e);
+
 /* logs.c: struct control's log_path */
 char *logs_path(void *engine, const char *step);
 

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "tui/asking.h"
 #include "tui/keymap.h"
 #include "tui/view.h"
 
@@ -34,9 +35,15 @@ void app_init(struct app *app, const struct control *control, const char *projec
 
 void app_release(struct app *app)
 {
+    asking_release(app);
     log_release(&app->log);
     step_list_release(&app->steps);
     model_release(&app->model);
+    past_release(&app->past);
+    diffs_release(&app->diffs);
+    arena_release(&app->runs.arena);
+    arena_release(&app->cache.arena);
+    free(app->cache.error);
     screen_release(&app->screen);
     buf_release(&app->typed);
     buf_release(&app->to_terminal);
@@ -72,8 +79,11 @@ void app_focus(struct app *app, enum pane pane)
 
 void app_send(struct app *app, enum command_type type, const char *step)
 {
-    struct command command = {type, step};
+    char *name = step ? mem_strdup(step) : NULL;
+    struct command command = {type, name};
+    past_close(app); /* what is ordered happens now */
     app->control->send(app->control->ctx, &command);
+    free(name);
 }
 
 /* The step that matters most now: the first failed one, else the one that started last, or another
@@ -100,6 +110,10 @@ static void select_work(struct app *app)
 void app_event(struct app *app, const struct event *event)
 {
     char *name = NULL;
+    if (app->past.id) {
+        model_fold(&app->past.live, event);
+        return;
+    }
     if (event->type == EVENT_PIPELINE_LOADED && app_selected(app))
         name = mem_strdup(app_selected(app)->name);
     model_fold(&app->model, event);
@@ -121,7 +135,20 @@ void app_event(struct app *app, const struct event *event)
 bool app_work(struct app *app)
 {
     log_sync(app);
-    return log_work(app);
+    bool more = log_work(app);
+    return inputs_work(app) || more;
+}
+
+uint64_t app_stamp(struct app *app)
+{
+    const struct model *live = past_live(app);
+    return live->runs * 2 + (live->run_state == RUN_ENDED);
+}
+
+bool app_ticks(struct app *app)
+{
+    const struct model *live = past_live(app);
+    return live->counts[STATE_RUNNING] > 0 || live->run_state == RUN_ACTIVE;
 }
 
 void app_prompt(struct app *app, const struct prompt *prompt)
@@ -267,7 +294,8 @@ static int notice_rows(const struct app *app)
 
 void app_draw(struct app *app, uint64_t now_ns)
 {
-    app->now_ns = now_ns;
+    app->clock_ns = now_ns;
+    app->now_ns = app->past.id ? app->model.last_ns : now_ns;
     screen_clear(&app->screen);
     struct layout_want want = {.cols = app->screen.cols,
                                .rows = app->screen.rows,

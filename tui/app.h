@@ -16,10 +16,47 @@
 #include "tui/log_view.h"
 #include "tui/look.h"
 #include "tui/model.h"
+#include "tui/past.h"
 #include "tui/screen.h"
 #include "tui/step_list.h"
 
 #define KEYMAP_KEYS 5
+
+/* The runs on record, as of the last answer. */
+struct runs_view {
+    struct arena arena; /* of the list */
+    struct run_facts *v;
+    size_t n;
+    bool known, asking;
+    uint64_t as_of;       /* app_stamp() when it was asked for */
+    size_t selected, top; /* rows; the first is what happens now */
+};
+
+struct cache_view {
+    struct arena arena;
+    struct cache_facts facts;
+    bool known, asking;
+    char *error; /* or NULL */
+    uint64_t as_of;
+    int top, rows;
+};
+
+struct inputs_view {
+    size_t step;        /* that it was drawn for */
+    uint64_t top, rows; /* the first row shown, and how many there are */
+    bool counting;      /* there is more to count before anything can be shown */
+};
+
+/* Changes of files as text, as they were asked for. */
+struct diffs {
+    struct diff {
+        char *path, *text; /* text: NULL until it is answered */
+        struct digest old, now;
+        uint64_t no;
+    } * v;
+    size_t n, asking;
+    uint64_t no; /* the last one given */
+};
 
 /* What the palette has found for what is typed. */
 struct palette {
@@ -65,7 +102,17 @@ struct app {
     struct step_list steps;
     size_t steps_top; /* first row shown */
     int why_top, why_rows;
+    struct diffs diffs;
     size_t timeline_top; /* first lane shown */
+    struct inputs_view inputs;
+    struct runs_view runs;
+    struct cache_view cache;
+    struct past past;
+    VEC(struct asked *) asked; /* questions under way */
+    /* Something has come that is to be drawn; NULL: nobody draws by himself. */
+    void (*wake)(void *ctx);
+    void *wake_ctx;
+    uint64_t clock_ns; /* now_ns, but also while the past is looked at */
     struct log_view log;
     enum { OVERLAY_NONE, OVERLAY_HELP, OVERLAY_PALETTE } overlay;
     struct palette palette;
@@ -100,6 +147,11 @@ void app_paste(struct app *app, const char *text, size_t n);
 void app_draw(struct app *app, uint64_t now_ns);
 /* Does a bounded piece of looking through the log; true when there is more to do. */
 bool app_work(struct app *app);
+
+/* Another one whenever a run begins or ends. */
+uint64_t app_stamp(struct app *app);
+/* Whether seconds pass on the screen. */
+bool app_ticks(struct app *app);
 
 /* The selected step, NULL when there are none. */
 struct model_step *app_selected(struct app *app);

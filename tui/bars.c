@@ -70,7 +70,7 @@ static int put_header(struct app *app, struct area area, const struct form *form
     if (model->runs > 0) {
         row_put(&row, ROLE_RULE, " │");
         if (form->run)
-            row_printf(&row, ROLE_DIM, " run %llu ", (unsigned long long)model->runs);
+            row_printf(&row, ROLE_DIM, " run %s ", model->run_id ? model->run_id : "?");
         put_counts(&row, app, form->words);
         if (form->time) {
             row_put(&row, ROLE_RULE, form->words ? "│ " : " │ ");
@@ -83,7 +83,10 @@ static int put_header(struct app *app, struct area area, const struct form *form
 static void draw_header(struct app *app, struct area area)
 {
     const struct model *model = &app->model;
-    const char *mode = app->quitting ? "QUITTING" : model->paused ? "PAUSED" : "";
+    const char *mode = app->quitting   ? "QUITTING"
+                       : app->past.id  ? "PAST"
+                       : model->paused ? "PAUSED"
+                                       : "";
     enum role role = ROLE_WARNING;
     if (!*mode && model->watching) {
         mode = model->degraded ? "WATCH degraded" : "WATCH";

@@ -130,6 +130,8 @@ static void back(struct app *app)
         app->overlay = OVERLAY_NONE;
     } else if (app->focus == PANE_LOG && log_back(app)) {
         return;
+    } else if (app->past.id && app->focus == PANE_RUNS) {
+        past_close(app);
     } else if (app->zoom) {
         bool entered = app->zoom_by_enter;
         app->zoom = app->zoom_by_enter = false;
@@ -139,6 +141,8 @@ static void back(struct app *app)
         app_focus(app, PANE_STEPS);
     } else if (steps_filtered(app)) {
         steps_show_all(app);
+    } else if (app->past.id) {
+        past_close(app);
     } else {
         app->hands_off = true;
     }
@@ -161,7 +165,22 @@ static bool has_log(const struct app *app)
 
 static bool can_back(const struct app *app)
 {
-    return app->zoom || !app->hands_off || steps_filtered(app);
+    return app->zoom || !app->hands_off || steps_filtered(app) || app->past.id;
+}
+
+static void open_run(struct app *app)
+{
+    runs_open(app);
+}
+
+static bool in_past(const struct app *app)
+{
+    return app->past.id != NULL;
+}
+
+static void to_now(struct app *app)
+{
+    past_close(app);
 }
 
 static bool can_retry(const struct app *app)
@@ -388,6 +407,10 @@ const struct action keymap_actions[] = {
      "back", NULL, 4, "back", NULL, back},
     {"with-the-work", "Panes", {KEY_ESC}, IN_STEPS,
      NULL, NULL, 0, "let the selection go with the work again", can_back, back},
+    {"open-run", "Panes", {KEY_ENTER}, IN_PANE(PANE_RUNS),
+     "look at it", NULL, 3, "look at that run in all panes; Esc comes back", NULL, open_run},
+    {"now", "Panes", {KEY_NONE}, IN_PANES,
+     NULL, NULL, 0, "back from a run of the past to what happens now", in_past, to_now},
     {"next-pane", "Panes", {KEY_TAB}, IN_PANES,
      "pane", NULL, 9, "next pane", NULL, pane_next},
     {"previous-pane", "Panes", {KEY_BACK_TAB}, IN_PANES,

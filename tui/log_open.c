@@ -98,6 +98,9 @@ void log_sync(struct app *app)
         file = logfile_open(log->path);
         log->own = file != NULL;
     }
+    /* Of a past result the log is to be had as long as it is the present one, too. */
+    if (app->past.id && past_label(app, step) != PAST_CURRENT)
+        kept = false;
     if (!file && kept && !log->asked && app->control->log_path) {
         log->asked = true;
         free(log->path);

@@ -76,9 +76,7 @@ static void mark(struct tui *tui, uint64_t gap_ms)
 /* Elapsed times move once a second, and only while there is one on the screen. */
 static void set_tick(struct tui *tui)
 {
-    bool wanted =
-        !tui->freed && !tui->reader &&
-        (tui->app.model.counts[STATE_RUNNING] > 0 || tui->app.model.run_state == RUN_ACTIVE);
+    bool wanted = !tui->freed && !tui->reader && app_ticks(&tui->app);
     bool ticks = uv_is_active((uv_handle_t *)&tui->tick);
     if (wanted && !ticks)
         uv_timer_start(&tui->tick, on_tick, TICK_MS, TICK_MS);
@@ -202,6 +200,13 @@ static void on_something(void *ctx, const struct key_input *input)
         break;
     case INPUT_DEVICE: term_answered(tui->term); break;
     }
+}
+
+static void on_wake(void *ctx)
+{
+    struct tui *tui = ctx;
+    if (!tui->freed)
+        mark(tui, FRAME_MS);
 }
 
 static void on_program_ended(void *ctx, int status)
@@ -334,6 +339,8 @@ int tui_new(const struct tui_options *options, struct tui **out, struct err *err
     app_init(&tui->app, options->control, options->project, options->utf8);
     tui->app.colour = term_caps(tui->term)->colours > 0;
     app_theme(&tui->app, tui->app.theme);
+    tui->app.wake = on_wake;
+    tui->app.wake_ctx = tui;
     tui->loop = options->loop;
     tui->now_ns = options->now_ns ? options->now_ns : wall_clock;
     tui->frame_done = options->frame_done;

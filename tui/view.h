@@ -74,6 +74,16 @@ void log_page(struct app *app);
 void log_page_plain(struct app *app);
 void log_ask_save(struct app *app);
 
+/* view_why.c */
+void diffs_release(struct diffs *diffs);
+
+/* view_inputs.c: counts a piece; true when there is more to count. */
+bool inputs_work(struct app *app);
+
+/* view_runs.c: asks for the list where it is old; opens the selected run. */
+void runs_sync(struct app *app);
+void runs_open(struct app *app);
+
 /* A row of text that is built piece by piece from left to right; draws nothing outside of its area.
  */
 struct pen_row {

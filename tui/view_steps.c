@@ -1,6 +1,7 @@
 #include "tui/view.h"
 
 #include "base/text.h"
+#include "tui/past.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -88,6 +89,8 @@ static enum role note_text(const struct app *app, const struct model_step *step,
     const struct model *model = &app->model;
     char text[16];
     size_t blocker;
+    if (app->past.id && step->key)
+        buf_addf(out, "%s: ", past_word(past_label(app, step)));
     switch (step->state) {
     case STATE_FAILED: look_failure(step, out); return ROLE_TEXT;
     case STATE_CACHED:

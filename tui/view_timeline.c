@@ -293,4 +293,17 @@ static void move(struct app *app, enum motion motion, int amount)
     lanes_release(&lanes);
 }
 
-const struct view view_timeline = {"timeline", title, draw, move, NULL};
+static void click(struct app *app, struct area area, int x, int y)
+{
+    struct lanes lanes = lanes_of(app);
+    size_t at = app->timeline_top + (size_t)y - 1;
+    (void)area;
+    (void)x;
+    if (y > 0 && at < lanes.n) {
+        app->hands_off = false;
+        app_select(app, lanes.steps[at]);
+    }
+    lanes_release(&lanes);
+}
+
+const struct view view_timeline = {"timeline", title, draw, move, click};

@@ -1,8 +1,12 @@
 #include "tui/view.h"
 
+#include "base/mem.h"
 #include "base/text.h"
+#include "tui/asking.h"
+#include "tui/past.h"
 
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The rows that scroll: each begun with next(), drawn only where it is seen. */
@@ -118,10 +122,121 @@ static void put_reason(struct rows *rows, const struct reason *reason)
     }
 }
 
+/* -- diffs ------------------------------------------------------------------------------------- */
+
+#define DIFFS       64 /* kept */
+#define DIFFS_ASKED 4  /* at a time */
+#define DIFF_ROWS   12 /* a pane that has fewer shows none */
+
+static void diff_free(struct diff *diff)
+{
+    free(diff->path);
+    free(diff->text);
+}
+
+void diffs_release(struct diffs *diffs)
+{
+    for (size_t i = 0; i < diffs->n; i++)
+        diff_free(&diffs->v[i]);
+    free(diffs->v);
+}
+
+static void diff_answered(struct app *app, struct question *question)
+{
+    if (!app)
+        return;
+    struct diffs *diffs = &app->diffs;
+    diffs->asking--;
+    for (size_t i = 0; i < diffs->n; i++) {
+        struct diff *diff = &diffs->v[i];
+        if (diff->no == (uint64_t)(uintptr_t)question->ctx)
+            diff->text = mem_strdup(question->found ? question->text : "");
+    }
+}
+
+/* "64 hex +x" as a digest; what is none (a link, a directory) has no lines to show. */
+static bool take_digest(const char *value, struct digest *out)
+{
+    char hex[DIGEST_HEX + 1];
+    *out = (struct digest){0};
+    if (!value)
+        return true;
+    size_t n = strcspn(value, " ");
+    if (n != DIGEST_HEX)
+        return false;
+    memcpy(hex, value, n);
+    hex[n] = '\0';
+    return digest_parse(hex, 0, out);
+}
+
+/* NULL: it has no diff, or that is yet to come. Asks for it where nobody has. */
+static const char *diff_of(struct app *app, const struct reason *reason)
+{
+    struct diffs *diffs = &app->diffs;
+    struct digest old, now;
+    if (!reason->subject || !take_digest(reason->old, &old) || !take_digest(reason->now, &now))
+        return NULL;
+    for (size_t i = 0; i < diffs->n; i++) {
+        const struct diff *diff = &diffs->v[i];
+        if (strcmp(diff->path, reason->subject) == 0 && digest_eq(&diff->old, &old) &&
+            digest_eq(&diff->now, &now))
+            return diff->text;
+    }
+    if (diffs->asking >= DIFFS_ASKED)
+        return NULL;
+    if (!diffs->v)
+        diffs->v = mem_zalloc(DIFFS, sizeof *diffs->v);
+    if (diffs->n == DIFFS) {
+        diff_free(&diffs->v[0]);
+        memmove(diffs->v, diffs->v + 1, (DIFFS - 1) * sizeof *diffs->v);
+        diffs->n--;
+    }
+    struct question question = {.kind = QUESTION_DIFF,
+                                .path = reason->subject,
+                                .old = old,
+                                .now = now,
+                                .ctx = (void *)(uintptr_t)++diffs->no};
+    diffs->v[diffs->n++] = (struct diff){mem_strdup(reason->subject), NULL, old, now, diffs->no};
+    diffs->asking++;
+    if (!app_ask(app, &question, diff_answered))
+        diffs->asking--;
+    return NULL;
+}
+
+static void put_diff_line(struct rows *rows, const char *line, size_t n)
+{
+    struct buf text = BUF_INIT;
+    struct pen_row *row = labelled(rows, "");
+    buf_add_shown(&text, line + 1, n - 1);
+    switch (*line) {
+    case '-': row_printf(row, ROLE_OLD, "− %s", buf_str(&text)); break;
+    case '+': row_printf(row, ROLE_NEW, "+ %s", buf_str(&text)); break;
+    case '@': row_printf(row, ROLE_DIM, "  line%s", buf_str(&text)); break;
+    default: row_printf(row, ROLE_DIM, "  %s", buf_str(&text)); break;
+    }
+    buf_release(&text);
+}
+
+/* Below a file's reason, where the pane has room: what changed in it. */
+static void put_diff(struct rows *rows, const struct reason *reason)
+{
+    if (rows->row.area.h < DIFF_ROWS ||
+        (reason->kind != REASON_FILE && reason->kind != REASON_UPSTREAM))
+        return;
+    const char *text = diff_of(rows->app, reason);
+    for (size_t n; text && *text; text += n + (text[n] == '\n')) {
+        n = strcspn(text, "\n");
+        if (n > 0)
+            put_diff_line(rows, text, n);
+    }
+}
+
 static void put_reasons(struct rows *rows, const struct model_step *step)
 {
-    for (size_t i = 0; i < step->n_reasons; i++)
+    for (size_t i = 0; i < step->n_reasons; i++) {
         put_reason(rows, &step->reasons[i]);
+        put_diff(rows, &step->reasons[i]);
+    }
     if (step->all_reasons > step->n_reasons)
         row_printf(labelled(rows, ""), ROLE_DIM, "and %zu more",
                    step->all_reasons - step->n_reasons);
@@ -180,6 +295,24 @@ static void put_verdict(struct rows *rows, const struct model_step *step)
     buf_release(&failure);
 }
 
+/* Of a run of the past: whether that would still be so. */
+static void put_label(struct rows *rows, const struct model_step *step)
+{
+    if (!rows->app->past.id || !step->key)
+        return;
+    enum past_label label = past_label(rows->app, step);
+    struct pen_row *row = labelled(rows, "now");
+    row_put(row,
+            label == PAST_CURRENT ? ROLE_GOOD
+            : label == PAST_STALE ? ROLE_WARNING
+                                  : ROLE_DIM,
+            past_word(label));
+    row_put(row, ROLE_DIM,
+            label == PAST_CURRENT ? ": all that it reads is as it was then"
+            : label == PAST_STALE ? ": what it reads is not what it was then"
+                                  : ": what it would read now can't be told");
+}
+
 static void put_needs(struct rows *rows, const struct model_step *step)
 {
     if (step->needs.n == 0)
@@ -203,6 +336,7 @@ static void draw(struct app *app, struct area area)
         return;
     }
     put_verdict(&rows, step);
+    put_label(&rows, step);
     for (size_t i = 0; i < step->n_hints; i++) {
         labelled(&rows, "hint");
         put_wrapped(&rows, ROLE_WARNING, step->hints[i]);

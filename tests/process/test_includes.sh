@@ -16,7 +16,7 @@ declare -A may=(
     [watch]='base/*'
     [runners]='base/*'
     [engine]='base/* config/config.h config/lock.h
-        cache/cache.h cache/tree.h cache/action.h cache/outputs.h cache/worktree.h cache/snapshot.h cache/box_dir.h cache/mounts.h
+        cache/cache.h cache/tree.h cache/action.h cache/outputs.h cache/worktree.h cache/snapshot.h cache/box_dir.h cache/mounts.h cache/cache_gc.h cache/changes.h
         watch/watch.h runners/runner.h runners/box.h runners/image.h'
     [tui]='base/* engine/event.h engine/command.h'
     [cli]='base/* config/config.h config/settings.h cache/cache.h cache/cache_gc.h cache/cache_verify.h cache/tree.h cache/worktree.h watch/watch.h

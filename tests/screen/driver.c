@@ -43,7 +43,8 @@ struct driver {
     VEC(struct event_step_info) steps;
     VEC(struct reason) reasons;
     VEC(struct spool) spools;
-    uint64_t now_ns, seq;
+    uint64_t now_ns, seq, runs;
+    char run[16]; /* its id */
     bool syncing, paused, ended;
     unsigned long typed;
     int cols, rows, status;
@@ -133,7 +134,7 @@ static void emit(struct driver *driver, struct event *event)
 {
     event->seq = ++driver->seq;
     event->time_ns = now_ns(driver);
-    event->run = "run";
+    event->run = driver->run;
     if (driver->tui)
         tui_event(driver->tui, event);
 }
@@ -230,6 +231,7 @@ static void do_end(struct driver *driver)
 static void do_run(struct driver *driver)
 {
     const char **names = mem_zalloc(driver->steps.n, sizeof *names);
+    snprintf(driver->run, sizeof driver->run, "%u", (unsigned)++driver->runs);
     for (size_t i = 0; i < driver->steps.n; i++)
         names[i] = driver->steps.v[i].name;
     struct event event = {.type = EVENT_RUN_STARTED};

@@ -1,0 +1,19 @@
+/*
+ * look.h - what views may look at while the engine works: the key that a step has now, the files
+ * that it reads. The engine's own; loop thread.
+ */
+#ifndef KILN_ENGINE_LOOK_H
+#define KILN_ENGINE_LOOK_H
+
+#include "engine/command.h"
+
+struct engine;
+struct look; /* what was counted and compared before */
+
+/* The functions of struct control; ctx is the engine. */
+bool look_key(void *ctx, const char *step, char hex[DIGEST_HEX + 1]);
+void look_inputs(void *ctx, const char *step, uint64_t from, size_t n, struct inputs_page *page);
+/* NULL is fine. */
+void look_free(struct look *look);
+
+#endif
