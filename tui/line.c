@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-size_t line_escape(const char *bytes, size_t n)
+size_t escape_length(const char *bytes, size_t n)
 {
     if (n < 2)
         return n;
@@ -29,8 +29,6 @@ size_t line_escape(const char *bytes, size_t n)
         i++;
     return i < n && (unsigned char)bytes[i] >= 0x30 && (unsigned char)bytes[i] <= 0x7e ? i + 1 : i;
 }
-
-#define PARAMS_MAX 32
 
 /* 38 and 48 carry their colour in the parameters behind them; returns how many were used up. */
 static size_t extended_colour(const unsigned *params, size_t n, int32_t *colour)
@@ -82,20 +80,18 @@ static void apply_sgr(struct style *style, const unsigned *params, size_t n)
     }
 }
 
-/* The numbers of a CSI sequence, parted by ; or : (at least one, absent ones 0); 0: it is a private
- * or a malformed one. */
-static size_t parameters(const char *bytes, size_t n, unsigned params[PARAMS_MAX])
+size_t escape_params(const char *bytes, size_t n, unsigned params[ESCAPE_PARAMS])
 {
     size_t count = 1;
     if (n < 3 || bytes[1] != '[')
         return 0;
-    memset(params, 0, PARAMS_MAX * sizeof *params);
+    memset(params, 0, ESCAPE_PARAMS * sizeof *params);
     for (size_t i = 2; i < n - 1; i++) {
         if (bytes[i] >= '0' && bytes[i] <= '9') {
             unsigned *p = &params[count - 1];
             *p = *p > 9999 ? *p : *p * 10 + (unsigned)(bytes[i] - '0');
         } else if (bytes[i] == ';' || bytes[i] == ':') {
-            if (count == PARAMS_MAX)
+            if (count == ESCAPE_PARAMS)
                 break;
             count++;
         } else {
@@ -105,10 +101,11 @@ static size_t parameters(const char *bytes, size_t n, unsigned params[PARAMS_MAX
     return count;
 }
 
-void line_style(struct style *style, const char *bytes, size_t n)
+/* Does what an SGR sequence says; any other one changes nothing. */
+static void set_style(struct style *style, const char *bytes, size_t n)
 {
-    unsigned params[PARAMS_MAX];
-    size_t count = n > 2 && bytes[n - 1] == 'm' ? parameters(bytes, n, params) : 0;
+    unsigned params[ESCAPE_PARAMS];
+    size_t count = n > 2 && bytes[n - 1] == 'm' ? escape_params(bytes, n, params) : 0;
     if (count > 0)
         apply_sgr(style, params, count);
 }
@@ -122,13 +119,6 @@ static size_t last_segment(const char *bytes, size_t *n)
     const char *last = *n > 0 ? memrchr(bytes, '\r', *n) : NULL;
     return last ? (size_t)(last - bytes) + 1 : 0;
 }
-
-/* A line being written; the cursor may be anywhere in it, or beyond. */
-struct hand {
-    struct line *line;
-    size_t at, max;
-    struct style style;
-};
 
 static void blank(struct cell *cell, struct style style)
 {
@@ -225,7 +215,7 @@ static void cut(struct hand *hand, size_t n)
     line->cells.n -= n;
 }
 
-static void erase(struct hand *hand, unsigned how)
+void hand_erase(struct hand *hand, unsigned how)
 {
     struct line *line = hand->line;
     if (how == 1)
@@ -246,9 +236,9 @@ static bool moves(char final)
 
 static void obey(struct hand *hand, const char *bytes, size_t n)
 {
-    unsigned params[PARAMS_MAX];
-    line_style(&hand->style, bytes, n);
-    if (n < 3 || !moves(bytes[n - 1]) || parameters(bytes, n, params) == 0)
+    unsigned params[ESCAPE_PARAMS];
+    set_style(&hand->style, bytes, n);
+    if (n < 3 || !moves(bytes[n - 1]) || escape_params(bytes, n, params) == 0)
         return;
     size_t count = params[0] > 0 ? params[0] : 1;
     size_t reach = hand->max < LINE_REACH ? hand->max : LINE_REACH;
@@ -263,7 +253,7 @@ static void obey(struct hand *hand, const char *bytes, size_t n)
     case 'D': hand->at = hand->at > count ? hand->at - count : 0; break;
     case 'G':
     case '`': hand->at = count - 1; break;
-    case 'K': erase(hand, params[0]); break;
+    case 'K': hand_erase(hand, params[0]); break;
     case 'P': cut(hand, count); break;
     case 'X': wipe(hand->line, hand->at, hand->at + count); break;
     case '@':
@@ -274,6 +264,28 @@ static void obey(struct hand *hand, const char *bytes, size_t n)
     }
 }
 
+size_t hand_take(struct hand *hand, const char *bytes, size_t n, bool utf8)
+{
+    struct cell cell;
+    if (bytes[0] == 0x1b) {
+        size_t length = escape_length(bytes, n);
+        obey(hand, bytes, length);
+        return length;
+    }
+    if (bytes[0] == '\t') {
+        tab(hand);
+        return 1;
+    }
+    if (bytes[0] == '\b') {
+        back(hand);
+        return 1;
+    }
+    size_t length = cell_take(&cell, bytes, n, utf8);
+    cell.style = hand->style;
+    put(hand, &cell);
+    return length;
+}
+
 /* Whether what comes later in the line may go back to what came before. */
 static bool turns_back(const char *bytes, size_t n)
 {
@@ -281,7 +293,7 @@ static bool turns_back(const char *bytes, size_t n)
         return true;
     const char *end = bytes + n;
     for (const char *p = bytes; (p = memchr(p, 0x1b, (size_t)(end - p)));) {
-        size_t length = line_escape(p, (size_t)(end - p));
+        size_t length = escape_length(p, (size_t)(end - p));
         if (length > 2 && p[1] == '[' && moves(p[length - 1]))
             return true;
         p += length;
@@ -295,24 +307,8 @@ void line_parse(struct line *line, const char *bytes, size_t n, size_t max_colum
     struct hand hand = {line, 0, max_columns, STYLE_PLAIN};
     size_t i = last_segment(bytes, &n);
     bool all = turns_back(bytes + i, n - i);
-    while (i < n && (all || hand.at < max_columns)) {
-        if (bytes[i] == 0x1b) {
-            size_t length = line_escape(bytes + i, n - i);
-            obey(&hand, bytes + i, length);
-            i += length;
-        } else if (bytes[i] == '\t') {
-            tab(&hand);
-            i++;
-        } else if (bytes[i] == '\b') {
-            back(&hand);
-            i++;
-        } else {
-            struct cell cell;
-            i += cell_take(&cell, bytes + i, n - i, utf8);
-            cell.style = hand.style;
-            put(&hand, &cell);
-        }
-    }
+    while (i < n && (all || hand.at < max_columns))
+        i += hand_take(&hand, bytes + i, n - i, utf8);
 }
 
 void line_plain(const char *bytes, size_t n, struct buf *out)
@@ -328,7 +324,7 @@ void line_plain(const char *bytes, size_t n, struct buf *out)
     }
     while (i < n) {
         if (bytes[i] == 0x1b) {
-            i += line_escape(bytes + i, n - i);
+            i += escape_length(bytes + i, n - i);
             continue;
         }
         const char *escape = memchr(bytes + i, 0x1b, n - i);

@@ -24,11 +24,28 @@ struct line {
 /* Columns that can be gone to without writing. */
 #define LINE_REACH 512
 
+/* A line being written. */
+struct hand {
+    struct line *line;
+    size_t at;  /* the cursor; may be behind the end */
+    size_t max; /* columns kept */
+    struct style style;
+};
+
+/* Takes the first item of n > 0 bytes: a character, a tab, a backspace or an escape sequence;
+ * returns its length. */
+size_t hand_take(struct hand *hand, const char *bytes, size_t n, bool utf8);
+/* Erases from the cursor to the end (0), from the start to it (1) or all (2). */
+void hand_erase(struct hand *hand, unsigned how);
+
+#define ESCAPE_PARAMS 32
 /* The length of the escape sequence at the start of n > 0 bytes, which is an ESC; one cut off by
  * the end of the bytes takes all of them. */
-size_t line_escape(const char *bytes, size_t n);
-/* Does what an SGR sequence says; any other one changes nothing. */
-void line_style(struct style *style, const char *bytes, size_t n);
+size_t escape_length(const char *bytes, size_t n);
+/* The numbers of a CSI sequence, parted by ; or : (at least one, absent ones 0); 0: it is a
+ * private, a malformed or another one. */
+size_t escape_params(const char *bytes, size_t n, unsigned params[ESCAPE_PARAMS]);
+
 /* Replaces what the line holds with those n bytes (no newline in them). At most max_columns are
  * kept. */
 void line_parse(struct line *line, const char *bytes, size_t n, size_t max_columns, bool utf8);

@@ -10,7 +10,7 @@ static void start_anew(struct lines *lines)
     lines->every = 1;
     lines->n = lines->looked = 0;
     lines->near_nth = UINT64_MAX;
-    lines->last = false;
+    vec_clear(&lines->late);
     lines->generation = lines->file ? logfile_generation(lines->file) : 0;
 }
 
@@ -32,6 +32,7 @@ void lines_release(struct lines *lines)
     logfile_free(lines->file);
     pattern_release(&lines->only);
     vec_release(&lines->kept);
+    vec_release(&lines->late);
     buf_release(&lines->plain);
     *lines = (struct lines){0};
 }
@@ -74,11 +75,11 @@ bool lines_work(struct lines *lines, size_t budget)
 {
     if (!lines->file || !lines_chosen(lines))
         return false;
-    uint64_t whole = logfile_whole(lines->file), all = logfile_lines(lines->file);
+    uint64_t whole = logfile_whole(lines->file);
     if (logfile_generation(lines->file) != lines->generation)
         start_anew(lines);
     size_t n;
-    lines->last = false;
+    vec_clear(&lines->late);
     while (lines->looked < whole && budget > 0) {
         if (matches(lines, lines->looked, &n))
             keep(lines, lines->looked);
@@ -87,7 +88,9 @@ bool lines_work(struct lines *lines, size_t budget)
     }
     if (lines->looked < whole)
         return true;
-    lines->last = all > whole && matches(lines, whole, &n);
+    for (uint64_t line = whole; line < logfile_lines(lines->file); line++)
+        if (matches(lines, line, &n))
+            vec_push(&lines->late, line);
     return false;
 }
 
@@ -95,7 +98,7 @@ uint64_t lines_n(const struct lines *lines)
 {
     if (!lines->file)
         return 0;
-    return lines_chosen(lines) ? lines->n + lines->last : logfile_lines(lines->file);
+    return lines_chosen(lines) ? lines->n + lines->late.n : logfile_lines(lines->file);
 }
 
 uint64_t lines_nth(struct lines *lines, uint64_t nth)
@@ -103,7 +106,7 @@ uint64_t lines_nth(struct lines *lines, uint64_t nth)
     if (!lines_chosen(lines))
         return nth;
     if (nth >= lines->n)
-        return lines->looked;
+        return nth - lines->n < lines->late.n ? lines->late.v[nth - lines->n] : lines->looked;
     uint64_t have = nth / lines->every * lines->every;
     uint64_t line = lines->kept.v[nth / lines->every];
     if (lines->near_nth <= nth && lines->near_nth >= have) {

@@ -24,7 +24,7 @@ struct lines {
     uint64_t every;
     uint64_t n;                   /* lines that match, among those looked at */
     uint64_t looked;              /* whole lines looked at */
-    bool last;                    /* the line after them, not whole yet, matches too */
+    VEC(uint64_t) late;           /* those after them, which may still change, that match */
     uint64_t near_nth, near_line; /* the one last asked for */
     unsigned generation;          /* of the file, when it was looked at */
     struct buf plain;

@@ -1,6 +1,8 @@
 #include "tui/logfile.h"
 
 #include "base/vec.h"
+#include "tui/line.h"
+#include "tui/paper.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -11,13 +13,22 @@
 #define SAMPLES    (128 * 1024)
 #define FIRST_STEP 16
 
+/* Playing takes so many times as long as looking for newlines. */
+#define PLAY_COST 16
+
 struct logfile {
-    int fd;
-    uint64_t size;      /* of the file, when last looked */
-    uint64_t indexed;   /* bytes looked at */
-    uint64_t lines;     /* whole lines among them */
-    uint64_t last_line; /* where the line after them starts */
-    uint64_t every;     /* one line of so many is in the samples */
+    int log; /* what the step writes */
+    int fd;  /* where the lines are: the same, or the paper */
+    struct paper *paper;
+    char *dir;                                         /* of the log */
+    uint64_t settled_lines;                            /* of the paper's */
+    enum { SEEN_NOTHING, SEEN_ESCAPE, SEEN_CSI } seen; /* at the end of what has been looked at */
+    uint64_t log_size;                                 /* when last looked */
+    uint64_t size;                                     /* of what the lines are in */
+    uint64_t indexed;                                  /* bytes looked at */
+    uint64_t lines;                                    /* whole lines among them */
+    uint64_t last_line;                                /* where the line after them starts */
+    uint64_t every;                                    /* one line of so many is in the samples */
     VEC(uint64_t) samples;
     /* Where a line known to start: the next one asked for is usually near. */
     uint64_t near_line, near_offset;
@@ -34,6 +45,8 @@ static void start_anew(struct logfile *log)
     log->near_line = log->near_offset = 0;
     log->every = FIRST_STEP;
     log->window_n = 0;
+    log->settled_lines = 0;
+    log->seen = SEEN_NOTHING;
     log->generation++;
     vec_clear(&log->samples);
     vec_push(&log->samples, 0);
@@ -50,7 +63,9 @@ struct logfile *logfile_open(const char *path)
         return NULL;
     }
     struct logfile *log = mem_zalloc(1, sizeof *log);
-    log->fd = fd;
+    log->log = log->fd = fd;
+    const char *slash = strrchr(path, '/');
+    log->dir = slash ? mem_strndup(path, (size_t)(slash - path) + 1) : mem_strdup(".");
     log->window = mem_alloc(WINDOW);
     start_anew(log);
     return log;
@@ -60,7 +75,9 @@ void logfile_free(struct logfile *log)
 {
     if (!log)
         return;
-    close(log->fd);
+    close(log->log);
+    paper_free(log->paper);
+    free(log->dir);
     vec_release(&log->samples);
     free(log->window);
     free(log);
@@ -109,16 +126,56 @@ static void line_starts(struct logfile *log, uint64_t offset)
     vec_push(&log->samples, offset);
 }
 
-bool logfile_index(struct logfile *log, size_t budget)
+/* Counts the lines from what is looked at to there. */
+static void count_lines(struct logfile *log, const char *bytes, size_t n)
 {
-    struct stat st;
-    if (fstat(log->fd, &st) != 0)
-        return false;
-    if ((uint64_t)st.st_size < log->size)
-        start_anew(log);
-    if ((uint64_t)st.st_size != log->size)
-        log->window_n = 0; /* it may end within a line that has grown */
-    log->size = (uint64_t)st.st_size;
+    uint64_t base = log->indexed;
+    size_t at = 0;
+    while (at < n) {
+        uint64_t limit = log->last_line + LOGFILE_LINE_MAX - base; /* where it would be cut */
+        size_t end = limit < n ? (size_t)limit : n;
+        const char *newline = memchr(bytes + at, '\n', end - at);
+        at = newline ? (size_t)(newline - bytes) + 1 : end;
+        if (newline || at == limit)
+            line_starts(log, base + at);
+    }
+    log->indexed = base + n;
+}
+
+/* Whether the bytes, after those looked at before, hold a sequence that asks for paper. */
+static bool wants_paper(struct logfile *log, const char *bytes, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        if (log->seen == SEEN_NOTHING) {
+            const char *escape = memchr(bytes + i, 0x1b, n - i);
+            if (!escape)
+                return false;
+            log->seen = SEEN_ESCAPE;
+            i = (size_t)(escape - bytes) + 1;
+        } else if (log->seen == SEEN_ESCAPE) {
+            char sequence[] = {0x1b, bytes[i]};
+            if (paper_wanted(sequence, 2))
+                return true;
+            if (bytes[i] != 0x1b)
+                log->seen = bytes[i] == '[' ? SEEN_CSI : SEEN_NOTHING;
+            i++;
+        } else {
+            if (bytes[i] >= '0' && bytes[i] <= ';') {
+                i++;
+                continue;
+            }
+            char sequence[] = {0x1b, '[', bytes[i]};
+            log->seen = SEEN_NOTHING;
+            if (paper_wanted(sequence, 3))
+                return true;
+        }
+    }
+    return false;
+}
+
+static bool index_log(struct logfile *log, size_t budget)
+{
+    log->size = log->log_size;
     while (log->indexed < log->size && budget > 0) {
         size_t n;
         const char *bytes = bytes_at(log, log->indexed, 1, &n);
@@ -126,20 +183,69 @@ bool logfile_index(struct logfile *log, size_t budget)
             n = (size_t)(log->size - log->indexed);
         if (n == 0)
             break;
-        budget = budget > n ? budget - n : 0;
-        uint64_t base = log->indexed;
-        size_t at = 0;
-        while (at < n) {
-            uint64_t limit = log->last_line + LOGFILE_LINE_MAX - base; /* where it would be cut */
-            size_t end = limit < n ? (size_t)limit : n;
-            const char *newline = memchr(bytes + at, '\n', end - at);
-            at = newline ? (size_t)(newline - bytes) + 1 : end;
-            if (newline || at == limit)
-                line_starts(log, base + at);
+        if (wants_paper(log, bytes, n) && (log->paper = paper_new(log->dir))) {
+            start_anew(log);
+            log->fd = paper_fd(log->paper);
+            log->size = 0;
+            return true;
         }
-        log->indexed = base + n;
+        budget = budget > n ? budget - n : 0;
+        count_lines(log, bytes, n);
     }
     return log->indexed < log->size;
+}
+
+/* Forgets the lines that were on the screen. */
+static void forget_screen(struct logfile *log, uint64_t settled)
+{
+    log->indexed = log->last_line = settled;
+    log->lines = log->settled_lines;
+    log->samples.n = (size_t)(log->lines / log->every) + 1;
+    log->near_line = log->near_offset = 0;
+    log->window_n = 0;
+}
+
+static void count_to(struct logfile *log, uint64_t end)
+{
+    log->size = end;
+    log->window_n = 0;
+    while (log->indexed < end) {
+        size_t n;
+        const char *bytes = bytes_at(log, log->indexed, 1, &n);
+        if (n == 0)
+            break;
+        count_lines(log, bytes, n < end - log->indexed ? n : (size_t)(end - log->indexed));
+    }
+}
+
+static bool index_paper(struct logfile *log, size_t budget)
+{
+    uint64_t before = paper_played(log->paper);
+    if (before == log->log_size)
+        return false;
+    forget_screen(log, paper_settled(log->paper));
+    bool more = paper_play(log->paper, log->log, log->log_size, budget / PLAY_COST + 1);
+    count_to(log, paper_settled(log->paper));
+    log->settled_lines = log->lines;
+    count_to(log, paper_size(log->paper));
+    return more;
+}
+
+bool logfile_index(struct logfile *log, size_t budget)
+{
+    struct stat st;
+    if (fstat(log->log, &st) != 0)
+        return false;
+    if ((uint64_t)st.st_size < log->log_size) {
+        paper_free(log->paper);
+        log->paper = NULL;
+        log->fd = log->log;
+        start_anew(log);
+    }
+    if ((uint64_t)st.st_size != log->log_size && !log->paper)
+        log->window_n = 0; /* it may end within a line that has grown */
+    log->log_size = (uint64_t)st.st_size;
+    return log->paper ? index_paper(log, budget) : index_log(log, budget);
 }
 
 uint64_t logfile_lines(const struct logfile *log)
@@ -149,7 +255,7 @@ uint64_t logfile_lines(const struct logfile *log)
 
 uint64_t logfile_whole(const struct logfile *log)
 {
-    return log->lines;
+    return log->paper ? log->settled_lines : log->lines;
 }
 
 unsigned logfile_generation(const struct logfile *log)
@@ -159,12 +265,12 @@ unsigned logfile_generation(const struct logfile *log)
 
 uint64_t logfile_size(const struct logfile *log)
 {
-    return log->size;
+    return log->log_size;
 }
 
 uint64_t logfile_indexed(const struct logfile *log)
 {
-    return log->indexed;
+    return log->paper ? paper_played(log->paper) : log->indexed;
 }
 
 /* The bytes of the line that starts at offset and where the next one starts; false at the end of
@@ -206,10 +312,21 @@ const char *logfile_line(struct logfile *log, uint64_t line, size_t *n)
     return line_at(log, offset, &bytes, n, &next) ? bytes : NULL;
 }
 
-uint64_t logfile_offset(struct logfile *log, uint64_t line)
+uint64_t logfile_origin(struct logfile *log, uint64_t line)
 {
     size_t n;
-    return logfile_line(log, line, &n) ? log->near_offset : log->last_line;
+    const char *bytes = logfile_line(log, line, &n);
+    return bytes ? logfile_back_origin(log, log->near_offset, bytes, n) : log->log_size;
+}
+
+uint64_t logfile_back_origin(const struct logfile *log, uint64_t start, const char *line, size_t n)
+{
+    return log->paper ? paper_origin(line, n) : start;
+}
+
+uint64_t logfile_end(const struct logfile *log)
+{
+    return log->size;
 }
 
 const char *logfile_back(struct logfile *log, uint64_t *end, size_t *n)

@@ -251,7 +251,7 @@ static void draw_lines(struct sheet *sheet)
             break;
         decorate(sheet, nth);
         if (sheet->gutter > 0 && skip == 0)
-            draw_gutter(sheet, y, logfile_offset(log->lines.file, lines_nth(&log->lines, nth)));
+            draw_gutter(sheet, y, logfile_origin(log->lines.file, lines_nth(&log->lines, nth)));
         int next = draw_line(sheet, y, skip);
         for (; marked(log, nth) && y < next; y++)
             screen_restyle(&app->screen, sheet->area, 0, y, sheet->area.w,
@@ -266,7 +266,7 @@ static void draw_lines(struct sheet *sheet)
 static void draw_tail(struct sheet *sheet)
 {
     struct log_view *log = &sheet->app->log;
-    uint64_t end = logfile_size(log->lines.file);
+    uint64_t end = logfile_end(log->lines.file);
     size_t n;
     const char *bytes;
     int y = sheet->area.h;
@@ -275,7 +275,7 @@ static void draw_tail(struct sheet *sheet)
                    sheet->app->screen.utf8);
         int rows = log->wrap ? (int)rows_of_line(&sheet->line, sheet->area.w) : 1;
         decorate(sheet, UINT64_MAX);
-        draw_gutter(sheet, y - rows, end);
+        draw_gutter(sheet, y - rows, logfile_back_origin(log->lines.file, end, bytes, n));
         draw_line(sheet, rows > y ? 0 : y - rows, rows > y ? (size_t)(rows - y) : 0);
         y -= rows;
     }

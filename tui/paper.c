@@ -1,0 +1,417 @@
+#include "tui/paper.h"
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "tui/line.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PIECE ((size_t)64 << 10)
+/* An escape sequence longer than this is taken as it is, even where it may go on. */
+#define SEQUENCE_MAX ((size_t)4096)
+
+struct row {
+    struct line line;
+    uint64_t origin; /* in the log, of what was written to it last */
+};
+
+struct paper {
+    int fd;
+    uint64_t played;
+    uint64_t settled, size;
+    struct row rows[PAPER_ROWS]; /* from the top of the screen */
+    size_t row, column, saved_row, saved_column;
+    size_t used; /* rows from the top that have been reached */
+    struct style style;
+    struct buf out; /* settled, not in the file yet */
+    char *piece;
+};
+
+bool paper_wanted(const char *sequence, size_t n)
+{
+    if (n == 2)
+        return sequence[1] == 'M' || sequence[1] == 'c';
+    return n > 2 && sequence[1] == '[' && sequence[2] != '>' && sequence[2] != '?' &&
+           memchr("ABEFHfdLMST", sequence[n - 1], 11);
+}
+
+static int open_file(const char *dir)
+{
+    const char *tmp = getenv("TMPDIR");
+    const char *const dirs[] = {dir, tmp && *tmp ? tmp : "/tmp", "/tmp", NULL};
+    for (size_t i = 0; dirs[i]; i++) {
+        int fd = open(dirs[i], O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        if (fd >= 0)
+            return fd;
+    }
+    return -1;
+}
+
+struct paper *paper_new(const char *dir)
+{
+    int fd = open_file(dir);
+    if (fd < 0)
+        return NULL;
+    struct paper *paper = mem_zalloc(1, sizeof *paper);
+    paper->fd = fd;
+    paper->style = STYLE_PLAIN;
+    paper->piece = mem_alloc(PIECE);
+    return paper;
+}
+
+void paper_free(struct paper *paper)
+{
+    if (!paper)
+        return;
+    close(paper->fd);
+    for (size_t i = 0; i < PAPER_ROWS; i++)
+        line_release(&paper->rows[i].line);
+    buf_release(&paper->out);
+    free(paper->piece);
+    free(paper);
+}
+
+/* -- rows as text ------------------------------------------------------------------------------ */
+
+static void add_colour(struct buf *out, int32_t colour, int base)
+{
+    if (colour > 255)
+        buf_addf(out, ";%d;2;%d;%d;%d", base + 8, (int)(colour >> 16 & 255),
+                 (int)(colour >> 8 & 255), (int)(colour & 255));
+    else if (colour >= 0)
+        buf_addf(out, ";%d;5;%d", base + 8, (int)colour);
+}
+
+static void add_style(struct buf *out, struct style style)
+{
+    static const struct {
+        uint8_t attr;
+        char digit;
+    } digits[] = {{ATTR_BOLD, '1'},      {ATTR_DIM, '2'},     {ATTR_ITALIC, '3'},
+                  {ATTR_UNDERLINE, '4'}, {ATTR_REVERSE, '7'}, {ATTR_STRIKE, '9'}};
+    buf_adds(out, "\x1b[0");
+    for (size_t i = 0; i < sizeof digits / sizeof *digits; i++)
+        if (style.attrs & digits[i].attr)
+            buf_addf(out, ";%c", digits[i].digit);
+    add_colour(out, style.fg, 30);
+    add_colour(out, style.bg, 40);
+    buf_addc(out, 'm');
+}
+
+static bool same_style(struct style a, struct style b)
+{
+    return a.fg == b.fg && a.bg == b.bg && a.attrs == b.attrs;
+}
+
+static void add_row(const struct row *row, struct buf *out)
+{
+    struct style style = STYLE_PLAIN;
+    buf_addf(out, "\x1b_%llx\x1b\\", (unsigned long long)row->origin);
+    vec_each (const struct cell, cell, &row->line.cells) {
+        if (cell->width == 0)
+            continue;
+        if (!same_style(style, cell->style))
+            add_style(out, cell->style);
+        style = cell->style;
+        buf_add(out, cell->text, cell->len);
+    }
+    buf_addc(out, '\n');
+}
+
+uint64_t paper_origin(const char *line, size_t n)
+{
+    return n > 4 && memcmp(line, "\x1b_", 2) == 0 && memchr(line, '\\', n)
+               ? strtoull(line + 2, NULL, 16)
+               : 0;
+}
+
+/* -- the screen -------------------------------------------------------------------------------- */
+
+/* n rows from that one on leave: those below come up, empty ones at the end. */
+static void remove_rows(struct paper *paper, size_t from, size_t n)
+{
+    struct row gone[PAPER_ROWS];
+    size_t left = PAPER_ROWS - from;
+    n = n < left ? n : left;
+    memcpy(gone, paper->rows + from, n * sizeof *gone);
+    memmove(paper->rows + from, paper->rows + from + n, (left - n) * sizeof *gone);
+    memcpy(paper->rows + PAPER_ROWS - n, gone, n * sizeof *gone);
+    for (size_t i = PAPER_ROWS - n; i < PAPER_ROWS; i++)
+        vec_clear(&paper->rows[i].line.cells);
+}
+
+/* n empty rows at that one: those below go down, and out at the end. */
+static void add_rows(struct paper *paper, size_t at, size_t n)
+{
+    struct row gone[PAPER_ROWS];
+    size_t left = PAPER_ROWS - at;
+    n = n < left ? n : left;
+    memcpy(gone, paper->rows + PAPER_ROWS - n, n * sizeof *gone);
+    memmove(paper->rows + at + n, paper->rows + at, (left - n) * sizeof *gone);
+    memcpy(paper->rows + at, gone, n * sizeof *gone);
+    for (size_t i = at; i < at + n; i++)
+        vec_clear(&paper->rows[i].line.cells);
+    paper->used = paper->used > at ? paper->used + n : paper->used;
+    paper->used = paper->used < PAPER_ROWS ? paper->used : PAPER_ROWS;
+}
+
+/* n rows leave the screen at the top for good. */
+static void settle(struct paper *paper, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        add_row(&paper->rows[i], &paper->out);
+    remove_rows(paper, 0, n);
+    paper->used = paper->used > n ? paper->used - n : 0;
+}
+
+/* Rows that there is something in, or has been. */
+static size_t rows_shown(const struct paper *paper)
+{
+    size_t n = paper->used;
+    while (n > 0 && paper->rows[n - 1].line.cells.n == 0 && n > paper->row)
+        n--;
+    return n;
+}
+
+static void clear(struct paper *paper)
+{
+    settle(paper, rows_shown(paper));
+    paper->row = paper->used = 0;
+}
+
+static void reach(struct paper *paper)
+{
+    if (paper->used <= paper->row)
+        paper->used = paper->row + 1;
+}
+
+static void next_row(struct paper *paper)
+{
+    reach(paper);
+    paper->column = 0;
+    if (paper->row + 1 < PAPER_ROWS)
+        paper->row++;
+    else
+        settle(paper, 1);
+}
+
+static void go_to_row(struct paper *paper, size_t row)
+{
+    paper->row = row < PAPER_ROWS ? row : PAPER_ROWS - 1;
+}
+
+static void erase_screen(struct paper *paper, struct hand *hand, unsigned how)
+{
+    if (how >= 2) {
+        clear(paper);
+        return;
+    }
+    hand_erase(hand, how);
+    size_t from = how == 0 ? paper->row + 1 : 0, to = how == 0 ? PAPER_ROWS : paper->row;
+    for (size_t i = from; i < to; i++)
+        vec_clear(&paper->rows[i].line.cells);
+    if (how == 0 && paper->used > paper->row + 1)
+        paper->used = paper->row + 1;
+}
+
+static void obey_csi(struct paper *paper, struct hand *hand, const char *bytes, size_t n)
+{
+    unsigned params[ESCAPE_PARAMS];
+    size_t count = escape_params(bytes, n, params);
+    size_t row = paper->row, by = count > 0 && params[0] > 0 ? params[0] : 1;
+    if (count == 0) {
+        /* The alternate screen is a clean one, and so is the other afterwards. */
+        if (n >= 5 && bytes[2] == '?' && (memmem(bytes, n, "47", 2) || memmem(bytes, n, "1049", 4)))
+            clear(paper);
+        return;
+    }
+    switch (bytes[n - 1]) {
+    case 'E': paper->column = 0; /* fall through */
+    case 'B':
+    case 'e': go_to_row(paper, row + by); break;
+    case 'F': paper->column = 0; /* fall through */
+    case 'A': go_to_row(paper, row > by ? row - by : 0); break;
+    case 'd': go_to_row(paper, by - 1); break;
+    case 'H':
+    case 'f':
+        go_to_row(paper, by - 1);
+        paper->column = count > 1 && params[1] > 0 ? params[1] - 1 : 0;
+        paper->column = paper->column < LINE_REACH ? paper->column : LINE_REACH;
+        break;
+    case 'J': erase_screen(paper, hand, params[0]); break;
+    case 'L': add_rows(paper, row, by); break;
+    case 'M': remove_rows(paper, row, by); break;
+    case 'S': settle(paper, by < paper->used ? by : paper->used); break;
+    case 'T': add_rows(paper, 0, by); break;
+    case 's':
+        paper->saved_row = row;
+        paper->saved_column = paper->column;
+        break;
+    case 'u':
+        paper->row = paper->saved_row;
+        paper->column = paper->saved_column;
+        break;
+    default: break;
+    }
+}
+
+static void obey(struct paper *paper, struct hand *hand, const char *bytes, size_t n)
+{
+    if (n > 2 && bytes[1] == '[') {
+        obey_csi(paper, hand, bytes, n);
+        return;
+    }
+    if (n != 2)
+        return;
+    switch (bytes[1]) {
+    case 'M':
+        if (paper->row > 0)
+            paper->row--;
+        else
+            add_rows(paper, 0, 1);
+        break;
+    case 'D':
+    case 'E': {
+        size_t column = bytes[1] == 'D' ? paper->column : 0;
+        next_row(paper);
+        paper->column = column;
+        break;
+    }
+    case '7':
+        paper->saved_row = paper->row;
+        paper->saved_column = paper->column;
+        break;
+    case '8':
+        paper->row = paper->saved_row;
+        paper->column = paper->saved_column;
+        break;
+    case 'c':
+        clear(paper);
+        paper->column = 0;
+        paper->style = STYLE_PLAIN;
+        break;
+    default: break;
+    }
+}
+
+/* -- playing ----------------------------------------------------------------------------------- */
+
+/* Whether more bytes may make another item of what n bytes begin with. */
+static bool may_go_on(const char *bytes, size_t n)
+{
+    unsigned char first = (unsigned char)bytes[0];
+    if (first == 0x1b) {
+        size_t length = escape_length(bytes, n);
+        char last = bytes[length - 1];
+        bool string = n > 1 && memchr("]P_^X", bytes[1], 5);
+        bool whole = string ? last == '\a' || (length > 3 && last == '\\')
+                            : length > 1 && !(length == 2 && last == '[') && last >= 0x30 &&
+                                  !(bytes[1] == '[' && last < 0x40);
+        return length == n && !whole && n < SEQUENCE_MAX;
+    }
+    size_t want = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
+    return n < want;
+}
+
+/* Plays n bytes but for what may go on at their end; returns how many. */
+static size_t play(struct paper *paper, const char *bytes, size_t n)
+{
+    size_t i = 0;
+    while (i < n && !(n - i < SEQUENCE_MAX && may_go_on(bytes + i, n - i))) {
+        if (bytes[i] == '\n') {
+            next_row(paper);
+            i++;
+            continue;
+        }
+        if (bytes[i] == '\r') {
+            paper->column = 0;
+            i++;
+            continue;
+        }
+        if (bytes[i] != 0x1b && paper->column >= PAPER_COLUMNS)
+            next_row(paper);
+        struct row *row = &paper->rows[paper->row];
+        struct hand hand = {&row->line, paper->column, PAPER_COLUMNS, paper->style};
+        size_t length = hand_take(&hand, bytes + i, n - i, true);
+        paper->column = hand.at;
+        paper->style = hand.style;
+        if (bytes[i] == 0x1b) {
+            obey(paper, &hand, bytes + i, length);
+        } else {
+            row->origin = paper->played + i;
+            reach(paper);
+        }
+        i += length;
+    }
+    return i;
+}
+
+static bool write_at(int fd, const struct buf *bytes, uint64_t offset)
+{
+    size_t done = 0;
+    while (done < bytes->len) {
+        ssize_t n = pwrite(fd, bytes->data + done, bytes->len - done, (off_t)(offset + done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return false;
+        done += (size_t)n;
+    }
+    return true;
+}
+
+/* What is settled goes to its place for good, the screen behind it. */
+static bool put_down(struct paper *paper)
+{
+    if (!write_at(paper->fd, &paper->out, paper->settled))
+        return false;
+    paper->settled += paper->out.len;
+    buf_reset(&paper->out);
+    size_t n = rows_shown(paper);
+    for (size_t i = 0; i < n; i++)
+        add_row(&paper->rows[i], &paper->out);
+    bool written = write_at(paper->fd, &paper->out, paper->settled);
+    paper->size = paper->settled + (written ? paper->out.len : 0);
+    buf_reset(&paper->out);
+    return written && ftruncate(paper->fd, (off_t)paper->size) == 0;
+}
+
+bool paper_play(struct paper *paper, int log, uint64_t size, size_t budget)
+{
+    bool moved = false;
+    while (paper->played < size && budget > 0) {
+        size_t want = PIECE < size - paper->played ? PIECE : (size_t)(size - paper->played);
+        ssize_t got = pread(log, paper->piece, want, (off_t)paper->played);
+        size_t n = got > 0 ? play(paper, paper->piece, (size_t)got) : 0;
+        paper->played += n;
+        moved = moved || n > 0;
+        if (n == 0)
+            break;
+        budget = budget > n ? budget - n : 0;
+    }
+    return moved && put_down(paper) && paper->played < size;
+}
+
+uint64_t paper_played(const struct paper *paper)
+{
+    return paper->played;
+}
+
+int paper_fd(const struct paper *paper)
+{
+    return paper->fd;
+}
+
+uint64_t paper_settled(const struct paper *paper)
+{
+    return paper->settled;
+}
+
+uint64_t paper_size(const struct paper *paper)
+{
+    return paper->size;
+}
