@@ -33,11 +33,12 @@ int app_find(const struct options *options, char **path, char **root, struct err
     } else {
         rc = config_find(cwd, path, err);
         if (rc == 0 && !*path)
-            rc = err_set(err, ERR_CONFIG,
-                         "no kiln.json in %s, nor above it up to the git root; write one (kiln "
-                         "schema describes it), or name "
-                         "it with --config FILE, or the project with -C DIR",
-                         cwd);
+            rc =
+                err_set(err, ERR_CONFIG,
+                        "no kiln.json in %s, nor above it up to the git root; \"kiln init\" writes "
+                        "one from what it finds there; or name one with --config FILE, or the "
+                        "project with -C DIR",
+                        cwd);
     }
     if (rc == 0) {
         size_t n = (size_t)(strrchr(*path, '/') - *path);

@@ -181,6 +181,7 @@ int command_logs(const struct options *options);
 int command_runs(const struct options *options);
 int command_shell(const struct options *options);
 int command_cache(const struct options *options);
+int command_init(const struct options *options);
 int command_doctor(const struct options *options);
 int command_schema(const struct options *options);
 int command_version(const struct options *options);

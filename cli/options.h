@@ -27,7 +27,8 @@ enum {
     CMD_HELP = 1 << 10,
     CMD_DOCTOR = 1 << 11,
     CMD_SHELL = 1 << 12,
-    CMD_ALL = (1 << 13) - 1,
+    CMD_INIT = 1 << 13,
+    CMD_ALL = (1 << 14) - 1,
 };
 
 #define ARGS_ANY 1000000u

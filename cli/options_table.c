@@ -126,6 +126,17 @@ const struct command_spec command_table[] = {
         .subcommands = cache_subcommands,
     },
     {
+        .name = "init",
+        .bit = CMD_INIT,
+        .arguments = "",
+        .summary = "write a first kiln.json from what lies in the project",
+        .help = "Looks for CMake, meson, cargo, Go, npm, pnpm, yarn, Python, autotools and make in "
+                "the current directory and a little below, and writes a kiln.json with steps that "
+                "build and test what was found: in the sandbox where this machine allows it and "
+                "the tools can be seen there, else on the host, with the reason beside it. It asks "
+                "nothing, and never overwrites.",
+    },
+    {
         .name = "doctor",
         .bit = CMD_DOCTOR,
         .arguments = "",
@@ -194,9 +205,9 @@ const struct option_spec option_table[OPT_N] = {
                    "run even what is cached: every selected step, or just STEP (may be repeated)"},
     [OPT_KEEP_GOING] = {OPT_KEEP_GOING, "keep-going", 'k', NULL, false, CMD_WORK, NULL,
                         "after a failure, still start what does not depend on it"},
-    [OPT_DRY_RUN] = {OPT_DRY_RUN, "dry-run", 'n', NULL, false, CMD_RUN | CMD_CACHE, NULL,
+    [OPT_DRY_RUN] = {OPT_DRY_RUN, "dry-run", 'n', NULL, false, CMD_RUN | CMD_CACHE | CMD_INIT, NULL,
                      "only show what would be done: what would run, as \"kiln plan\" does; what "
-                     "\"cache gc\" would remove"},
+                     "\"cache gc\" would remove; the kiln.json that \"init\" would write"},
     [OPT_NO_CACHE] = {OPT_NO_CACHE, "no-cache", 0, NULL, false, CMD_WORK, NULL,
                       "neither take results from the cache nor put them there"},
     [OPT_REHASH] = {OPT_REHASH, "rehash", 0, NULL, false, CMD_WORK | CMD_PLAN | CMD_EXPLAIN, NULL,

@@ -32,7 +32,7 @@ declare -A library=(
     [runners]='uv.h jansson.h archive.h archive_entry.h'
     [engine]='uv.h jansson.h'
     [tui]='uv.h curses.h term.h'
-    [cli]='uv.h'
+    [cli]='uv.h jansson.h'
 )
 libraries='openssl archive.h archive_entry.h jansson.h git2.h uv.h curses.h ncurses.h term.h protobuf-c vterm.h cmocka.h'
 
