@@ -43,6 +43,7 @@ struct options {
     size_t n_force_steps;
     uint32_t jobs;
     const char *run_id;      /* --run */
+    uint32_t speed;          /* --speed; 0: at once */
     bool caches;             /* --caches */
     const char *caches_name; /* its NAME, or NULL */
     bool size_set;           /* --size */
@@ -99,6 +100,9 @@ int app_find(const struct options *options, char **path, char **root, struct err
 int app_open(struct app *app, const struct options *options, unsigned parts,
              struct err *err) MUST_CHECK;
 void app_close(struct app *app);
+/* cmd_logs.c: the same of what looks at the past: kiln.json may be wrong just now (said). */
+int app_open_records(struct app *app, const struct options *options, unsigned parts,
+                     struct err *err) MUST_CHECK;
 /* boxes.c: what isolated steps need (engine_options.boxes, but for its ctx); made once. */
 int app_boxes(struct app *app, struct engine_boxes *out, struct err *err) MUST_CHECK;
 /* Has the cache remove what boxes wrote as it must be removed. */
@@ -179,6 +183,7 @@ int command_run(const struct options *options);  /* run, watch */
 int command_plan(const struct options *options); /* plan, explain, run --dry-run */
 int command_logs(const struct options *options);
 int command_runs(const struct options *options);
+int command_replay(const struct options *options);
 int command_shell(const struct options *options);
 int command_cache(const struct options *options);
 int command_init(const struct options *options);

@@ -54,9 +54,10 @@ static bool open_past(struct app *app)
     return app->records != NULL;
 }
 
-static int open_records(struct app *app, const struct options *options, struct err *err)
+int app_open_records(struct app *app, const struct options *options, unsigned parts,
+                     struct err *err)
 {
-    int code = app_open(app, options, APP_CONFIG | APP_STATE, err);
+    int code = app_open(app, options, APP_CONFIG | APP_STATE | parts, err);
     if (code < 0 && err->kind == ERR_CONFIG && !options->config && open_past(app)) {
         warn(options, err_text(err));
         err_release(err);
@@ -346,7 +347,7 @@ int command_logs(const struct options *options)
     struct app app;
     struct err err = ERR_INIT;
     int code;
-    if (open_records(&app, options, &err) < 0)
+    if (app_open_records(&app, options, 0, &err) < 0)
         code = fail(options, &err);
     else if (options->n_args)
         code = print_log(&app, options);
@@ -421,7 +422,7 @@ int command_runs(const struct options *options)
     struct record_summary *list = NULL;
     size_t n = 0;
     int code = EXIT_OK;
-    if (open_records(&app, options, &err) < 0 ||
+    if (app_open_records(&app, options, 0, &err) < 0 ||
         records_list(app.records, RECORD_KEEP, &list, &n, &err) < 0)
         code = fail(options, &err);
     else if (options->json)

@@ -173,6 +173,10 @@ static int take(struct parser *parser, const struct option_spec *spec, const cha
     case OPT_DOT: out->dot = true; break;
     case OPT_MERMAID: out->mermaid = true; break;
     case OPT_RUN: return set_run(parser, spec, value);
+    case OPT_SPEED:
+        if (!parse_number(value, 1, 1000, &out->speed))
+            return bad_value(parser, spec, value, "a number from 1 to 1000");
+        break;
     case OPT_SIZE:
         if (!text_parse_size(value, &out->size))
             return bad_value(parser, spec, value, "a size such as 20GiB or 500MB");

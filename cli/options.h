@@ -28,7 +28,8 @@ enum {
     CMD_DOCTOR = 1 << 11,
     CMD_SHELL = 1 << 12,
     CMD_INIT = 1 << 13,
-    CMD_ALL = (1 << 14) - 1,
+    CMD_REPLAY = 1 << 14,
+    CMD_ALL = (1 << 15) - 1,
 };
 
 #define ARGS_ANY 1000000u
@@ -71,6 +72,7 @@ enum option_id {
     OPT_DOT,
     OPT_MERMAID,
     OPT_RUN,
+    OPT_SPEED,
     OPT_SIZE,
     OPT_COMMAND,
     OPT_FAILED,

@@ -90,6 +90,16 @@ const struct command_spec command_table[] = {
         .help = "Lists the runs of this project, the newest first.",
     },
     {
+        .name = "replay",
+        .bit = CMD_REPLAY,
+        .arguments = "[ID]",
+        .summary = "show a run of the past as it was",
+        .help = "Shows a run from its record: on a terminal the full screen with its steps, logs, "
+                "reasons and timeline, elsewhere what \"kiln run\" printed. Without ID (\"kiln "
+                "runs\" lists them) the newest. Runs and changes nothing.",
+        .max_args = 1,
+    },
+    {
         .name = "shell",
         .bit = CMD_SHELL,
         .arguments = "STEP|--failed",
@@ -214,13 +224,15 @@ const struct option_spec option_table[OPT_N] = {
                     "read every input again instead of trusting unchanged time stamps"},
     [OPT_UPDATE_IMAGES] = {OPT_UPDATE_IMAGES, "update-images", 0, NULL, false, CMD_WORK, NULL,
                            "ask anew what the images of steps mean, and write it to kiln.lock"},
-    [OPT_PLAIN] = {OPT_PLAIN, "plain", 0, NULL, false, CMD_WORK, NULL,
+    [OPT_PLAIN] = {OPT_PLAIN, "plain", 0, NULL, false, CMD_WORK | CMD_REPLAY, NULL,
                    "print plain lines, one an event, also on a terminal"},
     [OPT_JSON] = {OPT_JSON, "json", 0, NULL, false,
-                  CMD_WORK | CMD_PLAN | CMD_EXPLAIN | CMD_LOGS | CMD_RUNS | CMD_CACHE | CMD_DOCTOR,
+                  CMD_WORK | CMD_PLAN | CMD_EXPLAIN | CMD_LOGS | CMD_RUNS | CMD_REPLAY | CMD_CACHE |
+                      CMD_DOCTOR,
                   NULL, "print JSON for programs, and nothing else"},
     [OPT_TUI] = {OPT_TUI, "tui", 0, NULL, false, CMD_WORK, NULL, "open the full screen"},
-    [OPT_SCREEN_READER] = {OPT_SCREEN_READER, "screen-reader", 0, NULL, false, CMD_WORK, NULL,
+    [OPT_SCREEN_READER] = {OPT_SCREEN_READER, "screen-reader", 0, NULL, false,
+                           CMD_WORK | CMD_REPLAY, NULL,
                            "plain sentences and spoken keys in place of the full screen (also "
                            "KILN_SCREEN_READER=1)"},
     [OPT_DOT] = {OPT_DOT, "dot", 0, NULL, false, CMD_PLAN, NULL,
@@ -229,6 +241,8 @@ const struct option_spec option_table[OPT_N] = {
                      "print the graph for Mermaid instead"},
     [OPT_RUN] = {OPT_RUN, "run", 0, "ID", false, CMD_LOGS, NULL,
                  "of that run, as \"kiln runs\" numbers them; else the newest"},
+    [OPT_SPEED] = {OPT_SPEED, "speed", 0, "N", false, CMD_REPLAY, NULL,
+                   "N times as fast as it was (1: as it was), instead of all at once"},
     [OPT_SIZE] = {OPT_SIZE, "size", 0, "SIZE", false, CMD_CACHE, NULL,
                   "bring the cache down to that size (20GiB, 500MB) instead of its limit"},
     [OPT_COMMAND] = {OPT_COMMAND, "command", 0, "CMD", false, CMD_SHELL, NULL,

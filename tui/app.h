@@ -108,6 +108,7 @@ struct app {
     struct runs_view runs;
     struct cache_view cache;
     struct past past;
+    bool replay; /* there is no now: all of it is of the past */
     VEC(struct asked *) asked; /* questions under way */
     /* Something has come that is to be drawn; NULL: nobody draws by himself. */
     void (*wake)(void *ctx);

@@ -85,6 +85,7 @@ static void draw_header(struct app *app, struct area area)
     const struct model *model = &app->model;
     const char *mode = app->quitting   ? "QUITTING"
                        : app->past.id  ? "PAST"
+                       : app->replay   ? "REPLAY"
                        : model->paused ? "PAUSED"
                                        : "";
     enum role role = ROLE_WARNING;

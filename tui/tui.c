@@ -339,6 +339,7 @@ int tui_new(const struct tui_options *options, struct tui **out, struct err *err
     app_init(&tui->app, options->control, options->project, options->utf8);
     tui->app.colour = term_caps(tui->term)->colours > 0;
     app_theme(&tui->app, tui->app.theme);
+    tui->app.replay = options->replay;
     tui->app.wake = on_wake;
     tui->app.wake_ctx = tui;
     tui->loop = options->loop;

@@ -37,6 +37,7 @@ struct tui_options {
     bool utf8;           /* the locale's character set is UTF-8 */
     bool linear; /* for screen readers: sentences and answers (reader.h) in place of panes */
     const struct settings *settings; /* NULL: the defaults; copied */
+    bool replay;                     /* what is shown is over: said in the header */
     bool colour;                     /* NO_COLOR and its kin are the caller's to look at */
     /* The wall clock that events carry, for elapsed times; NULL: CLOCK_REALTIME. */
     uint64_t (*now_ns)(void *ctx);
