@@ -1,6 +1,5 @@
 /* cmd_run.c - kiln run and kiln watch: an engine, a view, and the signals that end them. */
 #include "cli/cli.h"
-#include "cli/settings.h"
 
 #include "base/file.h"
 #include "base/mem.h"

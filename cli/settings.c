@@ -77,7 +77,7 @@ void cli_settings_load(struct cli_settings *settings)
     settings_init(&settings->tui);
     char *dir = path_xdg("XDG_CONFIG_HOME", ".config");
     if (dir) {
-        char *path = mem_printf("%s/kiln/config.json", dir);
+        char *path = mem_printf("%s/config.json", dir);
         read_settings(settings, path);
         free(path);
     }

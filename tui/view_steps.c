@@ -341,8 +341,11 @@ static void click(struct app *app, struct area area, int x, int y)
 {
     (void)area;
     (void)x;
+    size_t row = app->steps_top + (size_t)y;
+    if (row >= app->steps.rows.n)
+        return;
     app->hands_off = false;
-    app_select(app, app->steps_top + (size_t)y);
+    app_select(app, app->steps.rows.v[row].step);
 }
 
 const struct view view_steps = {"steps", title, draw, move, click};

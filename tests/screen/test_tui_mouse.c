@@ -56,7 +56,7 @@ static void test_click(void **state)
     assert_int_equal(pty_mouse(pty), 1);
     point(pty, 0, 10, row_of(pty, "lint") + 1);
     assert_true(pty_shows(pty, "2 Log: lint"));
-    point(pty, 0, 10, row_of(pty, "build") + 1);
+    point(pty, 0, 10, row_of(pty, "● build") + 1);
     assert_true(pty_shows(pty, "2 Log: build"));
     /* The wheel scrolls what is under it, whoever has the keys. */
     int log = row_of(pty, "2 Log: build");
