@@ -158,7 +158,8 @@ static void on_changed(void *ctx)
 {
     struct tui *tui = ctx;
     screen_forget(&tui->app.screen);
-    mark(tui, 0);
+    /* Of a storm of sizes most are gone before anybody could see them. */
+    mark(tui, FRAME_MS);
 }
 
 static void on_gone(void *ctx)

@@ -354,6 +354,42 @@ bool pty_shows(struct pty *pty, const char *text)
     return false;
 }
 
+/* The column in which the byte of a row lies. */
+static int column_of(struct pty *pty, int row, size_t byte)
+{
+    int x = 0;
+    for (size_t n = 0; x < pty->options.cols;) {
+        VTermScreenCell cell = cell_at(pty, x, row);
+        char bytes[4];
+        if (n >= byte)
+            return x;
+        for (int i = 0; i < VTERM_MAX_CHARS_PER_CELL && cell.chars[i]; i++)
+            n += utf8_encode(cell.chars[i], bytes);
+        n += cell.chars[0] == 0;
+        x += cell.width > 0 ? cell.width : 1;
+    }
+    return x;
+}
+
+static int colour_number(const VTermColor *colour, bool is_default)
+{
+    return is_default ? -1 : VTERM_COLOR_IS_INDEXED(colour) ? colour->indexed.idx : -3;
+}
+
+bool pty_colours_of(struct pty *pty, const char *text, struct pty_colours *out)
+{
+    for (int row = 0; row < pty->options.rows; row++) {
+        const char *line = pty_row(pty, row), *found = strstr(line, text);
+        if (!found)
+            continue;
+        VTermScreenCell cell = cell_at(pty, column_of(pty, row, (size_t)(found - line)), row);
+        out->fg = colour_number(&cell.fg, VTERM_COLOR_IS_DEFAULT_FG(&cell.fg));
+        out->bg = colour_number(&cell.bg, VTERM_COLOR_IS_DEFAULT_BG(&cell.bg));
+        return true;
+    }
+    return false;
+}
+
 bool pty_alternate(const struct pty *pty)
 {
     return pty->alternate;

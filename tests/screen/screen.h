@@ -41,6 +41,12 @@ void pty_said(struct pty *pty);
 /* The row as UTF-8, trailing blanks cut; valid until the next call. */
 const char *pty_row(struct pty *pty, int row);
 bool pty_shows(struct pty *pty, const char *text);
+/* The colours of the first cell of a text, as numbers of the palette; -1: the terminal's own, -3: no
+ * number. False when the text is not there. */
+struct pty_colours {
+    int fg, bg;
+};
+bool pty_colours_of(struct pty *pty, const char *text, struct pty_colours *out);
 bool pty_alternate(const struct pty *pty);
 bool pty_cursor_shown(const struct pty *pty);
 /* What the terminal tells of the mouse: 0 nothing, 1 clicks. */
