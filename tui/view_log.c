@@ -283,7 +283,7 @@ static void draw_tail(struct sheet *sheet)
 
 static bool far_behind(const struct log_view *log)
 {
-    return logfile_indexed(log->lines.file) + INDEX_BUDGET < logfile_size(log->lines.file);
+    return logfile_indexed(log->lines.file) + BEHIND_MAX < logfile_size(log->lines.file);
 }
 
 /* What to say where there is no output to show. */
