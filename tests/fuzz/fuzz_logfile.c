@@ -11,6 +11,7 @@
 #include "base/vec.h"
 #include "tests/fuzz/fuzz.h"
 #include "tui/line.h"
+#include "tui/paper.h"
 #include "tui/search.h"
 
 #include <sys/mman.h>
@@ -36,6 +37,22 @@ static void expand(struct input input, struct buf *out)
         out->len += times;
         if (out->data)
             out->data[out->len] = '\0';
+    }
+}
+
+/* What asks for paper is fuzz_paper's. */
+static void without_motion(struct buf *log)
+{
+    for (size_t i = 0; i + 1 < log->len; i++) {
+        if (log->data[i] != 0x1b)
+            continue;
+        size_t k = i + 1;
+        bool csi = log->data[k] == '[';
+        while (csi && ++k < log->len && log->data[k] >= '0' && log->data[k] <= ';')
+            ;
+        char sequence[] = {0x1b, csi ? '[' : log->data[k], k < log->len ? log->data[k] : 'm'};
+        if (paper_wanted(sequence, csi ? 3 : 2))
+            log->data[i] = 'e';
     }
 }
 
@@ -128,6 +145,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buf bytes = BUF_INIT;
     pieces lines = VEC_INIT;
     expand(input, &bytes);
+    without_motion(&bytes);
     split(&bytes, &lines);
 
     char path[40];
