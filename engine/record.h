@@ -58,7 +58,8 @@ struct record_summary {
 int records_list(struct records *records, size_t max, struct record_summary **out, size_t *n,
                  struct err *err) MUST_CHECK;
 void records_free_list(struct record_summary *list, size_t n);
-/* Reads the events of run id (NULL: the newest) in order. *found is false when there is no such
+/* Reads the events of run id (NULL: the newest) in order, the pipeline first, of which the record
+ * has the run's steps. *found is false when there is no such
  * run. */
 int records_replay(struct records *records, const char *id, event_cb *cb, void *ctx, bool *found,
                    struct err *err) MUST_CHECK;

@@ -226,8 +226,47 @@ static int wanted_runs(const struct records *records, const char *id, run_ids *o
     return 0;
 }
 
+/* A view is told of the pipeline before the run, as it was told live; the record has the run's
+ * beginning first, where a summary finds it at once. */
+struct replay {
+    event_cb *cb;
+    void *ctx;
+    struct arena arena; /* of started */
+    struct event started;
+    bool held; /* started is yet to be told */
+};
+
+static void tell_started(struct replay *replay)
+{
+    if (replay->held)
+        replay->cb(replay->ctx, &replay->started);
+    replay->held = false;
+    arena_release(&replay->arena);
+}
+
+/* Takes the arena over. */
+static void tell(struct replay *replay, struct event *event, struct arena *arena)
+{
+    if (event->type == EVENT_RUN_STARTED && !replay->held) {
+        replay->arena = *arena;
+        replay->started = *event;
+        replay->held = true;
+        return;
+    }
+    if (event->type == EVENT_PIPELINE_LOADED && replay->held) {
+        uint64_t seq = event->seq;
+        event->seq = replay->started.seq;
+        replay->started.seq = seq;
+    } else {
+        tell_started(replay);
+    }
+    replay->cb(replay->ctx, event);
+    arena_release(arena);
+}
+
 static int replay(const char *run_dir, FILE *file, event_cb *cb, void *ctx, struct err *err)
 {
+    struct replay replay = {.cb = cb, .ctx = ctx};
     char *line = NULL;
     size_t cap = 0;
     ssize_t n;
@@ -236,11 +275,13 @@ static int replay(const char *run_dir, FILE *file, event_cb *cb, void *ctx, stru
         struct arena arena = ARENA_INIT;
         struct event event;
         if (read_event(run_dir, line, (size_t)n, &arena, &event))
-            cb(ctx, &event);
-        arena_release(&arena);
+            tell(&replay, &event, &arena);
+        else
+            arena_release(&arena);
         errno = 0;
     }
     int errnum = ferror(file) ? errno : 0;
+    tell_started(&replay);
     free(line);
     return errnum ? err_sys(err, errnum, "cannot read the events of %s", run_dir) : 0;
 }

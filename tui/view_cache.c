@@ -129,7 +129,7 @@ static void put_facts(struct app *app, struct rows *rows)
         put_size(row, facts->gc_bytes);
         row_printf(row, ROLE_TEXT, " with %" PRIu64 " results", facts->gc_results);
         if (facts->oldest_ns && facts->oldest_ns < app->clock_ns)
-            row_printf(row, ROLE_DIM, ", the oldest used %s ago",
+            row_printf(row, ROLE_DIM, ", some unused for %s",
                        text_duration((app->clock_ns - facts->oldest_ns) / 1000000000 * 1000, text));
     }
     row = labelled(rows, "place");

@@ -89,8 +89,6 @@ static enum role note_text(const struct app *app, const struct model_step *step,
     const struct model *model = &app->model;
     char text[16];
     size_t blocker;
-    if (app->past.id && step->key)
-        buf_addf(out, "%s: ", past_word(past_label(app, step)));
     switch (step->state) {
     case STATE_FAILED: look_failure(step, out); return ROLE_TEXT;
     case STATE_CACHED:
@@ -149,6 +147,18 @@ static enum role note_text(const struct app *app, const struct model_step *step,
     if (out->len == 0 && step->breakpoint)
         buf_adds(out, "breakpoint");
     return ROLE_DIM;
+}
+
+/* The same; of the past, whether that would still be so comes first. */
+static enum role noted(const struct app *app, const struct model_step *step, struct buf *out)
+{
+    struct buf note = BUF_INIT;
+    enum role role = note_text(app, step, &note);
+    if (app->past.id && step->key)
+        buf_addf(out, "%s%s", past_word(past_label(app, step)), note.len ? ": " : "");
+    buf_adds(out, buf_str(&note));
+    buf_release(&note);
+    return role;
 }
 
 /* What leads to the glyph, and the column that it is in: "│├", "▾". */
@@ -232,7 +242,7 @@ static void draw_step(struct app *app, struct area area, int y, const struct ste
     x += c->last;
     if (c->note > 0) {
         buf_reset(&text);
-        enum role role = note_text(app, step, &text);
+        enum role role = noted(app, step, &text);
         screen_fit(screen, area, x + 1, y, c->note - 2, look_style(role), buf_str(&text), false);
         x += c->note;
     }

@@ -27,7 +27,7 @@ test_plain_lines_are_the_same() {
     assert_no_err
 }
 
-# But for where the pipeline stands, which a live stream tells before the run; the first event has the schema.
+# But for the pipeline, of which a record has the run's steps.
 same_events() {
     jq -c 'select(.type != "pipeline.loaded") | del(.seq, .schema)' "$1"
 }

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "base/vec.h"
+#include "driver_answers.h"
 #include "tui/tui.h"
 
 #include <errno.h>
@@ -33,7 +34,8 @@ struct driver {
     uv_loop_t loop;
     uv_poll_t script;
     uv_signal_t term;
-    uv_timer_t pause;
+    uv_timer_t pause, answer;
+    struct told told;
     struct tui *tui;
     struct control control;
     struct buf lines;
@@ -60,7 +62,8 @@ static void reply(struct driver *driver, const char *text)
 static void try_sync(struct driver *driver)
 {
     int cols, rows;
-    if (!driver->syncing || !driver->tui || !tui_settled(driver->tui))
+    if (!driver->syncing || !driver->tui || !tui_settled(driver->tui) ||
+        driver->told.questions.n > 0)
         return;
     tui_size(driver->tui, &cols, &rows);
     if (tui_taken(driver->tui) != driver->typed || cols != driver->cols || rows != driver->rows)
@@ -93,6 +96,7 @@ static void finish(struct driver *driver, int status)
     uv_close((uv_handle_t *)&driver->script, NULL);
     uv_close((uv_handle_t *)&driver->term, NULL);
     uv_close((uv_handle_t *)&driver->pause, NULL);
+    uv_close((uv_handle_t *)&driver->answer, NULL);
 }
 
 static void on_command(void *ctx, const struct command *command)
@@ -134,7 +138,9 @@ static void emit(struct driver *driver, struct event *event)
 {
     event->seq = ++driver->seq;
     event->time_ns = now_ns(driver);
-    event->run = driver->run;
+    event->run = driver->runs > 0 ? driver->run : NULL;
+    if (event->type <= EVENT_RUN_FINISHED)
+        told_event(&driver->told, event);
     if (driver->tui)
         tui_event(driver->tui, event);
 }
@@ -217,13 +223,19 @@ static void do_step(struct driver *driver, char *rest)
     vec_push(&driver->steps, info);
 }
 
-static void do_end(struct driver *driver)
+static struct event pipeline(const struct driver *driver)
 {
     struct event event = {.type = EVENT_PIPELINE_LOADED};
     event.u.pipeline.name = driver->name;
     event.u.pipeline.root = "/src/demo";
     event.u.pipeline.steps = driver->steps.v;
     event.u.pipeline.n_steps = driver->steps.n;
+    return event;
+}
+
+static void do_end(struct driver *driver)
+{
+    struct event event = pipeline(driver);
     event.u.pipeline.watching = driver->watching;
     emit(driver, &event);
 }
@@ -240,6 +252,11 @@ static void do_run(struct driver *driver)
     event.u.run_started.trigger = "watch";
     event.u.run_started.steps = names;
     event.u.run_started.n_steps = driver->steps.n;
+    /* As a record tells it. */
+    struct event loaded = pipeline(driver);
+    loaded.run = driver->run;
+    loaded.time_ns = now_ns(driver);
+    told_event(&driver->told, &loaded);
     emit(driver, &event);
     free(names);
 }
@@ -299,6 +316,95 @@ static void do_lines(struct driver *driver, char *rest)
         buf_addf(&text, "line %ld of %ld\n", i, n);
     add_log(driver, step, buf_str(&text), text.len);
     buf_release(&text);
+}
+
+/* -- answers ----------------------------------------------------------------------------------- */
+
+static bool key_now(void *ctx, const char *step, char hex[DIGEST_HEX + 1])
+{
+    return told_key(&((struct driver *)ctx)->told, step, hex);
+}
+
+static void inputs(void *ctx, const char *step, uint64_t from, size_t n, struct inputs_page *page)
+{
+    (void)step;
+    told_inputs(&((struct driver *)ctx)->told, from, n, page);
+}
+
+static void on_answer(uv_timer_t *timer)
+{
+    told_answer_all(&((struct driver *)timer->data)->told);
+}
+
+static void ask(void *ctx, struct question *question)
+{
+    struct driver *driver = ctx;
+    vec_push(&driver->told.questions, question);
+    if (driver->ended)
+        told_answer_all(&driver->told);
+    else
+        uv_timer_start(&driver->answer, on_answer, 0, 0);
+}
+
+static void do_record(struct driver *driver, char *rest)
+{
+    static const char *const statuses[] = {"passed", "failed", "cancelled"};
+    struct arena *arena = &driver->told.arena;
+    struct run_facts run = {.id = arena_strdup(arena, word(&rest))};
+    run.trigger = arena_strdup(arena, word(&rest));
+    const char *status = word(&rest);
+    run.status = status ? index_of(status, statuses, RUN_STATUS_N) : -1;
+    run.time_ns = (uint64_t)((int64_t)EPOCH_NS + number(&rest) * 1000000);
+    run.duration_ms = (uint64_t)number(&rest);
+    run.passed = (uint32_t)number(&rest);
+    run.cached = (uint32_t)number(&rest);
+    run.failed = (uint32_t)number(&rest);
+    run.skipped = (uint32_t)number(&rest);
+    vec_push(&driver->told.records, run);
+}
+
+static void do_facts(struct driver *driver, char *rest)
+{
+    struct cache_facts *facts = &driver->told.facts;
+    *facts = (struct cache_facts){.path = "/home/me/.cache/kiln",
+                                  .results = 56,
+                                  .blobs = 1234,
+                                  .snapshots = 3,
+                                  .images = 2,
+                                  .snapshot_bytes = 1100000,
+                                  .image_bytes = 84000000,
+                                  .mount_bytes = 1300000000};
+    facts->disk_bytes = (uint64_t)number(&rest);
+    facts->limit_bytes = (uint64_t)number(&rest);
+    facts->gc_bytes = (uint64_t)number(&rest);
+    facts->gc_results = (uint64_t)number(&rest);
+    facts->oldest_ns = facts->gc_bytes ? EPOCH_NS - UINT64_C(4000000000000) : 0;
+}
+
+static void do_input(struct driver *driver, char *rest)
+{
+    static const char *const changes[] = {"same", "changed", "added", "removed"};
+    struct input_file file = {.path = arena_strdup(&driver->told.arena, word(&rest))};
+    file.bytes = (uint64_t)number(&rest);
+    file.change = index_of(word(&rest), changes, 4);
+    vec_push(&driver->told.inputs, file);
+}
+
+static void do_key(struct driver *driver, char *rest)
+{
+    const char *step = word(&rest), *key = word(&rest);
+    if (key)
+        map_put_str(&driver->told.keys, step, arena_strdup(&driver->told.arena, key));
+    else
+        map_del_str(&driver->told.keys, step);
+}
+
+static void do_diff(struct driver *driver, const char *text)
+{
+    struct buf out = BUF_INIT;
+    unescape(text, &out);
+    driver->told.diff = arena_strdup(&driver->told.arena, buf_str(&out));
+    buf_release(&out);
 }
 
 static void on_readable(uv_poll_t *handle, int status, int events);
@@ -370,6 +476,16 @@ static void do_line(struct driver *driver, char *line)
         event.u.notice.text = buf_str(&text);
         emit(driver, &event);
         buf_release(&text);
+    } else if (strcmp(verb, "record") == 0) {
+        do_record(driver, rest);
+    } else if (strcmp(verb, "facts") == 0) {
+        do_facts(driver, rest);
+    } else if (strcmp(verb, "input") == 0) {
+        do_input(driver, rest);
+    } else if (strcmp(verb, "key") == 0) {
+        do_key(driver, rest);
+    } else if (strcmp(verb, "diff") == 0) {
+        do_diff(driver, rest ? rest : "");
     } else if (strcmp(verb, "sync") == 0) {
         driver->typed = (unsigned long)number(&rest);
         driver->cols = (int)number(&rest);
@@ -428,11 +544,17 @@ int driver_run(const struct driver_options *options)
         return 3;
     /* What a hang-up does to the tui is to be seen, so its signal must not end all. */
     signal(SIGHUP, SIG_IGN);
-    driver.control = (struct control){.ctx = &driver, .send = on_command, .log_path = log_path};
+    driver.control = (struct control){.ctx = &driver,
+                                      .send = on_command,
+                                      .log_path = log_path,
+                                      .key_now = key_now,
+                                      .inputs = inputs,
+                                      .ask = ask};
     uv_poll_init(&driver.loop, &driver.script, options->script);
     uv_signal_init(&driver.loop, &driver.term);
     uv_timer_init(&driver.loop, &driver.pause);
-    driver.script.data = driver.term.data = driver.pause.data = &driver;
+    uv_timer_init(&driver.loop, &driver.answer);
+    driver.script.data = driver.term.data = driver.pause.data = driver.answer.data = &driver;
     uv_signal_start(&driver.term, on_term, SIGTERM);
     struct tui_options tui = {.loop = &driver.loop,
                               .control = &driver.control,
@@ -459,6 +581,7 @@ int driver_run(const struct driver_options *options)
         free(spool->path);
     }
     vec_release(&driver.spools);
+    told_release(&driver.told);
     vec_release(&driver.steps);
     vec_release(&driver.reasons);
     buf_release(&driver.lines);

@@ -14,6 +14,7 @@
  *     finished STEP STATUS MS EXIT SIGNAL SAVED_MS [ERROR]
  *     ended STATUS MS
  *     changed N | idle | degraded TEXT | notice LEVEL TEXT
+ *     record ..., facts ..., input ..., key ..., diff ...     driver_answers.h
  *     sync TYPED COLS ROWS          answered with "ok BYTES" once so much input was taken, that
  * size drawn and all is written pause MS                      nothing for so long (to be looked at
  * by people; tests never wait) echo                          answered with "echo" crash abort(3)

@@ -9,6 +9,7 @@
 #include "screen.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define OLD "9f2c41a79f2c41a79f2c41a79f2c41a79f2c41a79f2c41a79f2c41a79f2c41a7"
@@ -100,10 +101,169 @@ static void test_timeline(void **state)
     each_size(timeline);
 }
 
+#define KEY "5c1d07aa0f3d0e57b62f0f3d0e57b62f0f3d0e57b62f0f3d0e57b62f0f3d0e57"
+
+static void say_records(struct pty *pty)
+{
+    pty_say(pty, "record 40 command passed -90000000 61000 12 0 0 0");
+    pty_say(pty, "record 41 hook - -4000000 0 0 0 0 0");
+    pty_say(pty, "record 42 watch cancelled -3000000 1200 1 3 0 0");
+    pty_say(pty, "record 43 watch failed -200000 4100 2 3 1 2");
+    pty_say(pty, "record 1 watch failed 0 6400 3 1 1 1");
+}
+
+static void runs(struct pty *pty, int cols, int rows)
+{
+    say_run(pty);
+    say_records(pty);
+    pty_type(pty, "6");
+    golden(pty, "runs-live", cols, rows);
+    say_end(pty);
+    pty_type(pty, "+jj");
+    golden(pty, "runs", cols, rows);
+}
+
+static void test_runs(void **state)
+{
+    (void)state;
+    each_size(runs);
+}
+
+/* The same panes show what was, and then again what is. */
+static void past(struct pty *pty, int cols, int rows)
+{
+    say_run(pty);
+    say_records(pty);
+    say_end(pty);
+    pty_say(pty, "changed 1");
+    pty_say(pty, "run");
+    for (int i = 0; i < 6; i++) {
+        static const char *const names[] = {"configure", "build", "lint",
+                                            "unit",      "docs",  "package"};
+        pty_say(pty, "finished %s cached 1 0 0 900", names[i]);
+    }
+    pty_say(pty, "ended passed 20");
+    pty_say(pty, "key build " KEY);
+    pty_say(pty, "key lint " OLD);
+    pty_type(pty, "6");
+    pty_sync(pty);
+    pty_type(pty, "j\r1");
+    golden(pty, "past", cols, rows);
+    pty_type(pty, "3");
+    golden(pty, "past-why", cols, rows);
+    pty_type(pty, "\033");
+    pty_sync(pty);
+    pty_type(pty, "\033");
+    golden(pty, "past-over", cols, rows);
+}
+
+static void test_past(void **state)
+{
+    (void)state;
+    each_size(past);
+}
+
+static void test_run_that_is_gone(void **state)
+{
+    struct pty *pty = start(80, 24);
+    (void)state;
+    say_run(pty);
+    say_records(pty);
+    pty_type(pty, "6");
+    pty_sync(pty);
+    pty_type(pty, "G\r");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "run 40: it is not on record"));
+    assert_false(pty_shows(pty, "PAST"));
+    pty_end(pty);
+}
+
+/* What is ordered happens now. */
+static void test_acting_in_the_past(void **state)
+{
+    struct pty *pty = start(80, 24);
+    (void)state;
+    say_run(pty);
+    say_records(pty);
+    say_end(pty);
+    pty_type(pty, "6");
+    pty_sync(pty);
+    pty_type(pty, "j\r");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "PAST"));
+    pty_type(pty, "r");
+    assert_string_equal(pty_reply(pty, "command"), "command retry unit");
+    pty_sync(pty);
+    assert_false(pty_shows(pty, "PAST"));
+    pty_end(pty);
+}
+
+static void cache(struct pty *pty, int cols, int rows)
+{
+    say_run(pty);
+    say_records(pty);
+    pty_say(pty, "facts 19900000000 21474836480 400000000 12");
+    say_end(pty);
+    pty_type(pty, "7");
+    golden(pty, "cache", cols, rows);
+}
+
+static void test_cache(void **state)
+{
+    (void)state;
+    each_size(cache);
+}
+
+static void inputs(struct pty *pty, int cols, int rows)
+{
+    say_run(pty);
+    pty_say(pty, "input include/parse.h 1200 same");
+    pty_say(pty, "input src/a.c 300 same");
+    pty_say(pty, "input src/old.c 20 removed");
+    pty_say(pty, "input src/parse.c 48213 changed");
+    pty_say(pty, "input src/very/deeply/nested/directory/with/a/long/name/utf8_漢字.c 77 added");
+    for (int i = 0; i < 80; i++)
+        pty_say(pty, "input t/t%02d.c %d same", i, i * 1000);
+    pty_type(pty, "4");
+    golden(pty, "inputs", cols, rows);
+    pty_type(pty, "G");
+    golden(pty, "inputs-end", cols, rows);
+}
+
+static void test_inputs(void **state)
+{
+    (void)state;
+    each_size(inputs);
+}
+
+static void why(struct pty *pty, int cols, int rows)
+{
+    pty_say(pty, "diff @ 87\\n     int n = 0;\\n-    while (n < 3)\\n+    while (n < 4)\\n"
+                 "         n++;\\n#and 12 more lines\\n");
+    say_run(pty);
+    say_end(pty);
+    pty_type(pty, "gjj3+");
+    golden(pty, "why", cols, rows);
+}
+
+static void test_why(void **state)
+{
+    (void)state;
+    each_size(why);
+}
+
 int main(void)
 {
+    setenv("TZ", "UTC", 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_timeline),
+        cmocka_unit_test(test_runs),
+        cmocka_unit_test(test_past),
+        cmocka_unit_test(test_run_that_is_gone),
+        cmocka_unit_test(test_acting_in_the_past),
+        cmocka_unit_test(test_cache),
+        cmocka_unit_test(test_inputs),
+        cmocka_unit_test(test_why),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

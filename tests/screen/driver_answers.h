@@ -1,0 +1,141 @@
+/*
+ * driver_answers.h - the driver's answers to the questions of views, as the script has told them:
+ * a part of driver.c.
+ *
+ *     record ID TRIGGER STATUS|- AT_MS MS PASSED CACHED FAILED SKIPPED    a run on record
+ *     facts DISK LIMIT GC_BYTES GC_RESULTS                               of the cache
+ *     input PATH BYTES same|changed|added|removed
+ *     key STEP HEX|-                                                     that it has now
+ *     diff TEXT                                 of every file; escapes as in "log"
+ *
+ * Every run of the script is on record with its events, too. Answers come when the script has
+ * nothing more to say, and before a sync is answered.
+ */
+#ifndef KILN_TESTS_SCREEN_DRIVER_ANSWERS_H
+#define KILN_TESTS_SCREEN_DRIVER_ANSWERS_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/map.h"
+#include "base/vec.h"
+#include "engine/command.h"
+
+#include <string.h>
+
+struct told {
+    struct arena arena;
+    VEC(struct run_facts) records; /* newest last */
+    struct cache_facts facts;
+    VEC(struct input_file) inputs;
+    struct map keys;
+    const char *diff;
+    struct map events; /* run -> struct buf, lines */
+    VEC(struct question *) questions;
+};
+
+static bool told_key(struct told *told, const char *step, char hex[DIGEST_HEX + 1])
+{
+    const char *key = map_get_str(&told->keys, step);
+    if (key)
+        memcpy(hex, key, strnlen(key, DIGEST_HEX) + 1);
+    return key != NULL;
+}
+
+static void told_inputs(const struct told *told, uint64_t from, size_t n, struct inputs_page *page)
+{
+    *page = (struct inputs_page){.known = told->inputs.n > 0, .current = true, .compared = true};
+    page->v = arena_zalloc(&page->arena, n + 1, sizeof *page->v);
+    for (size_t i = 0; i < told->inputs.n; i++) {
+        page->changed += told->inputs.v[i].change != INPUT_SAME;
+        page->files += told->inputs.v[i].change != INPUT_REMOVED;
+        page->bytes += told->inputs.v[i].bytes;
+    }
+    for (int all = 0; all < 2; all++) {
+        for (size_t i = 0; i < told->inputs.n; i++) {
+            const struct input_file *file = &told->inputs.v[i];
+            if (all ? file->change == INPUT_REMOVED : file->change == INPUT_SAME)
+                continue;
+            if (from > 0)
+                from--;
+            else if (page->n < n)
+                page->v[page->n++] = *file;
+        }
+    }
+}
+
+/* Notes an event of a run. */
+static void told_event(struct told *told, const struct event *event)
+{
+    struct buf *lines = event->run ? map_get_str(&told->events, event->run) : NULL;
+    if (!event->run)
+        return;
+    if (!lines) {
+        lines = mem_zalloc(1, sizeof *lines);
+        map_put_str(&told->events, event->run, lines);
+    }
+    event_json(event, NULL, lines);
+}
+
+static void told_run(const struct told *told, struct question *q)
+{
+    const struct buf *lines = map_get_str(&told->events, q->run);
+    for (size_t at = 0, n; lines && at < lines->len; at += n + 1) {
+        struct arena arena = ARENA_INIT;
+        struct event event;
+        n = (size_t)((const char *)memchr(lines->data + at, '\n', lines->len - at) - lines->data) -
+            at;
+        if (event_parse(lines->data + at, n, &arena, &event, NULL) == 0)
+            q->event(q->ctx, &event);
+        arena_release(&arena);
+        q->found = true;
+    }
+    q->error = "it is not on record";
+}
+
+static void told_answer(struct told *told, struct question *q)
+{
+    q->found = true;
+    switch (q->kind) {
+    case QUESTION_RUNS:
+        q->n_runs = told->records.n;
+        q->runs = arena_zalloc(&q->arena, q->n_runs + 1, sizeof *q->runs);
+        for (size_t i = 0; i < q->n_runs; i++)
+            q->runs[i] = told->records.v[q->n_runs - 1 - i];
+        break;
+    case QUESTION_RUN:
+        q->found = false;
+        told_run(told, q);
+        break;
+    case QUESTION_CACHE:
+        q->cache = told->facts;
+        q->found = told->facts.path != NULL;
+        q->error = "nobody has told";
+        break;
+    case QUESTION_DIFF: q->text = told->diff ? told->diff : ""; break;
+    case QUESTION_KINDS: break;
+    }
+    q->done(q);
+}
+
+static void told_answer_all(struct told *told)
+{
+    while (told->questions.n > 0)
+        told_answer(told, vec_pop(&told->questions));
+}
+
+static void told_release(struct told *told)
+{
+    told_answer_all(told);
+    vec_release(&told->questions);
+    vec_release(&told->records);
+    vec_release(&told->inputs);
+    map_release(&told->keys);
+    map_each (entry, &told->events) {
+        buf_release(entry->value);
+        free(entry->value);
+    }
+    map_release(&told->events);
+    arena_release(&told->arena);
+}
+
+#endif
