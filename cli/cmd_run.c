@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "cli/first_screen.h"
 #include "cli/settings.h"
 #include "cli/watcher.h"
 #include "tui/tui.h"
@@ -30,7 +31,8 @@ struct session {
     struct view_json *json;
     struct tui *tui;
     struct cli_settings settings; /* with it */
-    struct server *server;        /* watching: for those who ask */
+    bool settings_loaded;
+    struct server *server; /* watching: for those who ask */
     struct tidy *tidy;
     uv_timer_t tick;
     uv_timer_t unread; /* to end what nobody reads any more */
@@ -230,18 +232,45 @@ static void open_plain_views(struct session *s)
                                                            .kiln = kiln_words(s)});
 }
 
+/* In the background the screen is somebody else's. */
+static bool has_terminal(void)
+{
+    return isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) && tcgetpgrp(STDOUT_FILENO) == getpgrp();
+}
+
+static bool wants_tui(const struct session *s)
+{
+    const struct options *o = s->options;
+    return !o->plain && !o->json && has_terminal() && (s->watching ? !in_ci() : o->tui) &&
+           tui_supported(STDOUT_FILENO, getenv("TERM"));
+}
+
+static void load_settings(struct session *s)
+{
+    const struct options *o = s->options;
+    if (!s->settings_loaded && has_terminal() && !o->plain && !o->json)
+        cli_settings_load(&s->settings);
+    s->settings_loaded = true;
+    s->settings.screen_reader = s->settings.screen_reader || o->screen_reader;
+}
+
+/* All but what belongs to the pipeline. */
+static struct tui_options terminal_options(const struct session *s)
+{
+    return (struct tui_options){.fd = STDOUT_FILENO,
+                                .term = getenv("TERM"),
+                                .settings = &s->settings.tui,
+                                .linear = s->settings.screen_reader,
+                                .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
+                                .colour = color_wanted(s->options, STDOUT_FILENO)};
+}
+
 static int open_views(struct session *s, struct err *err)
 {
     const struct options *o = s->options;
     const char *term = getenv("TERM");
-    /* In the background the screen is somebody else's. */
-    bool terminal =
-        isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) && tcgetpgrp(STDOUT_FILENO) == getpgrp();
-    if (terminal && !o->plain && !o->json)
-        cli_settings_load(&s->settings);
-    s->settings.screen_reader = s->settings.screen_reader || o->screen_reader;
-    bool tui = !o->plain && !o->json && terminal && (s->watching ? !in_ci() : o->tui) &&
-               tui_supported(STDOUT_FILENO, term);
+    bool terminal = has_terminal(), tui = wants_tui(s);
+    load_settings(s);
     if (o->tui && !tui)
         return terminal
                    ? err_set(err, ERR_USAGE,
@@ -253,15 +282,10 @@ static int open_views(struct session *s, struct err *err)
     if (s->json) {
         engine_subscribe(s->engine, view_json_event, s->json);
     } else if (tui) {
-        struct tui_options options = {.loop = &s->app.loop,
-                                      .control = &s->control,
-                                      .fd = STDOUT_FILENO,
-                                      .term = term,
-                                      .project = s->app.config->name,
-                                      .settings = &s->settings.tui,
-                                      .linear = s->settings.screen_reader,
-                                      .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
-                                      .colour = color_wanted(o, STDOUT_FILENO)};
+        struct tui_options options = terminal_options(s);
+        options.loop = &s->app.loop;
+        options.control = &s->control;
+        options.project = s->app.config->name;
         if (tui_new(&options, &s->tui, err) < 0)
             return -(int)err->kind;
         engine_subscribe(s->engine, tui_event, s->tui);
@@ -285,6 +309,17 @@ static int open_views(struct session *s, struct err *err)
     return 0;
 }
 
+static void reload_failed(struct session *s, const char *why)
+{
+    size_t n = strlen(why);
+    while (n && why[n - 1] == '\n')
+        n--;
+    char *text = mem_printf("%.*s\nuntil that is mended, the pipeline that was read before stays",
+                            (int)n, why);
+    engine_notice(s->engine, "error", text);
+    free(text);
+}
+
 static void on_reloaded(void *ctx, struct graph *graph, const char *const *sources,
                         size_t n_sources, int exit_code, const char *error)
 {
@@ -296,12 +331,12 @@ static void on_reloaded(void *ctx, struct graph *graph, const char *const *sourc
         return;
     }
     if (!graph) {
-        engine_notice(s->engine, "error", error);
+        reload_failed(s, error);
         engine_reload_failed(s->engine);
         serve_loaded(s->server, false);
     } else if (engine_load(s->engine, graph, s->options->args, s->options->n_args, sources,
                            n_sources, &err) < 0) {
-        engine_notice(s->engine, "error", err_text(&err));
+        reload_failed(s, err_text(&err));
         err_release(&err);
         engine_reload_failed(s->engine);
         serve_loaded(s->server, false);
@@ -474,6 +509,32 @@ static void keep_memory(void)
 #endif
 }
 
+static void close_app(struct session *s)
+{
+    app_close(&s->app);
+    s->app = (struct app){0};
+}
+
+/* As app_open(). Where there is no pipeline, or it is wrong, the person at the terminal can do
+ * something about it; one who leaves instead: the code is in s->exit_code. */
+static int open_app(struct session *s, unsigned parts, struct err *err)
+{
+    int rc = app_open(&s->app, s->options, parts, err);
+    while (rc == -(int)ERR_CONFIG && s->watching && wants_tui(s)) {
+        load_settings(s);
+        close_app(s);
+        struct tui_options terminal = terminal_options(s);
+        int code = first_screen(s->options, &terminal, err);
+        if (code >= 0) {
+            s->exit_code = code;
+            return rc;
+        }
+        rc = app_open(&s->app, s->options, parts, err);
+    }
+    s->exit_code = rc == 0 ? EXIT_OK : rc == -(int)ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE;
+    return rc;
+}
+
 int command_run(const struct options *options)
 {
     struct session s = {.options = options};
@@ -489,12 +550,11 @@ int command_run(const struct options *options)
         return s.exit_code;
     }
     fflush(stdout); /* a part may have been done there */
-    s.exit_code = 0;
     unsigned parts =
         APP_CONFIG | APP_CACHE | APP_STATE | APP_RUNNER | (s.watching ? APP_WATCHES : 0);
-    if (app_open(&s.app, options, parts, &err) < 0) {
-        complain(options, err_text(&err));
-        s.exit_code = err.kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE;
+    if (open_app(&s, parts, &err) < 0) {
+        if (err.kind != ERR_NONE)
+            complain(options, err_text(&err));
     } else {
         find_own_files(&s, s.app.root);
         catch_signals(&s);

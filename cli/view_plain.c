@@ -40,6 +40,7 @@ struct view_plain {
     bool is_live, utf8;
     bool loaded;      /* the pipeline was announced already */
     bool drawn;       /* the status line stands below */
+    bool rested;      /* nothing was left to do, and nothing has changed since */
     char *root;       /* the project's, or NULL */
     unsigned groups;  /* so far */
     struct map steps; /* name -> struct known */
@@ -294,6 +295,9 @@ static void on_changed(struct view_plain *view, const struct event *event)
     uint64_t count = event->u.changed.count;
     size_t shown =
         event->u.changed.n_paths < CHANGED_SHOWN ? event->u.changed.n_paths : CHANGED_SHOWN;
+    if (view->rested) /* a new round */
+        buf_addc(&view->text, '\n');
+    view->rested = false;
     buf_addf(&view->text, "kiln: %" PRIu64 " file%s changed", count, count == 1 ? "" : "s");
     for (size_t i = 0; i < shown; i++) {
         buf_adds(&view->text, i ? ", " : ": ");
@@ -397,6 +401,7 @@ static void fold(struct view_plain *view, const struct event *event)
         view->live.idle = "waiting for changes";
         if (!view->is_live)
             buf_adds(&view->text, "kiln: waiting for changes\n");
+        view->rested = true;
         break;
     case EVENT_WATCH_DEGRADED:
         buf_adds(&view->text, "kiln: ");

@@ -24,6 +24,7 @@ enum command_type {
     COMMAND_PAUSE,     /* changes are noted but start nothing */
     COMMAND_RESUME,
     COMMAND_QUIT, /* cancel everything and end */
+    COMMAND_INIT, /* where there is no pipeline: write a first one */
 };
 
 struct command {

@@ -491,6 +491,7 @@ static void on_command(void *ctx, const struct command *command)
             e->opt.done(e->opt.ctx);
         }
         break;
+    case COMMAND_INIT: break; /* there is one */
     }
 }
 

@@ -37,6 +37,7 @@ void app_release(struct app *app)
 {
     asking_release(app);
     log_release(&app->log);
+    start_release(&app->start);
     step_list_release(&app->steps);
     model_release(&app->model);
     past_release(&app->past);
@@ -292,6 +293,15 @@ static int notice_rows(const struct app *app)
     return rows;
 }
 
+/* All of the screen but the key line. */
+static struct area start_area(const struct app *app)
+{
+    struct area area = screen_area(&app->screen);
+    if (app->layout.footer.h > 0)
+        area.h--;
+    return area;
+}
+
 void app_draw(struct app *app, uint64_t now_ns)
 {
     app->clock_ns = now_ns;
@@ -305,6 +315,11 @@ void app_draw(struct app *app, uint64_t now_ns)
                                .notice_rows = notice_rows(app)};
     memcpy(want.recent, app->recent, sizeof want.recent);
     app->layout = layout_of(&want);
+    if (app->start.lines.n) {
+        start_draw(&app->start, &app->screen, start_area(app));
+        bars_draw_keys(app);
+        return;
+    }
     log_sync(app);
     for (int pane = 0; pane < PANE_N; pane++)
         if (app->layout.panes[pane].shown)

@@ -18,6 +18,7 @@
 #include "tui/model.h"
 #include "tui/past.h"
 #include "tui/screen.h"
+#include "tui/start.h"
 #include "tui/step_list.h"
 
 #define KEYMAP_KEYS 5
@@ -91,6 +92,7 @@ struct app {
     enum theme theme;
     struct style looks[ROLE_N]; /* of it */
     bool colour;                /* the terminal has some: else every theme is mono */
+    struct start start; /* in place of the panes, when it says something */
     struct layout layout;
     uint64_t now_ns;
     char *project;

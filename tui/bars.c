@@ -254,6 +254,18 @@ static void draw_status(struct app *app, struct area area)
         row_put(&row, ROLE_TEXT, app->project);
 }
 
+void bars_draw_keys(struct app *app)
+{
+    const struct layout *layout = &app->layout;
+    if (app->prompt)
+        draw_prompt(app, layout->footer);
+    else if (app->said)
+        screen_fit(&app->screen, layout->footer, 1, 0, layout->footer.w - 2,
+                   look_style(ROLE_STRONG), app->said, false);
+    else
+        draw_key_line(app, layout->footer);
+}
+
 void bars_draw(struct app *app)
 {
     const struct layout *layout = &app->layout;
@@ -267,11 +279,5 @@ void bars_draw(struct app *app)
             draw_title(app, pane);
     draw_lines(app);
     draw_notice(app, layout->notice);
-    if (app->prompt)
-        draw_prompt(app, layout->footer);
-    else if (app->said)
-        screen_fit(&app->screen, layout->footer, 1, 0, layout->footer.w - 2,
-                   look_style(ROLE_STRONG), app->said, false);
-    else
-        draw_key_line(app, layout->footer);
+    bars_draw_keys(app);
 }

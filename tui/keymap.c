@@ -353,6 +353,16 @@ static void suspend(struct app *app)
     app->want_suspend = true;
 }
 
+static bool can_init(const struct app *app)
+{
+    return app->start.can_init && !app->quitting;
+}
+
+static void init(struct app *app)
+{
+    app_send(app, COMMAND_INIT, NULL);
+}
+
 static void quit(struct app *app)
 {
     app->quitting = true;
@@ -497,11 +507,13 @@ const struct action keymap_actions[] = {
      NULL, NULL, 0, "white and pure colours on black", NULL, theme_high_contrast},
     {"theme-mono", "Anywhere", {KEY_NONE}, IN_PANES,
      NULL, NULL, 0, "no colours", NULL, theme_mono},
-    {"redraw", "Anywhere", {KEY_CTRL('l')}, IN_ALL,
+    {"redraw", "Anywhere", {KEY_CTRL('l')}, IN_ALL | IN_START,
      NULL, NULL, 0, "draw the screen again", NULL, redraw},
-    {"suspend", "Anywhere", {KEY_CTRL('z')}, IN_ALL,
+    {"suspend", "Anywhere", {KEY_CTRL('z')}, IN_ALL | IN_START,
      NULL, NULL, 0, "to the shell; fg comes back", NULL, suspend},
-    {"quit", "Anywhere", {'q', KEY_F1 + 9, KEY_CTRL('c')}, IN_PANES,
+    {"init", "Start", {'i'}, IN_START,
+     "write kiln.json", NULL, 1, NULL, can_init, init},
+    {"quit", "Anywhere", {'q', KEY_F1 + 9, KEY_CTRL('c')}, IN_PANES | IN_START,
      "quit", NULL, 1, "cancel what runs, and quit", NULL, quit},
     {"close-help", "Anywhere", {KEY_ESC, 'q', '?', KEY_F1, KEY_CTRL('c')}, IN_HELP,
      "close", NULL, 1, NULL, NULL, back},
@@ -511,7 +523,9 @@ const size_t keymap_n = sizeof keymap_actions / sizeof *keymap_actions;
 
 unsigned keymap_context(const struct app *app)
 {
-    return app->overlay == OVERLAY_HELP ? IN_HELP : IN_PANE(app->focus);
+    return app->start.lines.n             ? IN_START
+           : app->overlay == OVERLAY_HELP ? IN_HELP
+                                          : IN_PANE(app->focus);
 }
 
 void keymap_init(struct keymap *keymap)

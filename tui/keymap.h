@@ -17,6 +17,7 @@ enum {
     IN_PANES = (1 << PANE_N) - 1,
     IN_HELP = 1 << PANE_N,
     IN_ALL = IN_PANES | IN_HELP,
+    IN_START = 1 << (PANE_N + 1), /* the screen in place of the panes */
 };
 
 #define IN_PANE(pane) (1U << (pane))

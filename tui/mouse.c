@@ -53,7 +53,7 @@ void app_mouse(struct app *app, const struct mouse *mouse)
                 : mouse->what == MOUSE_WHEEL_DOWN ? WHEEL_LINES
                                                   : 0;
     bool pressed = mouse->what == MOUSE_PRESS && mouse->button == 0;
-    if (!lines && !pressed)
+    if ((!lines && !pressed) || app->start.lines.n)
         return;
     app_unsay(app);
     switch (app->overlay) {

@@ -362,6 +362,19 @@ static void say_help(struct reader *reader)
     }
 }
 
+void reader_start(struct reader *reader)
+{
+    const struct start *start = &reader->app->start;
+    vec_each (struct start_line, line, &start->lines) {
+        if (*line->text)
+            say(reader, "%s", line->text);
+    }
+    if (start->can_init)
+        say(reader, "i: write kiln.json.");
+    if (start->lines.n)
+        say(reader, "q: quit.");
+}
+
 void reader_catch_up(struct reader *reader)
 {
     struct app *app = reader->app;
@@ -452,7 +465,7 @@ void reader_key(struct reader *reader, uint32_t key)
 {
     struct app *app = reader->app;
     char name[16];
-    unsigned context = IN_STEPS;
+    unsigned context = app->start.lines.n ? IN_START : IN_STEPS;
     log_sync(app);
     app->focus = PANE_STEPS;
     app->overlay = app->prompt ? app->overlay : OVERLAY_NONE;

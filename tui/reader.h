@@ -24,6 +24,8 @@ void reader_init(struct reader *reader, struct app *app);
 void reader_release(struct reader *reader);
 /* Says what the event means, once the app has it. */
 void reader_event(struct reader *reader, const struct event *event);
+/* Says what stands in place of the panes. */
+void reader_start(struct reader *reader);
 void reader_key(struct reader *reader, uint32_t key);
 /* What was pasted. */
 void reader_paste(struct reader *reader, const char *text, size_t n);

@@ -374,6 +374,16 @@ void tui_event(void *ctx, const struct event *event)
     mark(tui, FRAME_MS);
 }
 
+void tui_start(struct tui *tui, const struct tui_start *start)
+{
+    if (tui->freed)
+        return;
+    start_set(&tui->app.start, start);
+    if (tui->reader)
+        reader_start(tui->reader);
+    mark(tui, 0);
+}
+
 static void timer_closed(uv_handle_t *handle)
 {
     struct tui *tui = handle->data;

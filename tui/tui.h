@@ -57,6 +57,19 @@ void tui_event(void *tui, const struct event *event);
  * callbacks. NULL is fine. */
 void tui_free(struct tui *tui);
 
+/* A few sentences in place of the panes: where there is no pipeline, or none that can be read. */
+enum tui_tone { TUI_PLAIN, TUI_STRONG, TUI_QUIET, TUI_GOOD, TUI_BAD };
+struct tui_start {
+    const struct tui_line {
+        enum tui_tone tone;
+        const char *text; /* broken at blanks where it is too long */
+    } * lines;
+    size_t n;      /* 0: the panes */
+    bool can_init; /* a key is offered that sends COMMAND_INIT */
+};
+/* Shows that from now on; it is copied. */
+void tui_start(struct tui *tui, const struct tui_start *start);
+
 /* The guardian's process id, so that who ends stray children leaves it alone; 0 when there is none.
  */
 pid_t tui_guardian(const struct tui *tui);

@@ -27,6 +27,8 @@ extern const struct view *const views[PANE_N];
 
 /* header, key line, notices, titles: what is around the panes */
 void bars_draw(struct app *app);
+/* The key line alone. */
+void bars_draw_keys(struct app *app);
 
 /* steps_choose.c */
 /* Brings the rows up to date, and the selection to one that is shown. */

@@ -101,7 +101,8 @@ static void finish(struct driver *driver, int status)
 
 static void on_command(void *ctx, const struct command *command)
 {
-    static const char *const names[] = {"retry", "run-stale", "cancel", "pause", "resume", "quit"};
+    static const char *const names[] = {"retry", "run-stale", "cancel", "pause", "resume", "quit",
+                                        "init"};
     struct driver *driver = ctx;
     char text[300];
     snprintf(text, sizeof text, "command %s %s\n", names[command->type],
