@@ -68,7 +68,8 @@ static char *filled(const char *form, size_t n, const char *file, unsigned line,
     return text;
 }
 
-void editor_words(const char *editor, const char *file, unsigned line, unsigned column, word_list *out)
+void editor_words(const char *editor, const char *file, unsigned line, unsigned column,
+                  word_list *out)
 {
     size_t n;
     const char *name = program_of(editor, &n), *form = "F";

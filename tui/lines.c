@@ -84,7 +84,8 @@ bool lines_work(struct lines *lines, size_t budget)
         if (matches(lines, lines->looked, &n))
             keep(lines, lines->looked);
         lines->looked++;
-        budget = budget > n + 1 ? budget - n - 1 : 0;
+        size_t cost = pattern_cost(&lines->only, n) + 1;
+        budget = budget > cost ? budget - cost : 0;
     }
     if (lines->looked < whole)
         return true;

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of a line, no more than this is looked at. */
-#define LOOKED_MAX 2000
+/* Of a line, no more than this is looked at: some expressions need the square of it. */
+#define LOOKED_MAX 1000
 
 /* A path with an extension, or one of the files that are known without; nothing that a URL has. */
 #define PATH \

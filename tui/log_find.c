@@ -45,20 +45,24 @@ static bool is_error(const void *ctx, const char *text, size_t n)
     return links_find(wanted->links, text, n, wanted->least, &link);
 }
 
+static size_t cost_of_error(const void *ctx, size_t n)
+{
+    (void)ctx;
+    return 4 * n;
+}
+
 /* A piece; true while the search goes on. */
 static bool look(struct log_view *log, struct search *search)
 {
-    struct error_wanted wanted = {NULL, log->least};
-    search_cb *cb = search_pattern;
-    const void *ctx = &log->pattern;
     if (search->state != SEARCH_RUNNING)
         return false;
+    struct search_wanted wanted = search_pattern(&log->pattern);
+    struct error_wanted errors = {NULL, log->least};
     if (search == &log->errors) {
-        wanted.links = log_links(log);
-        cb = is_error;
-        ctx = &wanted;
+        errors.links = log_links(log);
+        wanted = (struct search_wanted){&errors, is_error, cost_of_error};
     }
-    bool goes_on = search_work(search, &log->lines, cb, ctx, PIECE, log->more || log->filtering);
+    bool goes_on = search_work(search, &log->lines, &wanted, PIECE, log->more || log->filtering);
     if (search->state == SEARCH_FOUND)
         show(log, search->found);
     return goes_on;

@@ -130,10 +130,24 @@ bool pattern_find(const struct pattern *pattern, const char *text, size_t n, siz
         *end = *start + length;
         return found != NULL;
     }
+    char beginning[PATTERN_LOOKED + 1];
+    if (n > PATTERN_LOOKED) {
+        if (from > PATTERN_LOOKED)
+            return false;
+        memcpy(beginning, text, PATTERN_LOOKED);
+        beginning[PATTERN_LOOKED] = '\0';
+        text = beginning;
+    }
     regmatch_t match;
     if (regexec(&pattern->regex, text + from, 1, &match, from > 0 ? REG_NOTBOL : 0) != 0)
         return false;
     *start = from + (size_t)match.rm_so;
     *end = from + (size_t)match.rm_eo;
     return true;
+}
+
+size_t pattern_cost(const struct pattern *pattern, size_t n)
+{
+    size_t looked = n < PATTERN_LOOKED ? n : PATTERN_LOOKED;
+    return pattern->plain ? n : n + looked * looked / 16;
 }

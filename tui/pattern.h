@@ -15,6 +15,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define PATTERN_LOOKED ((size_t)2000)
+
 struct pattern {
     char *text;    /* as typed; NULL: nothing to look for */
     char *invalid; /* why it is no regular expression (so far); or NULL */
@@ -33,5 +35,9 @@ bool pattern_ready(const struct pattern *pattern);
  * there is none. It may be empty. */
 bool pattern_find(const struct pattern *pattern, const char *text, size_t n, size_t from,
                   size_t *start, size_t *end);
+
+/* How much of a budget of bytes looking through n of them takes: expressions may need the square.
+ */
+size_t pattern_cost(const struct pattern *pattern, size_t n);
 
 #endif

@@ -17,13 +17,23 @@ void search_start(struct search *search, const struct lines *lines, uint64_t fro
     search->seen = 0;
 }
 
-bool search_pattern(const void *ctx, const char *text, size_t n)
+static bool has_pattern(const void *ctx, const char *text, size_t n)
 {
     size_t start, end;
     return pattern_find(ctx, text, n, 0, &start, &end);
 }
 
-bool search_work(struct search *search, struct lines *lines, search_cb *wanted, const void *ctx,
+static size_t cost_of_pattern(const void *ctx, size_t n)
+{
+    return pattern_cost(ctx, n);
+}
+
+struct search_wanted search_pattern(const struct pattern *pattern)
+{
+    return (struct search_wanted){pattern, has_pattern, cost_of_pattern};
+}
+
+bool search_work(struct search *search, struct lines *lines, const struct search_wanted *wanted,
                  size_t budget, bool growing)
 {
     if (search->state != SEARCH_RUNNING)
@@ -44,12 +54,13 @@ bool search_work(struct search *search, struct lines *lines, search_cb *wanted, 
         }
         size_t length = n;
         line = line_text(line, &length, &search->plain);
-        if (wanted(ctx, line, length)) {
+        if (wanted->is(wanted->ctx, line, length)) {
             search->state = SEARCH_FOUND;
             search->found = search->at;
             return false;
         }
-        budget = budget > n + 1 ? budget - n - 1 : 0;
+        size_t cost = wanted->cost(wanted->ctx, n) + 1;
+        budget = budget > cost ? budget - cost : 0;
         search->seen++;
         if (search->forward)
             search->at++;

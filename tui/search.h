@@ -29,17 +29,20 @@ struct search {
     struct buf plain;
 };
 
-/* Whether it is the line looked for. */
-typedef bool search_cb(const void *ctx, const char *text, size_t n);
+/* What is looked for. */
+struct search_wanted {
+    const void *ctx;
+    bool (*is)(const void *ctx, const char *text, size_t n);
+    size_t (*cost)(const void *ctx, size_t n); /* of looking, as pattern_cost() has it */
+};
 
 /* Starts at that line (itself included) towards the end or the start. */
 void search_start(struct search *search, const struct lines *lines, uint64_t from, bool forward);
 /* Looks at up to budget bytes; true while it goes on. growing: more lines of the log are about to
  * be known, so its end is none yet. */
-bool search_work(struct search *search, struct lines *lines, search_cb *wanted, const void *ctx,
+bool search_work(struct search *search, struct lines *lines, const struct search_wanted *wanted,
                  size_t budget, bool growing);
 void search_release(struct search *search);
-/* A search_cb; ctx is a struct pattern. */
-bool search_pattern(const void *ctx, const char *text, size_t n);
+struct search_wanted search_pattern(const struct pattern *pattern);
 
 #endif

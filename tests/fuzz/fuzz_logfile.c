@@ -105,12 +105,13 @@ static void check_search(struct lines *seen, const char *text, const struct buf 
         return; /* has() is slow */
     struct pattern pattern = {0};
     pattern_set(&pattern, text);
+    struct search_wanted wanted = search_pattern(&pattern);
     for (int forward = 0; forward < 2; forward++) {
         struct search search = {0};
         uint64_t from = lines->n / 2, at = from;
         size_t rounds = 0, looked = 0;
         search_start(&search, seen, from, forward);
-        while (search_work(&search, seen, search_pattern, &pattern, 100, false))
+        while (search_work(&search, seen, &wanted, 100, false))
             CLAIM(++rounds <= bytes->len + lines->n + 1);
         while (looked < lines->n && !has(&pattern, bytes, &lines->v[at])) {
             looked++;

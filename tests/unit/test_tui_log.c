@@ -282,46 +282,47 @@ static void test_search(void **state)
     struct lines lines = {0};
     struct pattern pattern = {0};
     lines_set_file(&lines, log);
+    struct search_wanted wanted = search_pattern(&pattern);
     pattern_set(&pattern, "error");
     search_start(&search, &lines, 0, true);
     int pieces = 0;
-    while (search_work(&search, &lines, search_pattern, &pattern, 4096, false))
+    while (search_work(&search, &lines, &wanted, 4096, false))
         pieces++;
     assert_true(pieces > 5);
     assert_int_equal(search.state, SEARCH_FOUND);
     assert_int_equal(search.found, 7000);
     search_start(&search, &lines, 7001, true);
-    while (search_work(&search, &lines, search_pattern, &pattern, 4096, false))
+    while (search_work(&search, &lines, &wanted, 4096, false))
         ;
     assert_int_equal(search.found, 15000);
     /* Round the end, and backwards round the start. */
     search_start(&search, &lines, 15001, true);
-    while (search_work(&search, &lines, search_pattern, &pattern, 4096, false))
+    while (search_work(&search, &lines, &wanted, 4096, false))
         ;
     assert_int_equal(search.found, 7000);
     search_start(&search, &lines, 6999, false);
-    while (search_work(&search, &lines, search_pattern, &pattern, 4096, false))
+    while (search_work(&search, &lines, &wanted, 4096, false))
         ;
     assert_int_equal(search.found, 15000);
     /* While more is to come the end is none; then it is. */
     pattern_set(&pattern, "no such text");
     search_start(&search, &lines, 19000, true);
     for (int i = 0; i < 100; i++)
-        assert_true(search_work(&search, &lines, search_pattern, &pattern, 4096, true));
-    while (search_work(&search, &lines, search_pattern, &pattern, 4096, false))
+        assert_true(search_work(&search, &lines, &wanted, 4096, true));
+    while (search_work(&search, &lines, &wanted, 4096, false))
         ;
     assert_int_equal(search.state, SEARCH_MISSED);
     assert_int_equal(search.seen, 20000);
     pattern_set(&pattern, "ERROR");
     search_start(&search, &lines, 0, true);
-    while (search_work(&search, &lines, search_pattern, &pattern, 4096, false))
+    while (search_work(&search, &lines, &wanted, 4096, false))
         ;
     assert_int_equal(search.state, SEARCH_MISSED);
     pattern_set(&pattern, "");
     assert_false(pattern_ready(&pattern));
     struct lines none = {0};
     search_start(&search, &none, 0, true);
-    assert_false(search_work(&search, &none, search_pattern, &pattern, 10, false));
+    assert_false(search_work(&search, &none, &wanted, 10, false));
     pattern_release(&pattern);
     search_release(&search);
     lines_release(&lines);
@@ -329,13 +330,40 @@ static void test_search(void **state)
     unlink(path);
 }
 
+/* A long line and an expression that needs the square of it: no key waits for that. */
+static void test_hard_expression(void **state)
+{
+    (void)state;
+    struct pattern pattern = {0};
+    size_t n = LOGFILE_LINE_MAX, start, end;
+    char *line = mem_alloc(n + 1);
+    memset(line, 'a', n);
+    line[n] = '\0';
+    pattern_set(&pattern, "(a|aa)*b");
+    for (int i = 0; i < 10; i++)
+        assert_false(pattern_find(&pattern, line, n, 0, &start, &end));
+    assert_true(pattern_cost(&pattern, n) > n);
+    line[PATTERN_LOOKED - 1] = 'b';
+    assert_true(pattern_find(&pattern, line, n, 0, &start, &end));
+    assert_int_equal(end, PATTERN_LOOKED);
+    /* As it is, a text is found everywhere. */
+    line[n - 1] = 'b';
+    pattern_set(&pattern, "ab");
+    assert_true(pattern_find(&pattern, line, n, PATTERN_LOOKED, &start, &end));
+    assert_int_equal(end, n);
+    assert_int_equal(pattern_cost(&pattern, n), n);
+    pattern_release(&pattern);
+    free(line);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_growing),    cmocka_unit_test(test_many_lines),
-        cmocka_unit_test(test_long_lines), cmocka_unit_test(test_no_file),
-        cmocka_unit_test(test_escapes),    cmocka_unit_test(test_styles),
-        cmocka_unit_test(test_any_bytes),  cmocka_unit_test(test_search),
+        cmocka_unit_test(test_growing),         cmocka_unit_test(test_many_lines),
+        cmocka_unit_test(test_long_lines),      cmocka_unit_test(test_no_file),
+        cmocka_unit_test(test_escapes),         cmocka_unit_test(test_styles),
+        cmocka_unit_test(test_any_bytes),       cmocka_unit_test(test_search),
+        cmocka_unit_test(test_hard_expression),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

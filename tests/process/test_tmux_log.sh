@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# What is taken out of a log in a terminal that people use: lines into its clipboard, places into an editor, the log
+# into a pager, a file, the plain screen.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/tmux.sh"
+
+# A program of that name in $T/bin that writes its words to $T/NAME, then says so and waits for a line.
+fake() {
+    mkdir -p "$T/bin"
+    cat > "$T/bin/$1" << EOF
+#!/bin/sh
+printf '%s\n' "\$@" > "$T/$1.new"
+mv "$T/$1.new" "$T/$1"
+echo this is $1
+read -r line
+EOF
+    chmod +x "$T/bin/$1"
+}
+
+failing() {
+    mkdir -p src
+    printf 'int x\n' > src/a.c
+    project '{"version": 1, "name": "demo", "defaults": {"runner": "host"}, "steps": {
+        "build": {"run": "seq 1 50; echo \"src/a.c:1:6: error: what is this?\"; echo \"the end\"; exit 1", "inputs": ["src"]}}}'
+}
+
+open_log() {
+    types "$1 \"\$KILN\" 2> \$T/err; echo ended \$?"
+    tm send-keys Enter
+    wait_for shows 'failed in'
+    types 2
+    wait_for shows 'the end'
+}
+
+test_copy() {
+    failing
+    pane 100 30
+    open_log ''
+    types 'v'
+    wait_for shows 'MARKED 1'
+    types 'kk'
+    wait_for shows 'MARKED 3'
+    types 'y'
+    wait_for shows 'Copied 3 lines'
+    wait_for tm show-buffer
+    [ "$(tm show-buffer)" = "50
+src/a.c:1:6: error: what is this?
+the end" ] || fail "the clipboard has: $(tm show-buffer)"
+    types q
+    wait_for shows 'ended 1'
+    usable
+}
+
+test_editor() {
+    failing
+    fake nano
+    pane 100 30
+    open_log "VISUAL='$T/bin/nano -w'"
+    types ']e'
+    types 'e'
+    wait_for shows 'this is nano'
+    flag alternate_on 0
+    flag mouse_any_flag 0
+    [ "$(cat "$T/nano")" = "-w
++1,6
+$PWD/src/a.c" ] || fail "the editor was told: $(cat "$T/nano")"
+    tm send-keys Enter
+    wait_for shows '2 Log'
+    wait_for flag alternate_on 1
+    types q
+    wait_for shows 'ended 1'
+    usable
+}
+
+test_pager_and_file() {
+    failing
+    fake less
+    pane 100 30
+    open_log "PAGER='$T/bin/less'"
+    types 'g'
+    wait_for shows ' 1/52'
+    types 'jj'
+    wait_for shows ' 3/52'
+    types 'o'
+    wait_for shows 'this is less'
+    [ "$(sed -n 1,2p "$T/less")" = "-fR
++3g" ] || fail "the pager was told: $(cat "$T/less")"
+    tail -n 1 "$(sed -n 3p "$T/less")" | grep -qx 'the end'
+    tm send-keys Enter
+    wait_for shows '2 Log'
+    types 'S'
+    wait_for shows 'save as: build.log'
+    tm send-keys C-u
+    types "$T/kept"
+    tm send-keys Enter
+    wait_for shows 'Saved '
+    [ "$(wc -l < "$T/kept")" -eq 52 ]
+    types q
+    wait_for shows 'ended 1'
+    usable
+}
+
+# The mouse's own selection takes the lines without what is beside them: they are on the plain screen, whole.
+test_plain_screen() {
+    failing
+    pane 100 20
+    open_log ''
+    types 'O'
+    wait_for shows 'Enter goes back to kiln'
+    flag alternate_on 0
+    flag mouse_any_flag 0
+    screen | grep -qx 'src/a.c:1:6: error: what is this?'
+    [ "$(tm capture-pane -p -S - | grep -cx '[0-9][0-9]*')" -eq 50 ]
+    tm send-keys Enter
+    wait_for shows '2 Log'
+    types q
+    wait_for shows 'ended 1'
+    usable
+}
+
+run_tests
