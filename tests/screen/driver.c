@@ -101,8 +101,8 @@ static void finish(struct driver *driver, int status)
 
 static void on_command(void *ctx, const struct command *command)
 {
-    static const char *const names[] = {"retry", "run-stale", "cancel", "pause", "resume", "quit",
-                                        "init"};
+    static const char *const names[] = {"retry",  "run-stale", "cancel", "pause",
+                                        "resume", "quit",      "init"};
     struct driver *driver = ctx;
     char text[300];
     snprintf(text, sizeof text, "command %s %s\n", names[command->type],
@@ -195,13 +195,14 @@ static void unescape(const char *text, struct buf *out)
     }
 }
 
-static void add_log(struct driver *driver, const char *step, const char *bytes, size_t n)
+static void add_log(struct driver *driver, const char *step, int stream, const char *bytes,
+                    size_t n)
 {
     struct spool *spool = spool_of(driver, step);
     if (pwrite(spool->fd, bytes, n, (off_t)spool->size) != (ssize_t)n)
         driver->status = 3;
     struct event event = {.type = EVENT_STEP_LOG, .step = step};
-    event.u.log.stream = 1;
+    event.u.log.stream = stream;
     event.u.log.offset = spool->size;
     event.u.log.n = n;
     event.u.log.log = spool->path;
@@ -315,7 +316,7 @@ static void do_lines(struct driver *driver, char *rest)
     long n = number(&rest);
     for (long i = 1; i <= n; i++)
         buf_addf(&text, "line %ld of %ld\n", i, n);
-    add_log(driver, step, buf_str(&text), text.len);
+    add_log(driver, step, 1, buf_str(&text), text.len);
     buf_release(&text);
 }
 
@@ -442,11 +443,11 @@ static void do_line(struct driver *driver, char *line)
         do_reason(driver, rest);
     } else if (strcmp(verb, "started") == 0) {
         do_started(driver, rest);
-    } else if (strcmp(verb, "log") == 0) {
+    } else if (strcmp(verb, "log") == 0 || strcmp(verb, "err") == 0) {
         const char *step = word(&rest);
         struct buf text = BUF_INIT;
         unescape(rest ? rest : "", &text);
-        add_log(driver, step, buf_str(&text), text.len);
+        add_log(driver, step, *verb == 'e' ? 2 : 1, buf_str(&text), text.len);
         buf_release(&text);
     } else if (strcmp(verb, "lines") == 0) {
         do_lines(driver, rest);

@@ -1,0 +1,111 @@
+/* The log pane at the sizes people have: colours, streams, times, what is found, chosen and marked.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "screen.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct pty *start(int cols, int rows)
+{
+    struct pty *pty = pty_start(&(struct pty_options){cols, rows, "xterm-256color", true, true});
+    pty_say(pty, "pipeline demo watch");
+    pty_say(pty, "step build - Compile_the_library");
+    pty_say(pty, "end");
+    pty_say(pty, "run");
+    pty_say(pty, "started build 1");
+    pty_say(pty, "log build cc -c src/main.c\\n\\e[38;5;208morange\\e[0m "
+                 "\\e[38;2;10;200;90;1mgreen\\e[0m \\e[48;5;57;3;9mgone\\e[0m\\n");
+    pty_say(pty, "now 1300");
+    pty_say(pty, "err build \\e[1msrc/parse.c:88:12:\\e[0m \\e[1;31merror:\\e[0m expected ;\\n"
+                 "   88 |     int x = 3\\n");
+    pty_say(pty, "now 2500");
+    pty_say(pty, "log build wide \xe6\xbc\xa2\xe5\xad\x97 10%%\\x08\\x08\\x0820%%\\e[5Dx\\e[K\\n");
+    for (int i = 0; i < 5; i++)
+        pty_say(pty, "log build note %d: src/a.c:%d: warning: unused\\n", i, i + 1);
+    pty_say(pty, "now 2600");
+    pty_say(pty, "finished build failed 2600 1 0 0");
+    pty_say(pty, "ended failed 2600");
+    pty_type(pty, "2");
+    pty_sync(pty);
+    return pty;
+}
+
+static void at_size(int cols, int rows)
+{
+    char name[40];
+    struct pty *pty = start(cols, rows);
+    pty_type(pty, "T[e");
+    pty_sync(pty);
+    snprintf(name, sizeof name, "log-found-%dx%d", cols, rows);
+    pty_golden(pty, name);
+    pty_type(pty, "vj");
+    pty_sync(pty);
+    snprintf(name, sizeof name, "log-marked-%dx%d", cols, rows);
+    pty_golden(pty, name);
+    pty_end(pty);
+}
+
+static void test_sizes(void **state)
+{
+    (void)state;
+    at_size(40, 10);
+    at_size(80, 24);
+    at_size(120, 40);
+    at_size(200, 60);
+}
+
+static void test_chosen(void **state)
+{
+    (void)state;
+    struct pty *pty = start(80, 24);
+    pty_type(pty, "&unused|c:8[0-9]");
+    pty_sync(pty);
+    pty_golden(pty, "log-choosing-80x24");
+    pty_type(pty, "\r/note [13]\r");
+    pty_sync(pty);
+    pty_golden(pty, "log-chosen-80x24");
+    pty_type(pty, "&(\r");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "No regular expression: "));
+    pty_type(pty, "&\r");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "main.c"));
+    pty_end(pty);
+}
+
+static void test_moving(void **state)
+{
+    (void)state;
+    struct pty *pty = start(80, 24);
+    pty_say(pty, "run");
+    pty_say(pty, "started build 1");
+    pty_say(pty, "log build pulling\\n  a  10%%\\n  b   5%%\\n");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "  a  10%"));
+    pty_say(pty, "log build \\e[2A\\e[2K  a  \\e[32mdone\\e[m\\n\\e[2K  b  70%%\\n");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "  a  done"));
+    assert_true(pty_shows(pty, "  b  70%"));
+    assert_false(pty_shows(pty, "10%"));
+    pty_say(pty, "log build \\e[H\\e[2Jcleared\\nthe end");
+    pty_sync(pty);
+    pty_golden(pty, "log-moving-80x24");
+    pty_end(pty);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_chosen),
+        cmocka_unit_test(test_moving),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
