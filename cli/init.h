@@ -39,6 +39,7 @@ struct init_part {
     const char *id;          /* for the names of steps: "cmake" */
     const char *dir;         /* from the root; "" is the root itself */
     const char *found;       /* the file that says so */
+    bool in_tree;            /* what it makes lies among the sources, and is no output */
     bool covers;             /* those of its kind below belong to it */
     VEC(const char *) tools; /* that have to be there: "cmake" */
     VEC(const char *) leave; /* more patterns that are no inputs */

@@ -54,14 +54,6 @@ static bool look_meson(const struct init_dir *dir, struct init_part *part)
     return true;
 }
 
-/* What the usual rules make among the sources must not be input, where a step runs among them. */
-static void leave_products(struct init_part *part)
-{
-    static const char *const products[] = {"**/*.o", "**/*.lo", "**/*.a", "**/*.la", "**/*.so"};
-    for (size_t i = 0; i < sizeof products / sizeof *products; i++)
-        vec_push(&part->leave, products[i]);
-}
-
 static bool look_autotools(const struct init_dir *dir, struct init_part *part)
 {
     static const char *const marks[] = {"configure", "configure.ac", "configure.in", NULL};
@@ -76,7 +68,7 @@ static bool look_autotools(const struct init_dir *dir, struct init_part *part)
                                                       : "autoreconf -fi\n";
     if (*first)
         vec_push(&part->tools, "autoreconf");
-    leave_products(part);
+    part->in_tree = true;
     struct init_step *step = init_step(
         part, "test",
         arena_printf(dir->arena, "%s./configure\nmake -j\"$(nproc)\"\nmake check", first));
@@ -118,7 +110,7 @@ static bool look_make(const struct init_dir *dir, struct init_part *part)
     vec_push(&part->tools, "make");
     if (says(text, "$(CC)") || says(text, "gcc") || says(text, ".o"))
         vec_push(&part->tools, "cc");
-    leave_products(part);
+    part->in_tree = true;
     struct init_step *step =
         *test ? init_step(part, "test",
                           arena_printf(dir->arena, "make -j\"$(nproc)\"\nmake %s", *test))

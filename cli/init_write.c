@@ -113,6 +113,8 @@ static void add_pattern(struct list *list, const char *mark, const char *dir, co
 static void add_inputs(const struct init_plan *plan, const struct init_part *part,
                        const struct init_step *step, struct buf *out)
 {
+    static const char *const products[] = {"**/*.o",  "**/*.lo", "**/*.a",
+                                           "**/*.la", "**/*.so", NULL};
     struct list list = {.out = out, .column = 17};
     key(out, "inputs");
     buf_addc(out, '[');
@@ -124,7 +126,10 @@ static void add_inputs(const struct init_plan *plan, const struct init_part *par
         if (!*part->dir)
             list_add(&list, "!kiln.json");
         vec_each (const char *const, leave, &part->leave)
-            add_pattern(&list, "!", part->dir, *leave, strncmp(*leave, "**", 2) != 0);
+            add_pattern(&list, "!", part->dir, *leave, true);
+        /* In the project itself what the step makes must not be what it reads. */
+        for (size_t i = 0; part->in_tree && !part->sandbox && products[i]; i++)
+            add_pattern(&list, "!", part->dir, products[i], false);
         vec_each (const struct init_part, other, &plan->parts) {
             /* Another part is none of this one's business. */
             bool below = *other->dir && strcmp(other->dir, part->dir) != 0 &&
