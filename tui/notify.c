@@ -43,10 +43,12 @@ static void describe(const struct model *model, const struct event *event, uint6
     char took[16];
     const char *name = model->name ? model->name : "kiln";
     buf_add_shown(text, name, strlen(name));
-    if (event->type == EVENT_STEP_FINISHED) {
+    if (event->type != EVENT_RUN_FINISHED) {
         buf_adds(text, ": ");
         buf_add_shown(text, event->step, strlen(event->step));
-        buf_addf(text, " failed, after %s of the run", text_duration(ms, took));
+        buf_addf(text, " %s, after %s of the run",
+                 event->type == EVENT_STEP_PAUSED ? "waits for you" : "failed",
+                 text_duration(ms, took));
     } else {
         buf_addf(text, " %s in %s", ends[event->u.run_finished.status], text_duration(ms, took));
     }
@@ -58,12 +60,13 @@ void notify_event(struct notify *notify, const struct model *model, const struct
     if (event->type == EVENT_RUN_STARTED)
         notify->told_red = false;
     bool red = event->type == EVENT_STEP_FINISHED && event->u.finished.status == STEP_FAILED;
+    bool waits = event->type == EVENT_STEP_PAUSED;
     bool ended = event->type == EVENT_RUN_FINISHED && event->u.run_finished.status != RUN_CANCELLED;
     uint64_t ms = model_run_ms(model, event->time_ns);
-    if (notify->how == NOTIFY_OFF || (!red && !ended) || notify->told_red ||
+    if (notify->how == NOTIFY_OFF || (!red && !ended && !waits) || (notify->told_red && !waits) ||
         ms < notify->after_ms || is_here(notify, now_ms))
         return;
-    notify->told_red = red;
+    notify->told_red = notify->told_red || red;
     struct buf text = BUF_INIT;
     describe(model, event, ms, &text);
     add(notify, buf_str(&text), out);

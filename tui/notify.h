@@ -1,5 +1,6 @@
 /*
- * notify.h - tells a person who looks elsewhere that a long run has ended, or has turned red.
+ * notify.h - tells a person who looks elsewhere that a long run has ended, has turned red, or waits
+ * at a breakpoint.
  *
  * Nothing is told while the window has the focus, or a key came a moment ago; and each thing once:
  * a run that was told to have turned red ends silently when it ends red.

@@ -152,6 +152,21 @@ static void say_step_end(struct reader *reader, const struct event *event)
         say(reader, "%s", event->u.finished.hints[i]);
 }
 
+/* Who hears it is to know what can be done about it. */
+static void say_paused(struct reader *reader, const char *step)
+{
+    const struct keymap *keymap = &reader->app->keymap;
+    struct buf text = BUF_INIT;
+    for (size_t i = 0; i < keymap_n; i++) {
+        const struct action *action = &keymap_actions[i];
+        char key[16];
+        if (strcmp(action->name, "continue") == 0 && keymap_key(keymap, action) != KEY_NONE)
+            buf_addf(&text, " %s goes on.", key_name(keymap_key(keymap, action), key));
+    }
+    say(reader, "%s is paused.%s", step, buf_str(&text));
+    buf_release(&text);
+}
+
 static void say_notice(struct reader *reader, const char *level, const char *text)
 {
     const char *word = level && strcmp(level, "error") == 0     ? "Error: "
@@ -175,6 +190,7 @@ void reader_event(struct reader *reader, const struct event *event)
             n, plural(n, "step", "steps"));
         break;
     case EVENT_RUN_STARTED: say(reader, "Run %llu begins.", (unsigned long long)model->runs); break;
+    case EVENT_STEP_PAUSED: say_paused(reader, event->step); break;
     case EVENT_STEP_FINISHED: say_step_end(reader, event); break;
     case EVENT_RUN_FINISHED: say_run_end(reader, event); break;
     case EVENT_WATCH_CHANGED:

@@ -134,6 +134,10 @@ static void test_desktop(void **state)
     fail_step(&s, "build", 41);
     assert_string_equal(buf_str(&s.out), "\x1b]9;demo: build failed, after 40s of the run\a");
     buf_reset(&s.out);
+    struct event paused = {.type = EVENT_STEP_PAUSED, .step = "test", .time_ns = 51 * SECOND};
+    tell(&s, &paused);
+    assert_string_equal(buf_str(&s.out), "\x1b]9;demo: test waits for you, after 50s of the run\a");
+    buf_reset(&s.out);
     s.notify.desktop = "777";
     s.notify.tmux = true;
     start(&s);
