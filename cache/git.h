@@ -22,7 +22,9 @@
                                 call(patch_num_hunks) call(repository_config_snapshot)             \
                                     call(repository_free) call(repository_index)                   \
                                         call(repository_item_path) call(repository_open_ext)       \
-                                            call(repository_workdir) call(revparse_single)
+                                            call(repository_path) call(repository_workdir)         \
+                                                call(revparse_single) call(status_list_entrycount) \
+                                                    call(status_list_free) call(status_list_new)
 
 /* Its functions: git_NAME is git->NAME. */
 struct git {

@@ -126,6 +126,13 @@ bool pipeline_is_old(const struct app *app);
 /* Reads the file anew first. The old config stays when the new one is wrong. */
 void pipeline_reload(struct app *app, pipeline_cb *cb, void *ctx);
 
+/* git_watch.c: tells a view, by EVENT_WATCH_TREE, the branch and how many files are not committed.
+ * Subscribe git_watch_event(). Freed once the loop has run the closing callbacks; NULL is fine. */
+struct git_watch;
+struct git_watch *git_watch_new(uv_loop_t *loop, const char *root, event_cb *tell, void *ctx);
+void git_watch_event(void *git, const struct event *event);
+void git_watch_free(struct git_watch *git);
+
 /* tidy.c: keeps the cache within its limit. Subscribe tidy_event() while watching: a worker looks
  * whenever nothing is left to do. tidy_end(), when the loop is done, looks a last time and frees;
  * NULL is fine. */

@@ -30,6 +30,9 @@ struct session {
     size_t report_size;
     struct view_json *json;
     struct tui *tui;
+    struct git_watch *git; /* for it */
+    char *exe, *config;
+    const char *self[4];          /* of these */
     struct cli_settings settings; /* with it */
     bool settings_loaded;
     struct server *server; /* watching: for those who ask */
@@ -79,6 +82,8 @@ static void engine_closed(void *ctx)
         uv_close((uv_handle_t *)&s->tick, handle_closed);
     if (s->unread_open)
         uv_close((uv_handle_t *)&s->unread, handle_closed);
+    git_watch_free(s->git);
+    s->git = NULL;
     tui_free(s->tui);
     s->tui = NULL;
     if (s->report) {
@@ -265,6 +270,23 @@ static struct tui_options terminal_options(const struct session *s)
                                 .colour = color_wanted(s->options, STDOUT_FILENO)};
 }
 
+/* For a shell in a step. */
+static const char *const *find_self(struct session *s)
+{
+    const struct options *o = s->options;
+    size_t n = 0;
+    s->exe = realpath("/proc/self/exe", NULL);
+    if (!s->exe)
+        return NULL;
+    s->self[n++] = s->exe;
+    if (o->config && (s->config = realpath(o->config, NULL))) {
+        s->self[n++] = "--config";
+        s->self[n++] = s->config;
+    }
+    s->self[n] = NULL;
+    return s->self;
+}
+
 static int open_views(struct session *s, struct err *err)
 {
     const struct options *o = s->options;
@@ -286,9 +308,12 @@ static int open_views(struct session *s, struct err *err)
         options.loop = &s->app.loop;
         options.control = &s->control;
         options.project = s->app.config->name;
+        options.self = find_self(s);
         if (tui_new(&options, &s->tui, err) < 0)
             return -(int)err->kind;
         engine_subscribe(s->engine, tui_event, s->tui);
+        s->git = git_watch_new(&s->app.loop, s->app.root, tui_event, s->tui);
+        engine_subscribe(s->engine, git_watch_event, s->git);
         if (!s->watching) { /* what is left to read when the screen is gone */
             s->report = open_memstream(&s->report_text, &s->report_size);
             s->plain = view_plain_new(&(struct view_plain_options){
@@ -429,6 +454,8 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
     else
         bad = engine_load(s->engine, graph, o->args, o->n_args, sources, n_sources, &err) < 0;
     if (bad) {
+        git_watch_free(s->git);
+        s->git = NULL;
         tui_free(s->tui);
         s->tui = NULL;
         complain(o, err_text(&err));
@@ -563,6 +590,8 @@ int command_run(const struct options *options)
     }
     tidy_end(s.tidy, options);
     err_release(&err);
+    free(s.exe);
+    free(s.config);
     free(s.own[0]);
     free(s.own[1]);
     view_plain_free(s.plain);

@@ -100,9 +100,9 @@ struct ask *engine_ask(struct engine *e, const struct engine_ask *options)
                   !e->closing && !e->finished && !e->reload_asked && !e->reloading;
     /* Without records the logs are gone before the asker can read them. What no event may tell of
      * is seen by who looks himself. */
-    if (!steady || e->paused || e->opt.no_cache || e->opt.force || !e->opt.records || !e->watch ||
-        watch_counts(e->watch).polled || worktree_linked(e->worktree) ||
-        !runner_works(e->opt.runner))
+    if (!steady || e->paused || breaks_any(e) || e->opt.no_cache || e->opt.force ||
+        !e->opt.records || !e->watch || watch_counts(e->watch).polled ||
+        worktree_linked(e->worktree) || !runner_works(e->opt.runner))
         return NULL;
     bool *wanted = mem_zalloc(e->nodes.n + 1, sizeof *wanted);
     if (!want_all(e, options, wanted)) {
@@ -177,7 +177,7 @@ void ask_hand_over(struct engine *e, struct instance *in)
 static bool has_begun(const struct instance *in)
 {
     return in->state == RUNNING || in->state == RESTORING || in->state == SHARING ||
-           in->state == DONE;
+           in->state == HELD || in->state == DONE;
 }
 
 bool asks_stop(struct engine *e)

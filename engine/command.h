@@ -23,8 +23,14 @@ enum command_type {
     COMMAND_CANCEL,    /* step; NULL: everything that runs */
     COMMAND_PAUSE,     /* changes are noted but start nothing */
     COMMAND_RESUME,
-    COMMAND_QUIT, /* cancel everything and end */
-    COMMAND_INIT, /* where there is no pipeline: write a first one */
+    COMMAND_QUIT,    /* cancel everything and end */
+    COMMAND_INIT,    /* where there is no pipeline: write a first one */
+    COMMAND_FORCE,   /* step and all that depends on it, NULL: every step; whatever the cache has */
+    COMMAND_BREAK,   /* hold step before it starts; NULL: whichever fails, after it did */
+    COMMAND_UNBREAK, /* do not; what is held stays so */
+    COMMAND_CONTINUE, /* held step, NULL: all of them: it starts, or its failure stands. RETRY runs
+                         one that has failed again. */
+    COMMAND_ABORT, /* held step is cancelled, its failure stands; NULL: everything is cancelled */
 };
 
 struct command {

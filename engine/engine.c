@@ -374,6 +374,7 @@ static void engine_freed(struct engine *e)
     vec_release(&e->looking);
     vec_release(&e->preparings);
     secrets_close(e);
+    breaks_close(e);
     map_release(&e->flights);
     if (e->reloading) {
         graph_free(e->reloading->graph);
@@ -475,6 +476,18 @@ static void on_command(void *ctx, const struct command *command)
             cancel_all(e, NULL);
         if (op != OP_NONE)
             cancel_step(e, &e->nodes.v[e->node_of[op]]);
+        schedule_pump(e);
+        break;
+    case COMMAND_FORCE: round_force(e, command->step); break;
+    case COMMAND_BREAK: breaks_set(e, command->step, true); break;
+    case COMMAND_UNBREAK: breaks_set(e, command->step, false); break;
+    case COMMAND_CONTINUE: breaks_go_on(e, command->step); break;
+    case COMMAND_ABORT:
+        if (op != OP_NONE && e->nodes.v[e->node_of[op]].current &&
+            e->nodes.v[e->node_of[op]].current->held)
+            schedule_cancel(e, e->nodes.v[e->node_of[op]].current, NULL);
+        else if (!command->step)
+            cancel_all(e, NULL);
         schedule_pump(e);
         break;
     case COMMAND_PAUSE:

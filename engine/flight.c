@@ -81,6 +81,8 @@ void flight_end(struct engine *e, struct flight *flight, enum step_status status
     char *same = mem_printf("the equal step %s failed", node->exec->name);
     if (follows)
         ask_follow(e, flight->owner);
+    else if (status == STEP_FAILED && breaks_holds_failure(e, flight))
+        breaks_hold_failed(e, flight->owner, exit, tainted, duration_ms, error);
     else
         instance_finish(e, flight->owner, status, exit, tainted, duration_ms, error);
     vec_each (struct instance *, in, &shared)

@@ -20,6 +20,7 @@
  *     WAITING -> READY -> QUEUED -> RUNNING -> DONE
  *                  |-> SHARING (an equal key is in flight) -> DONE or back to READY
  *                  `-> RESTORING (a hit whose outputs are not in place) -> DONE or QUEUED
+ *     RUNNING -> HELD (it failed, and a person looks) -> DONE or READY
  *     FOLLOWING -> DONE, as the node's current instance ends (or it takes that one's place)
  *
  * The instances of an asked run (ask.c) are not superseded: they follow whatever the step comes to.
@@ -72,6 +73,7 @@ struct ask;
 struct preparing;
 struct look;
 struct answers;
+struct held_failure;
 
 /* The outcome of an exec: what the cache or an execution gave. Lives in its own arena, replaced as
  * a whole. */
@@ -143,17 +145,20 @@ struct node {
     char *kept;          /* boxed: the directory of its last failure, where it is kept; or NULL */
 };
 
-enum instance_state { WAITING, READY, RESTORING, QUEUED, SHARING, RUNNING, FOLLOWING, DONE };
+enum instance_state { WAITING, READY, RESTORING, QUEUED, SHARING, RUNNING, FOLLOWING, HELD, DONE };
 
 struct instance {
     uint32_t node;
     struct run *run;
     enum instance_state state;
     bool forced, tainted_before, evicted, restored;
-    bool waited;   /* for another kiln: what the worktree knows of the outputs may be old */
-    bool told;     /* step.queued */
-    size_t ready;  /* READY: place + 1 in the list of those; 0: in none */
-    bool unwanted; /* while RESTORING: cancelled by a person */
+    bool waited;  /* for another kiln: what the worktree knows of the outputs may be old */
+    bool told;    /* step.queued */
+    size_t ready; /* READY: place + 1 in the list of those; 0: in none */
+    bool held;    /* breaks.c: it waits for a person */
+    bool let_go;  /* a breakpoint has held it already */
+    struct held_failure *failure; /* while HELD */
+    bool unwanted;                /* while RESTORING: cancelled by a person */
     uint32_t blocked;
     bool has_key;
     struct digest key, input_root;
@@ -297,7 +302,10 @@ struct engine {
     size_t n_withdrawing;
     bool pace_is_quick; /* the last command took no time to speak of */
     uv_timer_t ahead_timer;
-    size_t n_landing; /* those whose result is on its way */
+    size_t n_landing;  /* those whose result is on its way */
+    struct map breaks; /* breaks.c: names of steps that are held before they start */
+    bool break_on_failure;
+    instances held_steps; /* those that wait for a person */
     bool stop_starting, started, finished, closing, paused, pumping;
     int exit_code;
     bool root_gone;

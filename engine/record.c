@@ -271,6 +271,8 @@ static bool is_urgent(const struct event *event)
 {
     switch (event->type) {
     case EVENT_STEP_STARTED:
+    case EVENT_STEP_PAUSED:
+    case EVENT_STEP_RESUMED:
     case EVENT_RUN_FINISHED: return true;
     case EVENT_STEP_FINISHED:
         return event->u.finished.status == STEP_PASSED || event->u.finished.status == STEP_FAILED;

@@ -430,18 +430,44 @@ void round_next(struct engine *e)
     }
 }
 
+static void force(struct engine *e, uint32_t index)
+{
+    struct node *node = &e->nodes.v[index];
+    e->forced[index] = node->selected;
+    node->taints = node->cancels = 0;
+    node->deaf_until = 0;
+    node->left = false;
+    node->calm_tries = 0;
+    calm_forget(e, node);
+}
+
 void round_retry(struct engine *e, const char *step)
 {
     op_id op = graph_find(e->graph, step);
     if (op == OP_NONE)
         return;
-    uint32_t node = e->node_of[op];
-    e->forced[node] = e->nodes.v[node].selected;
-    e->nodes.v[node].taints = e->nodes.v[node].cancels = 0;
-    e->nodes.v[node].deaf_until = 0;
-    e->nodes.v[node].left = false;
-    e->nodes.v[node].calm_tries = 0;
-    calm_forget(e, &e->nodes.v[node]);
+    if (breaks_retry(e, &e->nodes.v[e->node_of[op]]))
+        return;
+    force(e, e->node_of[op]);
+    e->round_wanted = true;
+    round_next(e);
+}
+
+void round_force(struct engine *e, const char *step)
+{
+    op_id op = step ? graph_find(e->graph, step) : OP_NONE;
+    if (step && op == OP_NONE)
+        return;
+    bool *wanted = mem_zalloc(e->nodes.n + 1, sizeof *wanted);
+    for (uint32_t i = 0; i < e->nodes.n; i++) { /* nodes are in topological order */
+        wanted[i] |= !step || i == e->node_of[op];
+        if (!wanted[i])
+            continue;
+        force(e, i);
+        vec_each (uint32_t, dependent, &e->nodes.v[i].dependents)
+            wanted[*dependent] = true;
+    }
+    free(wanted);
     e->round_wanted = true;
     round_next(e);
 }

@@ -18,6 +18,8 @@ void round_next(struct engine *e);
 void round_hash_ahead(void *self);
 /* Names a step to be run again, changed or not. */
 void round_retry(struct engine *e, const char *step);
+/* The same with all that depends on it, NULL: every step; whatever the cache has. */
+void round_force(struct engine *e, const char *step);
 
 /* Has the inputs looked at again, and then the instance checked again. */
 void round_look_again(struct engine *e, struct instance *in);

@@ -13,6 +13,7 @@
 
 void instance_forget(struct engine *e, struct instance *in)
 {
+    breaks_forget(e, in);
     if (in->state == READY) {
         forget_ready(e, in);
         turn_forget(e, in);
@@ -189,14 +190,16 @@ struct run *run_new(struct engine *e, const char *trigger, const bool *affected)
             continue;
         struct instance *old = instance_enter(e, instance_new(run, (uint32_t)i));
         if (old && (old->state == WAITING || old->state == READY || old->state == QUEUED ||
-                    old->state == SHARING))
+                    old->state == SHARING || old->state == HELD))
             vec_push(&superseded, old);
     }
     run->pending = run->instances.n;
     if (e->opt.mode != ENGINE_PLAN)
         emit_run_started(e, run);
     vec_each (struct instance *, old, &superseded) {
-        if ((*old)->run->ask)
+        if ((*old)->state == HELD)
+            breaks_fail(e, *old);
+        else if ((*old)->run->ask)
             ask_follow(e, *old);
         else
             instance_finish(e, *old, STEP_CANCELLED, NULL, false, 0,

@@ -47,6 +47,28 @@ void schedule_pump(struct engine *e);
 void schedule_cancel(struct engine *e, struct instance *in, const char *why);
 bool schedule_busy(const struct engine *e);
 
+/* breaks.c: steps that are held for a person */
+bool breaks_any(const struct engine *e);
+/* Sets a breakpoint, or takes it away; step NULL: after any failure. */
+void breaks_set(struct engine *e, const char *step, bool set);
+void breaks_close(struct engine *e);
+/* The instance is no longer held, for whatever reason. */
+void breaks_forget(struct engine *e, struct instance *in);
+/* Whether the instance, which would start now, has to wait for a person. */
+bool breaks_hold(struct engine *e, struct instance *in);
+/* The same for an execution that has failed; then it is held instead of finished. */
+bool breaks_holds_failure(const struct engine *e, const struct flight *flight);
+void breaks_hold_failed(struct engine *e, struct instance *in, const struct runner_exit *exit,
+                        bool tainted, uint64_t duration_ms, const char *error);
+/* Nothing new may start until a failure that is held has been decided upon. */
+bool breaks_stop_starting(const struct engine *e);
+/* The failure of an instance in state HELD stands. */
+void breaks_fail(struct engine *e, struct instance *in);
+/* Lets the step (NULL: all that are held) go on: it starts, or its failure stands. */
+void breaks_go_on(struct engine *e, const char *step);
+/* Runs a held step, again where it has failed; false when it is not held. */
+bool breaks_retry(struct engine *e, struct node *node);
+
 /* ahead.c: places, and executions that are started before there is one for them */
 void ahead_open(struct engine *e);
 bool ahead_may_start(const struct engine *e);

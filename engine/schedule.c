@@ -240,6 +240,8 @@ void schedule_cancel(struct engine *e, struct instance *in, const char *why)
         return;
     if (in->state == RUNNING && in->flight)
         flight_cancel(in->flight, why);
+    else if (in->state == HELD)
+        breaks_fail(e, in);
     else if (in->state == RESTORING)
         in->unwanted = true;
     else
@@ -309,11 +311,14 @@ static void start(struct engine *e, struct instance *in)
 
 static bool start_one(struct engine *e)
 {
-    if (e->n_withdrawing || (e->n_running >= e->jobs && !ahead_may_start(e)))
+    if (e->n_withdrawing || breaks_stop_starting(e) ||
+        (e->n_running >= e->jobs && !ahead_may_start(e)))
         return false;
     for (size_t i = e->queue_head; i < e->queue.n; i++) {
         struct instance *in = e->queue.v[i];
         if (in && (e->nodes.v[in->node].flight || e->nodes.v[in->node].restoring))
+            continue;
+        if (in && breaks_hold(e, in))
             continue;
         if (in && e->nodes.v[in->node].boxed && e->n_running >= e->jobs)
             return false; /* in nobody else's place */

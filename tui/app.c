@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "tui/acts.h"
 #include "tui/asking.h"
 #include "tui/keymap.h"
 #include "tui/view.h"
@@ -279,6 +280,8 @@ void app_key(struct app *app, uint32_t key)
     const struct action *action = keymap_find(&app->keymap, key, context);
     if (action && (!action->able || action->able(app)))
         action->run(app);
+    else if (action && act_refusal(app, action->name))
+        app_say(app, "%s", act_refusal(app, action->name));
     else if (!action && app->overlay == OVERLAY_HELP)
         app->overlay = OVERLAY_NONE;
 }

@@ -11,6 +11,7 @@
 #define KILN_TUI_APP_H
 
 #include "engine/command.h"
+#include "tui/estimate.h"
 #include "tui/keys.h"
 #include "tui/layout.h"
 #include "tui/log_view.h"
@@ -88,6 +89,7 @@ struct prompt {
 struct app {
     struct model model;
     const struct control *control;
+    const char *const *self; /* kiln itself, with what names the project; or NULL; borrowed */
     struct screen screen;
     enum theme theme;
     struct style looks[ROLE_N]; /* of it */
@@ -95,6 +97,9 @@ struct app {
     struct start start; /* in place of the panes, when it says something */
     struct layout layout;
     uint64_t now_ns;
+    struct estimate left; /* of the run, when the header was last drawn ... */
+    uint64_t left_ns;     /* ... at that time ... */
+    uint64_t left_run;    /* ... in that run */
     char *project;
     enum pane focus;
     unsigned recent[PANE_N], focused; /* layout_want's; the last number given */

@@ -4,23 +4,40 @@
 #include "tui/view.h"
 #include "tui/width.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* The header's pieces in their order; each width has the fullest form that fits. */
 struct form {
-    bool words, run, changed, time;
+    bool words, run, git, changed, time;
 };
 
 static const struct form forms[] = {
-    {true, true, true, true},    {false, true, true, true},    {false, false, true, true},
-    {false, false, false, true}, {false, false, false, false},
+    {true, true, true, true, true},     {false, true, true, true, true},
+    {false, false, true, true, true},   {false, false, true, false, true},
+    {false, false, false, false, true}, {false, false, false, false, false},
 };
+
+/* Looked at once a frame; with very many steps, four times a second. */
+#define ESTIMATE_STEPS 1000
+#define ESTIMATE_NS    UINT64_C(250000000)
+
+static void look_ahead(struct app *app)
+{
+    const struct model *model = &app->model;
+    if (model->steps.n > ESTIMATE_STEPS && app->left_run == model->runs &&
+        app->now_ns >= app->left_ns && app->now_ns - app->left_ns < ESTIMATE_NS)
+        return;
+    app->left = estimate_left(model, app->now_ns);
+    app->left_run = model->runs;
+    app->left_ns = app->now_ns;
+}
 
 static void put_counts(struct pen_row *row, const struct app *app, bool words)
 {
-    static const enum step_state order[] = {STATE_PASSED,   STATE_CACHED,  STATE_RUNNING,
-                                            STATE_FAILED,   STATE_WAITING, STATE_SKIPPED,
-                                            STATE_CANCELLED};
+    static const enum step_state order[] = {STATE_PASSED,  STATE_CACHED,   STATE_RUNNING,
+                                            STATE_PAUSED,  STATE_FAILED,   STATE_WAITING,
+                                            STATE_SKIPPED, STATE_CANCELLED};
     for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
         size_t n = app->model.counts[order[i]];
         if (order[i] == STATE_WAITING)
@@ -41,7 +58,7 @@ static void put_run_time(struct pen_row *row, const struct app *app)
     char text[16];
     uint64_t ms = model_run_ms(model, app->now_ns);
     if (model->run_state == RUN_ACTIVE) {
-        struct estimate left = estimate_left(model, app->now_ns);
+        struct estimate left = app->left;
         row_put(row, ROLE_TEXT, look_elapsed(ms, text));
         if (left.known && left.ms >= 1000)
             row_printf(row, ROLE_DIM, " · %s%s left",
@@ -65,6 +82,12 @@ static int put_header(struct app *app, struct area area, const struct form *form
     const struct model *model = &app->model;
     struct pen_row row = {&app->screen, area, 1, 0};
     row_put(&row, ROLE_STRONG, model->name ? model->name : app->project);
+    if (form->git && model->branch) {
+        row_printf(&row, ROLE_TEXT, "  %s", model->branch);
+        if (model->dirty > 0)
+            row_printf(&row, ROLE_WARNING, "* %llu file%s", (unsigned long long)model->dirty,
+                       model->dirty == 1 ? "" : "s");
+    }
     if (form->changed && !model->settled && model->changed > 0)
         row_printf(&row, ROLE_TEXT, "  %llu changed", (unsigned long long)model->changed);
     if (model->runs > 0) {
@@ -89,11 +112,19 @@ static void draw_header(struct app *app, struct area area)
                        : model->paused ? "PAUSED"
                                        : "";
     enum role role = ROLE_WARNING;
+    size_t held = model_held(model);
+    char text[40];
+    if (!app->quitting && held < model->steps.n) {
+        snprintf(text, sizeof text, area.w < 70 ? "PAUSED" : "PAUSED at %.24s",
+                 model->steps.v[held].name);
+        mode = text;
+    }
     if (!*mode && model->watching) {
         mode = model->degraded ? "WATCH degraded" : "WATCH";
         role = model->degraded ? ROLE_WARNING : ROLE_FOCUS;
     }
-    int taken = *mode ? (int)strlen(mode) + 3 : 0;
+    look_ahead(app);
+    int taken = *mode ? width_text(mode, strlen(mode)) + 3 : 0;
     struct area left = {area.x, area.y, area.w - taken, 1};
     if (left.w < 0)
         left.w = 0;

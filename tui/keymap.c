@@ -1,6 +1,7 @@
 #include "tui/keymap.h"
 
 #include "base/mem.h"
+#include "tui/acts.h"
 #include "tui/view.h"
 
 #include <stdlib.h>
@@ -153,11 +154,6 @@ static bool has_step(const struct app *app)
     return app->selected < app->model.steps.n;
 }
 
-static enum step_state state_of(const struct app *app)
-{
-    return app->model.steps.v[app->selected].state;
-}
-
 static bool has_log(const struct app *app)
 {
     return app->log.lines.file != NULL;
@@ -181,50 +177,6 @@ static bool in_past(const struct app *app)
 static void to_now(struct app *app)
 {
     past_close(app);
-}
-
-static bool can_retry(const struct app *app)
-{
-    return has_step(app) && !app->quitting;
-}
-
-static void retry(struct app *app)
-{
-    app_send(app, COMMAND_RETRY, app_selected(app)->name);
-}
-
-static bool can_run(const struct app *app)
-{
-    return app->model.steps.n > 0 && !app->quitting;
-}
-
-static void run_stale(struct app *app)
-{
-    app_send(app, COMMAND_RUN_STALE, NULL);
-}
-
-static bool can_cancel(const struct app *app)
-{
-    return has_step(app) &&
-           (state_of(app) == STATE_RUNNING || state_of(app) == STATE_QUEUED ||
-            state_of(app) == STATE_WAITING) &&
-           app->model.run_state == RUN_ACTIVE;
-}
-
-static void cancel(struct app *app)
-{
-    app_send(app, COMMAND_CANCEL, app_selected(app)->name);
-}
-
-static bool can_pause(const struct app *app)
-{
-    return app->model.watching && !app->quitting;
-}
-
-static void pause_watch(struct app *app)
-{
-    app->model.paused = !app->model.paused;
-    app_send(app, app->model.paused ? COMMAND_PAUSE : COMMAND_RESUME, NULL);
 }
 
 static void follow(struct app *app)
@@ -407,9 +359,9 @@ const struct action keymap_actions[] = {
     {"filter-steps", "Steps", {'&', KEY_F1 + 3}, IN_STEPS,
      "filter", NULL, 11, "only the steps that are called like what is typed", has_step, steps_filter},
     {"only-failed", "Steps", {'!'}, IN_STEPS,
-     NULL, NULL, 0, "only those that failed, and all again", can_run, steps_only_failed},
+     NULL, NULL, 0, "only those that failed, and all again", has_step, steps_only_failed},
     {"only-active", "Steps", {'*'}, IN_STEPS,
-     NULL, NULL, 0, "only those that run or wait, and all again", can_run, steps_only_active},
+     NULL, NULL, 0, "only those that run or wait, and all again", has_step, steps_only_active},
 
     {"open", "Panes", {KEY_ENTER}, IN_STEPS,
      "log", NULL, 3, "the step's log on the whole screen", has_step, open_log},
@@ -484,14 +436,28 @@ const struct action keymap_actions[] = {
     {"save-log", "Log", {'S'}, IN_LOG,
      NULL, NULL, 0, "save the log as a file", has_log, log_ask_save},
 
+    {"continue", "Run", {'c'}, IN_PANES,
+     "go on", NULL, 2, "what is held goes on: it starts, or its failure stands", act_can_go_on, act_go_on},
+    {"abort", "Run", {'a'}, IN_PANES,
+     "abort", NULL, 3, "while a step is held: cancel everything", act_can_go_on, act_abort},
     {"retry", "Run", {'r'}, IN_PANES,
-     "retry", NULL, 5, "run the step again, and what depends on it", can_retry, retry},
+     "retry", NULL, 5, "run the step again, and what depends on it", act_can_retry, act_retry},
     {"run-stale", "Run", {'R'}, IN_PANES,
-     "all stale", NULL, 12, "run every step whose result is not current", can_run, run_stale},
+     "all stale", NULL, 12, "run every step whose result is not current", act_can_run, act_run_stale},
+    {"force", "Run", {KEY_PAIR('f', 'f')}, IN_PANES,
+     NULL, NULL, 0, "run the step and all that depends on it, whatever the cache has", act_can_run, act_force},
+    {"force-all", "Run", {KEY_PAIR('f', 'a')}, IN_PANES,
+     NULL, NULL, 0, "run every step, whatever the cache has", act_can_run, act_force_all},
     {"cancel", "Run", {'x', KEY_F1 + 8}, IN_PANES,
-     "cancel", NULL, 4, "cancel the step", can_cancel, cancel},
+     "cancel", NULL, 4, "cancel the step", act_can_cancel, act_cancel},
     {"pause", "Run", {'p'}, IN_PANES,
-     "pause", NULL, 7, "pause watching, and go on", can_pause, pause_watch},
+     "pause", NULL, 7, "pause watching, and go on", act_can_pause, act_pause},
+    {"break", "Run", {'b'}, IN_PANES,
+     NULL, NULL, 0, "hold the step before it starts, and no more", act_can_break, act_break},
+    {"break-on-failure", "Run", {'B'}, IN_PANES,
+     NULL, NULL, 0, "hold whichever step fails, and no more", act_not_quitting, act_break_on_failure},
+    {"shell", "Run", {'s'}, IN_PANES,
+     "shell", NULL, 8, "a shell where the step runs; where it failed, as it left things", act_can_shell, act_shell},
 
     {"help", "Anywhere", {'?', KEY_F1}, IN_PANES,
      "help", NULL, 1, "this help", NULL, help},
@@ -621,4 +587,6 @@ void keymap_run(struct app *app, const struct action *action)
     }
     if (!action->able || action->able(app))
         action->run(app);
+    else if (act_refusal(app, action->name))
+        app_say(app, "%s", act_refusal(app, action->name));
 }

@@ -118,15 +118,16 @@ void look_value(const char *value, size_t max, struct buf *out)
 void look_failure(const struct model_step *step, struct buf *out)
 {
     char duration[16];
+    bool failed = step->state == STATE_FAILED || step->held_failed;
     if (step->timed_out) {
         buf_addf(out, "timed out after %s", text_duration(step->duration_ms, duration));
-    } else if (step->state == STATE_FAILED && step->signal > 0) {
+    } else if (failed && step->signal > 0) {
         const char *name = sigabbrev_np(step->signal);
         if (name)
             buf_addf(out, "killed by SIG%s", name);
         else
             buf_addf(out, "killed by signal %d", step->signal);
-    } else if (step->state == STATE_FAILED && step->exit_code > 0) {
+    } else if (failed && step->exit_code > 0) {
         buf_addf(out, "exit %d", step->exit_code);
     } else if (step->error) {
         const char *newline = strchr(step->error, '\n');

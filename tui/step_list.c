@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HIDDEN_WIDTH 5 /* " +120" */
+
 /* The rows while they are made: the children of each step are steps of `below`, from `first[i]` on;
  * what nothing needs are the children of `n`. */
 struct making {
@@ -111,6 +113,8 @@ static void add_row(const struct making *making, struct step_row row)
     const struct model_step *step = &making->model->steps.v[row.step];
     list->place.v[row.step] = list->rows.n;
     uint32_t width = (uint32_t)width_text(step->name, strnlen(step->name, 64)) + row.depth;
+    if (row.parent && step_list_is_folded(list, step->name))
+        width += HIDDEN_WIDTH;
     if (width > list->widest)
         list->widest = width;
     vec_push(&list->rows, row);

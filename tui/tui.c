@@ -344,6 +344,7 @@ int tui_new(const struct tui_options *options, struct tui **out, struct err *err
     tui->app.replay = options->replay;
     tui->app.wake = on_wake;
     tui->app.wake_ctx = tui;
+    tui->app.self = options->self;
     tui->loop = options->loop;
     tui->now_ns = options->now_ns ? options->now_ns : wall_clock;
     tui->frame_done = options->frame_done;

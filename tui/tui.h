@@ -38,7 +38,10 @@ struct tui_options {
     bool linear; /* for screen readers: sentences and answers (reader.h) in place of panes */
     const struct settings *settings; /* NULL: the defaults; copied */
     bool replay;                     /* what is shown is over: said in the header */
-    bool colour;                     /* NO_COLOR and its kin are the caller's to look at */
+    /* kiln itself, and what names the project to it (NULL terminated): for a shell in a step; NULL:
+     * there is none. Outlives the tui. */
+    const char *const *self;
+    bool colour; /* NO_COLOR and its kin are the caller's to look at */
     /* The wall clock that events carry, for elapsed times; NULL: CLOCK_REALTIME. */
     uint64_t (*now_ns)(void *ctx);
     /* Called when all bytes of a frame have been written; NULL: nobody asks. */

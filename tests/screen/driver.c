@@ -101,8 +101,9 @@ static void finish(struct driver *driver, int status)
 
 static void on_command(void *ctx, const struct command *command)
 {
-    static const char *const names[] = {"retry",  "run-stale", "cancel", "pause",
-                                        "resume", "quit",      "init"};
+    static const char *const names[] = {"retry",  "run-stale", "cancel",   "pause",
+                                        "resume", "quit",      "init",     "force",
+                                        "break",  "unbreak",   "continue", "abort"};
     struct driver *driver = ctx;
     char text[300];
     snprintf(text, sizeof text, "command %s %s\n", names[command->type],
@@ -458,6 +459,24 @@ static void do_line(struct driver *driver, char *line)
         event.u.run_finished.status =
             (enum run_status)index_of(word(&rest), statuses, RUN_STATUS_N);
         event.u.run_finished.duration_ms = (uint64_t)number(&rest);
+        emit(driver, &event);
+    } else if (strcmp(verb, "paused") == 0) {
+        event = (struct event){.type = EVENT_STEP_PAUSED, .step = word(&rest)};
+        event.u.paused.failed = rest != NULL;
+        event.u.paused.exit_code = (int)number(&rest);
+        event.u.paused.duration_ms = (uint64_t)number(&rest);
+        emit(driver, &event);
+    } else if (strcmp(verb, "resumed") == 0) {
+        event = (struct event){.type = EVENT_STEP_RESUMED, .step = word(&rest)};
+        emit(driver, &event);
+    } else if (strcmp(verb, "breakpoint") == 0) {
+        event = (struct event){.type = EVENT_BREAKPOINT, .step = word(&rest)};
+        event.u.breakpoint.set = number(&rest) != 0;
+        emit(driver, &event);
+    } else if (strcmp(verb, "tree") == 0) {
+        event.type = EVENT_WATCH_TREE;
+        event.u.tree.branch = word(&rest);
+        event.u.tree.dirty = (uint64_t)number(&rest);
         emit(driver, &event);
     } else if (strcmp(verb, "changed") == 0) {
         event.type = EVENT_WATCH_CHANGED;

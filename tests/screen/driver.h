@@ -13,6 +13,8 @@
  *     lines STEP N                  N numbered lines
  *     finished STEP STATUS MS EXIT SIGNAL SAVED_MS [ERROR]
  *     ended STATUS MS
+ *     paused STEP [EXIT MS]         before it starts; with an exit code: after it failed
+ *     resumed STEP | breakpoint STEP|- 1|0 | tree BRANCH|- DIRTY
  *     changed N | idle | degraded TEXT | notice LEVEL TEXT
  *     record ..., facts ..., input ..., key ..., diff ...     driver_answers.h
  *     sync TYPED COLS ROWS          answered with "ok BYTES" once so much input was taken, that

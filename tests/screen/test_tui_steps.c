@@ -1,0 +1,140 @@
+/* The steps pane and the header: what is held, folded, filtered, sorted; the branch. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "screen.h"
+
+#include <stdio.h>
+
+static struct pty *start(int cols, int rows)
+{
+    struct pty *pty = pty_start(&(struct pty_options){cols, rows, "xterm-256color", true, true});
+    pty_say(pty, "pipeline demo watch");
+    pty_say(pty, "step configure - Configure_the_build_tree");
+    pty_say(pty, "step build configure Compile_the_library");
+    pty_say(pty, "step lint configure clang-tidy_over_src");
+    pty_say(pty, "step unit build Unit_tests");
+    pty_say(pty, "step spec build The_specification");
+    pty_say(pty, "step package unit,spec A_tarball");
+    pty_say(pty, "end");
+    pty_say(pty, "tree main 3");
+    return pty;
+}
+
+/* The second time: it is known how long things take. */
+static void say_held(struct pty *pty)
+{
+    pty_say(pty, "run");
+    pty_say(pty, "started build 1");
+    pty_say(pty, "finished build passed 1000 0 0 0");
+    pty_say(pty, "started unit 1");
+    pty_say(pty, "finished unit passed 2500 0 0 0");
+    pty_say(pty, "ended passed 4000");
+    pty_say(pty, "run");
+    pty_say(pty, "finished configure cached 1 0 0 900");
+    pty_say(pty, "started build 1");
+    pty_say(pty, "now 4100");
+    pty_say(pty, "finished build passed 4100 0 0 0");
+    pty_say(pty, "started unit 1");
+    pty_say(pty, "log unit 1 of 7 wrong\\n");
+    pty_say(pty, "breakpoint spec 1");
+    pty_say(pty, "queued spec");
+    pty_say(pty, "paused unit 1 400");
+    pty_say(pty, "paused spec");
+}
+
+static void held_at(int cols, int rows)
+{
+    char name[40];
+    struct pty *pty = start(cols, rows);
+    say_held(pty);
+    pty_sync(pty);
+    snprintf(name, sizeof name, "held-%dx%d", cols, rows);
+    pty_golden(pty, name);
+    pty_end(pty);
+}
+
+static void test_held(void **state)
+{
+    (void)state;
+    held_at(40, 10);
+    held_at(80, 24);
+    held_at(120, 40);
+    held_at(200, 60);
+}
+
+static void test_acting(void **state)
+{
+    (void)state;
+    struct pty *pty = start(80, 24);
+    /* Nothing is held yet: it says why it does nothing. */
+    pty_type(pty, "c");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "no step is held"));
+    say_held(pty);
+    pty_type(pty, ":unit\rbBcr");
+    assert_string_equal(pty_reply(pty, "command"), "command break unit");
+    assert_string_equal(pty_reply(pty, "command"), "command break -");
+    assert_string_equal(pty_reply(pty, "command"), "command continue unit");
+    assert_string_equal(pty_reply(pty, "command"), "command retry unit");
+    pty_type(pty, "fffaa");
+    assert_string_equal(pty_reply(pty, "command"), "command force unit");
+    assert_string_equal(pty_reply(pty, "command"), "command force -");
+    assert_string_equal(pty_reply(pty, "command"), "command abort -");
+    pty_say(pty, "breakpoint unit 1");
+    pty_sync(pty);
+    pty_type(pty, "b");
+    assert_string_equal(pty_reply(pty, "command"), "command unbreak unit");
+    pty_say(pty, "resumed unit");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "PAUSED at spec"));
+    pty_end(pty);
+}
+
+static void test_choosing(void **state)
+{
+    (void)state;
+    struct pty *pty = start(80, 24);
+    say_held(pty);
+    pty_type(pty, ":build\rh");
+    pty_sync(pty);
+    pty_golden(pty, "folded-80x24");
+    /* h again goes up, and folds there; l opens it. */
+    pty_type(pty, "hhl");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "build +1"));
+    pty_type(pty, "T");
+    pty_sync(pty);
+    pty_golden(pty, "levels-80x24");
+    pty_type(pty, "T>>>");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "1 Steps: flat, by name"));
+    pty_type(pty, "&bui");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "&bui"));
+    assert_true(pty_shows(pty, "of 6"));
+    pty_type(pty, "\r");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "Log: build"));
+    pty_type(pty, "\033");
+    pty_sync(pty);
+    assert_false(pty_shows(pty, "of 6"));
+    pty_type(pty, "!");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "No step is like that"));
+    pty_end(pty);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_held),
+        cmocka_unit_test(test_acting),
+        cmocka_unit_test(test_choosing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,158 @@
+#include "tui/acts.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+static const struct model_step *chosen(const struct app *app)
+{
+    return app->selected < app->model.steps.n ? &app->model.steps.v[app->selected] : NULL;
+}
+
+static bool is_held(const struct app *app)
+{
+    return chosen(app) && chosen(app)->state == STATE_PAUSED;
+}
+
+bool act_not_quitting(const struct app *app)
+{
+    return !app->quitting;
+}
+
+/* A single run has its steps run once, but for those that are held. */
+bool act_can_retry(const struct app *app)
+{
+    return chosen(app) && !app->quitting && (app->model.watching || is_held(app));
+}
+
+void act_retry(struct app *app)
+{
+    app_send(app, COMMAND_RETRY, chosen(app)->name);
+}
+
+bool act_can_run(const struct app *app)
+{
+    return app->model.steps.n > 0 && !app->quitting && app->model.watching;
+}
+
+void act_run_stale(struct app *app)
+{
+    app_send(app, COMMAND_RUN_STALE, NULL);
+}
+
+void act_force(struct app *app)
+{
+    if (chosen(app))
+        app_send(app, COMMAND_FORCE, chosen(app)->name);
+}
+
+void act_force_all(struct app *app)
+{
+    app_send(app, COMMAND_FORCE, NULL);
+}
+
+bool act_can_cancel(const struct app *app)
+{
+    const struct model_step *step = chosen(app);
+    return step && app->model.run_state == RUN_ACTIVE &&
+           (step->state == STATE_RUNNING || step->state == STATE_QUEUED ||
+            step->state == STATE_WAITING || step->state == STATE_PAUSED);
+}
+
+void act_cancel(struct app *app)
+{
+    app_send(app, COMMAND_CANCEL, chosen(app)->name);
+}
+
+bool act_can_pause(const struct app *app)
+{
+    return app->model.watching && !app->quitting;
+}
+
+void act_pause(struct app *app)
+{
+    app->model.paused = !app->model.paused;
+    app_send(app, app->model.paused ? COMMAND_PAUSE : COMMAND_RESUME, NULL);
+}
+
+bool act_can_break(const struct app *app)
+{
+    return chosen(app) && !app->quitting;
+}
+
+void act_break(struct app *app)
+{
+    bool set = !chosen(app)->breakpoint;
+    app_send(app, set ? COMMAND_BREAK : COMMAND_UNBREAK, chosen(app)->name);
+    app_say(app, set ? "%s is held before it starts the next time" : "%s is not held any more",
+            chosen(app)->name);
+}
+
+void act_break_on_failure(struct app *app)
+{
+    bool set = !app->model.break_on_failure;
+    app_send(app, set ? COMMAND_BREAK : COMMAND_UNBREAK, NULL);
+    app_say(app, set ? "a step that fails is held, until you let it go on"
+                     : "a step that fails is not held any more");
+}
+
+bool act_can_go_on(const struct app *app)
+{
+    return app->model.counts[STATE_PAUSED] > 0 && !app->quitting;
+}
+
+void act_go_on(struct app *app)
+{
+    app_send(app, COMMAND_CONTINUE, is_held(app) ? chosen(app)->name : NULL);
+}
+
+void act_abort(struct app *app)
+{
+    app_send(app, COMMAND_ABORT, NULL);
+}
+
+bool act_can_shell(const struct app *app)
+{
+    return chosen(app) && !app->quitting && app->self && app->self[0];
+}
+
+void act_shell(struct app *app)
+{
+    const struct model_step *step = chosen(app);
+    VEC(const char *) argv = VEC_INIT;
+    for (size_t i = 0; app->self[i]; i++)
+        vec_push(&argv, app->self[i]);
+    vec_push(&argv, "shell");
+    if (step->box && (step->state == STATE_FAILED || step->held_failed))
+        vec_push(&argv, "--failed"); /* where it left things */
+    vec_push(&argv, "--");
+    vec_push(&argv, step->name);
+    vec_push(&argv, NULL);
+    app_run_program(app, argv.v, app->model.root);
+    vec_release(&argv);
+}
+
+const char *act_refusal(const struct app *app, const char *action)
+{
+    static const struct {
+        const char *name, *text;
+    } refusals[] = {
+        {"retry", "this run ends when all is done; kiln watch runs steps again"},
+        {"run-stale", "this run ends when all is done; kiln watch runs steps again"},
+        {"force", "this run ends when all is done; kiln watch runs steps again"},
+        {"force-all", "this run ends when all is done; kiln watch runs steps again"},
+        {"cancel", "it neither runs nor waits: there is nothing to cancel"},
+        {"pause", "nothing is being watched"},
+        {"continue", "no step is held (b sets a breakpoint)"},
+        {"abort", "no step is held (x cancels one)"},
+        {"shell", "there is no kiln to open a shell with"},
+    };
+    if (app->quitting)
+        return "kiln is ending what runs, and quits";
+    if (app->model.steps.n == 0)
+        return NULL;
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
+        if (strcmp(refusals[i].name, action) == 0)
+            return refusals[i].text;
+    return NULL;
+}

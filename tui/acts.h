@@ -1,0 +1,36 @@
+/*
+ * acts.h - what a person does to steps: run them again, cancel, hold, look inside.
+ *
+ * The functions of the table of actions (keymap.h) and whether they would do anything now. Each
+ * sends a command, or has a program run in the terminal. Loop thread only.
+ */
+#ifndef KILN_TUI_ACTS_H
+#define KILN_TUI_ACTS_H
+
+#include "tui/app.h"
+
+bool act_can_retry(const struct app *app);
+void act_retry(struct app *app);
+bool act_can_run(const struct app *app);
+void act_run_stale(struct app *app);
+/* The step and what depends on it, or all, whatever the cache has. */
+void act_force(struct app *app);
+void act_force_all(struct app *app);
+bool act_can_cancel(const struct app *app);
+void act_cancel(struct app *app);
+bool act_can_pause(const struct app *app);
+void act_pause(struct app *app);
+bool act_can_break(const struct app *app);
+void act_break(struct app *app);
+bool act_not_quitting(const struct app *app);
+void act_break_on_failure(struct app *app);
+/* What is held goes on: the selected step where it is, else all that are. */
+bool act_can_go_on(const struct app *app);
+void act_go_on(struct app *app);
+void act_abort(struct app *app);
+bool act_can_shell(const struct app *app);
+void act_shell(struct app *app);
+/* Why the action of that name would do nothing now; NULL: there is nothing to say. */
+const char *act_refusal(const struct app *app, const char *action);
+
+#endif
