@@ -1,12 +1,26 @@
 #include "tui/acts.h"
 
-#include "base/mem.h"
+#include "base/vec.h"
+#include "tui/past.h"
 
 #include <string.h>
 
+/* What happens now: orders are about that, also while a run of the past is looked at. */
+static const struct model *now(const struct app *app)
+{
+    return app->past.id ? &app->past.live : &app->model;
+}
+
+/* The selected step as it is now; NULL when it is not there, or there is no now. */
 static const struct model_step *chosen(const struct app *app)
 {
-    return app->selected < app->model.steps.n ? &app->model.steps.v[app->selected] : NULL;
+    const struct model *model = now(app);
+    size_t at = app->selected;
+    if (app->replay || at >= app->model.steps.n)
+        return NULL;
+    if (app->past.id)
+        at = model_find(model, app->model.steps.v[at].name);
+    return at < model->steps.n ? &model->steps.v[at] : NULL;
 }
 
 static bool is_held(const struct app *app)
@@ -16,13 +30,13 @@ static bool is_held(const struct app *app)
 
 bool act_not_quitting(const struct app *app)
 {
-    return !app->quitting;
+    return !app->quitting && !app->replay;
 }
 
 /* A single run has its steps run once, but for those that are held. */
 bool act_can_retry(const struct app *app)
 {
-    return chosen(app) && !app->quitting && (app->model.watching || is_held(app));
+    return chosen(app) && !app->quitting && (now(app)->watching || is_held(app));
 }
 
 void act_retry(struct app *app)
@@ -32,7 +46,7 @@ void act_retry(struct app *app)
 
 bool act_can_run(const struct app *app)
 {
-    return app->model.steps.n > 0 && !app->quitting && app->model.watching;
+    return now(app)->steps.n > 0 && !app->quitting && !app->replay && now(app)->watching;
 }
 
 void act_run_stale(struct app *app)
@@ -54,7 +68,7 @@ void act_force_all(struct app *app)
 bool act_can_cancel(const struct app *app)
 {
     const struct model_step *step = chosen(app);
-    return step && app->model.run_state == RUN_ACTIVE &&
+    return step && now(app)->run_state == RUN_ACTIVE &&
            (step->state == STATE_RUNNING || step->state == STATE_QUEUED ||
             step->state == STATE_WAITING || step->state == STATE_PAUSED);
 }
@@ -66,13 +80,14 @@ void act_cancel(struct app *app)
 
 bool act_can_pause(const struct app *app)
 {
-    return app->model.watching && !app->quitting;
+    return now(app)->watching && !app->quitting && !app->replay;
 }
 
 void act_pause(struct app *app)
 {
-    app->model.paused = !app->model.paused;
-    app_send(app, app->model.paused ? COMMAND_PAUSE : COMMAND_RESUME, NULL);
+    struct model *live = past_live(app);
+    live->paused = !live->paused;
+    app_send(app, live->paused ? COMMAND_PAUSE : COMMAND_RESUME, NULL);
 }
 
 bool act_can_break(const struct app *app)
@@ -90,7 +105,7 @@ void act_break(struct app *app)
 
 void act_break_on_failure(struct app *app)
 {
-    bool set = !app->model.break_on_failure;
+    bool set = !now(app)->break_on_failure;
     app_send(app, set ? COMMAND_BREAK : COMMAND_UNBREAK, NULL);
     app_say(app, set ? "a step that fails is held, until you let it go on"
                      : "a step that fails is not held any more");
@@ -98,7 +113,7 @@ void act_break_on_failure(struct app *app)
 
 bool act_can_go_on(const struct app *app)
 {
-    return app->model.counts[STATE_PAUSED] > 0 && !app->quitting;
+    return now(app)->counts[STATE_PAUSED] > 0 && !app->quitting && !app->replay;
 }
 
 void act_go_on(struct app *app)
@@ -128,7 +143,7 @@ void act_shell(struct app *app)
     vec_push(&argv, "--");
     vec_push(&argv, step->name);
     vec_push(&argv, NULL);
-    app_run_program(app, argv.v, app->model.root);
+    app_run_program(app, argv.v, now(app)->root);
     vec_release(&argv);
 }
 
@@ -149,8 +164,10 @@ const char *act_refusal(const struct app *app, const char *action)
     };
     if (app->quitting)
         return "kiln is ending what runs, and quits";
-    if (app->model.steps.n == 0)
+    if (now(app)->steps.n == 0)
         return NULL;
+    if (app->replay)
+        return "this run is over: kiln watch runs steps";
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
         if (strcmp(refusals[i].name, action) == 0)
             return refusals[i].text;

@@ -82,6 +82,27 @@ static void test_few_places(void **state)
     model_release(&model);
 }
 
+static void test_failed_and_held(void **state)
+{
+    (void)state;
+    static const struct line lines[] = {
+        {"build", NULL, 4000}, {"lint", NULL, 1000}, {"test", "build", 6000}};
+    struct model model;
+    load(&model, lines, 3, 8);
+    tell(&model, EVENT_STEP_STARTED, "build", SECOND);
+    struct event event = {.type = EVENT_STEP_PAUSED, .step = "lint", .time_ns = SECOND};
+    model_fold(&model, &event);
+    assert_left(&model, 1, 10000, true); /* who knows for how long it is held */
+    tell(&model, EVENT_STEP_RESUMED, "lint", SECOND);
+    assert_left(&model, 1, 10000, false);
+    /* What needs a step that failed will not run. */
+    event = (struct event){.type = EVENT_STEP_FINISHED, .step = "build", .time_ns = SECOND};
+    event.u.finished.status = STEP_FAILED;
+    model_fold(&model, &event);
+    assert_left(&model, 1, 1000, false);
+    model_release(&model);
+}
+
 static void test_not_known(void **state)
 {
     (void)state;
@@ -119,9 +140,8 @@ static void test_the_queue(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_longest_chain),
-        cmocka_unit_test(test_few_places),
-        cmocka_unit_test(test_not_known),
+        cmocka_unit_test(test_the_longest_chain), cmocka_unit_test(test_few_places),
+        cmocka_unit_test(test_failed_and_held),   cmocka_unit_test(test_not_known),
         cmocka_unit_test(test_the_queue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
