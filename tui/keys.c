@@ -201,8 +201,27 @@ static void escape_key(input_cb *cb, void *ctx)
     cb(ctx, &(struct key_input){.kind = INPUT_KEY, .key = KEY_ESC});
 }
 
+/* Half of what only a terminal sends: a report of the mouse, or an answer. */
+static bool is_half_report(const struct keys *keys)
+{
+    const unsigned char *held = keys->held;
+    return keys->n >= 3 && held[0] == 0x1b && !keys->pasting &&
+           ((held[1] == '[' && (held[2] == '<' || held[2] == '?')) || held[1] == ']');
+}
+
+/* Whether that may be more of it. */
+static bool goes_on(const struct keys *keys, unsigned char byte)
+{
+    const char *more =
+        keys->held[1] == '[' ? "0123456789;$Mmyc\x1b" : "0123456789abcdefABCDEFrg:;/\a\x1b";
+    return byte && strchr(more, byte);
+}
+
 static void feed_byte(struct keys *keys, unsigned char byte, input_cb *cb, void *ctx)
 {
+    if (keys->late && !goes_on(keys, byte))
+        keys->n = 0;
+    keys->late = false;
     if (keys->skip != SKIP_NONE) {
         bool last = keys->skip == SKIP_STRING ? byte < 0x20 : byte < 0x20 || byte >= 0x40;
         if (last)
@@ -278,13 +297,15 @@ void keys_feed(struct keys *keys, const char *bytes, size_t n, input_cb *cb, voi
 
 bool keys_pending(const struct keys *keys)
 {
-    return keys->n > 0 || keys->skip != SKIP_NONE;
+    return (keys->n > 0 && !keys->late) || keys->skip != SKIP_NONE;
 }
 
 void keys_timeout(struct keys *keys, input_cb *cb, void *ctx)
 {
     bool alone = keys->n == 1 && keys->held[0] == 0x1b;
-    keys->n = 0;
+    keys->late = is_half_report(keys);
+    if (!keys->late)
+        keys->n = 0;
     keys->skip = SKIP_NONE;
     if (alone && !keys->pasting)
         escape_key(cb, ctx);

@@ -75,7 +75,8 @@ struct keys {
         SKIP_NONE,
         SKIP_SEQUENCE,
         SKIP_STRING
-    } skip; /* longer than any known one: passed over */
+    } skip;    /* longer than any known one: passed over */
+    bool late; /* held is half a report, for whose rest nobody waits */
     bool pasting;
 };
 
@@ -85,7 +86,8 @@ typedef void input_cb(void *ctx, const struct key_input *input);
 void keys_feed(struct keys *keys, const char *bytes, size_t n, input_cb *cb, void *ctx);
 /* True when what came last may go on: wait a moment for more. */
 bool keys_pending(const struct keys *keys);
-/* Nothing more came: a held ESC is the key, anything else held is dropped. */
+/* Nothing more came: a held ESC is the key, anything else held is dropped; but half a report, whose
+ * rest over a slow line would be taken for keys, is kept for that. */
 void keys_timeout(struct keys *keys, input_cb *cb, void *ctx);
 /* The key as people write it: "j", "^D", "PgUp", "F1", "Enter", "]e". Returns out. */
 char *key_name(uint32_t key, char out[16]);

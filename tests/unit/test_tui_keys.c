@@ -166,6 +166,39 @@ static void test_reports(void **state)
     }
 }
 
+/* Over a slow line the rest of a report comes late: it is no keys. */
+static void test_late_reports(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof reports / sizeof *reports; i++) {
+        const char *bytes = reports[i].bytes;
+        for (size_t cut = 3; cut < strlen(bytes) && bytes[2] != 'M'; cut++) {
+            if (bytes[cut - 1] == '\x1b')
+                continue; /* that is Esc, for all that anybody can know */
+            struct keys keys = {0};
+            struct heard heard = {0};
+            keys_feed(&keys, bytes, cut, hear, &heard);
+            keys_timeout(&keys, hear, &heard);
+            assert_false(keys_pending(&keys));
+            size_t n = heard.n;
+            keys_feed(&keys, bytes + cut, strlen(bytes) - cut, hear, &heard);
+            assert_int_equal(heard.n, 1);
+            assert_true(n == 0 || cut + 1 == strlen(bytes));
+            assert_int_equal(heard.last.kind, reports[i].input.kind);
+            assert_memory_equal(&heard.last.mouse, &reports[i].input.mouse, sizeof(struct mouse));
+            keys_feed(&keys, "q", 1, hear, &heard);
+            assert_int_equal(heard.last.key, 'q');
+        }
+    }
+    /* What does not come keeps no key back. */
+    struct keys keys = {0};
+    struct heard heard = {0};
+    keys_feed(&keys, "\x1b[<0;3", 6, hear, &heard);
+    keys_timeout(&keys, hear, &heard);
+    keys_feed(&keys, "q", 1, hear, &heard);
+    assert_int_equal(heard.last.key, 'q');
+}
+
 static void test_paste(void **state)
 {
     (void)state;
@@ -259,9 +292,10 @@ static void test_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),     cmocka_unit_test(test_reports),
-        cmocka_unit_test(test_paste),     cmocka_unit_test(test_escape_alone),
-        cmocka_unit_test(test_any_bytes), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_table),        cmocka_unit_test(test_reports),
+        cmocka_unit_test(test_late_reports), cmocka_unit_test(test_paste),
+        cmocka_unit_test(test_escape_alone), cmocka_unit_test(test_any_bytes),
+        cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
