@@ -389,8 +389,8 @@ static void title_right(struct app *app, struct buf *right)
     if (log->wrap)
         buf_adds(right, "WRAP ");
     if (log->mark.on) {
-        uint64_t a = log->mark.anchor, b = log->mark.cursor;
-        buf_addf(right, "MARKED %llu ", (unsigned long long)((a < b ? b - a : a - b) + 1));
+        uint64_t a = log->mark.anchor, b = log->mark.cursor, n = (a < b ? b - a : a - b) + 1;
+        buf_addf(right, "MARKED %llu ", (unsigned long long)n);
     }
     if (log->follow)
         buf_adds(right, "FOLLOW");
