@@ -137,13 +137,17 @@ void act_shell(struct app *app)
     VEC(const char *) argv = VEC_INIT;
     for (size_t i = 0; app->self[i]; i++)
         vec_push(&argv, app->self[i]);
+    if (now(app)->root) {
+        vec_push(&argv, "-C");
+        vec_push(&argv, now(app)->root);
+    }
     vec_push(&argv, "shell");
     if (step->box && (step->state == STATE_FAILED || step->held_failed))
         vec_push(&argv, "--failed"); /* where it left things */
     vec_push(&argv, "--");
     vec_push(&argv, step->name);
     vec_push(&argv, NULL);
-    app_run_program(app, argv.v, now(app)->root);
+    app_run_program(app, argv.v, NULL);
     vec_release(&argv);
 }
 

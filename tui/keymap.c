@@ -457,7 +457,7 @@ const struct action keymap_actions[] = {
     {"break-on-failure", "Run", {'B'}, IN_PANES,
      NULL, NULL, 0, "hold whichever step fails, and no more", act_not_quitting, act_break_on_failure},
     {"shell", "Run", {'s'}, IN_PANES,
-     "shell", NULL, 8, "a shell where the step runs; where it failed, as it left things", act_can_shell, act_shell},
+     "shell", NULL, 12, "a shell where the step runs; where it failed, as it left things", act_can_shell, act_shell},
 
     {"help", "Anywhere", {'?', KEY_F1}, IN_PANES,
      "help", NULL, 1, "this help", NULL, help},

@@ -577,7 +577,10 @@ int driver_run(const struct driver_options *options)
     uv_timer_init(&driver.loop, &driver.answer);
     driver.script.data = driver.term.data = driver.pause.data = driver.answer.data = &driver;
     uv_signal_start(&driver.term, on_term, SIGTERM);
+    /* In kiln's place, for a shell in a step. */
+    static const char *const self[] = {"/bin/sh", "-c", "PS1='ready> ' exec /bin/sh -i", NULL};
     struct tui_options tui = {.loop = &driver.loop,
+                              .self = self,
                               .control = &driver.control,
                               .fd = options->terminal,
                               .term = options->term,

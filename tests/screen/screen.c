@@ -223,6 +223,12 @@ void pty_type(struct pty *pty, const char *keys)
         give_up(pty, "the terminal takes no keys");
 }
 
+void pty_type_away(struct pty *pty, const char *keys)
+{
+    pty_type(pty, keys);
+    pty->typed -= strlen(keys);
+}
+
 /* The next line of the driver's, if one is there whole. */
 static bool take_reply(struct pty *pty)
 {
@@ -491,6 +497,13 @@ void pty_wait_left(struct pty *pty)
     while (pty->alternate || !pty->cursor_shown)
         if (wait_for(&pty->master, 1) < 0 || !read_terminal(pty))
             give_up(pty, "the alternate screen was not left");
+}
+
+void pty_wait_shows(struct pty *pty, const char *text)
+{
+    while (!pty_shows(pty, text))
+        if (wait_for(&pty->master, 1) < 0 || !read_terminal(pty))
+            give_up(pty, text);
 }
 
 bool pty_sane(struct pty *pty)

@@ -32,6 +32,10 @@ void pty_end(struct pty *pty);
 
 void pty_say(struct pty *pty, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void pty_type(struct pty *pty, const char *keys);
+/* For a program that has the terminal in the driver's place: a sync expects none of it. */
+void pty_type_away(struct pty *pty, const char *keys);
+/* Reads the terminal until it shows the text. */
+void pty_wait_shows(struct pty *pty, const char *text);
 void pty_sync(struct pty *pty);
 void pty_resize(struct pty *pty, int cols, int rows);
 /* Asks for a sync without reading the terminal; returns once the driver has dealt with what was
@@ -41,8 +45,8 @@ void pty_said(struct pty *pty);
 /* The row as UTF-8, trailing blanks cut; valid until the next call. */
 const char *pty_row(struct pty *pty, int row);
 bool pty_shows(struct pty *pty, const char *text);
-/* The colours of the first cell of a text, as numbers of the palette; -1: the terminal's own, -3: no
- * number. False when the text is not there. */
+/* The colours of the first cell of a text, as numbers of the palette; -1: the terminal's own, -3:
+ * no number. False when the text is not there. */
 struct pty_colours {
     int fg, bg;
 };
