@@ -71,6 +71,15 @@ static bool find(const char *root, struct cache *cache, const char *path,
            changes_from_git(root, path, digest, MAX_BYTES, out);
 }
 
+static void keep(struct cache *cache, const struct buf *text)
+{
+    struct digest digest;
+    if (changes_is_text(text->data, text->len)) {
+        int rc = cache_put(cache, text->data, text->len, &digest, NULL);
+        (void)rc; /* then it can't be shown later */
+    }
+}
+
 void answer_diff(const char *root, struct cache *cache, struct question *q)
 {
     struct buf old = BUF_INIT, now = BUF_INIT, text = BUF_INIT;
@@ -86,6 +95,9 @@ void answer_diff(const char *root, struct cache *cache, struct question *q)
         buf_addf(&text, "#binary, %zu bytes before, %zu now\n", old.len, now.len);
     else if (!changes_diff(&old, &now, MAX_LINES, &text))
         buf_adds(&text, "#it can't be compared\n");
+    /* What was shown as new can be shown as old. */
+    if (cache && has_now && !digest_is_null(&q->now))
+        keep(cache, &now);
     q->text = arena_strdup(&q->arena, buf_str(&text));
     q->found = true;
     buf_release(&old);
@@ -96,10 +108,7 @@ void answer_diff(const char *root, struct cache *cache, struct question *q)
 void answer_keep(const char *root, struct cache *cache, const char *path)
 {
     struct buf text = BUF_INIT;
-    struct digest digest;
-    if (read_file(root, path, &text) && changes_is_text(text.data, text.len)) {
-        int rc = cache_put(cache, text.data, text.len, &digest, NULL);
-        (void)rc; /* then it can't be shown later */
-    }
+    if (read_file(root, path, &text))
+        keep(cache, &text);
     buf_release(&text);
 }

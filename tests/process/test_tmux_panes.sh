@@ -14,6 +14,12 @@ steps() {
     git_project
 }
 
+save() { # TEXT: as src/a, at once
+    # shellcheck disable=SC2059
+    printf "$1" > "$T/new"
+    mv "$T/new" src/a
+}
+
 test_what_changed_and_what_still_holds() {
     steps
     kiln 0 run
@@ -21,10 +27,10 @@ test_what_changed_and_what_still_holds() {
     open_kiln
     wait_for shows 'cached'
     types 1gg3+ # build; what it was is in git
-    printf 'one\n2\nthree\n' > src/a
+    save 'one\n2\nthree\n'
     wait_for shows '− two'
     wait_for shows '+ 2'
-    printf 'one\nzwei\nthree\n' > src/a
+    save 'one\nzwei\nthree\n'
     wait_for shows '− 2' # and that was kept
     wait_for shows '+ zwei'
     types +4
@@ -39,7 +45,7 @@ test_what_changed_and_what_still_holds() {
     types 1k3+
     wait_for shows 'Why: build'
     wait_for shows 'stale: what it reads is not what it was then'
-    printf 'one\ntwo\nthree\n' > src/a # as it was
+    save 'one\ntwo\nthree\n' # as it was
     wait_for shows 'current: all that it reads is as it was then'
     types +1j3+
     wait_for shows 'Why: check'

@@ -119,9 +119,12 @@ static void test_diff_of_kept(void **state)
     uv_run(&place->loop, UV_RUN_DEFAULT);
     put_file(place, "f", B, strlen(B));
     expect_diff(place, bare(A, strlen(A)), bare(B, strlen(B)), "@ 2\n two\n-three\n+3\n four\n");
+    /* What was shown is kept, too. */
+    put_file(place, "f", A, strlen(A));
+    expect_diff(place, bare(B, strlen(B)), bare(A, strlen(A)), "@ 2\n two\n-3\n+three\n four\n");
     /* It goes on to change: what it was "now" is not to be had any more. */
     put_file(place, "f", "x", 1);
-    expect_diff(place, bare(A, strlen(A)), bare(B, strlen(B)),
+    expect_diff(place, bare(A, strlen(A)), bare("y", 1),
                 "#it is large, or has changed again since\n");
 }
 
@@ -137,7 +140,7 @@ static void test_diff_of_one_side(void **state)
     char *path = path_join(place->root, "f");
     unlink(path);
     assert_int_equal(mkfifo(path, 0600), 0);
-    expect_diff(place, none, bare("new\n", 4), "#it is large, or has changed again since\n");
+    expect_diff(place, none, bare("fifo\n", 5), "#it is large, or has changed again since\n");
     free(path);
 }
 
