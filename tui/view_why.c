@@ -126,7 +126,7 @@ static void put_reason(struct rows *rows, const struct reason *reason)
 
 #define DIFFS       64 /* kept */
 #define DIFFS_ASKED 4  /* at a time */
-#define DIFF_ROWS   12 /* a pane that has fewer shows none */
+#define DIFF_ROWS   12 /* a pane that has fewer shows none, unless it has the whole screen */
 
 static void diff_free(struct diff *diff)
 {
@@ -220,7 +220,7 @@ static void put_diff_line(struct rows *rows, const char *line, size_t n)
 /* Below a file's reason, where the pane has room: what changed in it. */
 static void put_diff(struct rows *rows, const struct reason *reason)
 {
-    if (rows->row.area.h < DIFF_ROWS ||
+    if ((rows->row.area.h < DIFF_ROWS && !rows->app->zoom) ||
         (reason->kind != REASON_FILE && reason->kind != REASON_UPSTREAM))
         return;
     const char *text = diff_of(rows->app, reason);
