@@ -149,7 +149,10 @@ static void on_frame(uv_timer_t *timer)
 static void on_written(void *ctx)
 {
     struct tui *tui = ctx;
-    if (tui->dirty || tui->working)
+    /* Looking through a log goes on between frames, and draws when the next one is due. */
+    if (tui->working && !tui->freed)
+        uv_timer_start(&tui->frame, on_frame, 1, 0);
+    else if (tui->dirty)
         schedule(tui, FRAME_MS);
     if (tui->frame_done && !tui->freed)
         tui->frame_done(tui->ctx);
