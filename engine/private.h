@@ -350,8 +350,8 @@ struct engine {
     unsigned n_closing;          /* handles of its own that are being closed */
     void (*closed)(void *);
     void *closed_ctx;
-    struct look *look;       /* NULL: nobody has looked */
-    struct answers *answers; /* NULL: nobody has asked */
+    struct look *look;                 /* NULL: nobody has looked */
+    struct answers *answers;           /* NULL: nobody has asked */
     void (*drained)(struct engine *e); /* called when nothing runs and no job is alive */
     bool cache_warned, state_warned;
 };

@@ -94,7 +94,7 @@ struct app {
     enum theme theme;
     struct style looks[ROLE_N]; /* of it */
     bool colour;                /* the terminal has some: else every theme is mono */
-    struct start start; /* in place of the panes, when it says something */
+    struct start start;         /* in place of the panes, when it says something */
     struct layout layout;
     uint64_t now_ns;
     struct estimate left; /* of the run, when the header was last drawn ... */
@@ -115,7 +115,7 @@ struct app {
     struct runs_view runs;
     struct cache_view cache;
     struct past past;
-    bool replay; /* there is no now: all of it is of the past */
+    bool replay;               /* there is no now: all of it is of the past */
     VEC(struct asked *) asked; /* questions under way */
     /* Something has come that is to be drawn; NULL: nobody draws by himself. */
     void (*wake)(void *ctx);
