@@ -11,7 +11,8 @@
 
 /* How much of a log is looked at between two looks at the keyboard. */
 #define INDEX_BUDGET ((size_t)1 << 20)
-/* The end of a log is shown without its lines' numbers when more than this is still to be looked at.
+/* The end of a log is shown without its lines' numbers when more than this is still to be looked
+ * at.
  */
 #define BEHIND_MAX ((size_t)4 << 20)
 /* Columns kept of a line; logs are cut at LOGFILE_LINE_MAX bytes anyway. */

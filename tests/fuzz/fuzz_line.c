@@ -69,7 +69,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_cells(&line, max_columns, flags & 1);
         buf_reset(&plain);
         line_plain((const char *)input.at, n, &plain);
-        CLAIM(plain.len <= n * CLUSTER_MAX + LINE_REACH * n && !memchr(buf_str(&plain), 0x1b, plain.len));
+        CLAIM(plain.len <= n * CLUSTER_MAX + LINE_REACH * n &&
+              !memchr(buf_str(&plain), 0x1b, plain.len));
         n += newline != NULL;
         input.at += n;
         input.left -= n;
