@@ -315,7 +315,7 @@ test_long_names() {
     kiln 2 run
     jq -n '{version: 1, steps: {a: {run: ("true " + "x" * 200000), inputs: []}, b: {run: "true", inputs: [], env: {X: ("x" * 200000)}}}}' > kiln.json
     kiln 2 run -k
-    assert_eq "$(grep -c "Argument list too long" "$T/out")" 2
+    assert_eq "$(grep -c "^[ab]: FAILED.*Argument list too long" "$T/out")" 2
     rejected 'reads as a path' <<< '{"version": 1, "steps": {"..": {"run": "true"}}}'
     rejected 'reads as a path' <<< '{"version": 1, "steps": {"a/../b": {"run": "true"}}}'
     project '{"version": 1, "steps": {"-x": {"run": "echo dash", "inputs": []}, "a/b": {"run": "echo slash", "inputs": []}, "run": {"run": "echo run", "inputs": []}}}'
