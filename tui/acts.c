@@ -98,9 +98,10 @@ bool act_can_break(const struct app *app)
 void act_break(struct app *app)
 {
     bool set = !chosen(app)->breakpoint;
-    app_send(app, set ? COMMAND_BREAK : COMMAND_UNBREAK, chosen(app)->name);
+    /* Said first: the order may end a look at the past, and choose another step. */
     app_say(app, set ? "%s is held before it starts the next time" : "%s is not held any more",
             chosen(app)->name);
+    app_send(app, set ? COMMAND_BREAK : COMMAND_UNBREAK, chosen(app)->name);
 }
 
 void act_break_on_failure(struct app *app)

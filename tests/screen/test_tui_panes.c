@@ -196,6 +196,16 @@ static void test_acting_in_the_past(void **state)
     assert_string_equal(pty_reply(pty, "command"), "command retry unit");
     pty_sync(pty);
     assert_false(pty_shows(pty, "PAST"));
+    /* The step that was looked at is the one that is held, whatever is chosen now. */
+    pty_type(pty, "6");
+    pty_sync(pty);
+    pty_type(pty, "\r");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "PAST"));
+    pty_type(pty, "1gb");
+    assert_string_equal(pty_reply(pty, "command"), "command break lint");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "lint is held before it starts"));
     pty_end(pty);
 }
 
