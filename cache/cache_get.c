@@ -44,12 +44,17 @@ ssize_t cache_read(int fd, void *bytes, size_t n, uint64_t offset)
     return (ssize_t)have;
 }
 
-bool cache_quarantine(struct cache *cache, int dirfd, const char *rel, const char *kind)
+bool cache_quarantine(struct cache *cache, int dirfd, const char *rel, const char *kind,
+                      const struct stat *judged)
 {
+    struct stat now;
     char unique[CACHE_NAME_SIZE];
     char name[sizeof("bad/") + CACHE_REL_SIZE + CACHE_NAME_SIZE];
     if (cache->read_only)
         return false;
+    if (judged && (fstatat(dirfd, rel, &now, AT_SYMLINK_NOFOLLOW) != 0 ||
+                   now.st_ino != judged->st_ino || now.st_dev != judged->st_dev))
+        return true;
     cache_unique_name(cache, kind, unique);
     snprintf(name, sizeof(name), "bad/%s.%s", rel + 3, unique);
     if (renameat(dirfd, rel, cache->root_fd, name) == 0)
@@ -71,7 +76,7 @@ int cache_open_stored(struct cache *cache, int dirfd, const char *rel, const cha
     if (*fd < 0) {
         int errnum = errno;
         if (errnum == ELOOP || errnum == ENXIO)
-            (void)cache_quarantine(cache, dirfd, rel, kind);
+            (void)cache_quarantine(cache, dirfd, rel, kind, NULL);
         else if (errnum != ENOENT && errnum != ENOTDIR)
             return err_sys(err, errnum, "cannot read %s in the cache at %s", rel + 3, cache->path);
         return 0;
@@ -79,7 +84,7 @@ int cache_open_stored(struct cache *cache, int dirfd, const char *rel, const cha
     if (fstat(*fd, st) != 0 || !S_ISREG(st->st_mode)) {
         close(*fd);
         *fd = -1;
-        (void)cache_quarantine(cache, dirfd, rel, kind);
+        (void)cache_quarantine(cache, dirfd, rel, kind, NULL);
     }
     return 0;
 }
@@ -98,7 +103,7 @@ static int open_blob(struct cache *cache, const struct digest *digest, int *fd,
     if ((uint64_t)st.st_size != digest->size) {
         close(*fd);
         *fd = -1;
-        (void)cache_quarantine(cache, cache->cas_fd, rel, "cas");
+        (void)cache_quarantine(cache, cache->cas_fd, rel, "cas", NULL);
         return 0;
     }
     cache_touch(cache, *fd, &st);
@@ -124,7 +129,7 @@ int cache_open_blob(struct cache *cache, const struct digest *digest, int *fd,
     if (rc == 0) {
         char rel[CACHE_REL_SIZE];
         cache_rel(digest, rel);
-        (void)cache_quarantine(cache, cache->cas_fd, rel, "cas");
+        (void)cache_quarantine(cache, cache->cas_fd, rel, "cas", NULL);
     }
     return rc;
 }
@@ -162,7 +167,7 @@ int cache_get(struct cache *cache, const struct digest *digest, size_t max, stru
     if (!digest_eq(&actual, digest)) {
         char rel[CACHE_REL_SIZE];
         cache_rel(digest, rel);
-        (void)cache_quarantine(cache, cache->cas_fd, rel, "cas");
+        (void)cache_quarantine(cache, cache->cas_fd, rel, "cas", NULL);
         *to = '\0';
         *answer = CACHE_MISS;
         return 0;
@@ -277,7 +282,7 @@ int cache_copy_by(struct cache *cache, struct cache_hand *hand, const struct dig
     if (rc == 0 && !digest_eq(&actual, digest)) {
         char rel[CACHE_REL_SIZE];
         cache_rel(digest, rel);
-        (void)cache_quarantine(cache, cache->cas_fd, rel, "cas");
+        (void)cache_quarantine(cache, cache->cas_fd, rel, "cas", NULL);
         *answer = CACHE_MISS;
     }
     return rc;

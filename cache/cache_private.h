@@ -111,8 +111,11 @@ bool cache_find(const struct cache *cache, const struct digest *digest, struct s
 int cache_open_stored(struct cache *cache, int dirfd, const char *rel, const char *kind, int *fd,
                       struct stat *st, struct err *err) MUST_CHECK;
 /* Moves what does not hold what it claims (kind: "cas", "ac") to bad/. Where that is not possible
- * it stays, stays a miss, and false is returned. */
-bool cache_quarantine(struct cache *cache, int dirfd, const char *rel, const char *kind);
+ * it stays, stays a miss, and false is returned. judged: of the file that was looked at, still
+ * open: another one that has come into its place meanwhile is left alone; NULL: whatever is there.
+ */
+bool cache_quarantine(struct cache *cache, int dirfd, const char *rel, const char *kind,
+                      const struct stat *judged);
 /* Whether it was not noted lately that a file with that stat is used. */
 bool cache_is_stale(const struct stat *st);
 /* Notes that a file with that stat is used, when that was not noted lately. */

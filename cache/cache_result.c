@@ -120,7 +120,7 @@ int cache_get_action(struct cache *cache, const struct digest *key, struct buf *
     } else if (errnum != 0) {
         rc = cache_read_failed(cache, key, errnum, err);
     } else {
-        (void)cache_quarantine(cache, cache->ac_fd, rel, "ac");
+        (void)cache_quarantine(cache, cache->ac_fd, rel, "ac", &st);
     }
     close(fd);
     return rc;

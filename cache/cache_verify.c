@@ -148,7 +148,7 @@ static int list(struct verify *v, const char *top, int dirfd, cache_files *files
 
 static const char *quarantine(struct verify *v, int dirfd, const char *rel, const char *kind)
 {
-    return cache_quarantine(v->cache, dirfd, rel, kind) ? VERIFY_ASIDE : VERIFY_LEFT;
+    return cache_quarantine(v->cache, dirfd, rel, kind, NULL) ? VERIFY_ASIDE : VERIFY_LEFT;
 }
 
 static void check_blob(struct verify *v, struct hasher *hasher, const struct cache_file *file)

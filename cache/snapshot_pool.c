@@ -197,7 +197,7 @@ static enum copied copy_from_store(struct pool_hand *hand, const struct digest *
     int errnum = errno;
     close(from);
     if (copied == DIFFERS)
-        (void)cache_quarantine(cache, cache->cas_fd, rel, "cas");
+        (void)cache_quarantine(cache, cache->cas_fd, rel, "cas", NULL);
     errno = errnum;
     return copied;
 }

@@ -1,6 +1,8 @@
 /* The disk cache: layout, every way a stored file can be damaged, what use does to a file's age. */
 #include "test_cache_cas.h"
 
+#include "cache/cache_private.h"
+
 static void test_default_path(void **state)
 {
     (void)state;
@@ -304,6 +306,34 @@ static time_t age_of(const char *path)
 }
 
 /* Use makes a file young again, but only when it is old enough for that to matter. */
+/* What was judged is set aside, not what has come into its place since. */
+static void test_set_aside_late(void **state)
+{
+    struct fixture *f = *state;
+    struct digest key = digest_str("key");
+    char *path = stored_path(f, "ac", &key), *other = path_join(f->dir, "other");
+    char rel[CACHE_REL_SIZE];
+    struct stat judged;
+    cache_rel(&key, rel);
+    char *folder = mem_printf("%s/v1/ac/%.2s", f->path, rel);
+    assert_int_equal(mkdir(folder, 0755), 0);
+    write_text(f->dir, "other", "bad", 3, 0644);
+    assert_int_equal(rename(other, path), 0);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(fstat(fd, &judged), 0);
+    write_text(f->dir, "other", "good", 4, 0644);
+    assert_int_equal(rename(other, path), 0);
+    assert_true(cache_quarantine(f->cache, f->cache->ac_fd, rel, "ac", &judged));
+    assert_int_equal(access(path, F_OK), 0);
+    assert_int_equal(stat(path, &judged), 0);
+    assert_true(cache_quarantine(f->cache, f->cache->ac_fd, rel, "ac", &judged));
+    assert_int_not_equal(access(path, F_OK), 0);
+    close(fd);
+    free(folder);
+    free(other);
+    free(path);
+}
+
 static void test_touch(void **state)
 {
     struct fixture *f = *state;
@@ -352,6 +382,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_default_path),
+        with_cache(test_set_aside_late),
         with_cache(test_put_get),
         with_cache(test_put_fd),
         with_cache(test_damaged_blobs),
