@@ -80,7 +80,7 @@ static void add_rows(struct buf *out, const struct plain_summary *summary)
             buf_adds(out, "| ");
             add_text(out, row->step);
             buf_addf(out, " | %s %s | %s |\n", glyphs[row->status], step_status_name(row->status),
-                     row->ms ? text_duration(row->ms, time) : "");
+                     row->status == STEP_SKIPPED ? "" : text_duration(row->ms, time));
         }
     }
     buf_addc(out, '\n');
