@@ -286,15 +286,20 @@ static void add_signal(struct buf *out, int number)
     buf_addf(out, "%d", number);
 }
 
+static void add_exit(struct buf *out, int exit_code, int signal)
+{
+    if (exit_code >= 0)
+        field_i64(out, "exit_code", exit_code);
+    else
+        field_str(out, "exit_code", NULL);
+    add_signal(out, signal);
+}
+
 static void add_finished(struct buf *out, const struct event *event)
 {
     field_str(out, "step", event->step);
     field_str(out, "status", step_names[event->u.finished.status]);
-    if (event->u.finished.exit_code >= 0)
-        field_i64(out, "exit_code", event->u.finished.exit_code);
-    else
-        field_str(out, "exit_code", NULL);
-    add_signal(out, event->u.finished.signal);
+    add_exit(out, event->u.finished.exit_code, event->u.finished.signal);
     field_bool(out, "timed_out", event->u.finished.timed_out);
     field_bool(out, "tainted", event->u.finished.tainted);
     field_u64(out, "duration_ms", event->u.finished.duration_ms);
@@ -325,11 +330,7 @@ static void add_paused(struct buf *out, const struct event *event)
     field_bool(out, "failed", event->u.paused.failed);
     if (!event->u.paused.failed)
         return;
-    if (event->u.paused.exit_code >= 0)
-        field_i64(out, "exit_code", event->u.paused.exit_code);
-    else
-        field_str(out, "exit_code", NULL);
-    add_signal(out, event->u.paused.signal);
+    add_exit(out, event->u.paused.exit_code, event->u.paused.signal);
     field_bool(out, "timed_out", event->u.paused.timed_out);
     field_u64(out, "duration_ms", event->u.paused.duration_ms);
     field_str(out, "error", event->u.paused.error);

@@ -363,3 +363,11 @@ int motion_lines(enum motion motion, int amount, int height)
     }
     return 0;
 }
+
+uint64_t motion_to(enum motion motion, int amount, int height, uint64_t from, uint64_t last)
+{
+    int64_t to = (int64_t)from + motion_lines(motion, amount, height);
+    if (motion == MOVE_START || to < 0)
+        return 0;
+    return motion == MOVE_END || (uint64_t)to > last ? last : (uint64_t)to;
+}

@@ -218,6 +218,18 @@ static void erase_screen(struct paper *paper, struct hand *hand, unsigned how)
         paper->used = paper->row + 1;
 }
 
+static void keep_place(struct paper *paper)
+{
+    paper->saved_row = paper->row;
+    paper->saved_column = paper->column;
+}
+
+static void return_to_place(struct paper *paper)
+{
+    paper->row = paper->saved_row;
+    paper->column = paper->saved_column;
+}
+
 static void obey_csi(struct paper *paper, struct hand *hand, const char *bytes, size_t n)
 {
     unsigned params[ESCAPE_PARAMS];
@@ -247,14 +259,8 @@ static void obey_csi(struct paper *paper, struct hand *hand, const char *bytes, 
     case 'M': remove_rows(paper, row, by); break;
     case 'S': settle(paper, by < paper->used ? by : paper->used); break;
     case 'T': add_rows(paper, 0, by); break;
-    case 's':
-        paper->saved_row = row;
-        paper->saved_column = paper->column;
-        break;
-    case 'u':
-        paper->row = paper->saved_row;
-        paper->column = paper->saved_column;
-        break;
+    case 's': keep_place(paper); break;
+    case 'u': return_to_place(paper); break;
     default: break;
     }
 }
@@ -281,14 +287,8 @@ static void obey(struct paper *paper, struct hand *hand, const char *bytes, size
         paper->column = column;
         break;
     }
-    case '7':
-        paper->saved_row = paper->row;
-        paper->saved_column = paper->column;
-        break;
-    case '8':
-        paper->row = paper->saved_row;
-        paper->column = paper->saved_column;
-        break;
+    case '7': keep_place(paper); break;
+    case '8': return_to_place(paper); break;
     case 'c':
         clear(paper);
         paper->column = 0;

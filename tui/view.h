@@ -99,5 +99,7 @@ void row_printf(struct pen_row *row, enum role role, const char *format, ...)
 
 /* The distance of a motion over lines in a pane of that height; 0 for columns, start and end. */
 int motion_lines(enum motion motion, int amount, int height);
+/* Where a motion over rows 0 ... last leads from there, in a pane of that height. */
+uint64_t motion_to(enum motion motion, int amount, int height, uint64_t from, uint64_t last);
 
 #endif

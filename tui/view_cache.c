@@ -209,12 +209,7 @@ static void move(struct app *app, enum motion motion, int amount)
     struct cache_view *cache = &app->cache;
     int height = app->layout.panes[PANE_CACHE].body.h;
     int most = cache->rows > height ? cache->rows - height : 0;
-    int to = cache->top + motion_lines(motion, amount, height);
-    if (motion == MOVE_START || to < 0)
-        to = 0;
-    if (motion == MOVE_END || to > most)
-        to = most;
-    cache->top = to;
+    cache->top = (int)motion_to(motion, amount, height, (uint64_t)cache->top, (uint64_t)most);
 }
 
 const struct view view_cache = {"cache", title, draw, move, NULL};

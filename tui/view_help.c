@@ -95,12 +95,7 @@ static void move(struct app *app, enum motion motion, int amount)
 {
     int height = app->help_height;
     int most = app->help_rows > height ? app->help_rows - height : 0;
-    int to = app->help_top + motion_lines(motion, amount, height);
-    if (motion == MOVE_START || to < 0)
-        to = 0;
-    if (motion == MOVE_END || to > most)
-        to = most;
-    app->help_top = to;
+    app->help_top = (int)motion_to(motion, amount, height, (uint64_t)app->help_top, (uint64_t)most);
 }
 
 const struct view view_help = {"help", title, draw, move, NULL};

@@ -162,12 +162,7 @@ static void move(struct app *app, enum motion motion, int amount)
     struct inputs_view *inputs = &app->inputs;
     int height = app->layout.panes[PANE_INPUTS].body.h;
     uint64_t most = inputs->rows > (uint64_t)height ? inputs->rows - (uint64_t)height : 0;
-    int64_t to = (int64_t)inputs->top + motion_lines(motion, amount, height);
-    if (motion == MOVE_START || to < 0)
-        to = 0;
-    if (motion == MOVE_END || (uint64_t)to > most)
-        to = (int64_t)most;
-    inputs->top = (uint64_t)to;
+    inputs->top = motion_to(motion, amount, height, inputs->top, most);
 }
 
 const struct view view_inputs = {"inputs", title, draw, move, NULL};

@@ -191,13 +191,8 @@ static void title(struct app *app, struct buf *left, struct buf *right)
 static void move(struct app *app, enum motion motion, int amount)
 {
     struct runs_view *runs = &app->runs;
-    long to =
-        (long)runs->selected + motion_lines(motion, amount, app->layout.panes[PANE_RUNS].body.h);
-    if (motion == MOVE_START || to < 0)
-        to = 0;
-    if (motion == MOVE_END || to > (long)runs->n)
-        to = (long)runs->n;
-    runs->selected = (size_t)to;
+    runs->selected =
+        motion_to(motion, amount, app->layout.panes[PANE_RUNS].body.h, runs->selected, runs->n);
 }
 
 static void click(struct app *app, struct area area, int x, int y)

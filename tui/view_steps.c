@@ -338,12 +338,8 @@ static void move(struct app *app, enum motion motion, int amount)
     if (n == 0 || motion == MOVE_COLUMNS)
         return;
     app->hands_off = false;
-    long to = (long)(at == STEPS_NONE ? 0 : at) +
-              motion_lines(motion, amount, app->layout.panes[PANE_STEPS].body.h);
-    if (motion == MOVE_START || to < 0)
-        to = 0;
-    if (motion == MOVE_END || to >= (long)n)
-        to = (long)n - 1;
+    size_t to = motion_to(motion, amount, app->layout.panes[PANE_STEPS].body.h,
+                          at == STEPS_NONE ? 0 : at, n - 1);
     app_select(app, app->steps.rows.v[to].step);
 }
 

@@ -281,14 +281,11 @@ static void move(struct app *app, enum motion motion, int amount)
     struct lanes lanes = lanes_of(app);
     if (lanes.n > 0 && motion != MOVE_COLUMNS) {
         int height = app->layout.panes[PANE_TIMELINE].body.h;
-        long at = lanes.selected < lanes.n ? (long)lanes.selected : 0;
-        long to = at + motion_lines(motion, amount, height > 1 ? height - 1 : 1);
+        size_t at = lanes.selected < lanes.n ? lanes.selected : 0;
         app->hands_off = false;
-        if (motion == MOVE_START || to < 0)
-            to = 0;
-        if (motion == MOVE_END || to >= (long)lanes.n)
-            to = (long)lanes.n - 1;
-        app_select(app, lanes.steps[to]);
+        app_select(
+            app,
+            lanes.steps[motion_to(motion, amount, height > 1 ? height - 1 : 1, at, lanes.n - 1)]);
     }
     lanes_release(&lanes);
 }

@@ -386,12 +386,7 @@ static void move(struct app *app, enum motion motion, int amount)
 {
     int height = app->layout.panes[PANE_WHY].body.h;
     int most = app->why_rows > height ? app->why_rows - height : 0;
-    int to = app->why_top + motion_lines(motion, amount, height);
-    if (motion == MOVE_START || to < 0)
-        to = 0;
-    if (motion == MOVE_END || to > most)
-        to = most;
-    app->why_top = to;
+    app->why_top = (int)motion_to(motion, amount, height, (uint64_t)app->why_top, (uint64_t)most);
 }
 
 const struct view view_why = {"why", title, draw, move, NULL};
