@@ -322,7 +322,6 @@ static struct host_exec *make_exec(struct host *host, const struct runner_reques
         .filter = callbacks->filter,
         .ctx = ctx,
         .fd = -1,
-        .null_fd = host->null_fd,
         .offset = request->spool_offset,
         .left = request->spool_limit ? request->spool_limit : UINT64_MAX,
     };

@@ -1,7 +1,6 @@
 /*
  * spool.h - moves what an execution writes from its pipes into its spool file, without looking at
- * it,
- * unless the caller has a filter for it.
+ * it, unless the caller has a filter for it.
  *
  * The file is asked for when the first byte is there: most steps that end well write nothing.
  *
@@ -17,16 +16,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Bytes read and written at a time, and what a large pipe holds: enough for both sides to work at
+ * once. splice(2) would spare a copy, but keeps the pipe locked while it writes to the file, so
+ * that who fills the pipe waits, and all takes longer. */
+#define SPOOL_PIECE ((size_t)256 * 1024)
+
 struct spool {
     int (*open)(void *ctx); /* gives the file, or -1 with errno; called once */
     void (*filter)(void *ctx, int stream, const char *bytes, size_t n,
                    struct buf *out); /* or NULL */
     void *ctx;
-    int fd;      /* -1 before that */
-    int null_fd; /* /dev/null: where the rest goes */
+    int fd; /* -1 before that */
     uint64_t offset;
     uint64_t left; /* until the limit; UINT64_MAX = no limit */
-    bool copying;  /* the file cannot be spliced to */
     bool truncated;
     int errnum; /* of the file, once writing has failed: all that follows is dropped */
 };

@@ -13,7 +13,7 @@
 
 #define STREAMS 2
 /* The most that one of them can hold. */
-#define STREAM_HOLDS ((size_t)1024 * 1024)
+#define STREAM_HOLDS SPOOL_PIECE
 
 struct streams {
     int read[STREAMS], write[STREAMS]; /* -1 when closed */

@@ -17,7 +17,8 @@ row_12() {
 EOF
     cd "$dir"
     case_name="cat of $mib MB"
-    measure "$case_name" "$runs" 'kiln run' "$kiln" run big --plain \
+    # Both find the memory that what they wrote before had: in a virtual machine a new page costs ten times as much.
+    measure "$case_name" "$runs" 'kiln run' -p "rm -rf '$XDG_STATE_HOME'/kiln/projects/*/runs" "$kiln" run big --plain \
         -- 'cat into a file' -p "rm -f '$dir/copy'" /bin/sh -c "cat '$dir/big' >'$dir/copy'"
     bound_ratio "$case_name" 'kiln run' 1.5 'cat into a file'
     bound "kiln run, $case_name" "$(awk -v mb="$mib" -v ms="$(value "$case_name" 'kiln run')" 'BEGIN { printf "%.0f", mb / ms * 1000 }')" \

@@ -170,10 +170,6 @@ WRITE(pwrite64, (int fd, const void *p, size_t n, off64_t at), (fd, p, n, at), n
       (fd, p, n / 2, at), int, const void *, size_t, off64_t)
 SIMPLE(ssize_t, writev, (int fd, const struct iovec *v, int n), (fd, v, n), 0, int,
        const struct iovec *, int)
-SIMPLE(ssize_t, splice,
-       (int from, off64_t *at, int to, off64_t *to_at, size_t n, unsigned int flags),
-       (from, at, to, to_at, n, flags), CHANGES, int, off64_t *, int, off64_t *, size_t,
-       unsigned int)
 SIMPLE(ssize_t, copy_file_range,
        (int from, off64_t *at, int to, off64_t *to_at, size_t n, unsigned int flags),
        (from, at, to, to_at, n, flags), CHANGES, int, off64_t *, int, off64_t *, size_t,

@@ -142,7 +142,7 @@ static void test_limit(void **state)
     run_free(run);
 }
 
-/* A file that cannot be spliced to is written to all the same. */
+/* A file that only appends takes it as well. */
 static void test_append_spool(void **state)
 {
     struct rig *rig = *state;
