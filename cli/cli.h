@@ -36,7 +36,8 @@ struct options {
     bool help;
     const char **args; /* what is left: steps; owned */
     size_t n_args;
-    bool plain, json, tui, keep_going, dry_run, no_cache, rehash, force, dot, mermaid, yes;
+    bool plain, json, tui, keep_going, dry_run, no_cache, rehash, force, dot, mermaid, yes,
+        settings;
     bool update_images, failed, screen_reader;
     const char *shell_command; /* shell: --command */
     const char **force_steps;  /* --force=STEP, any number; owned */

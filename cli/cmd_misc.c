@@ -1,5 +1,6 @@
 /* cmd_misc.c - kiln schema, version, help. */
 #include "cli/cli.h"
+#include "cli/settings.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -14,9 +15,10 @@ static int print(const struct options *options, struct buf *text)
 int command_schema(const struct options *options)
 {
     struct buf text = BUF_INIT;
-    config_schema(&text);
-    if (text.len && text.data[text.len - 1] != '\n')
-        buf_addc(&text, '\n');
+    if (options->settings)
+        cli_settings_schema(&text);
+    else
+        config_schema(&text);
     return print(options, &text);
 }
 

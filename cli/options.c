@@ -171,6 +171,7 @@ static int take(struct parser *parser, const struct option_spec *spec, const cha
     case OPT_TUI: out->tui = true; break;
     case OPT_SCREEN_READER: out->screen_reader = true; break;
     case OPT_DOT: out->dot = true; break;
+    case OPT_SETTINGS: out->settings = true; break;
     case OPT_MERMAID: out->mermaid = true; break;
     case OPT_RUN: return set_run(parser, spec, value);
     case OPT_SPEED:

@@ -78,6 +78,7 @@ enum option_id {
     OPT_FAILED,
     OPT_YES,
     OPT_CACHES,
+    OPT_SETTINGS,
     OPT_N
 };
 

@@ -165,7 +165,8 @@ const struct command_spec command_table[] = {
         .arguments = "",
         .summary = "print the JSON Schema of kiln.json",
         .help = "Prints the JSON Schema (draft 2020-12) of kiln.json, for editors to check and "
-                "complete with.",
+                "complete with; with --settings, that of your own settings for the terminal, "
+                "$XDG_CONFIG_HOME/kiln/config.json (~/.config/kiln/config.json).",
     },
     {
         .name = "completion",
@@ -252,6 +253,8 @@ const struct option_spec option_table[OPT_N] = {
     [OPT_YES] = {OPT_YES, "yes", 'y', NULL, false, CMD_CACHE, NULL, "clear without asking"},
     [OPT_CACHES] = {OPT_CACHES, "caches", 0, "NAME", true, CMD_CACHE, NULL,
                     "clear the cache directories of steps, or those called NAME, and nothing else"},
+    [OPT_SETTINGS] = {OPT_SETTINGS, "settings", 0, NULL, false, CMD_SCHEMA, NULL,
+                      "of your own settings, config.json, instead"},
 };
 
 const struct command_spec *command_find(const char *name)

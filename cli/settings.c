@@ -35,6 +35,26 @@ static void take(struct cli_settings *out, const struct config_settings *said)
         settings_add_keys(&out->tui, said->keys[i].action, said->keys[i].keys, said->keys[i].n);
 }
 
+static struct config_settings_known what_is_known(struct arena *arena)
+{
+    size_t n = settings_n_actions();
+    return (struct config_settings_known){.themes = words(settings_themes),
+                                          .notify = words(settings_notify),
+                                          .actions = {settings_actions(arena), n},
+                                          .action_help = {settings_action_help(arena), n},
+                                          .key_names = words(settings_key_names(arena)),
+                                          .most_keys = settings_most_keys(),
+                                          .is_key = settings_is_key};
+}
+
+void cli_settings_schema(struct buf *out)
+{
+    struct arena arena = ARENA_INIT;
+    struct config_settings_known known = what_is_known(&arena);
+    config_settings_schema(&known, out);
+    arena_release(&arena);
+}
+
 /* The path as people write it. */
 static char *shown(const char *path)
 {
@@ -50,13 +70,9 @@ static void read_settings(struct cli_settings *out, const char *path)
     struct buf text = BUF_INIT;
     struct err err = ERR_INIT;
     struct config_settings *said = NULL;
-    const char **actions = settings_actions();
+    struct arena arena = ARENA_INIT;
     char *name = shown(path);
-    struct config_settings_known known = {.themes = words(settings_themes),
-                                          .notify = words(settings_notify),
-                                          .actions = words(actions),
-                                          .most_keys = settings_most_keys(),
-                                          .is_key = settings_is_key};
+    struct config_settings_known known = what_is_known(&arena);
     int code = file_read(path, MOST_BYTES, &text, &err);
     if (code == 0)
         code = config_settings_parse(buf_str(&text), text.len, name, &known, &said, &err);
@@ -66,7 +82,7 @@ static void read_settings(struct cli_settings *out, const char *path)
         out->problem = mem_printf("%s; kiln goes on as if there were no settings", err_text(&err));
     config_settings_free(said);
     err_release(&err);
-    free(actions);
+    arena_release(&arena);
     free(name);
     buf_release(&text);
 }

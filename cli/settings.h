@@ -4,7 +4,7 @@
 #ifndef KILN_CLI_SETTINGS_H
 #define KILN_CLI_SETTINGS_H
 
-#include "base/err.h"
+#include "base/buf.h"
 #include "tui/settings.h"
 
 struct cli_settings {
@@ -16,6 +16,8 @@ struct cli_settings {
 /* From $XDG_CONFIG_HOME/kiln/config.json and KILN_SCREEN_READER. A file that is not there, or
  * broken, leaves everything as it is by default. */
 void cli_settings_load(struct cli_settings *settings);
+/* Adds the JSON Schema of that file. */
+void cli_settings_schema(struct buf *out);
 void cli_settings_release(struct cli_settings *settings);
 
 #endif

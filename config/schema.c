@@ -1,17 +1,27 @@
 /* The JSON Schema of kiln.json, made from the key table. */
+#include "config/schema.h"
 #include "config/config.h"
-#include "config/keys.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 
-/* All JSON made here comes through this: jansson gives NULL only when memory is out, which kiln
- * does not survive. */
-static json_t *made(json_t *json)
+#define made config_json_made
+
+json_t *config_json_made(json_t *json)
 {
     if (!json)
         abort();
     return json;
+}
+
+void config_json_write(json_t *json, struct buf *out)
+{
+    char *text = json_dumps(json, JSON_INDENT(2));
+    if (!text)
+        abort();
+    buf_adds(out, text);
+    buf_addc(out, '\n');
+    free(text);
+    json_decref(json);
 }
 
 static json_t *strings(const char *pattern)
@@ -154,10 +164,9 @@ static json_t *place_schema(enum config_place place)
 
 void config_schema(struct buf *out)
 {
-    json_t *schema =
-        made(json_pack("{s:s, s:s, s:s}", "$schema", "https://json-schema.org/draft/2020-12/schema",
-                       "title", "kiln.json", "description",
-                       "A pipeline of steps that kiln runs when their inputs change."));
+    json_t *schema = made(
+        json_pack("{s:s, s:s, s:s}", "$schema", CONFIG_SCHEMA_DRAFT, "title", "kiln.json",
+                  "description", "A pipeline of steps that kiln runs when their inputs change."));
     json_t *file = place_schema(CONFIG_IN_FILE);
 
     json_object_update(schema, file);
@@ -174,11 +183,5 @@ void config_schema(struct buf *out)
                        "defaults", place_schema(CONFIG_IN_DEFAULTS), "generate",
                        place_schema(CONFIG_IN_GENERATE), "limits", place_schema(CONFIG_IN_LIMITS),
                        "secret", secret, "cache", place_schema(CONFIG_IN_CACHE))));
-    char *text = json_dumps(schema, JSON_INDENT(2));
-    if (!text)
-        abort();
-    buf_adds(out, text);
-    buf_addc(out, '\n');
-    free(text);
-    json_decref(schema);
+    config_json_write(schema, out);
 }

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "config/doc.h"
+#include "config/settings_table.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -87,12 +88,12 @@ static int read_word(struct reader *r, uint32_t node, const char *what, struct c
     return fail_word(r, node, false, word, what, known);
 }
 
-static int read_choice(struct reader *r, uint32_t node, const char *what, enum config_choice *out)
+static int read_choice(struct reader *r, uint32_t node, enum config_choice *out)
 {
-    const json_t *json = r->doc.nodes.v[node].json;
-    if (!json_is_boolean(json))
-        return fail(r, node, "%s must be true or false, without quotes", what);
-    *out = json_is_true(json) ? CONFIG_YES : CONFIG_NO;
+    const struct config_node *it = &r->doc.nodes.v[node];
+    if (!json_is_boolean(it->json))
+        return fail(r, node, "\"%s\" must be true or false, without quotes", it->key);
+    *out = json_is_true(it->json) ? CONFIG_YES : CONFIG_NO;
     return 0;
 }
 
@@ -151,32 +152,39 @@ static int read_keys(struct reader *r, uint32_t node)
     return 0;
 }
 
+static int read_setting(struct reader *r, uint32_t node, enum config_setting_id id)
+{
+    struct config_settings *s = r->settings;
+    switch (id) {
+    case SETTING_THEME: return read_word(r, node, "theme", r->known->themes, &s->theme);
+    case SETTING_NOTIFY: return read_word(r, node, "way to notify", r->known->notify, &s->notify);
+    case SETTING_NOTIFY_AFTER: return read_after(r, node);
+    case SETTING_MOUSE: return read_choice(r, node, &s->mouse);
+    case SETTING_SCREEN_READER: return read_choice(r, node, &s->screen_reader);
+    case SETTING_KEYS: return read_keys(r, node);
+    case SETTING_SCHEMA:
+    case SETTING_N: break;
+    }
+    return 0;
+}
+
 static int read_file(struct reader *r)
 {
-    static const char *const names[] = {"$schema",      "theme",         "mouse", "notify",
-                                        "notify_after", "screen_reader", "keys"};
-    struct config_settings *s = r->settings;
+    const char *names[SETTING_N];
+    for (size_t i = 0; i < SETTING_N; i++)
+        names[i] = config_setting_table[i].name;
     if (!json_is_object(r->doc.nodes.v[0].json))
         return fail(r, 0, "the settings must be an object; write them in { and }");
     config_doc_each(child, &r->doc, 0)
     {
         const char *key = r->doc.nodes.v[child].key;
-        int code = 0;
-        if (strcmp(key, "theme") == 0)
-            code = read_word(r, child, "theme", r->known->themes, &s->theme);
-        else if (strcmp(key, "notify") == 0)
-            code = read_word(r, child, "way to notify", r->known->notify, &s->notify);
-        else if (strcmp(key, "notify_after") == 0)
-            code = read_after(r, child);
-        else if (strcmp(key, "mouse") == 0)
-            code = read_choice(r, child, "\"mouse\"", &s->mouse);
-        else if (strcmp(key, "screen_reader") == 0)
-            code = read_choice(r, child, "\"screen_reader\"", &s->screen_reader);
-        else if (strcmp(key, "keys") == 0)
-            code = read_keys(r, child);
-        else if (strcmp(key, "$schema") != 0)
-            code = fail_word(r, child, true, key, "setting",
-                             (struct config_words){names + 1, sizeof names / sizeof *names - 1});
+        size_t id = 0;
+        while (id < SETTING_N && strcmp(names[id], key) != 0)
+            id++;
+        /* Nobody who mistypes a name means the first one. */
+        int code = id == SETTING_N ? fail_word(r, child, true, key, "setting",
+                                               (struct config_words){names + 1, SETTING_N - 1})
+                                   : read_setting(r, child, (enum config_setting_id)id);
         if (code < 0)
             return code;
     }

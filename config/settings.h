@@ -15,6 +15,7 @@
 #define KILN_CONFIG_SETTINGS_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 
 #include <stdbool.h>
@@ -28,7 +29,10 @@ struct config_words {
 
 struct config_settings_known {
     struct config_words themes, notify, actions;
-    size_t most_keys; /* of one action */
+    struct config_words
+        action_help;               /* of each of them, for the schema; may have NULLs, or be none */
+    struct config_words key_names; /* for the schema: of the keys that are no characters */
+    size_t most_keys;              /* of one action */
     bool (*is_key)(const char *name);
 };
 
@@ -54,5 +58,7 @@ int config_settings_parse(const char *text, size_t n, const char *shown,
                           const struct config_settings_known *known, struct config_settings **out,
                           struct err *err) MUST_CHECK;
 void config_settings_free(struct config_settings *settings);
+/* Adds the JSON Schema (draft 2020-12) of such a file. */
+void config_settings_schema(const struct config_settings_known *known, struct buf *out);
 
 #endif

@@ -341,18 +341,23 @@ char *key_name(uint32_t key, char out[16])
     return out;
 }
 
-uint32_t key_of_name(const char *name)
+uint32_t key_named(size_t i)
 {
     static const uint32_t plain[] = {KEY_TAB, KEY_ENTER, KEY_ESC, KEY_BACKSPACE, ' '};
+    const size_t special = KEY_F12 - KEY_UP + 1;
+    if (i < special)
+        return KEY_UP + (uint32_t)i;
+    return i - special < sizeof plain / sizeof *plain ? plain[i - special] : KEY_NONE;
+}
+
+uint32_t key_of_name(const char *name)
+{
     char text[16];
-    uint32_t scalar;
+    uint32_t scalar, key;
     size_t n = strlen(name);
-    for (uint32_t key = KEY_UP; key <= KEY_F12; key++)
+    for (size_t i = 0; (key = key_named(i)) != KEY_NONE; i++)
         if (strcmp(key_name(key, text), name) == 0)
             return key;
-    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
-        if (strcmp(key_name(plain[i], text), name) == 0)
-            return plain[i];
     if (n == 2 && name[0] == '^' && name[1] >= '@' && name[1] <= '_')
         return KEY_CTRL(name[1]);
     if (n == 2 && name[0] > ' ' && name[0] < 0x7f && name[1] > ' ' && name[1] < 0x7f)

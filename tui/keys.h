@@ -93,5 +93,7 @@ void keys_timeout(struct keys *keys, input_cb *cb, void *ctx);
 char *key_name(uint32_t key, char out[16]);
 /* The key of that name; KEY_NONE when it names none. */
 uint32_t key_of_name(const char *name);
+/* The i-th of the keys that go by a word: "Up", "Enter"; KEY_NONE: there are no more. */
+uint32_t key_named(size_t i);
 
 #endif

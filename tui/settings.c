@@ -27,11 +27,36 @@ void settings_release(struct settings *settings)
     settings->n_keys = 0;
 }
 
-const char **settings_actions(void)
+size_t settings_n_actions(void)
 {
-    const char **names = mem_zalloc(keymap_n + 1, sizeof *names);
+    return keymap_n;
+}
+
+const char **settings_actions(struct arena *arena)
+{
+    const char **names = arena_zalloc(arena, keymap_n, sizeof *names);
     for (size_t i = 0; i < keymap_n; i++)
         names[i] = keymap_actions[i].name;
+    return names;
+}
+
+const char **settings_action_help(struct arena *arena)
+{
+    const char **help = arena_zalloc(arena, keymap_n, sizeof *help);
+    for (size_t i = 0; i < keymap_n; i++)
+        help[i] = keymap_actions[i].help;
+    return help;
+}
+
+const char **settings_key_names(struct arena *arena)
+{
+    size_t n = 0;
+    char text[16];
+    while (key_named(n) != KEY_NONE)
+        n++;
+    const char **names = arena_zalloc(arena, n + 1, sizeof *names);
+    for (size_t i = 0; i < n; i++)
+        names[i] = arena_strdup(arena, key_name(key_named(i), text));
     return names;
 }
 

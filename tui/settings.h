@@ -8,6 +8,8 @@
 #ifndef KILN_TUI_SETTINGS_H
 #define KILN_TUI_SETTINGS_H
 
+#include "base/arena.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,10 +32,14 @@ struct settings {
 /* What holds where nothing is said. */
 void settings_init(struct settings *settings);
 void settings_release(struct settings *settings);
-/* The words there are, terminated by NULL: of themes, of ways to notify; the names of actions. The
- * last is the caller's to free. */
+/* The words there are, terminated by NULL: of themes, of ways to notify. */
 extern const char *const settings_themes[], *const settings_notify[NOTIFY_N + 1];
-const char **settings_actions(void);
+/* The names of actions; what each of them does (or NULL), as many; both of the same length, which
+ * is settings_n_actions. The names of keys that go by a word, terminated by NULL. In the arena. */
+const char **settings_actions(struct arena *arena);
+const char **settings_action_help(struct arena *arena);
+size_t settings_n_actions(void);
+const char **settings_key_names(struct arena *arena);
 size_t settings_most_keys(void);
 bool settings_is_key(const char *name);
 /* Takes what such a word says; one that is none changes nothing. */

@@ -14,7 +14,11 @@ static bool is_key(const char *name)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct config_settings_known known = {{themes, 3}, {notify, 2}, {actions, 2}, 5, is_key};
+    const struct config_settings_known known = {.themes = {themes, 3},
+                                                .notify = {notify, 2},
+                                                .actions = {actions, 2},
+                                                .most_keys = 5,
+                                                .is_key = is_key};
     struct config_settings *settings;
     struct err err = ERR_INIT;
     int rc =

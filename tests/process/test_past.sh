@@ -91,6 +91,10 @@ test_about_kiln() {
     assert_out '^kiln [0-9]'
     kiln 0 schema
     assert_match "$(jq -r '."$schema"' "$T/out")" "2020-12"
+    kiln 0 schema --settings
+    assert_eq "$(jq -c '.properties.theme.enum' "$T/out")" '["auto","dark","light","high-contrast","mono"]'
+    assert_match "$(jq -r '.properties.keys.properties.retry.description' "$T/out")" 'again'
+    assert_eq "$(jq -c '.properties.keys.properties["next-pane"]["$ref"]' "$T/out")" '"#/$defs/keys"'
     kiln 0 help
     assert_out '^  cache stats\|gc\|verify\|clear$'
     kiln 0 run --help
@@ -98,6 +102,26 @@ test_about_kiln() {
     kiln 2 rnu
     assert_err '^kiln: .*did you mean "run"'
     [ ! -s "$T/out" ] || fail "standard output is for what was asked"
+}
+
+# The example in the documents is what the schema describes, and what kiln takes.
+test_documented_settings() {
+    sed -n '/^## Settings/,$p' "$SOURCE_DIR/docs/tui.md" | sed -n '/^```json/,/^```/p' | sed '/^```/d' > "$T/config.json"
+    assert_match "$(jq -r .theme "$T/config.json")" .
+    kiln 0 schema --settings
+    assert_eq "$(jq -c --slurpfile schema "$T/out" 'keys - ($schema[0].properties | keys)' "$T/config.json")" '[]'
+    assert_eq "$(jq -c --slurpfile schema "$T/out" '(.keys | keys) - ($schema[0].properties.keys.properties | keys)' "$T/config.json")" '[]'
+    if python3 -c 'import jsonschema' 2> /dev/null; then
+        python3 -c '
+import json, sys, jsonschema
+schema, example = json.load(open(sys.argv[1])), json.load(open(sys.argv[2]))
+jsonschema.Draft202012Validator.check_schema(schema)
+check = jsonschema.Draft202012Validator(schema)
+check.validate(example)
+for wrong in {"theme": "ligth"}, {"mose": True}, {"keys": {"quit": ["Taab"]}}, {"keys": {"quit": list("abcdef")}}:
+    assert not check.is_valid(wrong), wrong
+' "$T/out" "$T/config.json" || fail "the schema does not hold for the documented example"
+    fi
 }
 
 test_completion() {

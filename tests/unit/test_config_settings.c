@@ -6,34 +6,44 @@
 
 #include <cmocka.h>
 
+#include "config/doc.h"
 #include "config/settings.h"
+#include "config/settings_table.h"
 
+#include <regex.h>
 #include <string.h>
 
 static const char *const themes[] = {"auto", "dark", "light", "high-contrast"};
 static const char *const notify[] = {"off", "bell"};
 static const char *const actions[] = {"retry", "quit", "next-pane"};
 
+static const char *const key_names[] = {"Tab"};
+
 static bool is_key(const char *name)
 {
     return strlen(name) == 1 || strcmp(name, "Tab") == 0;
 }
 
-static const struct config_settings_known known = {
-    {themes, 4}, {notify, 2}, {actions, 3}, 2, is_key};
+static const struct config_settings_known known = {.themes = {themes, 4},
+                                                   .notify = {notify, 2},
+                                                   .actions = {actions, 3},
+                                                   .key_names = {key_names, 1},
+                                                   .most_keys = 2,
+                                                   .is_key = is_key};
+
+static const char good[] = "// mine\n"
+                           "{\"$schema\": \"x\", \"theme\": \"light\", \"mouse\": false,\n"
+                           " \"notify\": \"off\", \"notify_after\": \"1m30s\",\n"
+                           " \"screen_reader\": true,\n"
+                           " \"keys\": {\"retry\": \"r\", \"next-pane\": [\"Tab\", \"x\"], "
+                           "\"quit\": [],}}\n";
 
 static void test_all(void **state)
 {
     (void)state;
-    static const char text[] = "// mine\n"
-                               "{\"$schema\": \"x\", \"theme\": \"light\", \"mouse\": false,\n"
-                               " \"notify\": \"off\", \"notify_after\": \"1m30s\",\n"
-                               " \"screen_reader\": true,\n"
-                               " \"keys\": {\"retry\": \"r\", \"next-pane\": [\"Tab\", \"x\"], "
-                               "\"quit\": [],}}\n";
     struct config_settings *s = NULL;
     struct err err = ERR_INIT;
-    assert_int_equal(config_settings_parse(text, strlen(text), "c.json", &known, &s, &err), 0);
+    assert_int_equal(config_settings_parse(good, strlen(good), "c.json", &known, &s, &err), 0);
     assert_string_equal(s->theme, "light");
     assert_string_equal(s->notify, "off");
     assert_int_equal(s->notify_after_ms, 90000);
@@ -105,12 +115,150 @@ static void test_wrong(void **state)
     }
 }
 
+/* -- the schema: it says what is read, no more and no less ------------------------------------- */
+
+static bool has_type(const json_t *value, const char *type)
+{
+    return (strcmp(type, "object") == 0 && json_is_object(value)) ||
+           (strcmp(type, "array") == 0 && json_is_array(value)) ||
+           (strcmp(type, "string") == 0 && json_is_string(value)) ||
+           (strcmp(type, "boolean") == 0 && json_is_boolean(value));
+}
+
+static bool valid(const json_t *root, const json_t *schema, const json_t *value);
+
+static bool any_valid(const json_t *root, const json_t *schemas, const json_t *value)
+{
+    for (size_t i = 0; i < json_array_size(schemas); i++)
+        if (valid(root, json_array_get(schemas, i), value))
+            return true;
+    return false;
+}
+
+static bool enumerated(const json_t *words, const json_t *value)
+{
+    for (size_t i = 0; i < json_array_size(words); i++)
+        if (json_equal(json_array_get(words, i), value))
+            return true;
+    return false;
+}
+
+/* POSIX has no \x00. */
+static bool matches(const char *pattern, const char *text)
+{
+    regex_t regex;
+    bool control = strcmp(pattern, "^([!-~]{2}|[^\\x00-\\x20])$") == 0;
+    assert_int_equal(
+        regcomp(&regex, control ? "^([!-~]{2}|[^[:cntrl:] ])$" : pattern, REG_EXTENDED | REG_NOSUB),
+        0);
+    bool match = regexec(&regex, text, 0, NULL, 0) == 0;
+    regfree(&regex);
+    return match;
+}
+
+static bool valid_object(const json_t *root, const json_t *schema, const json_t *value)
+{
+    const json_t *properties = json_object_get(schema, "properties");
+    for (void *at = json_object_iter((json_t *)value); at;
+         at = json_object_iter_next((json_t *)value, at)) {
+        const json_t *property = json_object_get(properties, json_object_iter_key(at));
+        if (!property || !valid(root, property, json_object_iter_value(at)))
+            return false;
+    }
+    return true;
+}
+
+/* The words of JSON Schema that this schema uses; another one fails the test. */
+static bool valid(const json_t *root, const json_t *schema, const json_t *value)
+{
+    for (void *at = json_object_iter((json_t *)schema); at;
+         at = json_object_iter_next((json_t *)schema, at)) {
+        const char *word = json_object_iter_key(at);
+        const json_t *of = json_object_iter_value(at);
+        bool is = true;
+        if (strcmp(word, "$ref") == 0) {
+            assert_memory_equal(json_string_value(of), "#/$defs/", 8);
+            const json_t *def =
+                json_object_get(json_object_get(root, "$defs"), json_string_value(of) + 8);
+            assert_non_null(def);
+            is = valid(root, def, value);
+        } else if (strcmp(word, "type") == 0) {
+            is = has_type(value, json_string_value(of));
+        } else if (strcmp(word, "enum") == 0) {
+            is = enumerated(of, value);
+        } else if (strcmp(word, "anyOf") == 0) {
+            is = any_valid(root, of, value);
+        } else if (strcmp(word, "pattern") == 0) {
+            is = !json_is_string(value) || matches(json_string_value(of), json_string_value(value));
+        } else if (strcmp(word, "properties") == 0) {
+            is = !json_is_object(value) || valid_object(root, schema, value);
+        } else if (strcmp(word, "maxItems") == 0) {
+            is = (json_int_t)json_array_size(value) <= json_integer_value(of);
+        } else if (strcmp(word, "items") == 0) {
+            for (size_t i = 0; i < json_array_size(value); i++)
+                is = is && valid(root, of, json_array_get(value, i));
+        } else if (strcmp(word, "additionalProperties") == 0) {
+            assert_true(json_is_false(of)); /* valid_object() takes that for granted */
+        } else if (strcmp(word, "title") && strcmp(word, "description") &&
+                   strcmp(word, "default") && strcmp(word, "$schema") && strcmp(word, "$defs")) {
+            fail_msg("the schema says \"%s\"", word);
+        }
+        if (!is)
+            return false;
+    }
+    return true;
+}
+
+static json_t *load_schema(void)
+{
+    struct buf text = BUF_INIT;
+    config_settings_schema(&known, &text);
+    json_t *schema = json_loadb(buf_str(&text), text.len, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(schema);
+    assert_int_equal(text.data[text.len - 1], '\n');
+    buf_release(&text);
+    return schema;
+}
+
+static bool valid_text(const json_t *schema, const char *text)
+{
+    struct config_doc doc;
+    struct err err = ERR_INIT;
+    bool is = config_doc_open(&doc, text, strlen(text), "c.json", &err) == 0 &&
+              valid(schema, schema, doc.json);
+    config_doc_close(&doc);
+    err_release(&err);
+    return is;
+}
+
+static void test_schema(void **state)
+{
+    (void)state;
+    json_t *schema = load_schema();
+    const json_t *properties = json_object_get(schema, "properties");
+    assert_int_equal(json_object_size(properties), SETTING_N);
+    for (size_t i = 0; i < SETTING_N; i++) {
+        const json_t *setting = json_object_get(properties, config_setting_table[i].name);
+        assert_true(json_string_length(json_object_get(setting, "title")) > 0);
+        assert_true(json_string_length(json_object_get(setting, "description")) > 0);
+        const json_t *fallback = json_object_get(setting, "default");
+        assert_true(!fallback || valid(schema, setting, fallback));
+    }
+    assert_true(valid_text(schema, good));
+    assert_true(valid_text(schema, "{}"));
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        if (valid_text(schema, wrong[i].text))
+            fail_msg("the schema takes %s", wrong[i].text);
+    json_decref(schema);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all),
         cmocka_unit_test(test_nothing),
         cmocka_unit_test(test_wrong),
+        cmocka_unit_test(test_schema),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
