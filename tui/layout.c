@@ -2,6 +2,9 @@
 
 #define MAX_PLACES 5
 
+#define BIT(pane) (1U << (pane))
+#define BELOW_LOG (BIT(PANE_N) - 1 - BIT(PANE_STEPS) - BIT(PANE_LOG))
+
 struct places {
     struct {
         unsigned panes; /* bits */
@@ -39,11 +42,11 @@ static void fill(struct layout *layout, struct places *places, const struct layo
     unsigned placed = 0;
     for (size_t i = 0; i < places->n; i++)
         placed |= places->v[i].panes;
-    places->v[places->n - 1].panes |= ((1U << PANE_N) - 1) & ~placed;
+    places->v[places->n - 1].panes |= (BIT(PANE_N) - 1) & ~placed;
     for (size_t i = 0; i < places->n; i++) {
         enum pane best = PANE_N;
         for (enum pane pane = 0; pane < PANE_N; pane++) {
-            if ((places->v[i].panes & (1U << pane)) &&
+            if ((places->v[i].panes & BIT(pane)) &&
                 (best == PANE_N || want->recent[pane] > want->recent[best]))
                 best = pane;
         }
@@ -51,15 +54,26 @@ static void fill(struct layout *layout, struct places *places, const struct layo
     }
 }
 
+/* How many of h rows that place gets below the log: its usual share, but the greater one when it
+ * had the keys after the log had them. */
+static int below_log(const struct layout_want *want, unsigned place, int h, int usual)
+{
+    for (enum pane pane = 0; pane < PANE_N; pane++) {
+        if ((place & BIT(pane)) && want->recent[pane] > want->recent[PANE_LOG])
+            return clamp((h + 1) / 2 + 1, usual, h);
+    }
+    return usual;
+}
+
 static void stack(struct places *places, struct area body, const struct layout_want *want)
 {
     int rows = want->steps > 1000 ? 1000 : want->steps > 0 ? (int)want->steps : 4;
     int top = clamp(rows + 1, 4, body.h >= 18 ? body.h * 9 / 20 : body.h / 2);
-    int low = body.h >= 18 ? clamp(body.h / 4, 5, 7) : 0;
-    add(places, 1U << PANE_STEPS, rows_of(body, 0, top));
-    add(places, 1U << PANE_LOG, rows_of(body, top, body.h - top - low));
+    int low = body.h >= 18 ? below_log(want, BELOW_LOG, body.h - top, clamp(body.h / 4, 5, 7)) : 0;
+    add(places, BIT(PANE_STEPS), rows_of(body, 0, top));
+    add(places, BIT(PANE_LOG), rows_of(body, top, body.h - top - low));
     if (low > 0)
-        add(places, 1U << PANE_WHY, rows_of(body, body.h - low, low));
+        add(places, BIT(PANE_WHY), rows_of(body, body.h - low, low));
 }
 
 static struct area split(struct layout *layout, struct area *area, int left)
@@ -70,27 +84,31 @@ static struct area split(struct layout *layout, struct area *area, int left)
     return right;
 }
 
-static void beside(struct layout *layout, struct places *places, struct area body, int left)
+static void beside(struct layout *layout, struct places *places, struct area body,
+                   const struct layout_want *want, int left)
 {
-    int low = clamp(body.h / 4, 6, 14);
+    int low = below_log(want, BELOW_LOG, body.h, clamp(body.h / 4, 6, 14));
     struct area right = split(layout, &body, left);
-    add(places, 1U << PANE_STEPS, body);
-    add(places, 1U << PANE_LOG, rows_of(right, 0, right.h - low));
-    add(places, 1U << PANE_WHY, rows_of(right, right.h - low, low));
+    add(places, BIT(PANE_STEPS), body);
+    add(places, BIT(PANE_LOG), rows_of(right, 0, right.h - low));
+    add(places, BIT(PANE_WHY), rows_of(right, right.h - low, low));
 }
 
-static void wide(struct layout *layout, struct places *places, struct area body, int left)
+static void wide(struct layout *layout, struct places *places, struct area body,
+                 const struct layout_want *want, int left)
 {
-    int low = clamp(body.h / 4, 6, 16), lanes = body.h >= 40 ? clamp(body.h / 3, 12, 22) : 0;
+    int lanes = body.h >= 40 ? clamp(body.h / 3, 12, 22) : 0;
+    unsigned place = lanes ? BELOW_LOG & ~BIT(PANE_TIMELINE) : BELOW_LOG;
+    int low = below_log(want, place, body.h, clamp(body.h / 4, 6, 16));
     struct area right = split(layout, &body, left);
     struct area bottom = rows_of(right, right.h - low, low);
     struct area beside_it = split(layout, &bottom, bottom.w * 11 / 20);
-    add(places, 1U << PANE_STEPS, rows_of(body, 0, body.h - lanes));
-    add(places, 1U << PANE_LOG, rows_of(right, 0, right.h - low));
-    add(places, 1U << PANE_WHY, bottom);
-    add(places, 1U << PANE_INPUTS, beside_it);
+    add(places, BIT(PANE_STEPS), rows_of(body, 0, body.h - lanes));
+    add(places, BIT(PANE_LOG), rows_of(right, 0, right.h - low));
+    add(places, BIT(PANE_WHY), bottom);
+    add(places, BIT(PANE_INPUTS), beside_it);
     if (lanes)
-        add(places, 1U << PANE_TIMELINE, rows_of(body, body.h - lanes, lanes));
+        add(places, BIT(PANE_TIMELINE), rows_of(body, body.h - lanes, lanes));
 }
 
 struct layout layout_of(const struct layout_want *want)
@@ -116,9 +134,9 @@ struct layout layout_of(const struct layout_want *want)
     if (layout.kind == LAYOUT_STACKED)
         stack(&places, body, want);
     else if (layout.kind == LAYOUT_BESIDE)
-        beside(&layout, &places, body, clamp(cols - 81, 40, 62));
+        beside(&layout, &places, body, want, clamp(cols - 81, 40, 62));
     else
-        wide(&layout, &places, body, clamp(cols * 47 / 100, 78, 110));
+        wide(&layout, &places, body, want, clamp(cols * 47 / 100, 78, 110));
     fill(&layout, &places, want);
     return layout;
 }

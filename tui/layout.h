@@ -5,7 +5,8 @@
  * over why. 60x12: steps over log over why. Less: one pane at a time. Below 30x6: one line that
  * says how things are. A zoomed pane has the whole body.
  *
- * There are more panes than places: a place shows the one of its panes that had the keys last.
+ * There are more panes than places: a place shows the one of its panes that had the keys last. So
+ * it is with the room that the log shares with the places below it.
  */
 #ifndef KILN_TUI_LAYOUT_H
 #define KILN_TUI_LAYOUT_H
