@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define MOST_BYTES (1U << 20)
 
@@ -65,6 +66,58 @@ static char *shown(const char *path)
     return mem_strdup(path);
 }
 
+static int keep_in(const char *file, const char *shown, const char *name, const char *word,
+                   struct err *err)
+{
+    struct buf text = BUF_INIT, now = BUF_INIT;
+    struct stat st;
+    int code = stat(file, &st) < 0 ? err_sys(err, errno, "cannot look at %s", shown) : 0;
+    if (code == 0 && !S_ISREG(st.st_mode))
+        code = err_set(err, ERR_CONFIG, "%s is no file", shown);
+    if (code == 0)
+        code = file_read(file, MOST_BYTES, &text, err);
+    if (code == 0)
+        code = config_settings_put(buf_str(&text), text.len, shown, name, word, &now, err);
+    if (code == 0)
+        code = file_write_atomic(file, now.data, now.len, 0600, err);
+    if (code == 0 && chmod(file, st.st_mode & 07777) < 0)
+        code = err_sys(err, errno, "cannot give %s its mode back", shown);
+    buf_release(&text);
+    buf_release(&now);
+    return code;
+}
+
+static int keep_in_new(const char *file, const char *name, const char *word, struct err *err)
+{
+    static const char none[] = "{}\n";
+    struct buf text = BUF_INIT;
+    char *dir = mem_strndup(file, (size_t)(strrchr(file, '/') - file));
+    int code = file_mkdirs(dir, 0700, err);
+    if (code == 0)
+        code = config_settings_put(none, strlen(none), file, name, word, &text, err);
+    if (code == 0)
+        code = file_write_atomic(file, text.data, text.len, 0644, err);
+    buf_release(&text);
+    free(dir);
+    return code;
+}
+
+int cli_settings_keep(const char *file, const char *shown, const char *name, const char *word,
+                      struct err *err)
+{
+    struct stat st;
+    char *real = realpath(file, NULL);
+    int code;
+    if (real)
+        code = keep_in(real, shown, name, word, err);
+    else if (errno == ENOENT && lstat(file, &st) < 0 && errno == ENOENT)
+        code = keep_in_new(file, name, word, err);
+    else
+        code = err_sys(err, errno ? errno : ENOENT, "cannot find out what %s is", shown);
+    free(real);
+    return code;
+}
+
 static void read_settings(struct cli_settings *out, const char *path)
 {
     struct buf text = BUF_INIT;
@@ -95,7 +148,9 @@ void cli_settings_load(struct cli_settings *settings)
     if (dir) {
         char *path = mem_printf("%s/config.json", dir);
         read_settings(settings, path);
-        free(path);
+        settings->tui.file_shown = shown(path);
+        settings->tui.file = path;
+        settings->tui.keep = cli_settings_keep;
     }
     free(dir);
     const char *reader = getenv("KILN_SCREEN_READER");

@@ -58,6 +58,11 @@ int config_settings_parse(const char *text, size_t n, const char *shown,
                           const struct config_settings_known *known, struct config_settings **out,
                           struct err *err) MUST_CHECK;
 void config_settings_free(struct config_settings *settings);
+/* Adds to out the n bytes of such a file with that word (plain letters) as the setting of that name
+ * (a string): its value is replaced, or it is put in as the first, and every other byte stays as it
+ * is. Fails with ERR_CONFIG where the text cannot be read, or that is no string. */
+int config_settings_put(const char *text, size_t n, const char *shown, const char *name,
+                        const char *word, struct buf *out, struct err *err) MUST_CHECK;
 /* Adds the JSON Schema (draft 2020-12) of such a file. */
 void config_settings_schema(const struct config_settings_known *known, struct buf *out);
 

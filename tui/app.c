@@ -214,6 +214,12 @@ void app_paste(struct app *app, const char *text, size_t n)
         app->prompt->changed(app);
 }
 
+void app_theme_auto(struct app *app)
+{
+    app->auto_theme = true;
+    app_theme(app, app->light ? THEME_LIGHT : THEME_DARK);
+}
+
 void app_theme(struct app *app, enum theme theme)
 {
     app->theme = theme;

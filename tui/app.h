@@ -93,6 +93,7 @@ struct app {
     struct screen screen;
     enum theme theme;
     struct style looks[ROLE_N]; /* of it */
+    bool auto_theme, light;     /* as the background is: so it is */
     bool colour;                /* the terminal has some: else every theme is mono */
     struct start start;         /* in place of the panes, when it says something */
     struct layout layout;
@@ -137,6 +138,7 @@ struct app {
         VEC(char *) argv; /* empty: none wanted; else it ends with NULL */
         char *cwd;        /* or NULL */
     } want_program;
+    const char *want_theme; /* to be kept, by its name in the settings; or NULL */
     struct buf want_clip;   /* text for the clipboard; empty: none */
     struct buf to_terminal; /* bytes to send as they are, with the next frame */
     char *said;             /* in place of the key line until the next key; or NULL */
@@ -167,6 +169,8 @@ void app_select(struct app *app, size_t step);
 void app_focus(struct app *app, enum pane pane);
 /* Sets how roles look, from the next frame on. */
 void app_theme(struct app *app, enum theme theme);
+/* The one that goes with the terminal's background. */
+void app_theme_auto(struct app *app);
 /* Sends the terminal what is no part of the picture: a sequence that copies, or tells something.
  * Whole sequences only; the terminal must be one that passes over those it does not know
  * (caps.private_modes). */

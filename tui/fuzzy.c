@@ -16,7 +16,8 @@ static bool begins_word(const char *text, size_t i)
 
 static bool same(char typed, char c)
 {
-    return typed == c || (islower((unsigned char)typed) && typed == tolower((unsigned char)c));
+    return typed == c || (typed == ' ' && c == '-') ||
+           (islower((unsigned char)typed) && typed == tolower((unsigned char)c));
 }
 
 /* best[i]: of the letters so far, the last one at i. A gap costs one a letter, up to a bound. */

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "tui/acts.h"
+#include "tui/settings.h"
 #include "tui/view.h"
 
 #include <stdlib.h>
@@ -275,24 +276,37 @@ static void mouse(struct app *app)
                             : "The mouse is the terminal's: select text as anywhere");
 }
 
+static void choose_theme(struct app *app, enum theme theme)
+{
+    app->auto_theme = false;
+    app->want_theme = look_themes[theme];
+    app_theme(app, theme);
+}
+
+static void theme_auto(struct app *app)
+{
+    app->want_theme = settings_themes[0];
+    app_theme_auto(app);
+}
+
 static void theme_dark(struct app *app)
 {
-    app_theme(app, THEME_DARK);
+    choose_theme(app, THEME_DARK);
 }
 
 static void theme_light(struct app *app)
 {
-    app_theme(app, THEME_LIGHT);
+    choose_theme(app, THEME_LIGHT);
 }
 
 static void theme_high_contrast(struct app *app)
 {
-    app_theme(app, THEME_HIGH_CONTRAST);
+    choose_theme(app, THEME_HIGH_CONTRAST);
 }
 
 static void theme_mono(struct app *app)
 {
-    app_theme(app, THEME_MONO);
+    choose_theme(app, THEME_MONO);
 }
 
 static void redraw(struct app *app)
@@ -465,6 +479,8 @@ const struct action keymap_actions[] = {
      NULL, NULL, 0, "do something by its name, or go to a step", NULL, palette},
     {"mouse", "Anywhere", {'M'}, IN_ALL,
      NULL, NULL, 0, "the mouse for kiln, or for the terminal's own selection", NULL, mouse},
+    {"theme-auto", "Anywhere", {KEY_NONE}, IN_PANES,
+     NULL, NULL, 0, "colours that go with the terminal's background", NULL, theme_auto},
     {"theme-dark", "Anywhere", {KEY_NONE}, IN_PANES,
      NULL, NULL, 0, "colours for a dark background", NULL, theme_dark},
     {"theme-light", "Anywhere", {KEY_NONE}, IN_PANES,

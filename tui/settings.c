@@ -23,6 +23,9 @@ void settings_release(struct settings *settings)
         free(settings->keys[i].keys);
     }
     free(settings->keys);
+    free(settings->file);
+    free(settings->file_shown);
+    settings->file = settings->file_shown = NULL;
     settings->keys = NULL;
     settings->n_keys = 0;
 }

@@ -9,6 +9,7 @@
 #define KILN_TUI_SETTINGS_H
 
 #include "base/arena.h"
+#include "base/err.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,6 +28,11 @@ struct settings {
         size_t n;
     } * keys;
     size_t n_keys;
+    /* The person's file, also as people write it; and what writes one choice into it, on a thread
+     * of its own, in the file's words. NULL: choices are for the moment. */
+    char *file, *file_shown;
+    int (*keep)(const char *file, const char *shown, const char *name, const char *word,
+                struct err *err);
 };
 
 /* What holds where nothing is said. */

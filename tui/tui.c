@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "tui/app.h"
 #include "tui/clip.h"
+#include "tui/keeper.h"
 #include "tui/keymap.h"
 #include "tui/keys.h"
 #include "tui/notify.h"
@@ -31,7 +32,7 @@ struct tui {
     struct keys keys;
     struct notify notify;
     struct reader *reader; /* linear; else NULL */
-    bool auto_theme;       /* the terminal's background says which */
+    struct keeper *keeper; /* of what is chosen here; or NULL */
     uv_loop_t *loop;
     uint64_t (*now_ns)(void *ctx);
     void (*frame_done)(void *ctx);
@@ -199,9 +200,9 @@ static void on_something(void *ctx, const struct key_input *input)
             term_has_sync(tui->term, input->known);
         break;
     case INPUT_BACKGROUND:
-        if (tui->auto_theme && tui->app.theme == THEME_DARK && input->light)
-            app_theme(&tui->app, THEME_LIGHT);
-        tui->auto_theme = false;
+        tui->app.light = input->light;
+        if (tui->app.auto_theme)
+            app_theme_auto(&tui->app);
         break;
     case INPUT_DEVICE: term_answered(tui->term); break;
     }
@@ -257,11 +258,21 @@ static void set_mouse(struct tui *tui)
     tell(tui, term_mouse(tui->term, tui->mouse));
 }
 
+static void on_kept(void *ctx, const char *name, const char *word, const char *what)
+{
+    struct tui *tui = ctx;
+    app_say(&tui->app, "%s %s%s", name, word, what);
+    mark(tui, FRAME_MS);
+}
+
 static void after_keys(struct tui *tui)
 {
     if (tui->freed)
         return;
     set_mouse(tui);
+    if (tui->app.want_theme)
+        keeper_keep(tui->keeper, "theme", tui->app.want_theme);
+    tui->app.want_theme = NULL;
     if (tui->app.want_program.argv.n)
         run_program(tui);
     if (tui->app.want_redraw)
@@ -318,9 +329,10 @@ static void take_settings(struct tui *tui, const struct settings *given)
     for (size_t i = 0; i < settings->n_keys; i++)
         keymap_bind(&tui->app.keymap, settings->keys[i].action, settings->keys[i].keys,
                     settings->keys[i].n);
-    tui->auto_theme = settings->theme < 0;
+    tui->app.auto_theme = settings->theme < 0;
     if (settings->theme >= 0)
         app_theme(&tui->app, (enum theme)settings->theme);
+    tui->keeper = keeper_new(tui->loop, settings, on_kept, tui);
     tui->app.mouse = settings->mouse;
     set_mouse(tui);
     tui->notify.how = settings->notify;
@@ -407,6 +419,7 @@ void tui_free(struct tui *tui)
         return;
     tui->freed = true;
     program_kill(tui->program);
+    keeper_free(tui->keeper);
     term_free(tui->term);
     uv_close((uv_handle_t *)&tui->frame, timer_closed);
     uv_close((uv_handle_t *)&tui->tick, timer_closed);

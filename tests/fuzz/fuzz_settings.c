@@ -30,6 +30,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         for (size_t k = 0; k < settings->keys[i].n; k++)
             CLAIM(is_key(settings->keys[i].keys[k]));
     }
+    struct buf put = BUF_INIT;
+    /* What can be read with a theme that is a string can be read with another one. */
+    int changed =
+        config_settings_put((const char *)data, size, "config.json", "theme", "light", &put, NULL);
+    CLAIM(rc < 0 || changed == 0);
+    if (changed == 0) {
+        struct config_settings *after;
+        struct err again = ERR_INIT;
+        int rc_after =
+            config_settings_parse(buf_str(&put), put.len, "config.json", &known, &after, &again);
+        CLAIM(rc < 0 || rc_after == 0);
+        CLAIM(!after || strcmp(after->theme, "light") == 0);
+        CLAIM(!after || !settings || after->n_keys == settings->n_keys);
+        config_settings_free(after);
+        err_release(&again);
+    }
+    buf_release(&put);
     config_settings_free(settings);
     err_release(&err);
     return 0;

@@ -233,6 +233,47 @@ test_settings() {
     usable
 }
 
+choose() { # THEME
+    types ':'
+    wait_for shows Palette
+    types "theme $1"
+    wait_for last_row ":theme $1"
+    tm send-keys Enter
+}
+
+test_theme_is_kept() {
+    local config=$XDG_CONFIG_HOME/kiln/config.json
+    steps
+    pane 100 24
+    open_kiln
+    choose high
+    wait_for shows 'theme high-contrast, from now on (~/.config/kiln/config.json)'
+    assert_eq "$(cat "$config")" $'{\n  "theme": "high-contrast"\n}'
+    types q
+    wait_for shows 'ended 0'
+    open_kiln clear\;
+    tm capture-pane -pe | grep -q '48;5;16' || fail "there is no black ground"
+    # A person's own file, where a link leads to it, keeps all else.
+    mkdir "$T/dotfiles"
+    printf '%s\n' '// mine' '{"mouse": false, /* no */ "theme": "mono",}' > "$T/dotfiles/kiln"
+    chmod 640 "$T/dotfiles/kiln"
+    ln -sf "$T/dotfiles/kiln" "$config"
+    choose light
+    wait_for shows 'theme light, from now on'
+    assert_eq "$(cat "$T/dotfiles/kiln")" $'// mine\n{"mouse": false, /* no */ "theme": "light",}'
+    assert_eq "$(stat -c %a "$T/dotfiles/kiln")" 640
+    [ -L "$config" ] || fail "the link is gone"
+    # One that cannot be read is left alone.
+    echo '{"theme": "light"' > "$T/dotfiles/kiln"
+    choose dark
+    wait_for shows 'theme dark, but only for now: ~/.config/kiln/config.json:2:1: '
+    assert_eq "$(cat "$T/dotfiles/kiln")" '{"theme": "light"'
+    assert_eq "$(ls "$T/dotfiles")" kiln
+    types q
+    wait_for shows 'ended 0'
+    usable
+}
+
 test_bell() {
     steps
     mkdir -p "$XDG_CONFIG_HOME/kiln"

@@ -252,13 +252,63 @@ static void test_schema(void **state)
     json_decref(schema);
 }
 
+/* -- one value changed ------------------------------------------------------------------------- */
+
+static const struct {
+    const char *before, *after; /* NULL: refused */
+} puts_[] = {
+    {"{}", "{\n  \"theme\": \"light\"\n}"},
+    {"{\n}\n", "{\n  \"theme\": \"light\"\n}\n"},
+    {"{/* none */}", "{\n  \"theme\": \"light\" /* none */}"},
+    {"{ // none\n}", "{\n  \"theme\": \"light\" // none\n}"},
+    {"{\"mouse\": true}", "{\"theme\": \"light\", \"mouse\": true}"},
+    {"{ \"mouse\": true, }", "{ \"theme\": \"light\", \"mouse\": true, }"},
+    {"// mine\n{\n\t// quiet\n\t\"mouse\": false, // no\n}\n",
+     "// mine\n{\n\t\"theme\": \"light\",\n\t// quiet\n\t\"mouse\": false, // no\n}\n"},
+    {"\xef\xbb\xbf{\r\n  \"mouse\": true\r\n}",
+     "\xef\xbb\xbf{\r\n  \"theme\": \"light\",\r\n  \"mouse\": true\r\n}"},
+    {"{\"theme\": \"dark\"}", "{\"theme\": \"light\"}"},
+    {"{\"theme\" : /* was \"mono\" */ \"da\\\"\\u0072k\" /* now */, \"notify\": \"off\",}",
+     "{\"theme\" : /* was \"mono\" */ \"light\" /* now */, \"notify\": \"off\",}"},
+    {"{\"keys\": {\"theme\": \"x\"}, \"the\\u006de\": \"\"}",
+     "{\"keys\": {\"theme\": \"x\"}, \"the\\u006de\": \"light\"}"},
+    {"{\"theme\": \"light\"}", "{\"theme\": \"light\"}"},
+    /* what is wrong besides is the person's */
+    {"{\"mose\": 1}", "{\"theme\": \"light\", \"mose\": 1}"},
+    {"", NULL},
+    {"[]", NULL},
+    {"{\"theme\": 1}", NULL},
+    {"{\"theme\": [\"dark\"]}", NULL},
+    {"{\"mouse\": tru}", NULL},
+    {"{\"theme\": \"dark\", \"theme\": \"mono\"}", NULL},
+};
+
+static void test_put(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof puts_ / sizeof *puts_; i++) {
+        const char *before = puts_[i].before, *after = puts_[i].after;
+        struct buf out = BUF_INIT;
+        struct err err = ERR_INIT;
+        buf_adds(&out, ">");
+        int code =
+            config_settings_put(before, strlen(before), "c.json", "theme", "light", &out, &err);
+        assert_int_equal(code < 0, after == NULL);
+        if (after)
+            assert_string_equal(buf_str(&out) + 1, after);
+        else
+            assert_memory_equal(err_text(&err), "c.json:1:", 9);
+        assert_true(after || out.len == 1);
+        buf_release(&out);
+        err_release(&err);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all),
-        cmocka_unit_test(test_nothing),
-        cmocka_unit_test(test_wrong),
-        cmocka_unit_test(test_schema),
+        cmocka_unit_test(test_all),    cmocka_unit_test(test_nothing), cmocka_unit_test(test_wrong),
+        cmocka_unit_test(test_schema), cmocka_unit_test(test_put),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -36,6 +36,7 @@ static void test_best(void **state)
         {"re", "retry"},           {"rs", "run-stale"}, {"sn", "search-next"},
         {"sp", "search-previous"}, {"can", "cancel"},   {"hpu", "half-page-up"},
         {"sear", "search"},        {"cach", "cache"},   {"pau", "pause"},
+        {"run s", "run-stale"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_string_equal(best(cases[i].pattern, names, 9), cases[i].name);
