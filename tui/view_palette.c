@@ -34,6 +34,14 @@ static bool is_offered(const struct app *app, size_t index)
     return strcmp(action->name, "palette") != 0;
 }
 
+/* Letters that are in its help count half of what they would in its name. */
+static int score_of(const char *typed, const struct action *action)
+{
+    int name = fuzzy_score(typed, action->name), words = fuzzy_score(typed, action->help);
+    words = words < 0 ? words : words / 2;
+    return name > words ? name : words;
+}
+
 static void find(struct app *app)
 {
     struct palette *palette = &app->palette;
@@ -42,11 +50,8 @@ static void find(struct app *app)
         palette->items = mem_alloc(MOST * sizeof *palette->items);
     palette->n = palette->selected = palette->top = 0;
     for (size_t i = 0; i < keymap_n; i++) {
-        const struct action *action = &keymap_actions[i];
-        if (!is_offered(app, i))
-            continue;
-        int name = fuzzy_score(typed, action->name), words = fuzzy_score(typed, action->help) / 2;
-        offer(palette, &(struct palette_item){false, i, name > words ? name : words});
+        if (is_offered(app, i))
+            offer(palette, &(struct palette_item){false, i, score_of(typed, &keymap_actions[i])});
     }
     for (size_t i = 0; i < app->model.steps.n && *typed; i++)
         offer(palette,

@@ -261,6 +261,7 @@ static void test_palette(void **state)
     /* Nothing is called like that; nothing happens. */
     type(&app, ":zqzqzq");
     app_draw(&app, 1);
+    assert_int_equal(app.palette.n, 0);
     app_key(&app, KEY_DOWN);
     app_key(&app, KEY_ENTER);
     assert_int_equal(app.overlay, OVERLAY_NONE);
