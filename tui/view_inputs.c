@@ -88,10 +88,25 @@ static void draw_rows(struct app *app, struct area area, const struct inputs_pag
     }
 }
 
+/* On as many rows as they take, broken at blanks. */
 static void draw_words(struct app *app, struct area area, const char *text)
 {
-    struct pen_row row = {&app->screen, area, 2, area.h > 2 ? 1 : 0};
-    row_put(&row, ROLE_DIM, text);
+    for (int y = area.h > 2 ? 1 : 0; *text && y < area.h; y++) {
+        size_t n = strlen(text);
+        while ((int)n > area.w - 3) {
+            size_t end = n;
+            while (n > 0 && text[n - 1] != ' ')
+                n--;
+            if (n == 0) {
+                n = end;
+                break;
+            }
+            n--;
+        }
+        screen_put(&app->screen, area, 2, y, look_style(ROLE_DIM), text, n);
+        text += n;
+        text += strspn(text, " ");
+    }
 }
 
 static void draw(struct app *app, struct area area)

@@ -279,6 +279,16 @@ static void put_verdict(struct rows *rows, const struct model_step *step)
         if (step->attempt > 1)
             row_printf(row, ROLE_WARNING, ", attempt %u", step->attempt);
         break;
+    case STATE_PAUSED:
+        if (!step->held_failed) {
+            row_put(row, ROLE_TEXT, " before it starts");
+            break;
+        }
+        look_failure(step, &failure);
+        row_printf(row, ROLE_TEXT, ": failed after %s", text_duration(step->duration_ms, text));
+        if (failure.len > 0)
+            row_printf(row, ROLE_STRONG, ": %s", failure.data);
+        break;
     case STATE_QUEUED:
         if (step->doing) {
             row_put(row, ROLE_TEXT, ": ");

@@ -24,7 +24,7 @@
 extern int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
 
 struct spool {
-    char *step, *path;
+    char *step, *path; /* of its latest attempt */
     int fd;
     uint64_t size;
 };
@@ -46,7 +46,8 @@ struct driver {
     VEC(struct reason) reasons;
     VEC(struct spool) spools;
     uint64_t now_ns, seq, runs;
-    char run[16]; /* its id */
+    unsigned logs; /* files made so far */
+    char run[16];  /* its id */
     bool syncing, paused, ended;
     unsigned long typed;
     int cols, rows, status;
@@ -113,13 +114,24 @@ static void on_command(void *ctx, const struct command *command)
         finish(driver, 0);
 }
 
+/* An empty one, in the place of what there was; that stays for who looks at an earlier run. */
+static void open_spool(struct driver *driver, struct spool *spool)
+{
+    if (spool->fd >= 0)
+        close(spool->fd);
+    free(spool->path);
+    spool->path = mem_printf("%s/%s-%u", driver->options->dir, spool->step, ++driver->logs);
+    spool->fd = open(spool->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    spool->size = 0;
+}
+
 static struct spool *spool_of(struct driver *driver, const char *step)
 {
     vec_each (struct spool, spool, &driver->spools)
         if (strcmp(spool->step, step) == 0)
             return spool;
-    struct spool spool = {mem_strdup(step), mem_printf("%s/%s", driver->options->dir, step), -1, 0};
-    spool.fd = open(spool.path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    struct spool spool = {mem_strdup(step), NULL, -1, 0};
+    open_spool(driver, &spool);
     vec_push(&driver->spools, spool);
     return &vec_last(&driver->spools);
 }
@@ -282,9 +294,8 @@ static void do_started(struct driver *driver, char *rest)
 {
     struct event event = {.type = EVENT_STEP_STARTED, .step = word(&rest)};
     struct spool *spool = spool_of(driver, event.step);
-    if (ftruncate(spool->fd, 0) != 0)
-        driver->status = 3;
-    spool->size = 0;
+    if (spool->size > 0)
+        open_spool(driver, spool);
     event.u.started.attempt = (uint32_t)number(&rest);
     event.u.started.key = "5c1d07aa0f3d0e57b62f0f3d0e57b62f0f3d0e57b62f0f3d0e57b62f0f3d0e57";
     event.u.started.runner = "host";
@@ -402,11 +413,12 @@ static void do_key(struct driver *driver, char *rest)
         map_del_str(&driver->told.keys, step);
 }
 
-static void do_diff(struct driver *driver, const char *text)
+static void do_diff(struct driver *driver, char *rest)
 {
     struct buf out = BUF_INIT;
-    unescape(text, &out);
-    driver->told.diff = arena_strdup(&driver->told.arena, buf_str(&out));
+    const char *path = strsep(&rest, " ");
+    unescape(rest ? rest : "", &out);
+    map_put_str(&driver->told.diffs, path, arena_strdup(&driver->told.arena, buf_str(&out)));
     buf_release(&out);
 }
 
@@ -501,12 +513,14 @@ static void do_line(struct driver *driver, char *line)
         do_record(driver, rest);
     } else if (strcmp(verb, "facts") == 0) {
         do_facts(driver, rest);
+    } else if (strcmp(verb, "inputs") == 0) {
+        vec_clear(&driver->told.inputs);
     } else if (strcmp(verb, "input") == 0) {
         do_input(driver, rest);
     } else if (strcmp(verb, "key") == 0) {
         do_key(driver, rest);
     } else if (strcmp(verb, "diff") == 0) {
-        do_diff(driver, rest ? rest : "");
+        do_diff(driver, rest);
     } else if (strcmp(verb, "sync") == 0) {
         driver->typed = (unsigned long)number(&rest);
         driver->cols = (int)number(&rest);

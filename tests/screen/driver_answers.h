@@ -5,8 +5,9 @@
  *     record ID TRIGGER STATUS|- AT_MS MS PASSED CACHED FAILED SKIPPED    a run on record
  *     facts DISK LIMIT GC_BYTES GC_RESULTS                               of the cache
  *     input PATH BYTES same|changed|added|removed
+ *     inputs                                                             forgets them
  *     key STEP HEX|-                                                     that it has now
- *     diff TEXT                                 of every file; escapes as in "log"
+ *     diff PATH|* TEXT                          *: of every other; escapes as in "log"
  *
  * Every run of the script is on record with its events, too. Answers come when the script has
  * nothing more to say, and before a sync is answered.
@@ -28,7 +29,7 @@ struct told {
     struct cache_facts facts;
     VEC(struct input_file) inputs;
     struct map keys;
-    const char *diff;
+    struct map diffs;  /* path -> text */
     struct map events; /* run -> struct buf, lines */
     VEC(struct question *) questions;
 };
@@ -92,6 +93,13 @@ static void told_run(const struct told *told, struct question *q)
     q->error = "it is not on record";
 }
 
+static const char *told_diff(const struct told *told, const char *path)
+{
+    const char *text = map_get_str(&told->diffs, path);
+    text = text ? text : map_get_str(&told->diffs, "*");
+    return text ? text : "";
+}
+
 static void told_answer(struct told *told, struct question *q)
 {
     q->found = true;
@@ -111,7 +119,7 @@ static void told_answer(struct told *told, struct question *q)
         q->found = told->facts.path != NULL;
         q->error = "nobody has told";
         break;
-    case QUESTION_DIFF: q->text = told->diff ? told->diff : ""; break;
+    case QUESTION_DIFF: q->text = told_diff(told, q->path); break;
     case QUESTION_KINDS: break;
     }
     q->done(q);
@@ -130,6 +138,7 @@ static void told_release(struct told *told)
     vec_release(&told->records);
     vec_release(&told->inputs);
     map_release(&told->keys);
+    map_release(&told->diffs);
     map_each (entry, &told->events) {
         buf_release(entry->value);
         free(entry->value);

@@ -249,7 +249,7 @@ static void test_inputs(void **state)
 
 static void why(struct pty *pty, int cols, int rows)
 {
-    pty_say(pty, "diff @ 87\\n     int n = 0;\\n-    while (n < 3)\\n+    while (n < 4)\\n"
+    pty_say(pty, "diff * @ 87\\n     int n = 0;\\n-    while (n < 3)\\n+    while (n < 4)\\n"
                  "         n++;\\n#and 12 more lines\\n");
     say_run(pty);
     say_end(pty);
