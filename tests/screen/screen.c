@@ -411,9 +411,31 @@ int pty_mouse(const struct pty *pty)
     return pty->mouse;
 }
 
+void pty_same_file(struct pty *pty, const char *path, const struct buf *seen)
+{
+    const char *update = getenv("KILN_UPDATE_GOLDEN");
+    char *full = mem_printf("%s/%s", SOURCE_DIR, path);
+    struct buf want = BUF_INIT;
+    struct err err = ERR_INIT;
+    if (update && *update) {
+        if (file_write_atomic(full, seen->data, seen->len, 0644, &err) != 0)
+            give_up(pty, err_text(&err));
+    } else if (file_read(full, 1 << 20, &want, &err) != 0) {
+        give_up(pty, err_text(&err));
+    } else if (want.len != seen->len || memcmp(want.data, seen->data, seen->len) != 0) {
+        fprintf(stderr,
+                "%s differs (KILN_UPDATE_GOLDEN=1 rewrites it); it has:\n%s\nand now:\n%s\n", full,
+                buf_str(&want), buf_str(seen));
+        give_up(pty, path);
+    }
+    err_release(&err);
+    free(full);
+    buf_release(&want);
+}
+
 void pty_golden(struct pty *pty, const char *name)
 {
-    struct buf seen = BUF_INIT, want = BUF_INIT;
+    struct buf seen = BUF_INIT;
     VTermPos cursor;
     vterm_state_get_cursorpos(vterm_obtain_state(pty->vt), &cursor);
     for (int row = 0; row < pty->options.rows; row++)
@@ -427,23 +449,10 @@ void pty_golden(struct pty *pty, const char *name)
         buf_addf(&seen, "cursor %d %d\n", cursor.col, cursor.row);
     else
         buf_adds(&seen, "cursor hidden\n");
-    char *path = mem_printf("%s/tests/screen/golden/%s.txt", SOURCE_DIR, name);
-    struct err err = ERR_INIT;
-    if (getenv("KILN_UPDATE_GOLDEN")) {
-        if (file_write_atomic(path, seen.data, seen.len, 0644, &err) != 0)
-            give_up(pty, err_text(&err));
-    } else if (file_read(path, 1 << 20, &want, &err) != 0) {
-        give_up(pty, err_text(&err));
-    } else if (want.len != seen.len || memcmp(want.data, seen.data, seen.len) != 0) {
-        fprintf(stderr,
-                "%s differs (KILN_UPDATE_GOLDEN=1 rewrites it); it has:\n%s\nand now:\n%s\n", path,
-                buf_str(&want), buf_str(&seen));
-        give_up(pty, name);
-    }
-    err_release(&err);
+    char *path = mem_printf("tests/screen/golden/%s.txt", name);
+    pty_same_file(pty, path, &seen);
     free(path);
     buf_release(&seen);
-    buf_release(&want);
 }
 
 void pty_signal(struct pty *pty, int number)

@@ -13,6 +13,8 @@
 #ifndef KILN_TESTS_SCREEN_SCREEN_H
 #define KILN_TESTS_SCREEN_SCREEN_H
 
+#include "base/buf.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -55,9 +57,11 @@ bool pty_alternate(const struct pty *pty);
 bool pty_cursor_shown(const struct pty *pty);
 /* What the terminal tells of the mouse: 0 nothing, 1 clicks. */
 int pty_mouse(const struct pty *pty);
-/* Compares text, styles and cursor with tests/screen/golden/NAME.txt; writes it when
- * KILN_UPDATE_GOLDEN is set. */
+/* Compares text, styles and cursor with tests/screen/golden/NAME.txt, as pty_same_file(). */
 void pty_golden(struct pty *pty, const char *name);
+/* Fails when the file of the project has not exactly these bytes; where KILN_UPDATE_GOLDEN is set,
+ * and not to nothing, writes them there instead. */
+void pty_same_file(struct pty *pty, const char *path, const struct buf *seen);
 
 /* The next line of that kind that the driver has sent: "command" ("command retry build"), "log"
  * ("log of build": it was asked for that log). Others are passed over. */
