@@ -22,6 +22,7 @@ struct differ {
     const struct node *node;
     struct reasons *out;
     size_t max;
+    VEC(struct reason) upstream; /* told after the files: those are what somebody edited */
 };
 
 static void add(struct reasons *out, size_t max, struct reason reason)
@@ -144,18 +145,21 @@ static bool on_change(void *ctx, const char *path, const struct tree_entry *old,
                       const struct tree_entry *now)
 {
     struct differ *d = ctx;
-    if (d->out->list.n >= d->max) {
+    const char *step = d->out->list.n < d->max ? owner_of(d, path) : NULL;
+    if (d->out->list.n >= d->max || (step && d->upstream.n >= d->max)) {
         d->out->all++;
         return true;
     }
-    const char *step = owner_of(d, path);
-    add(d->out, d->max,
-        (struct reason){.kind = step ? REASON_UPSTREAM : REASON_FILE,
-                        .subject = keep(d->out, path),
-                        .step = step,
-                        .old = shown(d->out, old),
-                        .now = shown(d->out, now),
-                        .note = change_note(d, path, step, old, now)});
+    struct reason reason = {.kind = step ? REASON_UPSTREAM : REASON_FILE,
+                            .subject = keep(d->out, path),
+                            .step = step,
+                            .old = shown(d->out, old),
+                            .now = shown(d->out, now),
+                            .note = change_note(d, path, step, old, now)};
+    if (step)
+        vec_push(&d->upstream, reason);
+    else
+        add(d->out, d->max, reason);
     return true;
 }
 
@@ -280,13 +284,16 @@ static void diff_inputs(struct engine *e, size_t max, const struct instance *in,
                         struct reasons *out)
 {
     const struct history_record *base = out->base;
-    struct differ differ = {e, &e->nodes.v[in->node], out, max};
+    struct differ differ = {e, &e->nodes.v[in->node], out, max, VEC_INIT};
     size_t before = out->all;
     if (history_load_tree(e->opt.history, &base->input_root, e->trees)) {
         int rc =
             trees_compare(e->trees, &base->input_root, &in->input_root, on_change, &differ, NULL);
         (void)rc; /* what was found before an error still holds */
     }
+    vec_each (struct reason, reason, &differ.upstream)
+        add(out, max, *reason);
+    vec_release(&differ.upstream);
     if (out->all == before) { /* the old tree is no longer known file by file */
         char old[DIGEST_HEX + 1], now[DIGEST_HEX + 1];
         digest_hex(&base->input_root, old);

@@ -157,6 +157,22 @@ test_upstream() {
         "^  file        made/g  removed, was $(sha 2)  \\(an output of gen, which is not among its needs\\)\$"
 }
 
+# What somebody edited comes before what steps made of it, however much that is and wherever it lies.
+test_files_before_upstream() {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
+        "gen": {"run": "mkdir -p gen; for i in $(seq 30); do cat n > gen/$i; done", "inputs": ["n"], "outputs": ["gen"]},
+        "use": {"run": "true", "inputs": ["src"], "needs": ["gen"]}}}'
+    mkdir src
+    echo 1 | tee src/a > n
+    kiln 0 run
+    echo 2 | tee src/a > n
+    kiln 0 run gen
+    kiln 0 explain --json use
+    assert_eq "$(jq -r '.reasons[0] | .kind + " " + .subject' "$T/out")" "file src/a"
+    assert_eq "$(jq -r '.reasons[1].kind' "$T/out")" upstream
+    assert_eq "$(jq -r '.reasons_total' "$T/out")" 31
+}
+
 test_what_is_selected() {
     echo late > .gitignore
     mkdir src
