@@ -26,6 +26,7 @@
 #define DESCRIPTOR(lower) (&build__bazel__remote__execution__v2__##lower##__descriptor)
 
 #define LOG_ORDER_TYPE "kiln.LogOrder"
+#define LOG_TIMES_TYPE "kiln.LogTimes"
 #define ORIGIN_TYPE    "kiln.Origin"
 
 #define NS_PER_S UINT64_C(1000000000)
@@ -223,7 +224,7 @@ static void add_varint(struct buf *buf, uint64_t value)
     buf_addc(buf, (char)value);
 }
 
-/* There are two kinds of it at most. */
+/* There are three kinds of it at most. */
 static void add_auxiliary(struct arena *arena, MESSAGE(ExecutedActionMetadata) * metadata,
                           const char *type, const struct buf *value)
 {
@@ -232,14 +233,20 @@ static void add_auxiliary(struct arena *arena, MESSAGE(ExecutedActionMetadata) *
     any->value.data = (uint8_t *)value->data;
     any->value.len = value->len;
     if (!metadata->auxiliary_metadata)
-        metadata->auxiliary_metadata = arena_zalloc(arena, 2, sizeof(any));
+        metadata->auxiliary_metadata = arena_zalloc(arena, 3, sizeof(any));
     metadata->auxiliary_metadata[metadata->n_auxiliary_metadata++] = any;
+}
+
+void action_times_add(struct buf *times, uint64_t bytes, uint64_t ms)
+{
+    add_varint(times, bytes);
+    add_varint(times, ms);
 }
 
 void action_result_encode(const struct action_result *result, struct buf *out)
 {
     struct arena arena = ARENA_INIT;
-    struct buf order = BUF_INIT, origin = BUF_INIT;
+    struct buf order = BUF_INIT, times = BUF_INIT, origin = BUF_INIT;
     MESSAGE(ActionResult) *message = message_new(&arena, DESCRIPTOR(action_result));
     MESSAGE(ExecutedActionMetadata) *metadata =
         message_new(&arena, DESCRIPTOR(executed_action_metadata));
@@ -261,6 +268,10 @@ void action_result_encode(const struct action_result *result, struct buf *out)
         }
         add_auxiliary(&arena, metadata, LOG_ORDER_TYPE, &order);
     }
+    if (result->n_times > 0) {
+        buf_add(&times, result->times, result->n_times);
+        add_auxiliary(&arena, metadata, LOG_TIMES_TYPE, &times);
+    }
     if (result->step && result->root) {
         buf_add(&origin, result->step, strlen(result->step) + 1);
         buf_adds(&origin, result->root);
@@ -271,6 +282,7 @@ void action_result_encode(const struct action_result *result, struct buf *out)
 
     pack(message, out);
     buf_release(&order);
+    buf_release(&times);
     buf_release(&origin);
     arena_release(&arena);
 }
@@ -424,6 +436,16 @@ static bool chunks_from(const ProtobufCBinaryData *value, struct arena *arena,
     return true;
 }
 
+bool action_times_next(const struct action_result *result, size_t *at, uint64_t *bytes,
+                       uint64_t *ms)
+{
+    const uint8_t *start = result->times, *p = start + *at, *end = start + result->n_times;
+    if (*at >= result->n_times || !read_varint(&p, end, bytes) || !read_varint(&p, end, ms))
+        return false;
+    *at = (size_t)(p - start);
+    return true;
+}
+
 static bool time_from(const MESSAGE(Timestamp) * message, uint64_t *ns)
 {
     *ns = 0;
@@ -462,6 +484,10 @@ static int metadata_from(const MESSAGE(ExecutedActionMetadata) * metadata, struc
         const MESSAGE(Any) *any = metadata->auxiliary_metadata[i];
         if (strcmp(any->type_url, LOG_ORDER_TYPE) == 0 && !chunks_from(&any->value, arena, out))
             return malformed(err, "action result", "the order of its log is not valid");
+        if (strcmp(any->type_url, LOG_TIMES_TYPE) == 0) {
+            out->times = any->value.data; /* the arena's */
+            out->n_times = any->value.len;
+        }
         if (strcmp(any->type_url, ORIGIN_TYPE) == 0)
             origin_from(&any->value, arena, out);
     }

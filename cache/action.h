@@ -66,13 +66,24 @@ struct action_result {
     struct digest stdout_digest, stderr_digest; /* null = nothing was written */
     struct action_chunk *chunks; /* how both streams interleave; empty when just one has bytes */
     size_t n_chunks;
+    const void *times; /* when the log came, as action_times_add() writes it; or NULL */
+    size_t n_times;
     uint64_t start_ns, end_ns; /* CLOCK_REALTIME of the execution */
     const char *worker;        /* who ran it, for people; may be NULL */
     const char *step, *root; /* which step of the project where made it, for people; may be NULL */
 };
 
+/* The next so many bytes of the log (both streams, interleaved) came so long after those before
+ * them; the first, after start_ns. */
+void action_times_add(struct buf *times, uint64_t bytes, uint64_t ms);
+/* Reads them one after the other, *at from 0 on; false: there are no more that can be read. They
+ * are words for people: nothing says that they fit the log. */
+bool action_times_next(const struct action_result *result, size_t *at, uint64_t *bytes,
+                       uint64_t *ms);
+
 /* The chunk list goes into execution_metadata.auxiliary_metadata as type "kiln.LogOrder", varints
- * stream/length in turn. */
+ * stream/length in turn; the times as "kiln.LogTimes", varints length/milliseconds in turn. Who
+ * does not know of a type passes over it, and results without it are as good. */
 void action_result_encode(const struct action_result *result, struct buf *out);
 /* ERR_CORRUPT when malformed, a digest is no SHA-256, or a path is absolute, not normalised or
  * leads out. */

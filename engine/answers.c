@@ -125,6 +125,7 @@ static void on_work(uv_work_t *work)
     case QUESTION_RUN: answer_run(options->records, q); break;
     case QUESTION_CACHE: answer_cache(options->cache, q); break;
     case QUESTION_DIFF: answer_diff(job->answers->root, options->cache, q); break;
+    case QUESTION_LOG: answer_log(options->cache, options->records, q); break;
     case QUESTION_KINDS: break;
     }
 }

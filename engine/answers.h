@@ -32,6 +32,9 @@ void answers_keep(struct answers *answers, const char *path);
 /* What nobody has begun with is answered with a refusal. NULL is fine. */
 void answers_free(struct answers *answers);
 
+/* answer_log.c, any thread. */
+void answer_log(struct cache *cache, struct records *records, struct question *question);
+
 /* answer_diff.c, any thread. */
 void answer_diff(const char *root, struct cache *cache, struct question *question);
 void answer_keep(const char *root, struct cache *cache, const char *path);

@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/chunks.h"
 #include "base/digest.h"
 #include "base/err.h"
 #include "engine/event.h"
@@ -84,6 +85,7 @@ enum question_kind {
     QUESTION_RUN,   /* the events of one of them */
     QUESTION_CACHE, /* its facts */
     QUESTION_DIFF,  /* a file's content before and now */
+    QUESTION_LOG,   /* of a result, by its key */
     QUESTION_KINDS,
 };
 
@@ -96,6 +98,8 @@ struct question {
     const char *path;  /* DIFF: relative to the project */
     struct digest old; /* DIFF: sizes do not matter; null: it was not there */
     struct digest now; /* ... is not there any more */
+    const char *key;   /* LOG: 64 hex digits */
+    const char *step;  /* LOG: whose result it is, or was */
     void *ctx;         /* the asker's, for event and done */
     void (*done)(struct question *question);
 
@@ -106,6 +110,9 @@ struct question {
     size_t n_runs;
     struct cache_facts cache;
     const char *text; /* DIFF: lines that begin with '-', '+', ' ', '@' (where), '#' (a remark) */
+    const char *log;  /* LOG: a file that has it; NULL: nothing was written */
+    struct chunks chunks; /* LOG: of it, as far as that is known; the asker's to release */
+    uint64_t start_ns;    /* LOG: when what wrote it started */
 };
 
 struct control {
@@ -113,8 +120,8 @@ struct control {
     /* Carries it out now, or soon; what comes of it arrives as events. Unknown steps are ignored.
      */
     void (*send)(void *ctx, const struct command *command);
-    /* The path of a file with the step's latest log (a cached step's is taken out of the cache
-     * first); the string is the caller's. NULL when it has none. */
+    /* The path of a file with the log of the step's latest execution; the string is the caller's.
+     * NULL when it has none. (QUESTION_LOG has the log of a result that came from the cache.) */
     char *(*log_path)(void *ctx, const char *step);
     /* The rest may be NULL: then nobody knows. */
     /* The key that the step has now, as 64 hex digits; false when that can't be told. */

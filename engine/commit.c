@@ -55,6 +55,25 @@ static int put_stream(struct commit *commit, int stream, bool alone, struct dige
     return rc;
 }
 
+/* When the log came. */
+static void put_times(struct commit *commit)
+{
+    const struct chunks *came = &commit->flight->times;
+    struct action_result *result = &commit->value.result;
+    struct buf times = BUF_INIT;
+    uint64_t told_ns = commit->flight->exit.start_ns;
+    for (size_t i = 0; i < came->list.n; i++) {
+        const struct chunk *chunk = &came->list.v[i];
+        uint64_t end = i + 1 < came->list.n ? chunk[1].offset : came->end;
+        uint64_t ms = chunk->time_ns > told_ns ? (chunk->time_ns - told_ns) / 1000000 : 0;
+        action_times_add(&times, end - chunk->offset, ms);
+        told_ns += ms * 1000000;
+    }
+    result->times = arena_memdup(&commit->value.arena, times.data, times.len);
+    result->n_times = times.len;
+    buf_release(&times);
+}
+
 static int put_logs(struct commit *commit, struct err *err)
 {
     const struct flight *flight = commit->flight;
@@ -72,6 +91,7 @@ static int put_logs(struct commit *commit, struct err *err)
                                       flight->chunks.n * sizeof *flight->chunks.v);
         result->n_chunks = flight->chunks.n;
     }
+    put_times(commit);
     return 0;
 }
 

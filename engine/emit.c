@@ -229,7 +229,7 @@ void emit_so_far(struct engine *e, const struct flight *flight, struct instance 
     emit(e, in->run, &event);
     reasons_release(&reasons);
     uint64_t offset = 0;
-    vec_each (struct action_chunk, chunk, (chunks *)&flight->chunks) {
+    vec_each (struct action_chunk, chunk, (log_order *)&flight->chunks) {
         event = (struct event){.type = EVENT_STEP_LOG,
                                .step = e->nodes.v[in->node].exec->name,
                                .u.log = {chunk->stream, offset, chunk->bytes, flight->log}};

@@ -40,6 +40,7 @@ static void flight_free(struct flight *flight)
     vec_release(&flight->dep_ticks);
     vec_release(&flight->sharers);
     vec_release(&flight->chunks);
+    chunks_release(&flight->times);
     vec_release(&flight->ticks);
     boxing_free(flight->box);
     free(flight->log);
@@ -232,6 +233,7 @@ static void on_output(void *ctx, int stream, uint64_t offset, uint64_t n)
         vec_last(&flight->chunks).bytes += n;
     else
         vec_push(&flight->chunks, (struct action_chunk){(uint8_t)stream, n});
+    chunks_add(&flight->times, offset, n, 1, clock_realtime_ns());
     flight->spooled = offset + n;
     emit_log(flight->engine, flight, stream, offset, n);
 }
@@ -447,6 +449,7 @@ void flight_start(struct engine *e, struct instance *in, struct flight_caches *c
     flight->node = in->node;
     flight->key = in->key;
     flight->spool = -1;
+    flight->times.max = ENGINE_LOG_TIMES;
     flight->start_ns = clock_monotonic_ns();
     flight->secrets = secrets_take(e, node->exec);
     flight->caches = caches;

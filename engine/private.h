@@ -30,6 +30,7 @@
 #ifndef KILN_ENGINE_PRIVATE_H
 #define KILN_ENGINE_PRIVATE_H
 
+#include "base/chunks.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "base/vec.h"
@@ -50,6 +51,7 @@
               */
 #define ENGINE_GRACE_MS    5000
 #define ENGINE_SPOOL_LIMIT ((uint64_t)1 << 30)
+#define ENGINE_LOG_TIMES   1024 /* that a result keeps of its log, at most */
 #define ENGINE_MAX_AHEAD   4
 #define ENGINE_AHEAD_MS    50 /* for so long at most: the inputs are those of then */
 #define ENGINE_QUICK_NS    20000000
@@ -88,7 +90,7 @@ struct value {
 
 typedef VEC(uint32_t) ids;
 typedef VEC(struct instance *) instances;
-typedef VEC(struct action_chunk) chunks;
+typedef VEC(struct action_chunk) log_order;
 typedef VEC(struct secret_source *) secret_sources;
 
 /* What may help against a failure, a sentence each. */
@@ -241,9 +243,10 @@ struct flight {
     struct worktree_check *check;     /* the inputs as they were when it began; NULL: it has none */
     VEC(struct dep_stamp) dep_stamps; /* not watching: outputs of what it needs */
     VEC(uint64_t) dep_ticks;          /* of the outputs of what it needs */
-    chunks chunks;
-    uint64_t start_ns;   /* monotonic */
-    VEC(uint64_t) ticks; /* of the node's locals, when their digests were taken */
+    log_order chunks;                 /* what came from which stream, exactly ... */
+    struct chunks times;              /* ... and when, about; the streams are not told apart here */
+    uint64_t start_ns;                /* monotonic */
+    VEC(uint64_t) ticks;              /* of the node's locals, when their digests were taken */
     uint64_t epoch;
     struct runner_exit exit;
     struct boxing *box; /* boxed: what it runs in; NULL: the working tree */

@@ -39,8 +39,8 @@ struct secret_source {
     instances waiting;
     /* a command */
     struct runner_exec *exec;
-    int memory;    /* what it writes to; -1 */
-    chunks chunks; /* which of it is standard output */
+    int memory;       /* what it writes to; -1 */
+    log_order chunks; /* which of it is standard output */
     struct runner_exit exit;
     struct err err; /* while FAILED */
 };

@@ -10,7 +10,7 @@ struct asked {
     struct question question;
     struct app *app; /* NULL: gone */
     answered_cb *answered;
-    char *run, *path;
+    char *run, *path, *key, *step;
     void (*event)(void *ctx, const struct event *event);
     void *ctx;
 };
@@ -39,6 +39,9 @@ static void on_done(struct question *question)
     arena_release(&question->arena);
     free(asked->run);
     free(asked->path);
+    free(asked->key);
+    free(asked->step);
+    chunks_release(&question->chunks);
     free(asked);
 }
 
@@ -52,10 +55,14 @@ bool app_ask(struct app *app, const struct question *question, answered_cb *answ
                             .answered = answered,
                             .run = question->run ? mem_strdup(question->run) : NULL,
                             .path = question->path ? mem_strdup(question->path) : NULL,
+                            .key = question->key ? mem_strdup(question->key) : NULL,
+                            .step = question->step ? mem_strdup(question->step) : NULL,
                             .event = question->event,
                             .ctx = question->ctx};
     asked->question.run = asked->run;
     asked->question.path = asked->path;
+    asked->question.key = asked->key;
+    asked->question.step = asked->step;
     asked->question.event = question->event ? on_event : NULL;
     asked->question.ctx = asked;
     asked->question.done = on_done;

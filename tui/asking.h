@@ -11,7 +11,7 @@
 struct app;
 struct asked;
 
-/* Takes the answer over, from question->arena as well (it is released afterwards). app: NULL when
+/* Takes the answer over, from question->arena as well (it is released afterwards, as are its chunks). app: NULL when
  * it is gone; then what ctx owns is to be freed. */
 typedef void answered_cb(struct app *app, struct question *question);
 

@@ -1,6 +1,7 @@
 #include "tui/log_private.h"
 
 #include "base/mem.h"
+#include "tui/asking.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +17,12 @@ void log_init(struct log_view *log)
 static void close_log(struct log_view *log)
 {
     lines_set_file(&log->lines, NULL);
+    chunks_release(&log->chunks);
+    log->chunks = (struct chunks){0};
     free(log->path);
     free(log->key);
-    log->path = log->key = NULL;
+    free(log->gone);
+    log->path = log->key = log->gone = NULL;
 }
 
 void log_release(struct log_view *log)
@@ -47,7 +51,7 @@ static void open_anew(struct app *app, const struct model_step *step)
     log->mark.on = log->seeking = false;
     log->step = app->selected;
     log->starts = step ? step->starts : 0;
-    log->asked = log->more = log->own = false;
+    log->asked = log->fetching = log->more = log->own = false;
     log->cached = step && step->state == STATE_CACHED;
     log->key = log->cached && step->key ? mem_strdup(step->key) : NULL;
     if (same)
@@ -79,6 +83,50 @@ static bool has_spool(const struct model_step *step)
             (step->state == STATE_PAUSED && step->held_failed));
 }
 
+static void open_file(struct log_view *log, const char *path)
+{
+    if (!path || !log->path || strcmp(log->path, path) != 0) {
+        free(log->path);
+        log->path = path ? mem_strdup(path) : NULL;
+    }
+    struct logfile *file = path ? logfile_open(path) : NULL;
+    if (file)
+        lines_set_file(&log->lines, file);
+    log->more = file != NULL;
+}
+
+static void taken_out(struct app *app, struct question *question)
+{
+    struct log_view *log = app ? &app->log : NULL;
+    /* Another log may have been opened meanwhile. */
+    if (!log || !log->fetching || !same_key(log->key, question->key))
+        return;
+    log->fetching = false;
+    if (!question->found) {
+        log->gone = mem_strdup(question->error ? question->error : "nobody says why");
+        return;
+    }
+    log->chunks = question->chunks;
+    question->chunks = (struct chunks){0};
+    log->start_ns = question->start_ns;
+    if (question->log)
+        open_file(log, question->log);
+    if (question->log && !log->lines.file)
+        log->gone = mem_printf("%s can't be opened", question->log);
+}
+
+/* A result of the cache has its log there, too. */
+static void fetch(struct app *app, const struct model_step *step)
+{
+    struct question question = {.kind = QUESTION_LOG, .key = app->log.key, .step = step->name};
+    app->log.asked = app->log.fetching = true;
+    app->log.fetched_ns = 0;
+    if (app_ask(app, &question, taken_out))
+        return;
+    app->log.fetching = false;
+    app->log.gone = mem_strdup("nobody knows");
+}
+
 void log_sync(struct app *app)
 {
     struct log_view *log = &app->log;
@@ -87,29 +135,23 @@ void log_sync(struct app *app)
         open_anew(app, step);
     if (!step || log->lines.file)
         return;
-    bool kept =
-        step->state == STATE_PASSED || step->state == STATE_CACHED || step->state == STATE_FAILED;
-    struct logfile *file = NULL;
+    if (step->state == STATE_CACHED) {
+        if (!log->asked && log->key)
+            fetch(app, step);
+        return;
+    }
     if (has_spool(step)) {
-        if (!log->path || strcmp(log->path, step->log) != 0) {
-            free(log->path);
-            log->path = mem_strdup(step->log);
-        }
-        file = logfile_open(log->path);
-        log->own = file != NULL;
+        open_file(log, step->log);
+        log->own = log->lines.file != NULL;
     }
-    /* Of a past result the log is to be had as long as it is the present one, too. */
-    if (app->past.id && past_label(app, step) != PAST_CURRENT)
-        kept = false;
-    if (!file && kept && !log->asked && app->control->log_path) {
+    /* What the control has is of now. */
+    bool kept = !app->past.id && (step->state == STATE_PASSED || step->state == STATE_FAILED);
+    if (!log->lines.file && kept && !log->asked && app->control->log_path) {
         log->asked = true;
-        free(log->path);
-        log->path = app->control->log_path(app->control->ctx, step->name);
-        file = log->path ? logfile_open(log->path) : NULL;
+        char *path = app->control->log_path(app->control->ctx, step->name);
+        open_file(log, path);
+        free(path);
     }
-    if (file)
-        lines_set_file(&log->lines, file);
-    log->more = file != NULL;
 }
 
 bool log_work(struct app *app)

@@ -7,6 +7,7 @@
 #ifndef KILN_TUI_LOG_VIEW_H
 #define KILN_TUI_LOG_VIEW_H
 
+#include "base/chunks.h"
 #include "tui/lines.h"
 #include "tui/links.h"
 #include "tui/pattern.h"
@@ -16,13 +17,18 @@ struct log_view {
     size_t step;     /* whose log; steps.n of the model: nobody's */
     uint64_t starts; /* of that step when the log was opened */
     char *path;
-    bool own;           /* the run that the model knows has written it */
-    struct lines lines; /* its file is NULL: there is none (yet) */
-    bool cached;        /* it is the one of a cached result, with that key */
-    char *key;          /* or NULL */
-    bool asked;         /* control has been asked for its path */
-    bool more;          /* not all of it is indexed yet */
-    bool filtering;     /* not all of it has been chosen from yet */
+    bool own;             /* the run that the model knows has written it */
+    struct lines lines;   /* its file is NULL: there is none (yet) */
+    bool cached;          /* it is the one of a cached result, with that key */
+    char *key;            /* or NULL */
+    bool asked;           /* control has been asked for it ... */
+    bool fetching;        /* ... and has not answered yet */
+    uint64_t fetched_ns;  /* then: since when that is to be seen */
+    char *gone;           /* why a log that there was can't be had any more; or NULL */
+    struct chunks chunks; /* of one that is not the model's own */
+    uint64_t start_ns;    /* with them: what times count from */
+    bool more;            /* not all of it is indexed yet */
+    bool filtering;       /* not all of it has been chosen from yet */
     bool follow, wrap, times;
     uint64_t top;   /* the first line shown ... */
     size_t top_row; /* ... and, wrapped, how many of its rows are above the pane */

@@ -13,7 +13,7 @@
 #include "base/map.h"
 #include "base/vec.h"
 #include "engine/event.h"
-#include "tui/chunks.h"
+#include "base/chunks.h"
 
 #include <stdbool.h>
 #include <stdint.h>

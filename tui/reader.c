@@ -215,6 +215,13 @@ static void say_log(struct reader *reader)
     struct app *app = reader->app;
     const struct model_step *step = app_selected(app);
     log_sync(app);
+    reader->log_due = app->log.fetching;
+    if (reader->log_due)
+        return;
+    if (app->log.gone) {
+        say(reader, "The log of %s is gone: %s.", step->name, app->log.gone);
+        return;
+    }
     int fd = step && app->log.lines.file && app->log.path
                  ? open(app->log.path, O_RDONLY | O_CLOEXEC)
                  : -1;
@@ -397,6 +404,8 @@ void reader_catch_up(struct reader *reader)
     if (app->said)
         say(reader, "%s.", app->said);
     app_unsay(app);
+    if (reader->log_due && !app->log.fetching)
+        say_log(reader);
 }
 
 /* While something is typed: what Enter would do. */

@@ -18,6 +18,7 @@ struct reader {
     struct app *app;
     struct buf out; /* what is to be said; the caller takes it */
     bool left_out;  /* nobody took it, so something is not said */
+    bool log_due;   /* the log's end is to be said when it has been taken out of the cache */
 };
 
 void reader_init(struct reader *reader, struct app *app);

@@ -6,6 +6,8 @@
 /* "  123.4s " before each line, where times are wanted. */
 #define TIMES_COLUMNS  9
 #define STREAM_COLUMNS 2
+/* What takes less is not told, so that nothing flickers. */
+#define WORTH_SAYING_NS UINT64_C(300000000)
 
 static size_t rows_of_line(struct line *line, int cols)
 {
@@ -108,9 +110,10 @@ static void sheet_begin(struct sheet *sheet, struct app *app, struct area area)
 {
     const struct model_step *step = app_selected(app);
     *sheet = (struct sheet){.app = app, .area = area};
-    if (step && app->log.own && step->chunks.list.n > 0) {
-        sheet->chunks = &step->chunks;
-        sheet->start_ns = step->started_ns;
+    const struct chunks *chunks = step && app->log.own ? &step->chunks : &app->log.chunks;
+    if (step && chunks->list.n > 0) {
+        sheet->chunks = chunks;
+        sheet->start_ns = app->log.own ? step->started_ns : app->log.start_ns;
         sheet->streams = chunks_mixed(sheet->chunks);
     }
     int wanted = (app->log.times ? TIMES_COLUMNS : 0) + (sheet->streams ? STREAM_COLUMNS : 0);
@@ -286,13 +289,55 @@ static bool far_behind(const struct log_view *log)
     return logfile_indexed(log->lines.file) + BEHIND_MAX < logfile_size(log->lines.file);
 }
 
+static int columns_of(const struct app *app, const char *text, size_t n)
+{
+    int columns = 0;
+    for (size_t at = 0; at < n;) {
+        struct cell cell;
+        at += cell_take(&cell, text + at, n - at, app->screen.utf8);
+        columns += cell.width;
+    }
+    return columns;
+}
+
+/* Sentences, broken between words where that is possible. */
+static void put_words(struct app *app, struct area area, int y, enum role role, const char *text)
+{
+    for (int x = 2; *text && y < area.h;) {
+        size_t n = strcspn(text, " \n");
+        if (x > 2 && x + columns_of(app, text, n) > area.w) {
+            x = 2;
+            y++;
+        }
+        x = screen_put(&app->screen, area, x, y, look_style(role), text, n);
+        text += n;
+        if (*text == '\n') {
+            x = 2;
+            y++;
+        } else if (*text == ' ') {
+            x++;
+        }
+        text += *text != '\0';
+    }
+}
+
 /* What to say where there is no output to show. */
 static void draw_words(struct app *app, struct area area)
 {
+    const struct log_view *log = &app->log;
     const struct model_step *step = app_selected(app);
     struct pen_row row = {&app->screen, area, 2, area.h > 2 ? 1 : 0};
     if (!step)
         return;
+    bool lost = log->path && step->log_bytes > 0 && !log->lines.file && step->state != STATE_CACHED;
+    if (log->gone || lost) {
+        struct buf text = BUF_INIT;
+        buf_addf(&text, "Its log is gone: %s%s.", log->gone ? log->gone : log->path,
+                 log->gone ? "" : " is no longer there");
+        put_words(app, area, row.y, ROLE_DIM, buf_str(&text));
+        buf_release(&text);
+        return;
+    }
     size_t blocker = model_blocker(&app->model, step);
     const char *need = blocker < app->model.steps.n ? app->model.steps.v[blocker].name : NULL;
     switch (step->state) {
@@ -317,8 +362,13 @@ static void draw_words(struct app *app, struct area area)
                 step->held_failed ? "It failed without a word; held until you let it go on."
                                   : "Held by a breakpoint, before it starts.");
         break;
-    case STATE_PASSED:
-    case STATE_CACHED: row_put(&row, ROLE_DIM, "It wrote nothing."); break;
+    case STATE_PASSED: row_put(&row, ROLE_DIM, "It wrote nothing."); break;
+    case STATE_CACHED:
+        if (!log->fetching)
+            row_put(&row, ROLE_DIM, "It wrote nothing.");
+        else if (app->clock_ns - log->fetched_ns > WORTH_SAYING_NS)
+            row_put(&row, ROLE_DIM, "Being taken out of the cache.");
+        break;
     case STATE_FAILED:
         if (!step->error)
             row_put(&row, ROLE_DIM, "It failed without a word.");
@@ -330,18 +380,16 @@ static void draw_words(struct app *app, struct area area)
     case STATE_CANCELLED: row_put(&row, ROLE_DIM, "Cancelled before it wrote anything."); break;
     case STATE_N: break;
     }
-    const char *error = step->error;
-    for (; error && *error && row.y < area.h; row.y++) {
-        size_t n = strcspn(error, "\n");
-        screen_put(&app->screen, area, 2, row.y, look_style(ROLE_TEXT), error, n);
-        error += n + (error[n] == '\n' ? 1 : 0);
-    }
+    if (step->error)
+        put_words(app, area, row.y, ROLE_TEXT, step->error);
 }
 
 static void draw(struct app *app, struct area area)
 {
     struct log_view *log = &app->log;
     struct sheet sheet;
+    if (log->fetching && log->fetched_ns == 0)
+        log->fetched_ns = app->clock_ns;
     sheet_begin(&sheet, app, area);
     log->rows = area.h;
     log->cols = sheet.area.w > 0 ? sheet.area.w : 1;

@@ -51,6 +51,32 @@ the end" ] || fail "the clipboard has: $(tm show-buffer)"
     usable
 }
 
+# What was written to standard error, and when, is told of a result out of the cache as well.
+test_cached_log() {
+    project '{"version": 1, "name": "demo", "defaults": {"runner": "host"}, "steps": {
+        "build": {"run": "echo first; until [ -e $GO ]; do sleep 0.05; done; echo second >&2", "env": {"GO": "'"$T/go"'"}, "inputs": []}}}'
+    pane 100 30
+    types "\"\$KILN\" 2> \$T/err; echo ended \$?"
+    tm send-keys Enter
+    wait_for shows 'first'
+    touch "$T/go"
+    wait_for shows 'passed in'
+    types q
+    wait_for shows 'ended 0'
+    types 'clear'
+    tm send-keys Enter
+    wait_for hides 'ended 0'
+    types "\"\$KILN\" 2> \$T/err; echo ended \$?"
+    tm send-keys Enter
+    wait_for shows 'cached'
+    types '2T'
+    wait_for shows '▌ second'
+    screen | grep -qE '[0-9]\.[0-9]s +first' || fail "no times: $(screen)"
+    types q
+    wait_for shows 'ended 0'
+    usable
+}
+
 test_editor() {
     failing
     fake nano

@@ -136,12 +136,17 @@ static struct spool *spool_of(struct driver *driver, const char *step)
     return &vec_last(&driver->spools);
 }
 
-static char *log_path(void *ctx, const char *step)
+static void tell_log_of(struct driver *driver, const char *step)
 {
-    struct driver *driver = ctx;
     char text[300];
     snprintf(text, sizeof text, "log of %s\n", step);
     reply(driver, text);
+}
+
+static char *log_path(void *ctx, const char *step)
+{
+    struct driver *driver = ctx;
+    tell_log_of(driver, step);
     vec_each (struct spool, spool, &driver->spools)
         if (strcmp(spool->step, step) == 0)
             return mem_strdup(spool->path);
@@ -353,6 +358,8 @@ static void on_answer(uv_timer_t *timer)
 static void ask(void *ctx, struct question *question)
 {
     struct driver *driver = ctx;
+    if (question->kind == QUESTION_LOG)
+        tell_log_of(driver, question->step);
     vec_push(&driver->told.questions, question);
     if (driver->ended)
         told_answer_all(&driver->told);
@@ -411,6 +418,18 @@ static void do_key(struct driver *driver, char *rest)
         map_put_str(&driver->told.keys, step, arena_strdup(&driver->told.arena, key));
     else
         map_del_str(&driver->told.keys, step);
+}
+
+static void do_stored(struct driver *driver, char *rest)
+{
+    struct buf out = BUF_INIT;
+    const char *step = word(&rest);
+    int stream = (int)number(&rest);
+    const char *ms = word(&rest);
+    unescape(rest ? rest : "", &out);
+    told_stored(&driver->told, driver->options->dir, step, stream,
+                ms ? 1 + strtoull(ms, NULL, 10) * 1000000 : 0, &out);
+    buf_release(&out);
 }
 
 static void do_diff(struct driver *driver, char *rest)
@@ -519,6 +538,12 @@ static void do_line(struct driver *driver, char *line)
         do_input(driver, rest);
     } else if (strcmp(verb, "key") == 0) {
         do_key(driver, rest);
+    } else if (strcmp(verb, "stored") == 0) {
+        do_stored(driver, rest);
+    } else if (strcmp(verb, "gone") == 0) {
+        const char *step = word(&rest);
+        told_log_of(&driver->told, step)->gone =
+            arena_strdup(&driver->told.arena, rest ? rest : "");
     } else if (strcmp(verb, "diff") == 0) {
         do_diff(driver, rest);
     } else if (strcmp(verb, "sync") == 0) {

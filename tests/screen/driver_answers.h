@@ -8,6 +8,8 @@
  *     inputs                                                             forgets them
  *     key STEP HEX|-                                                     that it has now
  *     diff PATH|* TEXT                          *: of every other; escapes as in "log"
+ *     stored STEP 1|2 MS|- TEXT                 the cache has that too as the log of its results
+ *     gone STEP WHY                             the cache has none of it any more
  *
  * Every run of the script is on record with its events, too. Answers come when the script has
  * nothing more to say, and before a sync is answered.
@@ -21,7 +23,14 @@
 #include "base/vec.h"
 #include "engine/command.h"
 
+#include <stdio.h>
 #include <string.h>
+
+struct told_log {
+    char *path; /* in the driver's directory */
+    struct chunks chunks;
+    const char *gone;
+};
 
 struct told {
     struct arena arena;
@@ -30,6 +39,7 @@ struct told {
     VEC(struct input_file) inputs;
     struct map keys;
     struct map diffs;  /* path -> text */
+    struct map logs;   /* step -> struct told_log */
     struct map events; /* run -> struct buf, lines */
     VEC(struct question *) questions;
 };
@@ -100,6 +110,43 @@ static const char *told_diff(const struct told *told, const char *path)
     return text ? text : "";
 }
 
+static struct told_log *told_log_of(struct told *told, const char *step)
+{
+    struct told_log *log = map_get_str(&told->logs, step);
+    if (!log) {
+        log = mem_zalloc(1, sizeof *log);
+        map_put_str(&told->logs, step, log);
+    }
+    return log;
+}
+
+/* Adds to the log of a step's results. */
+static void told_stored(struct told *told, const char *dir, const char *step, int stream,
+                        uint64_t time_ns, const struct buf *text)
+{
+    struct told_log *log = told_log_of(told, step);
+    if (!log->path)
+        log->path = mem_printf("%s/stored-%s", dir, step);
+    FILE *file = fopen(log->path, log->chunks.end == 0 ? "w" : "a");
+    fwrite(text->data, 1, text->len, file);
+    fclose(file);
+    chunks_add(&log->chunks, log->chunks.end, text->len, stream, time_ns);
+}
+
+static void told_log(const struct told *told, struct question *q)
+{
+    const struct told_log *log = map_get_str(&told->logs, q->step);
+    q->found = !log || !log->gone;
+    q->error = log ? log->gone : NULL;
+    q->log = log ? log->path : NULL;
+    q->start_ns = 1;
+    for (size_t i = 0; log && i < log->chunks.list.n; i++) {
+        const struct chunk *chunk = &log->chunks.list.v[i];
+        uint64_t end = i + 1 < log->chunks.list.n ? chunk[1].offset : log->chunks.end;
+        chunks_add(&q->chunks, chunk->offset, end - chunk->offset, chunk->stream, chunk->time_ns);
+    }
+}
+
 static void told_answer(struct told *told, struct question *q)
 {
     q->found = true;
@@ -120,6 +167,7 @@ static void told_answer(struct told *told, struct question *q)
         q->error = "nobody has told";
         break;
     case QUESTION_DIFF: q->text = told_diff(told, q->path); break;
+    case QUESTION_LOG: told_log(told, q); break;
     case QUESTION_KINDS: break;
     }
     q->done(q);
@@ -139,6 +187,13 @@ static void told_release(struct told *told)
     vec_release(&told->inputs);
     map_release(&told->keys);
     map_release(&told->diffs);
+    map_each (entry, &told->logs) {
+        struct told_log *log = entry->value;
+        chunks_release(&log->chunks);
+        free(log->path);
+        free(log);
+    }
+    map_release(&told->logs);
     map_each (entry, &told->events) {
         buf_release(entry->value);
         free(entry->value);

@@ -100,12 +100,66 @@ static void test_moving(void **state)
     pty_end(pty);
 }
 
+/* Of a result out of the cache all is known that is kept with it. */
+static void test_cached(void **state)
+{
+    (void)state;
+    struct pty *pty = pty_start(&(struct pty_options){80, 24, "xterm-256color", true, true});
+    pty_say(pty, "pipeline demo watch");
+    pty_say(pty, "step build - Compile_the_library");
+    pty_say(pty, "step lint - -");
+    pty_say(pty, "step old - -");
+    pty_say(pty, "end");
+    pty_say(pty, "stored build 1 0 cc -c src/main.c\\n");
+    pty_say(pty, "stored build 2 1300 src/main.c:3: warning: unused\\n");
+    pty_say(pty, "stored build 1 1900 linked\\n");
+    pty_say(pty, "stored old 1 - it has no times\\n");
+    pty_say(pty, "gone lint the cache no longer has its result: it was collected or cleared");
+    pty_say(pty, "run");
+    pty_say(pty, "finished build cached 1 0 0 900");
+    pty_say(pty, "finished lint cached 1 0 0 900");
+    pty_say(pty, "finished old cached 1 0 0 900");
+    pty_say(pty, "ended passed 10");
+    pty_type(pty, "G2");
+    pty_sync(pty);
+    pty_type(pty, "T");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "it has no times"));
+    pty_type(pty, "1g2");
+    pty_sync(pty);
+    pty_golden(pty, "log-cached-80x24");
+    pty_type(pty, "1j2");
+    pty_sync(pty);
+    pty_golden(pty, "log-gone-80x24");
+    /* A run of the past: its results are those of then, whatever is current. */
+    pty_say(pty, "record 1 watch passed 0 10 0 3 0 0");
+    pty_say(pty, "run");
+    pty_say(pty, "started build 1");
+    pty_say(pty, "log build now it runs\\n");
+    pty_say(pty, "finished build passed 100 0 0 0");
+    pty_say(pty, "ended passed 100");
+    pty_type(pty, "1g2");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "now it runs"));
+    pty_type(pty, "6");
+    pty_sync(pty);
+    pty_type(pty, "jj\r1g2");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "PAST"));
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "src/main.c:3: warning: unused"));
+    assert_true(pty_shows(pty, "1.3s"));
+    assert_false(pty_shows(pty, "now it runs"));
+    pty_end(pty);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_chosen),
         cmocka_unit_test(test_moving),
+        cmocka_unit_test(test_cached),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -182,6 +182,43 @@ static void refuse(struct action_result result)
     buf_release(&buf);
 }
 
+/* When the log came is kept beside the rest, and is only words: none, or odd ones, are no harm. */
+static void test_times(void **state)
+{
+    struct buf times = BUF_INIT, buf = BUF_INIT;
+    struct arena arena = ARENA_INIT;
+    struct action_result result = sample(), read;
+    uint64_t bytes, ms;
+    size_t at = 0;
+    (void)state;
+    assert_false(action_times_next(&result, &at, &bytes, &ms));
+    action_times_add(&times, 6, 0);
+    action_times_add(&times, 304, 86400000);
+    result.times = times.data;
+    result.n_times = times.len;
+    result.step = "s";
+    result.root = "/r";
+    action_result_encode(&result, &buf);
+    assert_ok(action_result_decode(buf.data, buf.len, &arena, &read, NULL), NULL);
+    assert_int_equal(read.n_chunks, 3);
+    assert_string_equal(read.step, "s");
+    assert_true(action_times_next(&read, &at, &bytes, &ms));
+    assert_true(bytes == 6 && ms == 0);
+    assert_true(action_times_next(&read, &at, &bytes, &ms));
+    assert_true(bytes == 304 && ms == 86400000);
+    assert_false(action_times_next(&read, &at, &bytes, &ms));
+    result.n_times--; /* cut off */
+    buf_reset(&buf);
+    action_result_encode(&result, &buf);
+    assert_ok(action_result_decode(buf.data, buf.len, &arena, &read, NULL), NULL);
+    at = 0;
+    assert_true(action_times_next(&read, &at, &bytes, &ms));
+    assert_false(action_times_next(&read, &at, &bytes, &ms));
+    arena_release(&arena);
+    buf_release(&times);
+    buf_release(&buf);
+}
+
 /* What decodes but must not be believed. */
 static void test_hostile_results(void **state)
 {
@@ -297,11 +334,9 @@ static void test_damaged_results(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_command),
-        cmocka_unit_test(test_action),
-        cmocka_unit_test(test_result),
-        cmocka_unit_test(test_hostile_results),
-        cmocka_unit_test(test_malformed_results),
+        cmocka_unit_test(test_command),         cmocka_unit_test(test_action),
+        cmocka_unit_test(test_result),          cmocka_unit_test(test_times),
+        cmocka_unit_test(test_hostile_results), cmocka_unit_test(test_malformed_results),
         cmocka_unit_test(test_damaged_results),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

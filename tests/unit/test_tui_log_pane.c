@@ -7,8 +7,8 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "base/chunks.h"
 #include "tui/app.h"
-#include "tui/chunks.h"
 #include "tui/view.h"
 
 #include <stdio.h>
@@ -382,6 +382,14 @@ static void test_chunks(void **state)
     }
     for (uint64_t i = 299000; i < 300000; i++)
         assert_int_equal(chunks_at(&chunks, 5 + i * 3).stream, 1 + i % 2);
+    chunks_clear(&chunks);
+    chunks.max = 16;
+    for (uint64_t i = 0; i < 1000; i++) {
+        chunks_add(&chunks, i, 1, 1, (i + 1) * SECOND);
+        assert_true(chunks.list.n <= 16);
+    }
+    assert_true(chunks_at(&chunks, 500).time_ns > 300 * SECOND);
+    assert_true(chunks_at(&chunks, 500).time_ns <= 501 * SECOND);
     chunks_release(&chunks);
 }
 

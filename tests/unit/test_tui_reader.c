@@ -22,6 +22,7 @@ struct scene {
     struct control control;
     char sent[100];
     char path[40];
+    struct question *question; /* asked, not answered yet */
 };
 
 static void on_command(void *ctx, const struct command *command)
@@ -187,6 +188,42 @@ static void test_keys(void **state)
     over(s);
 }
 
+static void on_ask(void *ctx, struct question *question)
+{
+    ((struct scene *)ctx)->question = question;
+}
+
+/* The log of a hit comes a moment later, and is said then. */
+static void test_cached_log(void **state)
+{
+    (void)state;
+    for (int gone = 0; gone < 2; gone++) {
+        struct scene *s = scene(true);
+        s->control.ask = on_ask;
+        run(s);
+        struct event event = {.type = EVENT_STEP_FINISHED, .step = "build", .time_ns = SECOND};
+        event.u.finished.status = STEP_CACHED;
+        event.u.finished.key = "bb";
+        tell(s, &event);
+        keys(s, "g");
+        buf_reset(&s->reader.out);
+        reader_key(&s->reader, KEY_ENTER);
+        heard(s, "");
+        assert_int_equal(s->question->kind, QUESTION_LOG);
+        assert_string_equal(s->question->key, "bb");
+        s->question->found = !gone;
+        s->question->log = arena_strdup(&s->question->arena, s->path);
+        s->question->error = "there is no cache";
+        s->question->done(s->question);
+        reader_catch_up(&s->reader);
+        heard(s, gone ? "The log of build is gone: there is no cache.\n"
+                      : "Log of build:\none\ntwo\nthree\\x01\n");
+        reader_catch_up(&s->reader);
+        heard(s, "");
+        over(s);
+    }
+}
+
 static void test_palette(void **state)
 {
     (void)state;
@@ -232,9 +269,8 @@ static void test_left_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_events),
-        cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_palette),
+        cmocka_unit_test(test_events),     cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_cached_log), cmocka_unit_test(test_palette),
         cmocka_unit_test(test_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-#include "tui/chunks.h"
+#include "base/chunks.h"
 
 #define CHUNKS_MAX ((size_t)8192)
 #define GRAIN_NS   UINT64_C(50000000)
@@ -14,6 +14,11 @@ void chunks_clear(struct chunks *chunks)
 void chunks_release(struct chunks *chunks)
 {
     vec_release(&chunks->list);
+}
+
+static size_t most(const struct chunks *chunks)
+{
+    return chunks->max ? chunks->max : CHUNKS_MAX;
 }
 
 static bool same(const struct chunks *chunks, const struct chunk *a, const struct chunk *b)
@@ -40,11 +45,11 @@ static void shrink(struct chunks *chunks)
         if (first > 0)
             break;
     }
-    uint64_t part = (vec_last(&chunks->list).time_ns - first) / (CHUNKS_MAX / 4);
+    uint64_t part = (vec_last(&chunks->list).time_ns - first) / (most(chunks) / 4);
     if (part > chunks->grain_ns)
         chunks->grain_ns = part;
     merge(chunks);
-    if (chunks->list.n <= CHUNKS_MAX * 3 / 4)
+    if (chunks->list.n <= most(chunks) * 3 / 4)
         return;
     for (size_t i = 0; i < chunks->list.n / 2; i++)
         chunks->list.v[i].stream = 0;
@@ -71,7 +76,7 @@ void chunks_add(struct chunks *chunks, uint64_t offset, uint64_t n, int stream, 
         if (same(chunks, last, &chunk))
             return;
     }
-    if (chunks->list.n >= CHUNKS_MAX)
+    if (chunks->list.n >= most(chunks))
         shrink(chunks);
     vec_push(&chunks->list, chunk);
 }

@@ -1,14 +1,14 @@
 /*
- * chunks.h - when each piece of a log came, and from which stream: what the step.log events told.
+ * chunks.h - when each piece of a log came, and from which stream.
  *
  * Pieces of one stream that came within a grain of time are one entry; the grain grows when there
  * are too many, and in the end the older half no longer tells the streams apart. So memory is
  * bounded however long the log. Bytes that nothing is known of have stream 0 and time 0.
  *
- * Ownership: the struct is the caller's, zeroed to start, chunks_release() in the end.
+ * Ownership: the struct is the caller's, zeroed but for max to start, chunks_release() in the end.
  */
-#ifndef KILN_TUI_CHUNKS_H
-#define KILN_TUI_CHUNKS_H
+#ifndef KILN_BASE_CHUNKS_H
+#define KILN_BASE_CHUNKS_H
 
 #include "base/vec.h"
 
@@ -24,6 +24,7 @@ struct chunk {
 struct chunks {
     VEC(struct chunk) list;
     uint64_t end; /* of the last one */
+    size_t max;   /* entries at most; 0: 8192 */
     uint64_t grain_ns;
     bool streams[3]; /* which have been seen */
 };
