@@ -130,6 +130,11 @@ int digest_of_fd(struct hasher *hasher, int fd, struct digest *out, struct err *
     return 0;
 }
 
+bool sha1_of(const void *bytes, size_t n, uint8_t out[20])
+{
+    return EVP_Digest(bytes, n, out, NULL, EVP_sha1(), NULL) == 1;
+}
+
 bool digest_eq(const struct digest *a, const struct digest *b)
 {
     return a->size == b->size && !memcmp(a->hash, b->hash, DIGEST_BYTES);

@@ -43,6 +43,8 @@ void hasher_count(struct hasher *hasher, atomic_uint_fast64_t *bytes);
 /* Hashes the open file from its start to its end with pread; a read error fails with ERR_SYSTEM and
  * the errno. */
 int digest_of_fd(struct hasher *hasher, int fd, struct digest *out, struct err *err) MUST_CHECK;
+/* SHA-1, for checking what git wrote, never for naming anything. False where OpenSSL has none. */
+bool sha1_of(const void *bytes, size_t n, uint8_t out[20]) MUST_CHECK;
 bool digest_eq(const struct digest *a, const struct digest *b);
 /* True for the all-zero value, which names nothing (not the digest of empty content). */
 bool digest_is_null(const struct digest *digest);

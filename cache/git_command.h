@@ -1,0 +1,28 @@
+/*
+ * git_command.h - git itself, run for what it alone does right: filters, checkouts, trees of an
+ * index that is split, sparse or half-made.
+ *
+ * Private to cache/. Stateless; any thread. What the caller's environment says about repositories
+ * does not reach it: the place does.
+ */
+#ifndef KILN_CACHE_GIT_COMMAND_H
+#define KILN_CACHE_GIT_COMMAND_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "cache/git_place.h"
+
+struct git_command {
+    const struct git_place *place;
+    const char *const *args; /* behind "git"; NULL terminated */
+    const char *work_tree;   /* instead of the place's; NULL: that */
+    const char *index;       /* likewise */
+    const void *in;          /* what it reads from standard input */
+    size_t n_in;
+};
+
+/* Runs it to its end; what it writes is added to out (NULL: dropped). ERR_SYSTEM when it can't be
+ * run, ERR_CONFIG with git's own last words when it fails. */
+int git_command_run(const struct git_command *command, struct buf *out, struct err *err) MUST_CHECK;
+
+#endif
