@@ -44,6 +44,13 @@ void engine_notice(struct engine *e, const char *level, const char *text)
     emit(e, NULL, &event);
 }
 
+uint64_t usual_ms(const struct engine *e, const struct node *node)
+{
+    const struct history_record *pass =
+        e->opt.history ? history_last_pass(e->opt.history, node->exec->name) : NULL;
+    return !pass ? 0 : pass->duration_ms ? pass->duration_ms : 1;
+}
+
 static struct event pipeline(struct engine *e, const bool *wanted, struct arena *arena)
 {
     struct event_step_info *steps = arena_zalloc(arena, e->nodes.n + 1, sizeof *steps);
@@ -54,16 +61,12 @@ static struct event pipeline(struct engine *e, const bool *wanted, struct arena 
         const char **needs = arena_zalloc(arena, node->deps.n + 1, sizeof *needs);
         for (size_t i = 0; i < node->deps.n; i++)
             needs[i] = e->nodes.v[node->deps.v[i]].exec->name;
-        const struct history_record *pass =
-            e->opt.history ? history_last_pass(e->opt.history, node->exec->name) : NULL;
         steps[n++] = (struct event_step_info){.name = node->exec->name,
                                               .description = node->exec->description,
                                               .command = node->exec->shown,
                                               .needs = needs,
                                               .n_needs = node->deps.n,
-                                              .last_ms = !pass               ? 0
-                                                         : pass->duration_ms ? pass->duration_ms
-                                                                             : 1};
+                                              .last_ms = usual_ms(e, node)};
     }
     return (struct event){.type = EVENT_PIPELINE_LOADED,
                           .u.pipeline = {.name = e->graph->name,

@@ -121,6 +121,7 @@ static int open_graph(struct engine *e, const char *const *steps, size_t n,
         /* What was known before the graph was made stands: they may have changed since. */
         e->n_sources = n_sources;
     }
+    order_steps(e);
     emit_pipeline(e);
     return 0;
 }
@@ -137,8 +138,7 @@ static void close_graph(struct engine *e)
     vec_clear(&e->ready);
     vec_clear(&e->turn_waiters);
     vec_clear(&e->looking);
-    vec_clear(&e->queue);
-    e->queue_head = 0;
+    order_release(e);
     e->n_recheck = e->n_restless = 0;
     e->round = ROUND_IDLE;
     uv_timer_stop(&e->slow);
@@ -368,7 +368,6 @@ static void engine_freed(struct engine *e)
     vec_release(&e->subscribers);
     vec_release(&e->ready);
     vec_release(&e->ahead);
-    vec_release(&e->queue);
     vec_release(&e->runs);
     vec_release(&e->asks);
     vec_release(&e->looking);

@@ -30,6 +30,7 @@
 #ifndef KILN_ENGINE_PRIVATE_H
 #define KILN_ENGINE_PRIVATE_H
 
+#include "base/bits.h"
 #include "base/chunks.h"
 #include "base/file.h"
 #include "base/text.h"
@@ -115,13 +116,14 @@ struct node {
     bool selected;
     ids deps, dependents; /* nodes; direct */
     ids locals;
-    bool stamped;        /* not watching: its outputs were made or restored in this run ... */
-    struct digest stamp; /* ... and had these stats then (outputs_stamp) */
-    int64_t stamp_ns;    /* when that was */
-    uint64_t out_tick;   /* of out_view when its outputs were last known to be in place */
-    uint32_t rank;       /* steps on the longest way down from here: what starts first */
-    uint32_t out_view;   /* or WORKTREE_NONE */
-    struct buf command;  /* encoded Command; empty until it was first asked for (key_command()) */
+    bool stamped;            /* not watching: its outputs were made or restored in this run ... */
+    struct digest stamp;     /* ... and had these stats then (outputs_stamp) */
+    int64_t stamp_ns;        /* when that was */
+    uint64_t out_tick;       /* of out_view when its outputs were last known to be in place */
+    uint32_t place;          /* of all nodes: what starts first */
+    struct instance *queued; /* the one of it that is in state QUEUED, or NULL */
+    uint32_t out_view;       /* or WORKTREE_NONE */
+    struct buf command; /* encoded Command; empty until it was first asked for (key_command()) */
     struct digest command_digest;
     struct value value;
     struct instance *current; /* the latest */
@@ -298,10 +300,10 @@ struct engine {
     struct map foreseen;          /* key -> struct value *, NULL once it was taken */
     bool foreseeing;              /* what workers bring is still wanted */
     VEC(struct instance *) ready; /* to be checked */
-    VEC(struct instance *) queue; /* to be started, in order, from queue_head on */
-    size_t queue_head;
-    size_t n_running;           /* flights that hold a job slot */
-    VEC(struct flight *) ahead; /* those that are to take the places of others, in order */
+    struct bits queue;            /* places of the nodes of which one is to be started */
+    uint32_t *node_at;            /* place -> node */
+    size_t n_running;             /* flights that hold a job slot */
+    VEC(struct flight *) ahead;   /* those that are to take the places of others, in order */
     size_t n_withdrawing;
     bool pace_is_quick; /* the last command took no time to speak of */
     uv_timer_t ahead_timer;

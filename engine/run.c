@@ -23,10 +23,8 @@ void instance_forget(struct engine *e, struct instance *in)
     }
     if (in->state == FOLLOWING)
         ask_unfollow(e, in);
-    for (size_t i = e->queue_head; i < e->queue.n && in->state == QUEUED; i++) {
-        if (e->queue.v[i] == in)
-            e->queue.v[i] = NULL;
-    }
+    if (in->state == QUEUED)
+        forget_queued(e, in);
     if (in->flight && in->flight->owner != in) {
         struct flight *flight = in->flight;
         for (size_t i = 0; i < flight->sharers.n; i++) {

@@ -39,6 +39,12 @@ void instance_check(struct engine *e, struct instance *in);
 void schedule_ready(struct engine *e, struct instance *in);
 /* Takes the instance off that list. */
 void forget_ready(struct engine *e, struct instance *in);
+/* Takes the instance out of the queue. */
+void forget_queued(struct engine *e, struct instance *in);
+/* Settles in which order what is queued starts, from how long the steps took when they last passed:
+ * once for a graph, when it is known which steps are selected. */
+void order_steps(struct engine *e);
+void order_release(struct engine *e);
 /* Checks what is ready, starts what may start, and says when nothing is left. Call it after
  * anything that changes states. */
 void schedule_pump(struct engine *e);

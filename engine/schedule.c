@@ -4,6 +4,7 @@
  * Ready means ready to be checked: only the check decides between a hit, a share of somebody else's
  * flight and a flight of its own.
  */
+#include "base/chains.h"
 #include "engine/boxing.h"
 #include "engine/inputs.h"
 #include "engine/private.h"
@@ -12,6 +13,7 @@
 #include "engine/tell.h"
 #include "engine/wants.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,6 +41,57 @@ void forget_ready(struct engine *e, struct instance *in)
     if (in->ready)
         e->ready.v[in->ready - 1] = NULL;
     in->ready = 0;
+}
+
+void order_steps(struct engine *e)
+{
+    size_t n = e->nodes.n;
+    uint64_t *ms = mem_zalloc(n + 1, sizeof *ms);
+    uint32_t *places = mem_zalloc(n + 1, sizeof *places);
+    VEC(struct chain_need) needs = VEC_INIT;
+    for (size_t i = 0; i < n; i++) {
+        const struct node *node = &e->nodes.v[i];
+        ms[i] = usual_ms(e, node);
+        /* What a step that nobody asked for would gain counts for nothing. */
+        vec_each (uint32_t, dep, (ids *)&node->deps)
+            if (node->selected || !e->nodes.v[*dep].selected)
+                vec_push(&needs, ((struct chain_need){(uint32_t)i, *dep}));
+    }
+    chains_order(n, ms, needs.v, needs.n, places);
+    e->node_at = mem_zalloc(n + 1, sizeof *e->node_at);
+    for (uint32_t i = 0; i < n; i++) {
+        e->nodes.v[i].place = places[i];
+        e->node_at[places[i]] = i;
+    }
+    bits_init(&e->queue, n);
+    vec_release(&needs);
+    free(places);
+    free(ms);
+}
+
+void order_release(struct engine *e)
+{
+    bits_release(&e->queue);
+    free(e->node_at);
+    e->node_at = NULL;
+}
+
+static void enqueue(struct engine *e, struct instance *in)
+{
+    struct node *node = &e->nodes.v[in->node];
+    assert(!node->queued);
+    in->state = QUEUED;
+    node->queued = in;
+    bits_put(&e->queue, node->place);
+}
+
+void forget_queued(struct engine *e, struct instance *in)
+{
+    struct node *node = &e->nodes.v[in->node];
+    if (node->queued != in)
+        return;
+    node->queued = NULL;
+    bits_take(&e->queue, node->place);
 }
 
 /* An upstream step that did not pass, or NULL. */
@@ -118,22 +171,6 @@ static void say_where(const struct engine *e, const struct node *node, struct er
         err_wrap(err, "%s", placed ? exec->input_where[local->bad] : exec->where);
         return;
     }
-}
-
-/* The longest way down first, so that what much else waits for is not kept waiting; else as they
- * came. */
-static void enqueue(struct engine *e, struct instance *in)
-{
-    uint32_t rank = e->nodes.v[in->node].rank;
-    vec_push(&e->queue, in);
-    size_t at = e->queue.n - 1;
-    for (; at > e->queue_head; at--) {
-        struct instance *before = e->queue.v[at - 1];
-        if (before && e->nodes.v[before->node].rank >= rank)
-            break;
-        e->queue.v[at] = before;
-    }
-    e->queue.v[at] = in;
 }
 
 void instance_check(struct engine *e, struct instance *in)
@@ -227,11 +264,10 @@ void instance_check(struct engine *e, struct instance *in)
         plan_emit(e, in, NULL);
         return;
     }
-    in->state = QUEUED;
+    enqueue(e, in);
     if (!in->told)
         emit_queued(e, in);
     in->told = true;
-    enqueue(e, in);
 }
 
 void schedule_cancel(struct engine *e, struct instance *in, const char *why)
@@ -314,25 +350,19 @@ static bool start_one(struct engine *e)
     if (e->n_withdrawing || breaks_stop_starting(e) ||
         (e->n_running >= e->jobs && !ahead_may_start(e)))
         return false;
-    for (size_t i = e->queue_head; i < e->queue.n; i++) {
-        struct instance *in = e->queue.v[i];
-        if (in && (e->nodes.v[in->node].flight || e->nodes.v[in->node].restoring))
+    for (size_t at = bits_next(&e->queue, 0); at < e->queue.n; at = bits_next(&e->queue, at + 1)) {
+        struct node *node = &e->nodes.v[e->node_at[at]];
+        struct instance *in = node->queued;
+        if (node->flight || node->restoring || breaks_hold(e, in))
             continue;
-        if (in && breaks_hold(e, in))
-            continue;
-        if (in && e->nodes.v[in->node].boxed && e->n_running >= e->jobs)
+        if (node->boxed && e->n_running >= e->jobs)
             return false; /* in nobody else's place */
-        e->queue.v[i] = NULL;
-        while (e->queue_head < e->queue.n && !e->queue.v[e->queue_head])
-            e->queue_head++;
-        if (e->queue_head == e->queue.n)
-            e->queue_head = e->queue.n = 0;
+        forget_queued(e, in);
         /* An equal key may have taken off since this one was checked. */
-        if (in && key_is_old(e, in)) {
+        if (key_is_old(e, in))
             schedule_ready(e, in);
-        } else if (in && !waits_for_flight(e, &e->nodes.v[in->node], in)) {
+        else if (!waits_for_flight(e, node, in))
             start(e, in);
-        }
         return true;
     }
     return false;

@@ -27,6 +27,8 @@ void emit_so_far(struct engine *e, const struct flight *flight, struct instance 
 void emit_finished(struct engine *e, struct instance *in, const struct runner_exit *exit,
                    bool tainted, uint64_t duration_ms, const char *error);
 
+/* How long the step took when it last passed, at least 1; 0: that is not known. */
+uint64_t usual_ms(const struct engine *e, const struct node *node);
 /* How long an execution took that gave the result. */
 uint64_t result_ms(const struct action_result *result);
 /* Notes the instance's result in the history. */

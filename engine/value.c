@@ -168,14 +168,6 @@ int session_open(struct engine *e, struct err *err)
     free(seen);
     if (rc == 0)
         rc = images_open(e, err);
-    for (size_t i = e->nodes.n; i-- > 0;) { /* dependents come after */
-        struct node *node = &e->nodes.v[i];
-        node->rank = 1;
-        vec_each (uint32_t, dependent, &node->dependents) {
-            uint32_t below = e->nodes.v[*dependent].rank + 1;
-            node->rank = node->rank < below ? below : node->rank;
-        }
-    }
     return rc;
 }
 

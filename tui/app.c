@@ -88,25 +88,15 @@ void app_send(struct app *app, enum command_type type, const char *step)
     free(name);
 }
 
-/* The step that matters most now: the first failed one, else the one that started last, or another
- * while that one has ended and others go on. */
+/* The step that matters most now: the one that failed first, else the one that started last of
+ * those that run, or of all. */
 static void select_work(struct app *app)
 {
     const struct model *model = &app->model;
-    enum step_state wanted = model->counts[STATE_FAILED] > 0 ? STATE_FAILED : STATE_RUNNING;
-    size_t latest = model->latest;
-    if (latest < model->steps.n &&
-        (model->steps.v[latest].state == wanted || model->counts[wanted] == 0) &&
-        wanted != STATE_FAILED) {
-        app_select(app, latest);
-        return;
-    }
-    for (size_t i = 0; i < model->steps.n; i++) {
-        if (model->steps.v[i].state == wanted) {
-            app_select(app, i);
-            return;
-        }
-    }
+    size_t step = model_first(model, STATE_FAILED);
+    if (step == model->steps.n)
+        step = model_last(model, STATE_RUNNING);
+    app_select(app, step < model->steps.n ? step : model->latest);
 }
 
 void app_event(struct app *app, const struct event *event)

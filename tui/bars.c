@@ -112,7 +112,7 @@ static void draw_header(struct app *app, struct area area)
                        : model->paused ? "PAUSED"
                                        : "";
     enum role role = ROLE_WARNING;
-    size_t held = model_held(model);
+    size_t held = model_first(model, STATE_PAUSED);
     char text[40];
     if (!app->quitting && held < model->steps.n) {
         snprintf(text, sizeof text, area.w < 70 ? "PAUSED" : "PAUSED at %.24s",

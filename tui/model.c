@@ -1,4 +1,4 @@
-#include "tui/model.h"
+#include "tui/model_private.h"
 
 #include "base/file.h"
 
@@ -70,7 +70,7 @@ void model_release(struct model *model)
         step_release(step);
     vec_release(&model->steps);
     map_release(&model->index);
-    vec_release(&model->queue);
+    model_states_release(model);
     free(model->branch);
     free(model->name);
     free(model->root);
@@ -90,7 +90,6 @@ static size_t add_step(struct model *model, const char *name)
     struct model_step step = {.name = mem_strdup(name), .exit_code = -1};
     vec_push(&model->steps, step);
     map_put_str(&model->index, name, (void *)(uintptr_t)model->steps.n);
-    model->counts[STATE_IDLE]++;
     model->structure++;
     if (model->latest >= model->steps.n - 1)
         model->latest = model->steps.n;
@@ -103,75 +102,11 @@ static struct model_step *step_of(struct model *model, const char *name)
     if (!name)
         return NULL;
     size_t i = model_find(model, name);
-    if (i == model->steps.n)
+    if (i == model->steps.n) {
         i = add_step(model, name);
+        model_states_add(model, &model->steps.v[i]);
+    }
     return &model->steps.v[i];
-}
-
-/* Where the step is in the queue, or would be: the longest way down first, else as they came. */
-static size_t queue_place(const struct model *model, const struct model_step *step)
-{
-    size_t low = 0, high = model->queue.n;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        const struct model_step *other = &model->steps.v[model->queue.v[middle]];
-        if (other->rank > step->rank ||
-            (other->rank == step->rank && other->queued_no < step->queued_no))
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static void queue_add(struct model *model, size_t index)
-{
-    size_t at = queue_place(model, &model->steps.v[index]);
-    vec_push(&model->queue, index);
-    memmove(&model->queue.v[at + 1], &model->queue.v[at],
-            (model->queue.n - 1 - at) * sizeof *model->queue.v);
-    model->queue.v[at] = index;
-}
-
-static void queue_remove(struct model *model, size_t index)
-{
-    size_t at = queue_place(model, &model->steps.v[index]);
-    if (at < model->queue.n && model->queue.v[at] == index) {
-        model->queue.n--;
-        memmove(&model->queue.v[at], &model->queue.v[at + 1],
-                (model->queue.n - at) * sizeof *model->queue.v);
-    }
-}
-
-static void set_state(struct model *model, struct model_step *step, enum step_state state)
-{
-    size_t index = (size_t)(step - model->steps.v);
-    model->counts[step->state]--;
-    model->counts[state]++;
-    model->state++;
-    if (step->state == STATE_QUEUED)
-        queue_remove(model, index);
-    step->state = state;
-    if (state == STATE_QUEUED) {
-        if (!step->queued_no)
-            step->queued_no = ++model->queued_no;
-        queue_add(model, index);
-    }
-}
-
-/* As the engine does it; the steps are in topological order. */
-static void rank_steps(struct model *model)
-{
-    vec_each (struct model_step, step, &model->steps)
-        step->rank = 1;
-    for (size_t i = model->steps.n; i-- > 0;) {
-        const struct model_step *step = &model->steps.v[i];
-        vec_each (size_t, at, &step->needs) {
-            struct model_step *need = &model->steps.v[*at];
-            if (need->rank <= step->rank)
-                need->rank = step->rank + 1;
-        }
-    }
 }
 
 static void fold_pipeline(struct model *model, const struct event *event)
@@ -180,10 +115,7 @@ static void fold_pipeline(struct model *model, const struct event *event)
     model->steps.v = NULL;
     model->steps.n = model->steps.cap = 0;
     model->index = (struct map)MAP_INIT;
-    vec_clear(&model->queue);
     model->structure++;
-    model->state++;
-    memset(model->counts, 0, sizeof model->counts);
     model->latest = 0;
     size_t n = event->u.pipeline.n_steps;
     for (size_t i = 0; i < n; i++) {
@@ -201,8 +133,8 @@ static void fold_pipeline(struct model *model, const struct event *event)
             *before = (struct model_step){.name = before->name};
             step->name = name;
             vec_clear(&step->needs);
-            model->counts[STATE_IDLE]--;
-            model->counts[step->state]++;
+        } else {
+            step->state_no = ++model->state;
         }
         replace(&step->description, info->description);
         replace(&step->command, info->command);
@@ -219,10 +151,7 @@ static void fold_pipeline(struct model *model, const struct event *event)
                 vec_push(&step->needs, need);
         }
     }
-    rank_steps(model);
-    for (size_t i = 0; i < model->steps.n; i++)
-        if (model->steps.v[i].state == STATE_QUEUED)
-            queue_add(model, i);
+    model_states_rebuild(model);
     vec_each (struct model_step, step, &old.steps)
         step_release(step);
     vec_release(&old.steps);
@@ -252,7 +181,7 @@ static void fold_run_started(struct model *model, const struct event *event)
         replace(&model->notice, NULL);
     for (size_t i = 0; i < event->u.run_started.n_steps; i++) {
         struct model_step *step = step_of(model, event->u.run_started.steps[i]);
-        set_state(model, step, STATE_WAITING);
+        model_set_state(model, step, STATE_WAITING);
         replace(&step->error, NULL);
         replace(&step->source, NULL);
         replace(&step->doing, NULL);
@@ -265,7 +194,6 @@ static void fold_run_started(struct model *model, const struct event *event)
         step->signal = 0;
         step->timed_out = step->tainted = step->held_failed = false;
         step->duration_ms = step->saved_ms = 0;
-        step->queued_no = 0;
         model->timed = model->timed || step->ran_ms > 0;
     }
 }
@@ -290,7 +218,7 @@ static void fold_started(struct model *model, const struct event *event)
     struct model_step *step = step_of(model, event->step);
     if (!step)
         return;
-    set_state(model, step, STATE_RUNNING);
+    model_set_state(model, step, STATE_RUNNING);
     model->latest = (size_t)(step - model->steps.v);
     step->attempt = event->u.started.attempt;
     step->pid = event->u.started.pid;
@@ -348,7 +276,7 @@ static void fold_finished(struct model *model, const struct event *event)
     struct model_step *step = step_of(model, event->step);
     if (!step || (unsigned)event->u.finished.status >= STEP_STATUS_N)
         return;
-    set_state(model, step, states[event->u.finished.status]);
+    model_set_state(model, step, states[event->u.finished.status]);
     if (step->state == STATE_FAILED)
         model->latest = (size_t)(step - model->steps.v);
     step->ended_ns = event->time_ns;
@@ -381,7 +309,7 @@ static void fold_paused(struct model *model, const struct event *event)
     struct model_step *step = step_of(model, event->step);
     if (!step)
         return;
-    set_state(model, step, STATE_PAUSED);
+    model_set_state(model, step, STATE_PAUSED);
     model->latest = (size_t)(step - model->steps.v);
     step->held_failed = event->u.paused.failed;
     step->exit_code = event->u.paused.exit_code;
@@ -397,7 +325,7 @@ static void fold_resumed(struct model *model, const struct event *event)
     struct model_step *step = step_of(model, event->step);
     if (!step || step->state != STATE_PAUSED)
         return;
-    set_state(model, step, STATE_QUEUED);
+    model_set_state(model, step, STATE_QUEUED);
     step->held_failed = false;
 }
 
@@ -428,9 +356,8 @@ void model_fold(struct model *model, const struct event *event)
     case EVENT_STEP_QUEUED: {
         struct model_step *step = step_of(model, event->step);
         if (step && step->state != STATE_QUEUED) {
-            step->queued_no = ++model->queued_no;
             step->queued_ns = event->time_ns;
-            set_state(model, step, STATE_QUEUED);
+            model_set_state(model, step, STATE_QUEUED);
         }
         break;
     }
@@ -484,19 +411,6 @@ uint64_t model_elapsed_ms(const struct model_step *step, uint64_t now_ns)
 uint64_t model_run_ms(const struct model *model, uint64_t now_ns)
 {
     return model->run_state == RUN_ACTIVE ? since(model->run_started_ns, now_ns) : model->run_ms;
-}
-
-size_t model_before(const struct model *model, const struct model_step *step)
-{
-    return queue_place(model, step);
-}
-
-size_t model_held(const struct model *model)
-{
-    for (size_t i = 0; i < model->steps.n && model->counts[STATE_PAUSED] > 0; i++)
-        if (model->steps.v[i].state == STATE_PAUSED)
-            return i;
-    return model->steps.n;
 }
 
 size_t model_blocker(const struct model *model, const struct model_step *step)

@@ -10,6 +10,7 @@
 #ifndef KILN_TUI_MODEL_H
 #define KILN_TUI_MODEL_H
 
+#include "base/bits.h"
 #include "base/map.h"
 #include "base/vec.h"
 #include "engine/event.h"
@@ -37,16 +38,17 @@ struct model_step {
     char *description; /* or NULL */
     char *command;     /* or NULL */
     VEC(size_t) needs; /* indices */
-    uint32_t rank;     /* steps on the longest way down from here: who waits starts in this order */
+    uint32_t place;    /* of all steps: who waits starts in this order */
     enum step_state state;
+    size_t before, after; /* of those in that state; SIZE_MAX: none */
+    uint64_t state_no;    /* the higher, the later it came there */
     uint32_t attempt;
     int64_t pid;
     uint64_t started_ns;  /* the event's time */
     uint64_t duration_ms; /* of the result */
     uint64_t last_ms; /* how long it took when it last really ran before this time; 0: not known */
     uint64_t ran_ms;  /* how long it took when it last really ran, at least 1; 0: not known */
-    uint64_t queued_no;           /* the higher, the later it was queued */
-    uint64_t run_no;              /* model.runs when it was last part of a run; 0: never */
+    uint64_t run_no;  /* model.runs when it was last part of a run; 0: never */
     uint64_t queued_ns, ended_ns; /* of that run, the events' times; 0: not yet */
     uint64_t saved_ms;
     char *key, *source, *error, *runner; /* or NULL */
@@ -86,13 +88,15 @@ struct model {
     char *run_id;          /* of the latest, or NULL */
     uint64_t last_ns;      /* time of the last event */
     uint32_t jobs;         /* how many steps may run at a time; 0: not known */
-    uint64_t queued_no;    /* the last one given */
-    VEC(size_t) queue;     /* the steps that are queued, in the order in which they start */
+    struct bits queue;     /* the places of the steps that are queued */
     bool timed;            /* of some step it is known how long it takes */
     bool break_on_failure; /* a step that fails is held */
     uint64_t run_started_ns, run_ms;
     enum run_status run_status; /* RUN_ENDED */
-    size_t counts[STATE_N];     /* steps by state */
+    size_t counts[STATE_N];     /* steps by state ... */
+    struct {
+        size_t first, last;
+    } by_state[STATE_N]; /* ... and which, as they came there, where there are any */
 
     uint64_t changed; /* files changed since the tree was last settled */
     bool settled;     /* the next change starts counting anew */
@@ -119,8 +123,9 @@ uint64_t model_elapsed_ms(const struct model_step *step, uint64_t now_ns);
 uint64_t model_run_ms(const struct model *model, uint64_t now_ns);
 /* How many queued steps start before this one, which is queued. */
 size_t model_before(const struct model *model, const struct model_step *step);
-/* The first step that is held, or steps.n. */
-size_t model_held(const struct model *model);
+/* Of the steps in that state, the one that came there first, or last; steps.n: there is none. */
+size_t model_first(const struct model *model, enum step_state state);
+size_t model_last(const struct model *model, enum step_state state);
 /* The first need that has no good result yet, or steps.n. */
 size_t model_blocker(const struct model *model, const struct model_step *step);
 

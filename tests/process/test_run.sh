@@ -304,6 +304,24 @@ test_jobs() {
     done
 }
 
+# What takes long starts first, with all that waits for it; the first time that is not known.
+test_order_by_durations() {
+    started() { events 'select(.type == "step.started") | .step' | paste -sd " "; }
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
+        "quick": {"run": "true", "inputs": []},
+        "long": {"run": "sleep 1", "inputs": []},
+        "first": {"run": "sleep 0.5", "inputs": []},
+        "second": {"run": "sleep 2", "inputs": [], "needs": ["first"]}}}'
+    kiln 0 run --json -j1
+    assert_eq "$(started)" "first quick long second"
+    for _ in 1 2; do
+        kiln 0 run --json --force -j1
+        assert_eq "$(started)" "first long second quick" # "second" is ready when "long" has begun
+    done
+    kiln 0 run --json --force -j1 quick first long # what would come of a step that is not wanted counts for nothing
+    assert_eq "$(started)" "long first quick"
+}
+
 test_no_cache() {
     c_project
     kiln 0 run --no-cache --json

@@ -137,12 +137,49 @@ static void test_the_queue(void **state)
     model_release(&model);
 }
 
+/* As the engine starts them: what takes longest first, with all that waits for it. */
+static void test_the_queue_by_durations(void **state)
+{
+    (void)state;
+    static const struct line lines[] = {{"lint", NULL, 9000},
+                                        {"build", NULL, 3000},
+                                        {"spell", NULL, 10000},
+                                        {"test", "build", 6500}};
+    static const char *const queued[] = {"lint", "build", "spell"};
+    struct model model;
+    load(&model, lines, 4, 1);
+    for (size_t i = 0; i < 3; i++)
+        tell(&model, EVENT_STEP_QUEUED, queued[i], SECOND);
+    assert_int_equal(model_before(&model, &model.steps.v[2]), 0);
+    assert_int_equal(model_before(&model, &model.steps.v[1]), 1);
+    assert_int_equal(model_before(&model, &model.steps.v[0]), 2);
+    model_release(&model);
+}
+
+/* Steps that no pipeline named are queued too. */
+static void test_the_queue_without_a_pipeline(void **state)
+{
+    (void)state;
+    static const char *const queued[] = {"b", "a", "c"};
+    struct model model;
+    model_init(&model);
+    for (size_t i = 0; i < 3; i++)
+        tell(&model, EVENT_STEP_QUEUED, queued[i], SECOND);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(model_before(&model, &model.steps.v[i]), i);
+    model_release(&model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_longest_chain), cmocka_unit_test(test_few_places),
-        cmocka_unit_test(test_failed_and_held),   cmocka_unit_test(test_not_known),
+        cmocka_unit_test(test_the_longest_chain),
+        cmocka_unit_test(test_few_places),
+        cmocka_unit_test(test_failed_and_held),
+        cmocka_unit_test(test_not_known),
         cmocka_unit_test(test_the_queue),
+        cmocka_unit_test(test_the_queue_by_durations),
+        cmocka_unit_test(test_the_queue_without_a_pipeline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

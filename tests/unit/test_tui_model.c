@@ -209,6 +209,37 @@ static void test_reload_keeps_what_is_known(void **state)
     model_release(&model);
 }
 
+/* Which step came first or last into a state outlives a reload, whatever its place is then. */
+static void test_who_came_first(void **state)
+{
+    (void)state;
+    static const char *const others[] = {"c", "a"};
+    struct model model;
+    model_init(&model);
+    load(&model, names, 3);
+    assert_int_equal(model_first(&model, STATE_FAILED), 3);
+    run(&model, names, 3, SECOND);
+    start(&model, "c", SECOND);
+    start(&model, "a", SECOND);
+    start(&model, "b", SECOND);
+    assert_int_equal(model_first(&model, STATE_RUNNING), 2);
+    assert_int_equal(model_last(&model, STATE_RUNNING), 1);
+    finish(&model, "b", STEP_FAILED, 1);
+    assert_int_equal(model_last(&model, STATE_RUNNING), 0);
+    finish(&model, "c", STEP_FAILED, 1);
+    finish(&model, "a", STEP_FAILED, 1);
+    assert_int_equal(model_last(&model, STATE_RUNNING), 3);
+    assert_int_equal(model_first(&model, STATE_FAILED), 1);
+    assert_int_equal(model_last(&model, STATE_FAILED), 0);
+    load(&model, others, 2);
+    assert_int_equal(model_first(&model, STATE_FAILED), 0);
+    assert_int_equal(model_last(&model, STATE_FAILED), 1);
+    run(&model, others, 1, SECOND);
+    assert_int_equal(model_first(&model, STATE_FAILED), 1);
+    assert_int_equal(model_first(&model, STATE_WAITING), 0);
+    model_release(&model);
+}
+
 static void test_watch(void **state)
 {
     (void)state;
@@ -262,6 +293,7 @@ int main(void)
         cmocka_unit_test(test_words),
         cmocka_unit_test(test_second_run_compares),
         cmocka_unit_test(test_reload_keeps_what_is_known),
+        cmocka_unit_test(test_who_came_first),
         cmocka_unit_test(test_watch),
         cmocka_unit_test(test_unheard_of),
     };
