@@ -130,7 +130,9 @@ test_completion() {
     assert_eq "$(cat "$T/out")" $'build\ntest'
     kiln 0 completion bash
     bash -n "$T/out"
-    PATH=$(dirname "$KILN"):$PATH
+    mkdir "$T/path" # where it is called so, whatever this one is
+    ln -s "$(realpath "$KILN")" "$T/path/kiln"
+    PATH=$T/path:$PATH
     # shellcheck disable=SC2034
     got=$(bash -c '. "$0"; COMP_WORDS=(kiln run b); COMP_CWORD=2; _kiln; echo "${COMPREPLY[@]}"' "$T/out")
     assert_eq "$got" build
