@@ -104,6 +104,7 @@ static const struct field info_fields[] = {
     AS_TEXT(struct event_step_info, name),
     AS_STRING(struct event_step_info, description),
     AS_TEXT(struct event_step_info, command),
+    AS_STRING(struct event_step_info, cwd),
     AS_LIST(struct event_step_info, needs, n_needs, texts),
     AS_BYTES(struct event_step_info, last_ms),
 };

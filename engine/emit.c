@@ -64,6 +64,7 @@ static struct event pipeline(struct engine *e, const bool *wanted, struct arena 
         steps[n++] = (struct event_step_info){.name = node->exec->name,
                                               .description = node->exec->description,
                                               .command = node->exec->shown,
+                                              .cwd = *node->exec->cwd ? node->exec->cwd : NULL,
                                               .needs = needs,
                                               .n_needs = node->deps.n,
                                               .last_ms = usual_ms(e, node)};

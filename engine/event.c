@@ -16,7 +16,8 @@
  *     watch.tree      "branch" (null: no repository), "dirty"
  *     watch.changed   "clock": {"epoch", "tick"}
  *     pipeline.loaded "pipeline", "root", "watching", "steps" [{"step", "description", "command",
- * "needs"}] notice          "level", "text"
+ *                     "needs", "last_ms"; "cwd" where it has one}]
+ *     notice          "level", "text"
  *
  * Run records have "bytes" and "log" in step.log instead of "data".
  */
@@ -374,6 +375,8 @@ static void add_pipeline(struct buf *out, const struct event *event)
         field_str(out, "command", step->command);
         field_strings(out, "needs", step->needs, step->n_needs);
         field_u64(out, "last_ms", step->last_ms);
+        if (step->cwd)
+            field_str(out, "cwd", step->cwd);
         buf_addc(out, '}');
     }
     buf_addc(out, ']');

@@ -92,6 +92,7 @@ struct event_step_info {
     const char *name;
     const char *description; /* or NULL */
     const char *command;     /* as shown to people */
+    const char *cwd;         /* where it runs, from the project's folder; NULL: there */
     const char *const *needs;
     size_t n_needs;
     uint64_t last_ms; /* how long it took when it last passed, at least 1; 0: not known */

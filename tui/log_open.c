@@ -17,6 +17,7 @@ void log_init(struct log_view *log)
 static void close_log(struct log_view *log)
 {
     lines_set_file(&log->lines, NULL);
+    log_entries_release(&log->entries);
     chunks_release(&log->chunks);
     log->chunks = (struct chunks){0};
     free(log->path);

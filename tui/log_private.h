@@ -1,7 +1,7 @@
 /*
  * log_private.h - between the files of the log pane: view_log.c draws and moves, log_open.c finds
- * the log and looks through it, log_find.c searches and chooses, log_take.c takes something out of
- * it.
+ * the log and looks through it, log_find.c searches and chooses, log_places.c finds the files that
+ * it names, log_take.c takes something out of it.
  */
 #ifndef KILN_TUI_LOG_PRIVATE_H
 #define KILN_TUI_LOG_PRIVATE_H
@@ -36,10 +36,14 @@ uint64_t log_bottom(struct log_view *log);
 bool log_find_work(struct app *app);
 struct links *log_links(struct log_view *log);
 
-/* log_take.c: the place that is edited when the person says so: the line and, in the text of its
+/* log_places.c: the place that is edited when the person says so: the line and, in the text of its
  * cells, the link. *file: the file outside, a new string. False: no line shown names a file that is
  * there. */
 bool log_target(struct app *app, uint64_t *nth, struct link *link, char **file);
+/* Forgets what was read of the log for that. */
+void log_entries_release(struct entries *entries);
+
+/* log_take.c */
 bool log_save_work(struct app *app);
 void log_mark_move(struct app *app, enum motion motion, int amount);
 

@@ -17,8 +17,6 @@
 /* Given to a program as one argument, of which the system takes 128 KiB. */
 #define PLAIN_MAX   ((size_t)120 << 10)
 #define PLAIN_LINES 2000
-/* How far below a line that says what went wrong its place may be named. */
-#define PLACE_BELOW 12
 
 /* -- marking and copying ----------------------------------------------------------------------- */
 
@@ -115,74 +113,8 @@ void log_copy(struct app *app)
     log->mark.on = false;
 }
 
-/* -- places in files --------------------------------------------------------------------------- */
-
-/* The file outside that the log names; NULL when there is none. Build directories are left with
- * ".." by paths that are named from within. */
-static char *file_of(struct app *app, const char *path)
-{
-    const struct model_step *step = app_selected(app);
-    for (; step; path += 3) {
-        char *file = model_file(&app->model, step, path);
-        struct stat st;
-        if (file && stat(file, &st) == 0 && S_ISREG(st.st_mode))
-            return file;
-        free(file);
-        if (strncmp(path, "../", 3) != 0)
-            break;
-    }
-    return NULL;
-}
-
-static char *link_file(struct app *app, const char *text, const struct link *link)
-{
-    char *path = mem_strndup(text + link->file_start, link->file_end - link->file_start);
-    const char *name = strncmp(path, "file://", 7) == 0 ? path + 7 : path;
-    char *file = *name ? file_of(app, name) : NULL;
-    free(path);
-    return file;
-}
-
-/* The first place of that kind or more that lines from..to name. */
-static bool first_place(struct app *app, uint64_t from, uint64_t to, enum link_kind least,
-                        uint64_t *nth, struct link *link, char **file)
-{
-    struct links *links = log_links(&app->log);
-    struct line line = {0};
-    struct cell_text text = {0};
-    *file = NULL;
-    for (*nth = from; *nth < to && log_parse(app, *nth, COLUMNS_MAX, &line); ++*nth) {
-        cell_text_of(&text, &line);
-        if (links_find(links, buf_str(&text.text), text.text.len, least, link) &&
-            (*file = link_file(app, buf_str(&text.text), link)))
-            break;
-    }
-    cell_text_release(&text);
-    line_release(&line);
-    return *file != NULL;
-}
-
-bool log_target(struct app *app, uint64_t *nth, struct link *link, char **file)
-{
-    struct log_view *log = &app->log;
-    uint64_t bottom = log_bottom(log);
-    *file = NULL;
-    if (!log->lines.file)
-        return false;
-    uint64_t at = UINT64_MAX;
-    if (log->mark.on)
-        at = log->mark.cursor;
-    else if (log->errors.state == SEARCH_FOUND && log_sees(log, log->errors.found))
-        at = log->errors.found;
-    else if (log->search.state == SEARCH_FOUND && log_sees(log, log->search.found))
-        at = log->search.found;
-    if (at != UINT64_MAX && first_place(app, at, at + PLACE_BELOW, LINK_PLACE, nth, link, file))
-        return true;
-    for (int least = LINK_ERROR; least >= LINK_PLACE; least--)
-        if (first_place(app, log->top, bottom, (enum link_kind)least, nth, link, file))
-            return true;
-    return false;
-}
+/* -- programs that show a place, or the log ------------------------------------------------------
+ */
 
 static void run_words(struct app *app, word_list *list)
 {

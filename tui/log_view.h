@@ -8,10 +8,25 @@
 #define KILN_TUI_LOG_VIEW_H
 
 #include "base/chunks.h"
+#include "base/vec.h"
 #include "tui/lines.h"
 #include "tui/links.h"
 #include "tui/pattern.h"
 #include "tui/search.h"
+
+/* Which directories lines of the file from ... to enter ("make[1]: Entering directory ..."), and
+ * leave. */
+struct entry {
+    uint64_t line;
+    bool entered; /* else left */
+    char *path;
+};
+
+struct entries {
+    unsigned generation; /* of the file, as logfile.h has it */
+    uint64_t from, to;
+    VEC(struct entry) list;
+};
 
 struct log_view {
     size_t step;     /* whose log; steps.n of the model: nobody's */
@@ -40,6 +55,7 @@ struct log_view {
     enum link_kind least; /* what ]e looks for */
     struct search errors;
     struct links *links; /* made when first needed; or NULL */
+    struct entries entries;
 
     /* While something is typed: how it was. */
     uint64_t before_top;

@@ -44,6 +44,7 @@ static void step_release(struct model_step *step)
     free(step->name);
     free(step->description);
     free(step->command);
+    free(step->cwd);
     vec_release(&step->needs);
     free(step->key);
     free(step->source);
@@ -138,6 +139,7 @@ static void fold_pipeline(struct model *model, const struct event *event)
         }
         replace(&step->description, info->description);
         replace(&step->command, info->command);
+        replace(&step->cwd, info->cwd);
         if (step->ran_ms == 0)
             step->ran_ms = info->last_ms;
         model->timed = model->timed || step->ran_ms > 0;

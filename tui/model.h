@@ -37,6 +37,7 @@ struct model_step {
     char *name;
     char *description; /* or NULL */
     char *command;     /* or NULL */
+    char *cwd;         /* where it runs, from the project's folder; NULL: there */
     VEC(size_t) needs; /* indices */
     uint32_t place;    /* of all steps: who waits starts in this order */
     enum step_state state;

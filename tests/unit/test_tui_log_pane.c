@@ -262,6 +262,101 @@ static void test_errors_and_editing(void **state)
     finish(&pane);
 }
 
+static void make_file(struct rig *pane, const char *name)
+{
+    char command[200];
+    snprintf(command, sizeof command, "mkdir -p $(dirname %s/%s) && echo > %s/%s", pane->dir, name,
+             pane->dir, name);
+    assert_int_equal(system(command), 0);
+}
+
+/* The file that the first place of the log, from its end, leads to, below the project. */
+static void expect_place(struct rig *pane, const char *want)
+{
+    settle(pane);
+    pane->app.log.errors.state = SEARCH_NONE;
+    type(pane, "G[e");
+    setenv("VISUAL", "nano", 1);
+    app_unsay(&pane->app);
+    type(pane, "e");
+    if (!want) {
+        assert_non_null(strstr(pane->app.said, "names a file"));
+        return;
+    }
+    assert_null(pane->app.said);
+    const char *path = pane->app.want_program.argv.v[5];
+    assert_memory_equal(path, pane->dir, strlen(pane->dir));
+    assert_string_equal(path + strlen(pane->dir) + 1, want);
+    app_program_started(&pane->app);
+    unsetenv("VISUAL");
+}
+
+/* What runs in a directory calls files from there. */
+static void test_places(void **state)
+{
+    static const char *const names[] = {"src/a.c",    "sub/src/a.c", "sub/deep/a.c", "web/src/a.ts",
+                                        "cwd/only.c", "cwd/src/a.c", "cwd/lib/b.c",  "out.c"};
+    struct rig pane;
+    struct buf text = BUF_INIT;
+    (void)state;
+    start(&pane);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        make_file(&pane, names[i]);
+    buf_addf(&text,
+             "make[1]: Entering directory '%s/sub'\nmake[2]: Entering directory '%s/sub/deep'\n"
+             "a.c:1:2: error: in the innermost\n",
+             pane.dir, pane.dir);
+    say(&pane, 1, 1, buf_str(&text));
+    expect_place(&pane, "sub/deep/a.c");
+    say(&pane, 1, 1, "src/a.c:1:2: error: in one around it\n");
+    expect_place(&pane, "sub/src/a.c");
+    buf_reset(&text);
+    buf_addf(&text,
+             "make[2]: Leaving directory '%s/sub/deep'\nmake[1]: Leaving directory '%s/sub'\n"
+             "src/a.c:1:2: error: in none\n",
+             pane.dir, pane.dir);
+    say(&pane, 1, 1, buf_str(&text));
+    expect_place(&pane, "src/a.c");
+    say(&pane, 1, 1, "a.c:1:2: error: in what was left\n");
+    expect_place(&pane, "sub/deep/a.c"); /* of the first line that names one */
+    say(&pane, 1, 1, "ninja: Entering directory `sub/deep'\n../src/a.c:3:1: error: bad\n");
+    expect_place(&pane, "sub/src/a.c");
+    /* Of a directory that nobody has named, or that is there in the box alone. */
+    say(&pane, 1, 1, "../../src/a.c:3:1: error: bad\n");
+    expect_place(&pane, "src/a.c");
+    finish(&pane);
+    /* Where the step runs, and where its command goes. */
+    start(&pane);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        make_file(&pane, names[i]);
+    struct event_step_info info = {.name = "build", .command = "(cd '../web'; npm -C lib test)"};
+    struct event event = {.type = EVENT_PIPELINE_LOADED};
+    info.cwd = "cwd";
+    event.u.pipeline.name = "demo";
+    event.u.pipeline.root = pane.dir;
+    event.u.pipeline.steps = &info;
+    event.u.pipeline.n_steps = 1;
+    app_event(&pane.app, &event);
+    static const struct {
+        const char *said, *file;
+    } cases[] = {
+        {"only.c", "cwd/only.c"}, {"src/a.c", "cwd/src/a.c"},
+        {"b.c", "cwd/lib/b.c"},   {"src/a.ts", "web/src/a.ts"},
+        {"out.c", "out.c"},       {"../out.c", "out.c"},
+        {"../../out.c", "out.c"}, {"../../../etc/passwd.c", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        buf_reset(&text);
+        buf_addf(&text, "%s:1:2: error: bad\n", cases[i].said);
+        for (int k = 0; k < 40; k++)
+            buf_adds(&text, "more\n");
+        say(&pane, 1, 1, buf_str(&text));
+        expect_place(&pane, cases[i].file);
+    }
+    finish(&pane);
+    buf_release(&text);
+}
+
 static void test_copying(void **state)
 {
     struct rig pane;
@@ -399,6 +494,7 @@ int main(void)
         cmocka_unit_test(test_search),
         cmocka_unit_test(test_filter),
         cmocka_unit_test(test_errors_and_editing),
+        cmocka_unit_test(test_places),
         cmocka_unit_test(test_copying),
         cmocka_unit_test(test_saving),
         cmocka_unit_test(test_times_and_streams),
