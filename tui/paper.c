@@ -25,7 +25,8 @@ struct paper {
     uint64_t settled, size;
     struct row rows[PAPER_ROWS]; /* from the top of the screen */
     size_t row, column, saved_row, saved_column;
-    size_t used; /* rows from the top that have been reached */
+    size_t used;        /* rows from the top that have been reached */
+    size_t top, bottom; /* the rows from top to before bottom scroll */
     struct style style;
     struct buf out; /* settled, not in the file yet */
     char *piece;
@@ -36,7 +37,7 @@ bool paper_wanted(const char *sequence, size_t n)
     if (n == 2)
         return sequence[1] == 'M' || sequence[1] == 'c';
     return n > 2 && sequence[1] == '[' && sequence[2] != '>' && sequence[2] != '?' &&
-           memchr("ABEFHfdLMST", sequence[n - 1], 11);
+           memchr("ABEFHfdLMSTr", sequence[n - 1], 12);
 }
 
 static int open_file(const char *dir)
@@ -51,6 +52,12 @@ static int open_file(const char *dir)
     return -1;
 }
 
+static void all_scrolls(struct paper *paper)
+{
+    paper->top = 0;
+    paper->bottom = PAPER_ROWS;
+}
+
 struct paper *paper_new(const char *dir)
 {
     int fd = open_file(dir);
@@ -58,6 +65,7 @@ struct paper *paper_new(const char *dir)
         return NULL;
     struct paper *paper = mem_zalloc(1, sizeof *paper);
     paper->fd = fd;
+    all_scrolls(paper);
     paper->style = STYLE_PLAIN;
     paper->piece = mem_alloc(PIECE);
     return paper;
@@ -131,41 +139,42 @@ uint64_t paper_origin(const char *line, size_t n)
 
 /* -- the screen -------------------------------------------------------------------------------- */
 
-/* n rows from that one on leave: those below come up, empty ones at the end. */
-static void remove_rows(struct paper *paper, size_t from, size_t n)
+/* Of the rows from ... to - 1 the first n leave: those below come up, empty ones at the end. */
+static void remove_rows(struct paper *paper, size_t from, size_t to, size_t n)
 {
     struct row gone[PAPER_ROWS];
-    size_t left = PAPER_ROWS - from;
+    size_t left = to - from;
     n = n < left ? n : left;
     memcpy(gone, paper->rows + from, n * sizeof *gone);
     memmove(paper->rows + from, paper->rows + from + n, (left - n) * sizeof *gone);
-    memcpy(paper->rows + PAPER_ROWS - n, gone, n * sizeof *gone);
-    for (size_t i = PAPER_ROWS - n; i < PAPER_ROWS; i++)
+    memcpy(paper->rows + to - n, gone, n * sizeof *gone);
+    for (size_t i = to - n; i < to; i++)
         vec_clear(&paper->rows[i].line.cells);
 }
 
-/* n empty rows at that one: those below go down, and out at the end. */
-static void add_rows(struct paper *paper, size_t at, size_t n)
+/* n empty ones come before the rows from ... to - 1: these go down, and out at the end. */
+static void add_rows(struct paper *paper, size_t from, size_t to, size_t n)
 {
     struct row gone[PAPER_ROWS];
-    size_t left = PAPER_ROWS - at;
+    size_t left = to - from;
     n = n < left ? n : left;
-    memcpy(gone, paper->rows + PAPER_ROWS - n, n * sizeof *gone);
-    memmove(paper->rows + at + n, paper->rows + at, (left - n) * sizeof *gone);
-    memcpy(paper->rows + at, gone, n * sizeof *gone);
-    for (size_t i = at; i < at + n; i++)
+    memcpy(gone, paper->rows + to - n, n * sizeof *gone);
+    memmove(paper->rows + from + n, paper->rows + from, (left - n) * sizeof *gone);
+    memcpy(paper->rows + from, gone, n * sizeof *gone);
+    for (size_t i = from; i < from + n; i++)
         vec_clear(&paper->rows[i].line.cells);
-    paper->used = paper->used > at ? paper->used + n : paper->used;
-    paper->used = paper->used < PAPER_ROWS ? paper->used : PAPER_ROWS;
+    if (paper->used > from && paper->used < to)
+        paper->used = paper->used + n < to ? paper->used + n : to;
 }
 
-/* n rows leave the screen at the top for good. */
+/* n rows leave the screen, or what of it scrolls, at the top for good. */
 static void settle(struct paper *paper, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = paper->top; i < paper->top + n; i++)
         add_row(&paper->rows[i], &paper->out);
-    remove_rows(paper, 0, n);
-    paper->used = paper->used > n ? paper->used - n : 0;
+    remove_rows(paper, paper->top, paper->bottom, n);
+    if (paper->top == 0 && paper->used <= paper->bottom)
+        paper->used = paper->used > n ? paper->used - n : 0;
 }
 
 /* Rows that there is something in, or has been. */
@@ -177,10 +186,15 @@ static size_t rows_shown(const struct paper *paper)
     return n;
 }
 
+/* What is on the screen is left above it, whatever scrolls. */
 static void clear(struct paper *paper)
 {
+    size_t top = paper->top, bottom = paper->bottom;
+    all_scrolls(paper);
     settle(paper, rows_shown(paper));
     paper->row = paper->used = 0;
+    paper->top = top;
+    paper->bottom = bottom;
 }
 
 static void reach(struct paper *paper)
@@ -193,15 +207,53 @@ static void next_row(struct paper *paper)
 {
     reach(paper);
     paper->column = 0;
-    if (paper->row + 1 < PAPER_ROWS)
-        paper->row++;
-    else
+    if (paper->row + 1 == paper->bottom)
         settle(paper, 1);
+    else if (paper->row + 1 < PAPER_ROWS)
+        paper->row++;
 }
 
 static void go_to_row(struct paper *paper, size_t row)
 {
     paper->row = row < PAPER_ROWS ? row : PAPER_ROWS - 1;
+}
+
+/* What never was reached does not leave. */
+static void scroll_up(struct paper *paper, size_t by)
+{
+    size_t reached = paper->used < paper->bottom ? paper->used : paper->bottom;
+    size_t n = reached > paper->top ? reached - paper->top : 0;
+    settle(paper, by < n ? by : n);
+}
+
+static bool scrolls(const struct paper *paper, size_t row)
+{
+    return row >= paper->top && row < paper->bottom;
+}
+
+/* Motions by rows end where scrolling does, from within. */
+static void go_up(struct paper *paper, size_t by)
+{
+    size_t end = paper->row >= paper->top ? paper->top : 0;
+    paper->row = paper->row - end > by ? paper->row - by : end;
+}
+
+static void go_down(struct paper *paper, size_t by)
+{
+    size_t end = paper->row < paper->bottom ? paper->bottom - 1 : PAPER_ROWS - 1;
+    paper->row = end - paper->row > by ? paper->row + by : end;
+}
+
+/* From now on only these rows scroll, counted from 1; 0: from the first, to the last. */
+static void set_margins(struct paper *paper, size_t first, size_t last)
+{
+    size_t top = first > 0 ? first - 1 : 0;
+    size_t bottom = last > 0 && last < PAPER_ROWS ? last : PAPER_ROWS;
+    if (top + 1 >= bottom)
+        return;
+    paper->top = top;
+    paper->bottom = bottom;
+    paper->row = paper->column = 0;
 }
 
 static void erase_screen(struct paper *paper, struct hand *hand, unsigned how)
@@ -239,14 +291,16 @@ static void obey_csi(struct paper *paper, struct hand *hand, const char *bytes, 
         /* The alternate screen is a clean one, and so is the other afterwards. */
         if (n >= 5 && bytes[2] == '?' && (memmem(bytes, n, "47", 2) || memmem(bytes, n, "1049", 4)))
             clear(paper);
+        if (n == 4 && memcmp(bytes + 2, "!p", 2) == 0)
+            all_scrolls(paper);
         return;
     }
     switch (bytes[n - 1]) {
     case 'E': paper->column = 0; /* fall through */
     case 'B':
-    case 'e': go_to_row(paper, row + by); break;
+    case 'e': go_down(paper, by); break;
     case 'F': paper->column = 0; /* fall through */
-    case 'A': go_to_row(paper, row > by ? row - by : 0); break;
+    case 'A': go_up(paper, by); break;
     case 'd': go_to_row(paper, by - 1); break;
     case 'H':
     case 'f':
@@ -255,10 +309,17 @@ static void obey_csi(struct paper *paper, struct hand *hand, const char *bytes, 
         paper->column = paper->column < LINE_REACH ? paper->column : LINE_REACH;
         break;
     case 'J': erase_screen(paper, hand, params[0]); break;
-    case 'L': add_rows(paper, row, by); break;
-    case 'M': remove_rows(paper, row, by); break;
-    case 'S': settle(paper, by < paper->used ? by : paper->used); break;
-    case 'T': add_rows(paper, 0, by); break;
+    case 'L':
+        if (scrolls(paper, row))
+            add_rows(paper, row, paper->bottom, by);
+        break;
+    case 'M':
+        if (scrolls(paper, row))
+            remove_rows(paper, row, paper->bottom, by);
+        break;
+    case 'S': scroll_up(paper, by); break;
+    case 'T': add_rows(paper, paper->top, paper->bottom, by); break;
+    case 'r': set_margins(paper, params[0], count > 1 ? params[1] : 0); break;
     case 's': keep_place(paper); break;
     case 'u': return_to_place(paper); break;
     default: break;
@@ -275,10 +336,10 @@ static void obey(struct paper *paper, struct hand *hand, const char *bytes, size
         return;
     switch (bytes[1]) {
     case 'M':
-        if (paper->row > 0)
+        if (paper->row == paper->top)
+            add_rows(paper, paper->top, paper->bottom, 1);
+        else if (paper->row > 0)
             paper->row--;
-        else
-            add_rows(paper, 0, 1);
         break;
     case 'D':
     case 'E': {
@@ -291,6 +352,7 @@ static void obey(struct paper *paper, struct hand *hand, const char *bytes, size
     case '8': return_to_place(paper); break;
     case 'c':
         clear(paper);
+        all_scrolls(paper);
         paper->column = 0;
         paper->style = STYLE_PLAIN;
         break;

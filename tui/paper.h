@@ -5,8 +5,8 @@
  *
  * Rows are as wide as what is written (up to PAPER_COLUMNS, then they go on in the next one), so
  * that lines are not broken where some terminal would. What clears the screen, and the alternate
- * one, leaves what was there above: nothing of a log is lost. Scrolling regions are none. Memory is
- * bounded by the screen, whatever the log.
+ * one, leaves what was there above, as does what scrolls out of a part of the screen: nothing of a
+ * log is lost. Memory is bounded by the screen, whatever the log.
  *
  * Ownership: opaque, paper_new() to paper_free(). Loop thread only.
  */

@@ -33,12 +33,12 @@ static void add(int fd, const char *bytes, size_t n)
     assert_int_equal(write(fd, bytes, n), n);
 }
 
-/* All lines as text, blanks at their ends cut. */
-static void text_of(struct logfile *log, struct buf *out)
+/* The lines from that one on as text, blanks at their ends cut. */
+static void text_of(struct logfile *log, uint64_t from, struct buf *out)
 {
     struct buf scratch = BUF_INIT;
     buf_reset(out);
-    for (uint64_t i = 0; i < logfile_lines(log); i++) {
+    for (uint64_t i = from; i < logfile_lines(log); i++) {
         size_t n;
         const char *line = logfile_line(log, i, &n);
         assert_non_null(line);
@@ -71,7 +71,7 @@ static void expect(const char *bytes, const char *want)
             while (logfile_index(log, 1 << 20))
                 ;
         }
-        text_of(log, &text);
+        text_of(log, 0, &text);
         assert_string_equal(buf_str(&text), want);
     }
     buf_release(&text);
@@ -114,7 +114,7 @@ static void test_many_lines(void **state)
     lines_set_file(&lines, logfile_open(path));
     while (logfile_index(lines.file, 1 << 20))
         ;
-    text_of(lines.file, &text);
+    text_of(lines.file, 0, &text);
     assert_string_equal(buf_str(&text), buf_str(&want));
     assert_int_equal(logfile_size(lines.file), bytes.len);
     /* Where a line comes from in the log itself. */
@@ -179,13 +179,44 @@ static void vterm_text(const char *bytes, size_t n, struct buf *out)
     vterm_free(terminal);
 }
 
+/* What bytes leave on the screen is what a terminal shows. */
+static void expect_terminal(const struct buf *bytes)
+{
+    struct buf want = BUF_INIT, text = BUF_INIT;
+    int fd = fresh();
+    add(fd, bytes->data, bytes->len);
+    struct logfile *log = logfile_open(path);
+    while (logfile_index(log, 1 << 20))
+        ;
+    text_of(log, logfile_whole(log), &text);
+    while (text.len > 1 && text.data[text.len - 2] == '\n')
+        buf_truncate(&text, text.len - 1);
+    vterm_text(bytes->data, bytes->len, &want);
+    if (strcmp(buf_str(&text), buf_str(&want)) != 0 && !(text.len <= 1 && want.len <= 1)) {
+        for (size_t i = 0; i < bytes->len; i++)
+            print_error(bytes->data[i] == 0x1b   ? "\\e"
+                        : bytes->data[i] == '\n' ? "\\n\n"
+                        : bytes->data[i] == '\r' ? "\\r"
+                        : bytes->data[i] == '\b' ? "\\b"
+                                                 : "%c",
+                        bytes->data[i]);
+        print_error("\n");
+        assert_string_equal(buf_str(&text), buf_str(&want));
+    }
+    logfile_free(log);
+    close(fd);
+    unlink(path);
+    buf_release(&want);
+    buf_release(&text);
+}
+
 /* Random walks over the screen, no longer than it: both show the same. */
 static void test_as_a_terminal(void **state)
 {
     (void)state;
     static const char finals[] = "AAABBBCDEFGHHJKKLMPX@dsu";
     uint32_t seed = 11;
-    struct buf bytes = BUF_INIT, want = BUF_INIT, text = BUF_INIT;
+    struct buf bytes = BUF_INIT;
     for (int round = 0; round < 400; round++) {
         buf_reset(&bytes);
         buf_adds(&bytes, "\x1b[A");
@@ -215,33 +246,75 @@ static void test_as_a_terminal(void **state)
                     buf_addc(&bytes, (char)('a' + (roll >> k) % 26));
             }
         }
-        int fd = fresh();
-        add(fd, bytes.data, bytes.len);
-        struct logfile *log = logfile_open(path);
-        while (logfile_index(log, 1 << 20))
-            ;
-        text_of(log, &text);
-        while (text.len > 1 && text.data[text.len - 2] == '\n')
-            buf_truncate(&text, text.len - 1);
-        vterm_text(bytes.data, bytes.len, &want);
-        if (strcmp(buf_str(&text), buf_str(&want)) != 0 && !(text.len <= 1 && want.len <= 1)) {
-            for (size_t i = 0; i < bytes.len; i++)
-                print_error(bytes.data[i] == 0x1b   ? "\\e"
-                            : bytes.data[i] == '\n' ? "\\n\n"
-                            : bytes.data[i] == '\r' ? "\\r"
-                            : bytes.data[i] == '\b' ? "\\b"
-                                                    : "%c",
-                            bytes.data[i]);
-            print_error("\n");
-            assert_string_equal(buf_str(&text), buf_str(&want));
-        }
-        logfile_free(log);
-        close(fd);
-        unlink(path);
+        expect_terminal(&bytes);
     }
     buf_release(&bytes);
-    buf_release(&want);
-    buf_release(&text);
+}
+
+/* What programs do that keep a part of the screen for themselves: margins, and what scrolls within.
+ * (Where libvterm does otherwise than xterm, it is no oracle: motions up and down end at margins,
+ * and characters are added and taken away outside of them too.) */
+static void test_margins(void **state)
+{
+    (void)state;
+    static const char finals[] = "CDGHHHHddJKKLLLMMMXSSTTr";
+    uint32_t seed = 5;
+    struct buf bytes = BUF_INIT;
+    for (int round = 0; round < 600; round++) {
+        buf_reset(&bytes);
+        buf_addf(&bytes, "\x1b[%d;%dr", 1 + round % 7, 9 + round % 42);
+        for (int i = 0; i < 120; i++) {
+            seed = seed * 1664525 + 1013904223;
+            unsigned roll = seed >> 8;
+            char final = finals[(roll >> 4) % (sizeof finals - 1)];
+            unsigned first = (roll >> 10) % (final == 'J' || final == 'K' ? 2 : 7);
+            if (roll % 6 == 0) {
+                buf_addc(&bytes, '\n');
+            } else if (roll % 6 == 1) {
+                buf_adds(&bytes, roll & 64 ? "\r" : "\b");
+            } else if (roll % 6 == 2) {
+                static const char *const escapes[] = {"\x1b"
+                                                      "D",
+                                                      "\x1b"
+                                                      "E",
+                                                      "\x1b"
+                                                      "M",
+                                                      "\x1b"
+                                                      "7",
+                                                      "\x1b"
+                                                      "8"};
+                buf_adds(&bytes, escapes[(roll >> 4) % 5]);
+            } else if (roll % 6 > 3) {
+                for (unsigned k = 0; k <= roll % 9; k++)
+                    buf_addc(&bytes, (char)('a' + (roll >> k) % 26));
+            } else if (final == 'H') {
+                buf_addf(&bytes, "\x1b[%u;%uH", (roll >> 10) % 52, (roll >> 14) % 30);
+            } else if (final == 'r') {
+                buf_addf(&bytes, "\x1b[%u;%ur", (roll >> 10) % 9, 10 + (roll >> 14) % 50);
+            } else {
+                buf_addf(&bytes, "\x1b[%u%c", first, final);
+            }
+        }
+        expect_terminal(&bytes);
+    }
+    buf_release(&bytes);
+    /* What leaves the part that scrolls is kept, wherever that part begins. */
+    expect("head\n\x1b[2;3r\x1b[2;1Ha\nb\nc\nd", "a\nb\nhead\nc\nd\n");
+    /* apt: lines scroll above a bar in the last row. */
+#define BAR(text)             \
+    "\x1b"                    \
+    "7\x1b[24;0f" text "\x1b" \
+    "8"
+#define AREA(rows)          \
+    "\n\x1b"                \
+    "7\x1b[0;" rows "r\x1b" \
+    "8\x1b[1A"
+    expect(AREA("23") BAR("[ 10%]") "one\n" BAR("[ 90%]") "two\n" AREA("24") "\x1b[J",
+           "one\ntwo\n");
+    expect("\x1b[3;5r\x1b[4;1H\x1b[9Aa\x1b[9B\x1b[Db", "\n\na\n\nb\n");
+    expect("\x1b[3;5r\x1b[1;1H\x1b[9Aa\x1b[9;1Hb\x1b[2Ac", "a\n\n\n\n\n\n c\n\nb\n");
+    expect("\x1b[3;5r\x1b[9;1Hx\x1b[L\x1b[My\x1b[!p\x1b[9;1H\n\x1b[9;1H\x1b[L-",
+           "\n\n\n\n\n\n\n\n-\nxy\n");
 }
 
 int main(void)
@@ -250,6 +323,7 @@ int main(void)
         cmocka_unit_test(test_known),
         cmocka_unit_test(test_many_lines),
         cmocka_unit_test(test_as_a_terminal),
+        cmocka_unit_test(test_margins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
