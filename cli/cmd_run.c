@@ -43,8 +43,9 @@ struct session {
     int n_signals;
     bool live, tick_open, unread_open;
     size_t n_running;
-    char *kiln;   /* kiln_words() */
-    char *own[2]; /* where standard output and error go, when that is a file of the project */
+    char *unread_why; /* why there is no pipeline yet; or NULL */
+    char *kiln;       /* kiln_words() */
+    char *own[2];     /* where standard output and error go, when that is a file of the project */
     size_t n_own;
     int signal, exit_code;
 };
@@ -86,6 +87,8 @@ static void engine_closed(void *ctx)
     s->git = NULL;
     tui_free(s->tui);
     s->tui = NULL;
+    if (s->unread_why && !s->signal)
+        complain(s->options, s->unread_why);
     if (s->report) {
         fclose(s->report);
         fwrite(s->report_text, 1, s->report_size, stdout);
@@ -100,6 +103,8 @@ static void finish(struct session *s)
     if (s->finished)
         return;
     s->finished = true;
+    if (s->unread_why)
+        s->exit_code = EXIT_USAGE;
     if (s->engine) {
         int code = engine_exit_code(s->engine);
         if (!s->watching && !code && engine_busy(s->engine))
@@ -334,9 +339,24 @@ static int open_views(struct session *s, struct err *err)
     return 0;
 }
 
+/* There is no pipeline, and why. */
+static void set_unread(struct session *s, const char *why)
+{
+    free(s->unread_why);
+    s->unread_why = why ? mem_strdup(why) : NULL;
+    if (s->tui && why)
+        first_screen_tell(s->tui, why);
+    else if (s->tui)
+        tui_start(s->tui, &(struct tui_start){.n = 0});
+}
+
 static void reload_failed(struct session *s, const char *why)
 {
     size_t n = strlen(why);
+    if (s->unread_why) {
+        set_unread(s, why);
+        return;
+    }
     while (n && why[n - 1] == '\n')
         n--;
     char *text = mem_printf("%.*s\nuntil that is mended, the pipeline that was read before stays",
@@ -366,6 +386,8 @@ static void on_reloaded(void *ctx, struct graph *graph, const char *const *sourc
         engine_reload_failed(s->engine);
         serve_loaded(s->server, false);
     } else {
+        if (s->unread_why)
+            set_unread(s, NULL);
         serve_loaded(s->server, true);
     }
 }
@@ -405,6 +427,11 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
     if (s->finished) {
         graph_free(graph);
         return;
+    }
+    if (!graph && exit_code == EXIT_USAGE && s->watching && wants_tui(s)) {
+        /* Nothing to run until the person has mended it. */
+        graph = graph_new(s->app.config->name);
+        set_unread(s, error);
     }
     if (!graph) {
         s->exit_code = exit_code;
@@ -452,7 +479,8 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
     if (bad)
         graph_free(graph);
     else
-        bad = engine_load(s->engine, graph, o->args, o->n_args, sources, n_sources, &err) < 0;
+        bad = engine_load(s->engine, graph, o->args, s->unread_why ? 0 : o->n_args, sources,
+                          n_sources, &err) < 0;
     if (bad) {
         git_watch_free(s->git);
         s->git = NULL;
@@ -466,6 +494,10 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
     }
     if (s->watching)
         s->server = serve_open(&s->app, s->engine);
+    if (s->unread_why) {
+        first_screen_tell(s->tui, s->unread_why);
+        serve_loaded(s->server, false);
+    }
     if (s->tui && s->settings.problem)
         engine_notice(s->engine, "warning", s->settings.problem);
     engine_start(s->engine);
@@ -590,6 +622,7 @@ int command_run(const struct options *options)
     }
     tidy_end(s.tidy, options);
     err_release(&err);
+    free(s.unread_why);
     free(s.exe);
     free(s.config);
     free(s.own[0]);

@@ -14,6 +14,7 @@
 
 #define N_SIGNALS 3
 #define MAX_FOUND 8
+#define MAX_SAID  12
 
 struct first {
     const struct options *options;
@@ -108,12 +109,39 @@ static void add_welcome(struct first *f, struct lines *to)
                          "runs them. q leaves, and nothing has been written.");
 }
 
-static void add_broken(struct first *f, struct lines *to)
+/* Of what a program said, its end: that is where it says what went wrong. */
+static void add_broken(struct lines *to, const char *why)
 {
+    size_t n = strlen(why), rows = 0;
+    while (n > 0 && why[n - 1] == '\n')
+        n--;
+    const char *end = why + n, *said = strchr(why, '\n'), *from = end;
+    while (said && from > said && (from[-1] != '\n' || rows++ < MAX_SAID))
+        from--;
     add(to, TUI_STRONG, "This pipeline cannot be read yet.");
     add(to, TUI_PLAIN, "");
-    add(to, TUI_BAD, err_text(&f->err));
+    size_t first = said && said < end ? (size_t)(said - why) : n;
+    add(to, TUI_BAD, arena_strndup(&to->arena, why, first));
+    if (first < n) {
+        add(to, TUI_PLAIN, from > said + 1 ? "  ..." : "");
+        add(to, TUI_PLAIN, arena_strndup(&to->arena, from, (size_t)(end - from)));
+    }
     add(to, TUI_QUIET, "\nSave the file when it is mended: kiln takes it up at once. q leaves.");
+}
+
+static void show_lines(struct tui *tui, struct lines *lines, bool can_init)
+{
+    tui_start(
+        tui, &(struct tui_start){.lines = lines->list.v, .n = lines->list.n, .can_init = can_init});
+    vec_release(&lines->list);
+    arena_release(&lines->arena);
+}
+
+void first_screen_tell(struct tui *tui, const char *why)
+{
+    struct lines lines = {VEC_INIT, ARENA_INIT};
+    add_broken(&lines, why);
+    show_lines(tui, &lines, false);
 }
 
 static void show(struct first *f)
@@ -122,12 +150,8 @@ static void show(struct first *f)
     if (f->missing)
         add_welcome(f, &lines);
     else
-        add_broken(f, &lines);
-    tui_start(f->tui, &(struct tui_start){.lines = lines.list.v,
-                                          .n = lines.list.n,
-                                          .can_init = f->missing && !f->working});
-    vec_release(&lines.list);
-    arena_release(&lines.arena);
+        add_broken(&lines, err_text(&f->err));
+    show_lines(f->tui, &lines, f->missing && !f->working);
 }
 
 /* -- what happens ------------------------------------------------------------------------------ */

@@ -17,4 +17,7 @@
 int first_screen(const struct options *options, const struct tui_options *terminal,
                  struct err *why);
 
+/* Shows why, of several lines perhaps, in place of the panes: there is no pipeline yet. */
+void first_screen_tell(struct tui *tui, const char *why);
+
 #endif

@@ -103,6 +103,49 @@ END
     assert_out 'kiln: kiln.json:1:32: step "a": unknown key "rum"; did you mean "run"\?$'
 }
 
+# So is one that a program makes: its words are shown, and what it reads is watched.
+test_a_generator_that_fails() {
+    local pid
+    project '{"version": 1, "name": "made", "generate": {"run": "sh ci/make.sh", "inputs": ["ci"]}}'
+    mkdir ci
+    printf '%s\n' 'for i in $(seq 30); do echo "said-$i" >&2; done' 'echo no-such-thing >&2' 'exit 3' > ci/make.sh
+    on_terminal << END &
+wait cannot
+wait generator
+wait said-30
+wait no-such-thing
+wait QQQQQQ
+wait 787878
+wait mine
+wait passed
+type q
+end
+END
+    pid=$!
+    wait_for grep -aq 'no-such-thing' "$T/screen"
+    # One that asks meanwhile is not told that all is well.
+    kiln 2 run
+    assert_err 'no-such-thing'
+    put ci/make.sh $'echo QQQQQQ >&2\nexit 4'
+    wait_for grep -aq 'QQQQQQ' "$T/screen"
+    put kiln.json '{"version": 1, "generate": {"run": "echo 787878 >&2; exit 5", "inputs": ["ci"]}}'
+    wait_for grep -aq '787878' "$T/screen"
+    echo '{"version": 1, "defaults": {"runner": "host"}, "steps": {"mine": {"run": "echo here", "inputs": ["ci"]}}}' > made.json
+    put kiln.json '{"version": 1, "generate": {"run": "cat made.json", "inputs": ["made.json"]}}'
+    wait "$pid" || fail "the screen did not go on"
+    assert_end "ended 0 sane"
+    grep -q 'said-5$' "$T/out" && fail "the beginning is shown, not the end"
+    # Whoever leaves instead has it in words.
+    put kiln.json '{"version": 1, "generate": {"run": "echo never >&2; exit 5", "inputs": ["ci"]}}'
+    on_terminal watch mine << 'END'
+wait never
+type q
+end
+END
+    assert_end "ended 2 sane"
+    assert_out 'kiln: kiln.json: the generator of the pipeline failed with exit code 5; it said:$'
+}
+
 # Without a terminal, and where CI is set, it is an error and the remedy.
 test_no_terminal_no_screen() {
     cd "$P"
