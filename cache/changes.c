@@ -64,7 +64,6 @@ bool changes_diff(const struct buf *old, const struct buf *now, size_t max_lines
     git_patch *patch = NULL;
     git_diff_options options;
     git_load(&git);
-    git.libgit2_init();
     int rc = git.diff_options_init(&options, GIT_DIFF_OPTIONS_VERSION);
     options.context_lines = CONTEXT;
     if (rc == 0)
@@ -73,7 +72,6 @@ bool changes_diff(const struct buf *old, const struct buf *now, size_t max_lines
     if (rc == 0)
         add_patch(&git, patch, max_lines, out);
     git.patch_free(patch);
-    git.libgit2_shutdown();
     return rc == 0;
 }
 
@@ -106,7 +104,6 @@ bool changes_from_git(const char *root, const char *path, const struct digest *d
     git_repository *repo = NULL;
     bool found = false;
     git_load(&git);
-    git.libgit2_init();
     if (git.repository_open_ext(&repo, root, 0, NULL) == 0 && git.repository_workdir(repo)) {
         char *top = realpath(git.repository_workdir(repo), NULL);
         char *real = realpath(root, NULL);
@@ -126,6 +123,5 @@ bool changes_from_git(const char *root, const char *path, const struct digest *d
         free(real);
     }
     git.repository_free(repo);
-    git.libgit2_shutdown();
     return found;
 }

@@ -33,4 +33,8 @@ void git_load(struct git *git)
     GIT_CALLS(GIT_FIND)
 #undef GIT_FIND
     dlclose(library); /* it stays; this only ends our claim */
+    /* The first to load it keeps it initialised, for good: ended by one thread it would lose what
+     * it remembers for the others. */
+    if (git->libgit2_init() > 1)
+        git->libgit2_shutdown();
 }

@@ -3,7 +3,7 @@
  * loading all of them takes longer than most commands of kiln do; mostly what was remembered of an
  * earlier answer still holds, and git is not asked at all.
  *
- * The library stays loaded. Any thread.
+ * The library stays loaded and initialised. Any thread.
  */
 #ifndef KILN_CACHE_GIT_H
 #define KILN_CACHE_GIT_H
@@ -33,8 +33,8 @@ struct git {
 #undef GIT_MEMBER
 };
 
-/* Loads the library and fills in git. An installation without it is no installation of kiln: says
- * so and aborts. */
+/* Loads the library, ready to be used, and fills in git. An installation without it is no
+ * installation of kiln: says so and aborts. */
 void git_load(struct git *git);
 
 #endif

@@ -39,7 +39,6 @@ void git_state_read(const char *root, struct git_state *out)
     git_status_options options = {.version = GIT_STATUS_OPTIONS_VERSION};
     *out = (struct git_state){0};
     git_load(&git);
-    git.libgit2_init();
     git.libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0); /* as where ignore rules are read */
     if (git.repository_open_ext(&repository, root, 0, NULL) == 0) {
         options.flags = GIT_STATUS_OPT_INCLUDE_UNTRACKED | GIT_STATUS_OPT_EXCLUDE_SUBMODULES;
@@ -51,7 +50,6 @@ void git_state_read(const char *root, struct git_state *out)
         }
         git.repository_free(repository);
     }
-    git.libgit2_shutdown();
 }
 
 void git_state_release(struct git_state *state)

@@ -312,7 +312,6 @@ static void wake(struct ignore *ignore)
 {
     if (!ignore->awake) {
         git_load(&ignore->git);
-        ignore->git.libgit2_init();
         /* Who may run commands in a project may also read its ignore rules: the owner of the folder
          * does not matter. */
         ignore->git.libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
@@ -369,8 +368,6 @@ void ignore_free(struct ignore *ignore)
     buf_release(&ignore->path);
     free(ignore->prefix);
     free(ignore->root);
-    if (ignore->awake)
-        ignore->git.libgit2_shutdown();
     free(ignore);
 }
 

@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "cache/git.h"
 #include "cache/worktree.h"
 
 #include <errno.h>
@@ -43,6 +44,16 @@ static inline char *project_path(const struct project *project, const char *path
     return path_join(project->root, path);
 }
 
+/* Places of git's configuration are found out once a process; here each project has its own HOME.
+ */
+static inline void forget_home(void)
+{
+    struct git git;
+    git_load(&git);
+    for (int level = GIT_CONFIG_LEVEL_PROGRAMDATA; level <= GIT_CONFIG_LEVEL_GLOBAL; level++)
+        assert_int_equal(git.libgit2_opts(GIT_OPT_SET_SEARCH_PATH, level, NULL), 0);
+}
+
 static inline void project_init(struct project *project)
 {
     const char *tmp = getenv("TMPDIR");
@@ -54,6 +65,7 @@ static inline void project_init(struct project *project)
     assert_int_equal(setenv("HOME", project->base, 1), 0);
     assert_int_equal(setenv("GIT_CONFIG_NOSYSTEM", "1", 1), 0);
     unsetenv("XDG_CONFIG_HOME");
+    forget_home();
     project->trees = trees_new();
 }
 
