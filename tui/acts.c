@@ -1,8 +1,11 @@
 #include "tui/acts.h"
 
+#include "base/mem.h"
 #include "base/vec.h"
+#include "tui/marks.h"
 #include "tui/past.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* What happens now: orders are about that, also while a run of the past is looked at. */
@@ -33,15 +36,55 @@ bool act_not_quitting(const struct app *app)
     return !app->quitting && !app->replay;
 }
 
+typedef bool fits_fn(const struct app *app, const struct model_step *step);
+
+/* Whether there is a step that an order would be for. */
+static bool any_fits(const struct app *app, fits_fn *fits)
+{
+    if (!marks_meant(app))
+        return chosen(app) && fits(app, chosen(app));
+    if (app->replay)
+        return false;
+    vec_each (const struct model_step, step, &now(app)->steps)
+        if (marks_has(app, step->name) && fits(app, step))
+            return true;
+    return false;
+}
+
+/* Gives the order for the selected step, or for all that are marked and that it makes sense for. */
+static void order(struct app *app, enum command_type type, fits_fn *fits)
+{
+    VEC(char *) names = VEC_INIT; /* an order may end a look at the past */
+    bool marked = marks_meant(app);
+    if (!marked)
+        vec_push(&names, mem_strdup(chosen(app)->name));
+    else
+        vec_each (const struct model_step, step, &now(app)->steps)
+            if (marks_has(app, step->name) && fits(app, step))
+                vec_push(&names, mem_strdup(step->name));
+    vec_each (char *, name, &names) {
+        app_send(app, type, *name);
+        free(*name);
+    }
+    if (marked)
+        app_say(app, "for %zu of %zu marked steps (Esc unmarks them)", names.n, marks_count(app));
+    vec_release(&names);
+}
+
 /* A single run has its steps run once, but for those that are held. */
+static bool fits_retry(const struct app *app, const struct model_step *step)
+{
+    return !app->quitting && (now(app)->watching || step->state == STATE_PAUSED);
+}
+
 bool act_can_retry(const struct app *app)
 {
-    return chosen(app) && !app->quitting && (now(app)->watching || is_held(app));
+    return any_fits(app, fits_retry);
 }
 
 void act_retry(struct app *app)
 {
-    app_send(app, COMMAND_RETRY, chosen(app)->name);
+    order(app, COMMAND_RETRY, fits_retry);
 }
 
 bool act_can_run(const struct app *app)
@@ -54,10 +97,16 @@ void act_run_stale(struct app *app)
     app_send(app, COMMAND_RUN_STALE, NULL);
 }
 
+static bool fits_force(const struct app *app, const struct model_step *step)
+{
+    (void)step;
+    return act_can_run(app);
+}
+
 void act_force(struct app *app)
 {
-    if (chosen(app))
-        app_send(app, COMMAND_FORCE, chosen(app)->name);
+    if (any_fits(app, fits_force))
+        order(app, COMMAND_FORCE, fits_force);
 }
 
 void act_force_all(struct app *app)
@@ -65,17 +114,21 @@ void act_force_all(struct app *app)
     app_send(app, COMMAND_FORCE, NULL);
 }
 
-bool act_can_cancel(const struct app *app)
+static bool fits_cancel(const struct app *app, const struct model_step *step)
 {
-    const struct model_step *step = chosen(app);
-    return step && now(app)->run_state == RUN_ACTIVE &&
+    return now(app)->run_state == RUN_ACTIVE &&
            (step->state == STATE_RUNNING || step->state == STATE_QUEUED ||
             step->state == STATE_WAITING || step->state == STATE_PAUSED);
 }
 
+bool act_can_cancel(const struct app *app)
+{
+    return any_fits(app, fits_cancel);
+}
+
 void act_cancel(struct app *app)
 {
-    app_send(app, COMMAND_CANCEL, chosen(app)->name);
+    order(app, COMMAND_CANCEL, fits_cancel);
 }
 
 bool act_can_pause(const struct app *app)
@@ -90,18 +143,29 @@ void act_pause(struct app *app)
     app_send(app, live->paused ? COMMAND_PAUSE : COMMAND_RESUME, NULL);
 }
 
+static bool fits_break(const struct app *app, const struct model_step *step)
+{
+    return !app->quitting && !step->breakpoint;
+}
+
+static bool fits_unbreak(const struct app *app, const struct model_step *step)
+{
+    return !app->quitting && step->breakpoint;
+}
+
 bool act_can_break(const struct app *app)
 {
-    return chosen(app) && !app->quitting;
+    return any_fits(app, fits_break) || any_fits(app, fits_unbreak);
 }
 
 void act_break(struct app *app)
 {
-    bool set = !chosen(app)->breakpoint;
+    bool set = any_fits(app, fits_break);
     /* Said first: the order may end a look at the past, and choose another step. */
-    app_say(app, set ? "%s is held before it starts the next time" : "%s is not held any more",
-            chosen(app)->name);
-    app_send(app, set ? COMMAND_BREAK : COMMAND_UNBREAK, chosen(app)->name);
+    if (!marks_meant(app))
+        app_say(app, set ? "%s is held before it starts the next time" : "%s is not held any more",
+                chosen(app)->name);
+    order(app, set ? COMMAND_BREAK : COMMAND_UNBREAK, set ? fits_break : fits_unbreak);
 }
 
 void act_break_on_failure(struct app *app)
@@ -130,6 +194,21 @@ void act_abort(struct app *app)
 bool act_can_shell(const struct app *app)
 {
     return chosen(app) && !app->quitting && app->self && app->self[0];
+}
+
+bool act_can_copy(const struct app *app)
+{
+    const struct model_step *step =
+        app->selected < app->model.steps.n ? &app->model.steps.v[app->selected] : NULL;
+    return step && step->command;
+}
+
+void act_copy(struct app *app)
+{
+    const struct model_step *step = app_selected(app);
+    buf_reset(&app->want_clip);
+    buf_adds(&app->want_clip, step->command);
+    app_say(app, "Copied the command of %s", step->name);
 }
 
 void act_shell(struct app *app)

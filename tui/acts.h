@@ -2,7 +2,8 @@
  * acts.h - what a person does to steps: run them again, cancel, hold, look inside.
  *
  * The functions of the table of actions (keymap.h) and whether they would do anything now. Each
- * sends a command, or has a program run in the terminal. Loop thread only.
+ * sends a command, or has a program run in the terminal; what is done to a step is done to all that
+ * are marked (marks.h). Loop thread only.
  */
 #ifndef KILN_TUI_ACTS_H
 #define KILN_TUI_ACTS_H
@@ -28,6 +29,9 @@ void act_break_on_failure(struct app *app);
 bool act_can_go_on(const struct app *app);
 void act_go_on(struct app *app);
 void act_abort(struct app *app);
+/* The step's command, to the clipboard. */
+bool act_can_copy(const struct app *app);
+void act_copy(struct app *app);
 bool act_can_shell(const struct app *app);
 void act_shell(struct app *app);
 /* Why the action of that name would do nothing now; NULL: there is nothing to say. */

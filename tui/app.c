@@ -5,6 +5,7 @@
 #include "tui/acts.h"
 #include "tui/asking.h"
 #include "tui/keymap.h"
+#include "tui/marks.h"
 #include "tui/view.h"
 
 #include <stdarg.h>
@@ -40,6 +41,7 @@ void app_release(struct app *app)
     log_release(&app->log);
     start_release(&app->start);
     step_list_release(&app->steps);
+    map_release(&app->marks);
     model_release(&app->model);
     past_release(&app->past);
     diffs_release(&app->diffs);
@@ -104,6 +106,8 @@ void app_event(struct app *app, const struct event *event)
     char *name = NULL;
     if (app->past.id) {
         model_fold(&app->past.live, event);
+        if (event->type == EVENT_PIPELINE_LOADED)
+            marks_prune(app);
         return;
     }
     if (event->type == EVENT_PIPELINE_LOADED && app_selected(app))
@@ -118,6 +122,7 @@ void app_event(struct app *app, const struct event *event)
                         : app->steps.rows.n > 0 ? app->steps.rows.v[0].step
                                                 : 0;
         app->log.step = SIZE_MAX;
+        marks_prune(app);
         free(name);
     }
     if (app->hands_off && (event->type == EVENT_STEP_STARTED || event->type == EVENT_STEP_FINISHED))

@@ -23,6 +23,7 @@
 #include "tui/step_list.h"
 
 #define KEYMAP_KEYS 5
+#define KEY_SPOTS   32
 
 /* The runs on record, as of the last answer. */
 struct runs_view {
@@ -109,6 +110,7 @@ struct app {
     bool hands_off;  /* the person has chosen nothing yet: the selection goes with the work */
     struct step_list steps;
     size_t steps_top; /* first row shown */
+    struct map marks; /* names of steps (marks.h) */
     int why_top, why_rows;
     struct diffs diffs;
     size_t timeline_top; /* first lane shown */
@@ -128,6 +130,12 @@ struct app {
     struct keymap keymap;
     uint32_t held_key; /* the first of a pair; KEY_NONE: none */
     int help_top, help_rows, help_height;
+    /* What the key line offers, and where, as it was drawn last. */
+    struct key_spot {
+        int x, w;
+        size_t action;
+    } key_spots[KEY_SPOTS];
+    size_t n_key_spots;
     const struct prompt *prompt; /* what is being typed; NULL: nothing */
     struct buf typed;
     bool quitting;

@@ -242,6 +242,7 @@ static int rank_that_fits(const struct app *app, int width)
 
 static void draw_key_line(struct app *app, struct area area)
 {
+    app->n_key_spots = 0;
     struct pen_row row = {&app->screen, area, 1, 0};
     char name[16];
     int rank = rank_that_fits(app, area.w);
@@ -249,8 +250,12 @@ static void draw_key_line(struct app *app, struct area area)
         const struct action *action = &keymap_actions[i];
         if (!on_key_line(app, action) || action->rank > rank)
             continue;
+        int x = row.x;
         row_put(&row, ROLE_KEY, shown_key(app, action, name));
-        row_printf(&row, ROLE_DIM, " %s  ", shown_label(app, action));
+        row_printf(&row, ROLE_DIM, " %s", shown_label(app, action));
+        if (app->n_key_spots < KEY_SPOTS)
+            app->key_spots[app->n_key_spots++] = (struct key_spot){area.x + x, row.x - x, i};
+        row.x += 2;
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "tui/acts.h"
+#include "tui/marks.h"
 #include "tui/settings.h"
 #include "tui/view.h"
 
@@ -141,6 +142,8 @@ static void back(struct app *app)
             app_focus(app, PANE_STEPS);
     } else if (app->focus != PANE_STEPS) {
         app_focus(app, PANE_STEPS);
+    } else if (app->marks.count > 0) {
+        marks_clear(app);
     } else if (steps_filtered(app)) {
         steps_show_all(app);
     } else if (app->past.id) {
@@ -162,7 +165,8 @@ static bool has_log(const struct app *app)
 
 static bool can_back(const struct app *app)
 {
-    return app->zoom || !app->hands_off || steps_filtered(app) || app->past.id;
+    return app->zoom || !app->hands_off || app->marks.count > 0 || steps_filtered(app) ||
+           app->past.id;
 }
 
 static void open_run(struct app *app)
@@ -376,6 +380,19 @@ const struct action keymap_actions[] = {
      NULL, NULL, 0, "only those that failed, and all again", has_step, steps_only_failed},
     {"only-active", "Steps", {'*'}, IN_STEPS,
      NULL, NULL, 0, "only those that run or wait, and all again", has_step, steps_only_active},
+
+    {"mark-step", "Steps", {'v'}, IN_STEPS,
+     NULL, NULL, 0, "mark the step, or not; r, ff, x and b are for all that are marked", has_step, marks_toggle},
+    {"mark-shown", "Steps", {'V'}, IN_STEPS,
+     NULL, NULL, 0, "mark all that are shown, or none of them", has_step, marks_shown},
+    {"copy-command", "Steps", {'y'}, IN_STEPS | IN_WHY,
+     NULL, NULL, 0, "copy the step's command to the clipboard", act_can_copy, act_copy},
+    {"next-failed", "Steps", {KEY_PAIR(']', 'f')}, IN_PANES,
+     NULL, NULL, 0, "the next step that failed", has_step, steps_next_failed},
+    {"previous-failed", "Steps", {KEY_PAIR('[', 'f')}, IN_PANES,
+     NULL, NULL, 0, "the previous one", has_step, steps_previous_failed},
+    {"cause", "Steps", {'u'}, IN_PANES,
+     NULL, NULL, 0, "to the step that this one waits for, or because of which it ran", has_step, steps_to_cause},
 
     {"open", "Panes", {KEY_ENTER}, IN_STEPS,
      "log", NULL, 3, "the step's log on the whole screen", has_step, open_log},

@@ -1,4 +1,5 @@
-/* mouse.c - what clicks and the wheel do: on panes, on what is in them, and on what lies over them.
+/* mouse.c - what clicks and the wheel do: on panes, on what is in them, on what lies over them, and
+ * on the key line.
  */
 #include "tui/keymap.h"
 #include "tui/view.h"
@@ -21,6 +22,17 @@ static enum pane pane_at(const struct app *app, int x, int y, bool *in_body)
             return pane;
     }
     return PANE_N;
+}
+
+/* What the key line offers there; NULL: nothing. */
+static const struct action *offered(const struct app *app, int x, int y)
+{
+    if (!inside(app->layout.footer, x, y) || app->prompt || app->said)
+        return NULL;
+    for (size_t i = 0; i < app->n_key_spots; i++)
+        if (x >= app->key_spots[i].x && x < app->key_spots[i].x + app->key_spots[i].w)
+            return &keymap_actions[app->key_spots[i].action];
+    return NULL;
 }
 
 static void press(struct app *app, const struct mouse *mouse)
@@ -55,10 +67,13 @@ void app_mouse(struct app *app, const struct mouse *mouse)
     bool pressed = mouse->what == MOUSE_PRESS && mouse->button == 0;
     if ((!lines && !pressed) || app->start.lines.n)
         return;
+    const struct action *action = pressed ? offered(app, mouse->x, mouse->y) : NULL;
     app_unsay(app);
     switch (app->overlay) {
     case OVERLAY_NONE:
-        if (lines)
+        if (action)
+            keymap_run(app, action);
+        else if (lines)
             wheel(app, mouse, lines);
         else
             press(app, mouse);

@@ -95,6 +95,61 @@ void steps_next_sort(struct app *app)
     app->steps.old = true;
 }
 
+static void go_to(struct app *app, size_t step)
+{
+    app->hands_off = false;
+    app_select(app, step);
+    if (app->focus == PANE_STEPS)
+        steps_sync(app);
+}
+
+static void go_to_failed(struct app *app, bool forward)
+{
+    size_t n = app->model.steps.n, at = app->selected;
+    for (size_t i = 1; i < n; i++) {
+        size_t step = (at + (forward ? i : n - i)) % n;
+        if (app->model.steps.v[step].state == STATE_FAILED ||
+            app->model.steps.v[step].held_failed) {
+            go_to(app, step);
+            return;
+        }
+    }
+    app_say(app, "no other step has failed");
+}
+
+void steps_next_failed(struct app *app)
+{
+    go_to_failed(app, true);
+}
+
+void steps_previous_failed(struct app *app)
+{
+    go_to_failed(app, false);
+}
+
+/* The step that it waits for, that it was left out for, or whose output made it run; of several,
+ * the first. */
+static size_t cause_of(const struct model *model, const struct model_step *step)
+{
+    size_t blocker = model_blocker(model, step);
+    for (size_t i = 0; i < step->n_reasons && blocker == model->steps.n; i++)
+        if (step->reasons[i].kind == REASON_UPSTREAM)
+            blocker = model_find(model, step->reasons[i].step);
+    return blocker;
+}
+
+void steps_to_cause(struct app *app)
+{
+    const struct model_step *step = app_selected(app);
+    size_t cause = step ? cause_of(&app->model, step) : 0;
+    if (!step)
+        return;
+    if (cause < app->model.steps.n)
+        go_to(app, cause);
+    else
+        app_say(app, "%s is there for no other step's sake: w says why", step->name);
+}
+
 static void show_only(struct app *app, enum steps_only only)
 {
     app->steps.only = app->steps.only == only ? ONLY_ALL : only;

@@ -1,6 +1,7 @@
 #include "tui/view.h"
 
 #include "base/text.h"
+#include "tui/marks.h"
 #include "tui/past.h"
 
 #include <stdio.h>
@@ -223,8 +224,12 @@ static void draw_step(struct app *app, struct area area, int y, const struct ste
     struct style state = look_style(look_role(step->state));
     struct buf text = BUF_INIT;
 
-    if (selected)
-        screen_puts(screen, area, 0, y, look_style(ROLE_FOCUS), "▌");
+    bool marked = marks_has(app, step->name);
+    if (selected || marked)
+        screen_puts(screen, area, 0, y, look_style(ROLE_FOCUS),
+                    !marked    ? "▌"
+                    : selected ? "█"
+                               : "•");
     int x = draw_tree(app, area, y, row, c);
     screen_puts(screen, area, x, y, state, look_glyph(step->state));
     int name = x + 2;
@@ -325,6 +330,9 @@ static void title(struct app *app, struct buf *left, struct buf *right)
         before = ", ";
     }
     int height = app->layout.panes[PANE_STEPS].body.h;
+    size_t marked = marks_count(app);
+    if (marked > 0)
+        buf_addf(right, "%zu marked  ", marked);
     if (step_list_filtered(list))
         buf_addf(right, "%zu of %zu", n, app->model.steps.n);
     else if (height > 0 && n > (size_t)height && at != STEPS_NONE)
@@ -345,13 +353,17 @@ static void move(struct app *app, enum motion motion, int amount)
 
 static void click(struct app *app, struct area area, int x, int y)
 {
-    (void)area;
-    (void)x;
     size_t row = app->steps_top + (size_t)y;
     if (row >= app->steps.rows.n)
         return;
     app->hands_off = false;
     app_select(app, app->steps.rows.v[row].step);
+    /* On what says that it is folded, or can be. */
+    struct columns c = columns_of(app, area.w);
+    const struct step_row *at = &app->steps.rows.v[row];
+    int depth = (int)at->depth < c.indent ? (int)at->depth : c.indent;
+    if (at->parent && steps_can_fold(app) && x == c.left - 3 + depth)
+        (at->hidden ? steps_unfold : steps_fold)(app);
 }
 
 const struct view view_steps = {"steps", title, draw, move, click};

@@ -76,6 +76,44 @@ static void test_click(void **state)
     pty_end(pty);
 }
 
+static int column_of(struct pty *pty, int row, const char *text)
+{
+    const char *line = pty_row(pty, row), *at = strstr(line, text);
+    int column = 0;
+    assert_non_null(at);
+    for (; line < at; line++)
+        column += ((unsigned char)*line & 0xc0) != 0x80;
+    return column;
+}
+
+/* What the key line offers, and what is folded. */
+static void test_click_on_words(void **state)
+{
+    (void)state;
+    struct pty *pty = start("xterm-256color");
+    char bytes[32]; /* a sync would pass over the command */
+    snprintf(bytes, sizeof bytes, "\033[<0;%d;24M", column_of(pty, 23, "retry") + 1);
+    pty_type(pty, bytes);
+    assert_string_equal(pty_reply(pty, "command"), "command retry build");
+    point(pty, 0, column_of(pty, 23, "? help") + 1, 24);
+    assert_true(pty_shows(pty, " Help "));
+    point(pty, 0, 10, 10);
+    assert_false(pty_shows(pty, " Help "));
+    int row = row_of(pty, "▾○ test");
+    point(pty, 0, column_of(pty, row, "▾") + 1, row + 1);
+    assert_true(pty_shows(pty, "test +1"));
+    assert_false(pty_shows(pty, "└● build"));
+    point(pty, 0, column_of(pty, row, "▸") + 1, row + 1);
+    assert_true(pty_shows(pty, "└● build"));
+    /* Its name only selects it. */
+    point(pty, 0, column_of(pty, row, "test") + 1, row + 1);
+    assert_true(pty_shows(pty, "└● build"));
+    /* Between the words there is nothing. */
+    point(pty, 0, 79, 24);
+    assert_true(pty_shows(pty, "└● build"));
+    pty_end(pty);
+}
+
 static void test_overlays(void **state)
 {
     (void)state;
@@ -179,9 +217,10 @@ static void test_plain_terminal(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_click),   cmocka_unit_test(test_overlays),
-        cmocka_unit_test(test_off),     cmocka_unit_test(test_paste),
-        cmocka_unit_test(test_answers), cmocka_unit_test(test_plain_terminal),
+        cmocka_unit_test(test_click),          cmocka_unit_test(test_click_on_words),
+        cmocka_unit_test(test_overlays),       cmocka_unit_test(test_off),
+        cmocka_unit_test(test_paste),          cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_plain_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,6 +120,7 @@ static void runs(struct pty *pty, int cols, int rows)
     pty_type(pty, "6");
     golden(pty, "runs-live", cols, rows);
     say_end(pty);
+    pty_sync(pty); /* the list with the run that has ended */
     pty_type(pty, "+jj");
     golden(pty, "runs", cols, rows);
 }

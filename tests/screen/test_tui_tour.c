@@ -188,8 +188,9 @@ static void third_run(struct tour *tour)
          "lets the failure stand.");
     SAY(tour, "breakpoint - 0", "resumed unit", "queued unit", "reason failed - - - -",
         "started unit 2", "log unit 214 tests passed\\n", "now 141000",
-        "finished unit passed 2500 0 0 0", "queued package", "reason file CHANGES - " OLD " " NEW,
-        "started package 1", "log package markdown-1.4.tar.gz: 31 files\\n", "now 141500",
+        "finished unit passed 2500 0 0 0", "queued package",
+        "reason upstream build/libmarkdown.so build " OLD " " NEW, "started package 1",
+        "log package markdown-1.4.tar.gz: 31 files\\n", "now 141500",
         "finished package passed 500 0 0 0", "ended passed 18500", "idle", TESTS("same", "same"));
     pty_sync(tour->pty);
 }
@@ -218,7 +219,11 @@ static void what_was(struct tour *tour)
     shot(tour, "The cache",
          "How big it is, what came out of it, and what `kiln cache gc` would do.");
     zoom(tour, 100);
-    type(tour, "1T");
+    type(tour, "1gjvvv");
+    shot(tour, "Several at once",
+         "`v` marks steps: `r`, `ff`, `x` and `b` are for all of them, until Esc.");
+    type(tour, "\033");
+    type(tour, "T");
     shot(tour, "By levels",
          "`T` shows the steps as a tree, by levels, or flat; `>` sorts, `&` filters by name.");
     type(tour, "TT?");
