@@ -89,7 +89,7 @@ static bool is_settled(struct engine *e, struct look *look, uint32_t index)
     if (look->seen[index] == look->mark)
         return true;
     look->seen[index] = look->mark;
-    if (!node->current || node->current->state != DONE || node->recheck)
+    if (!node->current || node->current->state != DONE || node->recheck || e->affected[index])
         return false;
     vec_each (uint32_t, at, (ids *)&node->locals) {
         const struct local *local = &e->locals.v[*at];

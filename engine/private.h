@@ -317,7 +317,8 @@ struct engine {
 
     enum round_state round;
     bool round_wanted, all_wanted, stale_wanted;
-    bool *affected;   /* nodes, while a round is under way */
+    bool look_wanted; /* something is to be read again, also while paused */
+    bool *affected;   /* nodes, while a round is under way, and until a pause ends */
     bool *forced;     /* nodes to run whatever the cache says, in the next run */
     ids held;         /* views of outputs touched while something ran */
     size_t n_recheck; /* nodes with recheck set */

@@ -92,7 +92,7 @@ static void release_held(struct engine *e)
             e->held.v[kept++] = view;
         } else {
             want_stale(e, view);
-            e->round_wanted = true;
+            e->round_wanted = e->look_wanted = true;
         }
     }
     e->held.n = kept;
@@ -226,7 +226,7 @@ void round_look_again(struct engine *e, struct instance *in)
 {
     in->state = READY;
     vec_push(&e->looking, in);
-    e->round_wanted = true;
+    e->round_wanted = e->look_wanted = true;
     round_next(e);
 }
 
@@ -247,14 +247,28 @@ static void check_looked_at(struct engine *e)
     vec_clear(&e->looking);
 }
 
+/* While paused it is known what changed, and nothing comes of that; it is kept for the round after
+ * the pause. */
+static void finish_paused_round(struct engine *e)
+{
+    e->round_wanted = true;
+    check_looked_at(e);
+    schedule_pump(e);
+    foresee_end(e);
+}
+
 static void finish_round(struct engine *e)
 {
     e->round = ROUND_IDLE;
     uv_timer_stop(&e->slow);
     bool source_changed = refresh(e) || e->sources_old;
-    e->sources_old = false;
+    e->sources_old = source_changed && e->paused;
     if (e->opt.mode == ENGINE_WATCH)
         emit_changed(e);
+    if (e->paused) {
+        finish_paused_round(e);
+        return;
+    }
     if (source_changed && e->opt.reload) {
         engine_ask_reload(e);
         if (e->drained)
@@ -409,8 +423,8 @@ void round_next(struct engine *e)
         return;
     release_held(e);
     e->round_wanted |= e->n_recheck > 0;
-    if (e->round_wanted && !e->paused) {
-        e->round_wanted = false;
+    if (e->paused ? e->look_wanted : e->round_wanted) {
+        e->round_wanted = e->look_wanted = false;
         e->round = ROUND_BARRIER;
         asks_due(e);
         if (e->watch) {
@@ -422,7 +436,7 @@ void round_next(struct engine *e)
         return;
     }
     if (!schedule_busy(e) && !e->reload_asked && !e->was_idle && !e->n_restless &&
-        e->opt.mode == ENGINE_WATCH) {
+        !e->round_wanted && e->opt.mode == ENGINE_WATCH) {
         e->was_idle = true;
         session_sweep(e);
         struct event event = {.type = EVENT_WATCH_IDLE};

@@ -86,7 +86,7 @@ static void settled(uv_timer_t *timer)
         return;
     }
     e->n_settling = 0;
-    e->round_wanted = true;
+    e->round_wanted = e->look_wanted = true;
     round_next(e);
 }
 

@@ -58,6 +58,48 @@ test_what_changed_and_what_still_holds() {
     usable
 }
 
+# While watching is paused nothing runs, and what has changed is told all the same.
+test_paused() {
+    steps
+    pane 120 40
+    open_kiln
+    wait_for shows '✓2'
+    wait_for hides ' file' # of git's: all is committed
+    types 1gg4+
+    wait_for shows '1 file, 14 B'
+    types p
+    wait_for shows PAUSED
+    save 'one\n2\nthree\n'
+    echo new > src/b
+    wait_for shows '2 changed, 2 files'
+    wait_for shows 'added    src/b'
+    wait_for shows 'changed  src/a'
+    wait_for shows '* 2 files' # not committed
+    shows PAUSED || fail "no longer paused: $(screen)"
+    shows 'run 1' || fail "something ran: $(screen)"
+    rm src/b
+    wait_for shows '1 changed, 1 file'
+    types p
+    wait_for shows 'run 2'
+    wait_for shows 'passed in'
+    wait_for shows '1 file, 12 B'
+    types +1
+    wait_for shows 'passed'
+    # An edit that is taken back: nothing is run.
+    types p
+    wait_for shows PAUSED
+    save 'one\n'
+    types 4+
+    wait_for shows '1 changed, 1 file'
+    save 'one\n2\nthree\n'
+    wait_for hides 'changed, 1 file'
+    types p
+    wait_for hides PAUSED
+    types q
+    wait_for shows 'ended 0'
+    usable
+}
+
 test_the_cache() {
     steps
     pane 120 40
