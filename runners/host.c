@@ -143,6 +143,7 @@ static void release(struct host *host)
 {
     wire_close(&host->wire);
     close_fd(&host->epoll);
+    free(host->piece);
     free(host);
 }
 
@@ -231,6 +232,7 @@ static int add_poll(struct host *host, uv_poll_t *poll, int fd, struct err *err)
 static int open_host(struct host *host, struct err *err)
 {
     host->epoll = epoll_create1(EPOLL_CLOEXEC);
+    host->piece = mem_alloc(SPOOL_PIECE);
     if (host->epoll < 0)
         return err_sys(err, errno, "cannot watch what steps write");
     int errnum = wire_open(&host->wire);

@@ -321,6 +321,7 @@ static struct host_exec *make_exec(struct host *host, const struct runner_reques
         .open = callbacks->spool,
         .filter = callbacks->filter,
         .ctx = ctx,
+        .piece = host->piece,
         .fd = -1,
         .offset = request->spool_offset,
         .left = request->spool_limit ? request->spool_limit : UINT64_MAX,

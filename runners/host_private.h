@@ -58,6 +58,7 @@ struct host {
     int epoll;        /* of all streams ... */
     uv_poll_t output; /* ... which the loop sees as one */
     int n_handles;    /* of these two, not closed yet */
+    char *piece;      /* of all spools */
     struct host_exec *execs;
     uint64_t last_id;
     uint64_t counted; /* as the warden counts, as far as is known */

@@ -64,14 +64,14 @@ static bool is_empty(int pipe)
 
 uint64_t spool_take(struct spool *spool, int stream, int pipe, size_t max)
 {
-    char bytes[SPOOL_PIECE];
+    char *bytes = spool->piece;
     uint64_t kept = 0;
     if (spool->fd < 0 && is_empty(pipe))
         return 0;
     if (!spool->filter) /* which may leave nothing for it */
         open_file(spool);
     while (max > 0) {
-        ssize_t n = read(pipe, bytes, max < sizeof bytes ? max : sizeof bytes);
+        ssize_t n = read(pipe, bytes, max < SPOOL_PIECE ? max : SPOOL_PIECE);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) /* empty; a pipe itself does not fail, should it there is nothing more to get */

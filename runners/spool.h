@@ -19,14 +19,15 @@
 /* Bytes read and written at a time, and what a large pipe holds: enough for both sides to work at
  * once. splice(2) would spare a copy, but keeps the pipe locked while it writes to the file, so
  * that who fills the pipe waits, and all takes longer. */
-#define SPOOL_PIECE ((size_t)256 * 1024)
+#define SPOOL_PIECE ((size_t)1024 * 1024)
 
 struct spool {
     int (*open)(void *ctx); /* gives the file, or -1 with errno; called once */
     void (*filter)(void *ctx, int stream, const char *bytes, size_t n,
                    struct buf *out); /* or NULL */
     void *ctx;
-    int fd; /* -1 before that */
+    char *piece; /* SPOOL_PIECE bytes to read into; shared, as nothing stays there */
+    int fd;      /* -1 before that */
     uint64_t offset;
     uint64_t left; /* until the limit; UINT64_MAX = no limit */
     bool truncated;
