@@ -27,7 +27,7 @@ void app_init(struct app *app, const struct control *control, const char *projec
     model_init(&app->model);
     screen_init(&app->screen, utf8);
     keymap_init(&app->keymap);
-    app->colour = true;
+    app->colours = 256;
     app_theme(app, THEME_DARK);
     app->control = control;
     app->project = mem_strdup(project ? project : "kiln");
@@ -218,7 +218,7 @@ void app_theme_auto(struct app *app)
 void app_theme(struct app *app, enum theme theme)
 {
     app->theme = theme;
-    look_theme(app->colour ? theme : THEME_MONO, app->looks);
+    look_theme(theme, app->colours, app->looks);
     screen_theme(&app->screen, app->looks);
 }
 

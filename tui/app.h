@@ -95,7 +95,7 @@ struct app {
     enum theme theme;
     struct style looks[ROLE_N]; /* of it */
     bool auto_theme, light;     /* as the background is: so it is */
-    bool colour;                /* the terminal has some: else every theme is mono */
+    int colours;                /* that the terminal has; 0: every theme is mono */
     struct start start;         /* in place of the panes, when it says something */
     struct layout layout;
     uint64_t now_ns;

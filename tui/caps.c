@@ -52,9 +52,9 @@ static char *colour_string(bool found, const char *name, int colour, int colours
  * rubbish. */
 static bool reads_private_modes(const char *term)
 {
-    static const char *const known[] = {"xterm",   "tmux",    "alacritty", "foot",  "kitty",
-                                        "wezterm", "ghostty", "contour",   "vte",   "gnome",
-                                        "konsole", "st-",     "mintty",    "iterm", "rio"};
+    static const char *const known[] = {
+        "xterm", "tmux",    "alacritty", "foot",   "kitty", "wezterm", "ghostty", "contour", "vte",
+        "gnome", "konsole", "st-",       "mintty", "iterm", "rio",     "screen",  "rxvt"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strncmp(term, known[i], strlen(known[i])) == 0)
             return true;
@@ -70,6 +70,15 @@ static int colours_of(bool found)
         (colours >= 256 && more && (!strcmp(more, "truecolor") || !strcmp(more, "24bit"))))
         return COLOURS_TRUE;
     return colours >= 256 ? 256 : colours >= 16 ? 16 : colours >= 8 ? 8 : 0;
+}
+
+/* rxvt and its kin say "foreground;background", in the sixteen colours. */
+static bool is_light(void)
+{
+    const char *said = getenv("COLORFGBG"), *last = said ? strrchr(said, ';') : NULL;
+    char *end;
+    long colour = last ? strtol(last + 1, &end, 10) : -1;
+    return last && end != last + 1 && *end == '\0' && (colour == 7 || (colour > 8 && colour < 16));
 }
 
 /* Two ways are about; terminals that know neither pass over both. */
@@ -111,6 +120,7 @@ int caps_load(struct caps *caps, const char *term, int fd, bool colour)
         caps->fg[i] = colour_string(found, "setaf", i, caps->colours);
         caps->bg[i] = colour_string(found, "setab", i, caps->colours);
     }
+    caps->light = is_light();
     caps->private_modes = term && reads_private_modes(term);
     caps->desktop = caps->private_modes ? desktop_of(term) : NULL;
     caps->sync_begin = mem_strdup(caps->private_modes ? "\x1b[?2026h" : "");

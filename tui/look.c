@@ -45,10 +45,29 @@ static const struct {
 
 const char *const look_themes[THEME_N] = {"dark", "light", "high-contrast", "mono"};
 
-void look_theme(enum theme theme, struct style out[ROLE_N])
+/* Of eight or sixteen the nearest would be yellow, cyan or white on white. */
+static void darken(struct style *style)
 {
-    for (int role = 0; role < ROLE_N; role++)
-        out[role] = looks[role].theme[theme];
+    static const struct {
+        int32_t of, to;
+    } dark[] = {{25, 4}, {28, 2}, {90, 5}, {94, 5}, {124, 1}, {220, 3}};
+    if (style->fg > 231) {
+        style->fg = NONE;
+        style->attrs |= DIM;
+    }
+    for (size_t i = 0; i < sizeof dark / sizeof *dark; i++) {
+        style->fg = style->fg == dark[i].of ? dark[i].to : style->fg;
+        style->bg = style->bg == dark[i].of ? dark[i].to : style->bg;
+    }
+}
+
+void look_theme(enum theme theme, int colours, struct style out[ROLE_N])
+{
+    for (int role = 0; role < ROLE_N; role++) {
+        out[role] = looks[role].theme[colours ? theme : THEME_MONO];
+        if (theme == THEME_LIGHT && colours < 256)
+            darken(&out[role]);
+    }
 }
 
 static const struct {

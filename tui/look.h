@@ -39,8 +39,8 @@ enum theme { THEME_DARK, THEME_LIGHT, THEME_HIGH_CONTRAST, THEME_MONO, THEME_N }
 
 /* As settings call them. */
 extern const char *const look_themes[THEME_N];
-/* What each role looks like there, for screen_theme(). */
-void look_theme(enum theme theme, struct style out[ROLE_N]);
+/* What each role looks like there, on a terminal of so many colours, for screen_theme(). */
+void look_theme(enum theme theme, int colours, struct style out[ROLE_N]);
 
 struct style look_style(enum role role);
 const char *look_glyph(enum step_state state);

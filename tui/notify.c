@@ -17,14 +17,16 @@ static bool is_here(const struct notify *notify, uint64_t now_ms)
     return notify->focus == FOCUS_UNKNOWN && since < AWAY_MS;
 }
 
-/* tmux hands on what is wrapped so, where it is allowed to; the bell it always understands. */
+/* tmux hands on what is wrapped so, where it is allowed to; the bell it always understands. screen
+ * always hands it on. */
 static void add_desktop(const struct notify *notify, const char *text, struct buf *out)
 {
     bool whole = strcmp(notify->desktop, "777") == 0;
-    buf_adds(out, notify->tmux ? "\x1bPtmux;\x1b\x1b]" : "\x1b]");
+    bool tmux = notify->way == CLIP_TMUX, screen = notify->way == CLIP_SCREEN;
+    buf_adds(out, tmux ? "\x1bPtmux;\x1b\x1b]" : screen ? "\x1bP\x1b]" : "\x1b]");
     buf_adds(out, whole ? "777;notify;kiln;" : "9;");
     buf_adds(out, text);
-    buf_adds(out, notify->tmux ? "\a\x1b\\\a" : "\a");
+    buf_adds(out, tmux ? "\a\x1b\\\a" : screen ? "\a\x1b\\" : "\a");
 }
 
 static void add(const struct notify *notify, const char *text, struct buf *out)

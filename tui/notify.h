@@ -11,6 +11,7 @@
 #define KILN_TUI_NOTIFY_H
 
 #include "base/buf.h"
+#include "tui/clip.h"
 #include "tui/model.h"
 #include "tui/settings.h"
 
@@ -21,7 +22,7 @@ struct notify {
     uint64_t after_ms;
     const char *desktop;     /* how such a notification is written: "9" or "777" (OSC); NULL: the
                                 terminal has none, the bell it is */
-    bool tmux;               /* that lies between */
+    enum clip_way way;       /* what lies between */
     enum notify_focus focus; /* of the window */
     uint64_t key_ms;         /* when the last key came; any clock */
     bool told_red;           /* of the run under way */

@@ -329,16 +329,18 @@ static void take_settings(struct tui *tui, const struct settings *given)
     for (size_t i = 0; i < settings->n_keys; i++)
         keymap_bind(&tui->app.keymap, settings->keys[i].action, settings->keys[i].keys,
                     settings->keys[i].n);
-    tui->app.auto_theme = settings->theme < 0;
+    tui->app.light = caps->light; /* until it says so itself */
     if (settings->theme >= 0)
         app_theme(&tui->app, (enum theme)settings->theme);
+    else
+        app_theme_auto(&tui->app);
     tui->keeper = keeper_new(tui->loop, settings, on_kept, tui);
     tui->app.mouse = settings->mouse;
     set_mouse(tui);
     tui->notify.how = settings->notify;
     tui->notify.after_ms = settings->notify_after_ms;
     tui->notify.desktop = caps->desktop;
-    tui->notify.tmux = caps->clip == CLIP_TMUX;
+    tui->notify.way = caps->clip;
     settings_release(&defaults);
 }
 
@@ -354,7 +356,7 @@ int tui_new(const struct tui_options *options, struct tui **out, struct err *err
         return code;
     }
     app_init(&tui->app, options->control, options->project, options->utf8);
-    tui->app.colour = term_caps(tui->term)->colours > 0;
+    tui->app.colours = term_caps(tui->term)->colours;
     app_theme(&tui->app, tui->app.theme);
     tui->app.replay = options->replay;
     tui->app.wake = on_wake;

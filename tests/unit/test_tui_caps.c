@@ -19,7 +19,9 @@ static const struct {
     {"xterm-256color", 256, true, true},
     {"xterm", 8, true, true},
     {"tmux-256color", 256, true, true},
-    {"screen", 8, false, true},
+    {"screen", 8, true, true},
+    {"screen-256color", 256, true, true},
+    {"rxvt-unicode-256color", 256, true, true},
     {"linux", 8, false, true},
     {"vt100", 0, false, false},
     {"no-such-terminal", 8, false, false},
@@ -102,14 +104,33 @@ static void test_colours(void **state)
     caps_release(&caps);
 }
 
+static void test_background(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *said;
+        bool light;
+    } cases[] = {{"0;15", true},   {"0;default;15", true}, {"0;7", true},   {"15;0", false},
+                 {"7;8", false},   {"15;default", false},  {"", false},     {"15", false},
+                 {"0;15x", false}, {"0;", false},          {"0;231", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct caps caps;
+        setenv("COLORFGBG", cases[i].said, 1);
+        assert_int_equal(caps_load(&caps, "rxvt-unicode-256color", 1, true), 0);
+        assert_int_equal(caps.light, cases[i].light);
+        caps_release(&caps);
+    }
+    unsetenv("COLORFGBG");
+}
+
 int main(void)
 {
     unsetenv("COLORTERM");
+    unsetenv("COLORFGBG");
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_terminals),
-        cmocka_unit_test(test_restore),
-        cmocka_unit_test(test_linear),
-        cmocka_unit_test(test_colours),
+        cmocka_unit_test(test_terminals),  cmocka_unit_test(test_restore),
+        cmocka_unit_test(test_linear),     cmocka_unit_test(test_colours),
+        cmocka_unit_test(test_background),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,7 +55,7 @@ static void test_themes(void **state)
     struct style looks[ROLE_N];
     for (enum theme theme = 0; theme < THEME_N; theme++) {
         assert_true(strlen(look_themes[theme]) > 0);
-        look_theme(theme, looks);
+        look_theme(theme, 256, looks);
         for (enum role role = 0; role < ROLE_N; role++) {
             assert_int_equal(looks[role].role, 0);
             /* A role that was forgotten in the table would be black on black. */
@@ -66,6 +66,23 @@ static void test_themes(void **state)
                 assert_true(!(looks[role].attrs & ATTR_DIM) && looks[role].fg != COLOUR_DEFAULT);
         }
     }
+}
+
+/* On a light ground yellow, cyan and white can't be read, however few colours there are. */
+static void test_light_of_few(void **state)
+{
+    (void)state;
+    struct style looks[ROLE_N];
+    for (int colours = 8; colours <= 16; colours += 8) {
+        look_theme(THEME_LIGHT, colours, looks);
+        for (enum role role = 0; role < ROLE_N; role++) {
+            int32_t fg = colour_nearest(looks[role].fg, colours);
+            assert_true(fg == COLOUR_DEFAULT || fg == 0 || fg == 1 || fg == 2 || fg == 4 ||
+                        fg == 5);
+        }
+    }
+    look_theme(THEME_LIGHT, 0, looks);
+    assert_int_equal(looks[ROLE_BAD].fg, COLOUR_DEFAULT);
 }
 
 /* The whole screen has the theme's ground, blanks too; another theme draws all of it again. */
@@ -79,7 +96,7 @@ static void test_ground(void **state)
     assert_int_equal(caps_load(&caps, "xterm-256color", 1, true), 0);
     screen_init(&screen, true);
     screen_resize(&screen, 10, 2);
-    look_theme(THEME_DARK, looks);
+    look_theme(THEME_DARK, 256, looks);
     screen_theme(&screen, looks);
     screen_puts(&screen, screen_area(&screen), 0, 0, look_style(ROLE_GOOD), "ab");
     screen_puts(&screen, screen_area(&screen), 4, 0, STYLE_PLAIN, "c");
@@ -88,7 +105,7 @@ static void test_ground(void **state)
     assert_null(strstr(buf_str(&out), "48;5"));
     buf_reset(&out);
     assert_false(screen_diff(&screen, &caps, &out));
-    look_theme(THEME_HIGH_CONTRAST, looks);
+    look_theme(THEME_HIGH_CONTRAST, 256, looks);
     screen_theme(&screen, looks);
     assert_true(screen_diff(&screen, &caps, &out));
     assert_non_null(strstr(buf_str(&out), "38;5;46m\x1b[48;5;16mab"));
@@ -103,6 +120,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reduce),
         cmocka_unit_test(test_themes),
+        cmocka_unit_test(test_light_of_few),
         cmocka_unit_test(test_ground),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

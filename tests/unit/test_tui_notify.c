@@ -139,11 +139,16 @@ static void test_desktop(void **state)
     assert_string_equal(buf_str(&s.out), "\x1b]9;demo: test waits for you, after 50s of the run\a");
     buf_reset(&s.out);
     s.notify.desktop = "777";
-    s.notify.tmux = true;
+    s.notify.way = CLIP_TMUX;
     start(&s);
     end(&s, RUN_PASSED, 67000);
     assert_string_equal(buf_str(&s.out), "\x1bPtmux;\x1b\x1b]777;notify;kiln;demo passed in "
                                          "1:07\a\x1b\\\a");
+    buf_reset(&s.out);
+    s.notify.way = CLIP_SCREEN;
+    start(&s);
+    end(&s, RUN_PASSED, 67000);
+    assert_string_equal(buf_str(&s.out), "\x1bP\x1b]777;notify;kiln;demo passed in 1:07\a\x1b\\");
     buf_reset(&s.out);
     s.notify.desktop = NULL;
     start(&s);
