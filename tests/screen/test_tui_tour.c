@@ -135,7 +135,7 @@ static void second_run(struct tour *tour)
     shot(tour, "A step fails",
          "The selection goes to what failed, and its log stands beside it; `]e` has gone to the "
          "line "
-         "that says what went wrong, and `e` would open `tests/blocks.c` there.");
+         "that says what went wrong, and `e` would open the file there.");
 }
 
 static void look_around(struct tour *tour)
