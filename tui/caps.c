@@ -121,6 +121,7 @@ int caps_load(struct caps *caps, const char *term, int fd, bool colour)
         caps->bg[i] = colour_string(found, "setab", i, caps->colours);
     }
     caps->light = is_light();
+    caps->console = term && strncmp(term, "linux", 5) == 0;
     caps->private_modes = term && reads_private_modes(term);
     caps->desktop = caps->private_modes ? desktop_of(term) : NULL;
     caps->sync_begin = mem_strdup(caps->private_modes ? "\x1b[?2026h" : "");

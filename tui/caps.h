@@ -32,6 +32,7 @@ struct caps {
     char *move;                 /* cursor addressing as terminfo has it; NULL: the ANSI sequence */
     const char *desktop;        /* how it takes a notification: notify.h; NULL: not at all */
     bool linear;                /* caps_linear() */
+    bool console;               /* the Linux console, of few glyphs */
     bool light;                 /* the background, as the environment tells */
     bool private_modes;         /* passes over sequences it does not know, as xterm does */
     bool edge_ok;               /* the last cell of the last row can be written without scrolling */

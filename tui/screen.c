@@ -12,23 +12,28 @@
 static const struct {
     uint32_t scalar;
     char ascii;
+    bool console; /* the font that the Linux console begins with has it */
 } ascii_glyphs[] = {
-    {0x2500, '-'}, {0x2501, '='}, {0x2502, '|'},  {0x250c, '+'},  {0x2510, '+'}, {0x2514, '+'},
-    {0x2518, '+'}, {0x251c, '+'}, {0x2524, '+'},  {0x252c, '+'},  {0x2534, '+'}, {0x253c, '+'},
-    {0x2713, '+'}, {0x2714, '+'}, {0x2717, 'x'},  {0x2718, 'x'},  {0x2261, '='}, {0x25cf, '*'},
-    {0x25cb, 'o'}, {0x2013, '-'}, {0x2014, '-'},  {0x2298, '/'},  {0x2026, '~'}, {0x2192, '>'},
-    {0x2190, '<'}, {0x2191, '^'}, {0x2193, 'v'},  {0x258c, '>'},  {0x2588, '#'}, {0x00b7, '.'},
-    {0x2022, '*'}, {0x2577, '|'}, {0x2018, '\''}, {0x2019, '\''}, {0x201c, '"'}, {0x201d, '"'},
-    {0x00a0, ' '}, {0x2212, '-'}, {0x25be, 'v'},  {0x25b8, '>'},  {0x25b2, '^'}, {0x25c6, '#'},
-    {0x25c7, '!'},
+    {0x2500, '-', true},   {0x2501, '=', false},  {0x2502, '|', true},  {0x250c, '+', true},
+    {0x2510, '+', true},   {0x2514, '+', true},   {0x2518, '+', true},  {0x251c, '+', true},
+    {0x2524, '+', true},   {0x252c, '+', true},   {0x2534, '+', true},  {0x253c, '+', true},
+    {0x2713, '+', false},  {0x2714, '+', false},  {0x2717, 'x', false}, {0x2718, 'x', false},
+    {0x2261, '=', true},   {0x25cf, '*', false},  {0x25cb, 'o', true},  {0x2013, '-', false},
+    {0x2014, '-', false},  {0x2298, '/', false},  {0x2026, '~', false}, {0x2192, '>', true},
+    {0x2190, '<', true},   {0x2191, '^', true},   {0x2193, 'v', true},  {0x258c, '>', true},
+    {0x2588, '#', true},   {0x00b7, '.', true},   {0x2022, '*', true},  {0x2577, '|', false},
+    {0x2018, '\'', false}, {0x2019, '\'', false}, {0x201c, '"', false}, {0x201d, '"', false},
+    {0x00a0, ' ', true},   {0x2212, '-', false},  {0x25be, 'v', false}, {0x25b8, '>', false},
+    {0x25b2, '^', true},   {0x25c6, '#', true},   {0x25c7, '!', false}, {0x2715, 'x', false},
+    {0x00d7, 'x', false},
 };
 
-static char ascii_of(uint32_t scalar)
+static char ascii_of(uint32_t scalar, bool console)
 {
     for (size_t i = 0; i < sizeof ascii_glyphs / sizeof *ascii_glyphs; i++)
         if (ascii_glyphs[i].scalar == scalar)
-            return ascii_glyphs[i].ascii;
-    return '?';
+            return console && ascii_glyphs[i].console ? '\0' : ascii_glyphs[i].ascii;
+    return console ? '\0' : '?';
 }
 
 static void cell_set(struct cell *cell, const char *text, size_t n, int width)
@@ -76,7 +81,7 @@ size_t cell_take(struct cell *cell, const char *text, size_t n, bool utf8)
     if (utf8 || scalar < 0x80) {
         cell_set(cell, text, length, width);
     } else {
-        char glyph[2] = {ascii_of(scalar), ' '};
+        char glyph[2] = {ascii_of(scalar, false), ' '};
         if (width == 2) /* two columns stay two columns */
             glyph[1] = glyph[0] = '?';
         cell_set(cell, glyph, (size_t)width, width);
@@ -329,6 +334,20 @@ static void pen_style(struct pen *pen, struct style style)
     pen->style = style;
 }
 
+/* On the console all that its font lacks looks the same, passed and failed as well. */
+static void pen_put(struct pen *pen, const struct cell *cell)
+{
+    uint32_t scalar;
+    char instead = '\0';
+    if (pen->caps->console && cell->width == 1 && cell->len > 1 &&
+        utf8_decode(cell->text, cell->len, &scalar) > 0)
+        instead = ascii_of(scalar, true);
+    if (instead)
+        buf_addc(pen->out, instead);
+    else
+        buf_add(pen->out, cell->text, cell->len);
+}
+
 /* What erasing leaves. */
 static bool is_blank(const struct pen *pen, const struct cell *cell)
 {
@@ -358,7 +377,7 @@ static void diff_row(const struct screen *screen, struct pen *pen, int y)
             return;
         }
         pen_style(pen, themed(pen->theme, back[x].style));
-        buf_add(pen->out, back[x].text, back[x].len);
+        pen_put(pen, &back[x]);
         pen->x += back[x].width;
         /* Terminals disagree about some widths, and about where the cursor is behind the last
          * column: never rely on either. */

@@ -115,13 +115,31 @@ static void test_ground(void **state)
     caps_release(&caps);
 }
 
+/* What the console's font lacks is ASCII there, all else as it is. */
+static void test_console(void **state)
+{
+    (void)state;
+    struct caps caps;
+    struct screen screen;
+    struct buf out = BUF_INIT;
+    assert_int_equal(caps_load(&caps, "linux", 1, true), 0);
+    screen_init(&screen, true);
+    screen_resize(&screen, 30, 1);
+    screen_puts(&screen, screen_area(&screen), 0, 0, STYLE_PLAIN, "│─├≡○▌✓✗▾●…é漢?");
+    assert_true(screen_diff(&screen, &caps, &out));
+    assert_non_null(strstr(buf_str(&out), "│─├≡○▌+xv*~é"));
+    assert_non_null(strstr(buf_str(&out), "漢"));
+    buf_release(&out);
+    screen_release(&screen);
+    caps_release(&caps);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reduce),
-        cmocka_unit_test(test_themes),
-        cmocka_unit_test(test_light_of_few),
-        cmocka_unit_test(test_ground),
+        cmocka_unit_test(test_reduce),       cmocka_unit_test(test_themes),
+        cmocka_unit_test(test_light_of_few), cmocka_unit_test(test_ground),
+        cmocka_unit_test(test_console),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
