@@ -46,7 +46,8 @@ struct box_exec {
     pid_t pid;     /* 0: not started */
     /* With a terminal that the runtime makes: */
     struct box_console *console;
-    struct runner_terminal terminal; /* the caller's */
+    struct runner_terminal terminal; /* the caller's; without: ... */
+    struct runner_exec *exec;        /* ... the host runner's, which takes it */
     int leader;                      /* of the one that was made, until it is told of */
     bool told;
 };
@@ -162,8 +163,10 @@ static void tell_started(struct box_exec *exec)
     if (exec->told || !exec->pid || (exec->console && exec->leader < 0))
         return;
     exec->told = true;
-    if (exec->console)
+    if (exec->console && exec->terminal.replaced)
         exec->terminal.replaced(exec->terminal.ctx, exec->leader);
+    else if (exec->console)
+        host_exec_adopt(exec->exec, exec->leader);
     exec->leader = -1;
     exec->callbacks.started(exec->ctx, exec->pid);
 }
@@ -286,13 +289,18 @@ static int start_in_nest(struct box_runner *box, const struct runner_request *re
 {
     struct buf block = BUF_INIT;
     nest_pack(nest, &block);
-    struct host_extra extra = {.nest = &block, .user = user, .file = file, .ending = on_ending};
+    struct host_extra extra = {.nest = &block,
+                               .user = user,
+                               .file = file,
+                               .pty_later = exec->console != NULL,
+                               .ending = on_ending};
     struct runner_callbacks callbacks = {.started = on_started,
                                          .spool = on_spool,
                                          .output = on_output,
                                          .exited = on_exited,
                                          .filter = exec->callbacks.filter ? on_filter : NULL};
     int rc = host_exec_start_extra(box->host, request, &extra, &callbacks, exec, out, err);
+    exec->exec = *out;
     if (request->secret)
         explicit_bzero(block.data, block.len);
     buf_release(&block);
@@ -322,8 +330,9 @@ static int start_runtime(struct box_runner *box, const struct runner_request *re
         rc = make_nest(box, &plan, exec, &nest, err);
     /* So the terminal has the size that the caller gives it, whether or not the runtime follows
      * that of its own; not every other one allows this. */
-    if (rc == 0 && plan.is_crun && request->terminal) {
-        exec->terminal = *request->terminal;
+    if (rc == 0 && plan.is_crun && (request->terminal || request->pty)) {
+        if (request->terminal)
+            exec->terminal = *request->terminal;
         rc = box_console_open(box->loop, request->box->dir, on_console, exec, &exec->console, err);
     }
     if (rc == 0) {

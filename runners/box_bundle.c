@@ -118,9 +118,11 @@ static json_t *process(const struct box_plan *plan)
     json_decref(groups);
     char *cwd = inside_folder(plan);
     json_t *process = json_object();
-    json_object_set_new(process, "terminal", json_boolean(plan->request->terminal));
-    struct winsize size;
-    if (plan->request->terminal && ioctl(plan->request->terminal->fd, TIOCGWINSZ, &size) == 0)
+    const struct runner_terminal *terminal = plan->request->terminal;
+    struct winsize size = plan->request->pty ? *plan->request->pty : (struct winsize){0};
+    bool sized = plan->request->pty || (terminal && ioctl(terminal->fd, TIOCGWINSZ, &size) == 0);
+    json_object_set_new(process, "terminal", json_boolean(terminal || plan->request->pty));
+    if (sized)
         json_object_set_new(process, "consoleSize",
                             json_pack("{s:i, s:i}", "height", size.ws_row, "width", size.ws_col));
     json_object_set_new(process, "user", user);

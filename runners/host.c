@@ -124,9 +124,12 @@ static void on_output(uv_poll_t *poll, int status, int events)
     int n = epoll_wait(host->epoll, ready, TURN_EVENTS, 0);
     for (int i = 0; i < n; i++) {
         /* A callback may have ended it since. */
-        struct host_exec *exec = find_exec(host, ready[i].data.u64 / STREAMS);
-        if (exec)
-            host_exec_pump(exec, (int)(ready[i].data.u64 % STREAMS), TURN_BYTES);
+        struct host_exec *exec = find_exec(host, ready[i].data.u64 / STREAMS_WATCHED);
+        int stream = (int)(ready[i].data.u64 % STREAMS_WATCHED);
+        if (exec && stream < STREAMS)
+            host_exec_pump(exec, stream, TURN_BYTES);
+        else if (exec)
+            host_exec_pump_terminal(exec, TURN_BYTES);
     }
 }
 
@@ -214,6 +217,8 @@ static const struct runner_ops host_ops = {
     .start = host_exec_start,
     .cancel = host_exec_cancel,
     .withdraw = host_exec_withdraw,
+    .input = host_exec_input,
+    .resize = host_exec_resize,
     .go_on = host_go_on,
     .works = host_works,
     .close = host_close,

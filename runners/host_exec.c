@@ -107,6 +107,7 @@ static void free_exec(struct host_exec *exec)
     free(exec->lost);
     free(exec->program);
     free(exec->folder);
+    free(exec->pty);
     buf_release(&exec->nest);
     free(exec);
     if (host->closing)
@@ -127,18 +128,17 @@ static void let_go(struct host_exec *exec)
         free_exec(exec);
 }
 
-/* The last kept bytes of the spool are new. */
-static void tell_output(struct host_exec *exec, int stream, uint64_t kept)
+void host_exec_tell(struct host_exec *exec, int stream, uint64_t kept)
 {
     if (exec->streams.spool.errnum)
         host_exec_kill(exec);
     if (kept)
-        exec->callbacks.output(exec->ctx, stream + 1, exec->streams.spool.offset - kept, kept);
+        exec->callbacks.output(exec->ctx, stream, exec->streams.spool.offset - kept, kept);
 }
 
 void host_exec_pump(struct host_exec *exec, int stream, size_t max)
 {
-    tell_output(exec, stream, streams_take(&exec->streams, stream, max));
+    host_exec_tell(exec, stream + 1, streams_take(&exec->streams, stream, max));
 }
 
 static void no_longer_ahead(struct host_exec *exec)
@@ -174,7 +174,9 @@ static void finish(struct host_exec *exec)
     const struct spool *spool = &exec->streams.spool;
     for (int i = 0; i < STREAMS; i++) {
         host_exec_pump(exec, i, 2 * STREAM_HOLDS);
-        tell_output(exec, i, streams_end(&exec->streams, i));
+        if (exec->pty && i == 0)
+            host_exec_pump_terminal(exec, SIZE_MAX);
+        host_exec_tell(exec, i + 1, streams_end(&exec->streams, i));
     }
     if (exec->ending) {
         struct buf line = BUF_INIT;
@@ -191,6 +193,8 @@ static void finish(struct host_exec *exec)
     exec->done = true;
     no_longer_ahead(exec);
     streams_close(&exec->streams);
+    if (exec->pty)
+        pty_close(exec->pty);
     exec->callbacks.exited(exec->ctx, &exec->exit);
     let_go(exec);
 }
@@ -204,6 +208,8 @@ static void on_started(struct host_exec *exec, const struct warden_report *repor
     exec->exit.start_ns = report->time_ns;
     /* Not before: started comes first. What cannot be watched is taken at the end. */
     (void)streams_watch(&exec->streams, host_of(exec)->epoll, exec->id);
+    if (exec->pty)
+        host_pty_watch(exec);
     if (exec->late_timeout_ms && exec->force == FORCE_NONE)
         start_timer(exec, on_timeout, exec->late_timeout_ms);
     exec->callbacks.started(exec->ctx, exec->pid);
@@ -333,20 +339,22 @@ static struct host_exec *make_exec(struct host *host, const struct runner_reques
     return exec;
 }
 
-/* The command's standard streams: the pipes, or the caller's terminal for all of them. */
+/* The command's standard streams: the pipes, or a terminal for all of them. */
 static void set_streams(struct host_exec *exec, const struct runner_request *request,
                         const struct host_extra *extra, struct wire_message *message)
 {
-    int n = 0;
+    int n = 0, terminal = request->terminal ? request->terminal->fd
+                          : exec->pty       ? exec->pty->terminal
+                                            : -1;
     for (int i = 0; i < STREAMS; i++)
-        message->fds[n++] = request->terminal ? request->terminal->fd : exec->streams.write[i];
+        message->fds[n++] = terminal >= 0 ? terminal : exec->streams.write[i];
     if (extra) {
         message->request.has |= WARDEN_HAS_NEST;
         message->fds[n++] = extra->user;
     }
-    if (request->terminal) {
+    if (terminal >= 0) {
         message->request.has |= WARDEN_HAS_INPUT;
-        message->fds[n++] = request->terminal->fd;
+        message->fds[n++] = terminal;
     }
     if (extra && extra->file >= 0) {
         message->request.has |= WARDEN_HAS_FILE;
@@ -369,6 +377,17 @@ int host_exec_start_extra(struct runner *runner, const struct runner_request *re
     if (errnum) {
         free_exec(exec);
         return err_sys(err, errnum, "cannot make a pipe for a step's output");
+    }
+    if (request->pty) {
+        exec->pty = mem_alloc(sizeof *exec->pty);
+        *exec->pty = (struct pty)PTY_INIT;
+        exec->pty->size = *request->pty;
+        errnum = extra && extra->pty_later ? 0 : pty_open(exec->pty);
+    }
+    if (errnum) {
+        streams_close(&exec->streams);
+        free_exec(exec);
+        return err_sys(err, errnum, "cannot make a terminal for a step");
     }
     struct wire_message message =
         wire_start(request, exec->folder, extra ? extra->nest : NULL, exec->id);

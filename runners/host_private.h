@@ -9,6 +9,7 @@
 #ifndef KILN_RUNNERS_HOST_PRIVATE_H
 #define KILN_RUNNERS_HOST_PRIVATE_H
 
+#include "runners/pty.h"
 #include "runners/runner.h"
 #include "runners/streams.h"
 #include "runners/wire.h"
@@ -23,6 +24,7 @@ struct host_extra {
     const struct buf *nest; /* packed; copied */
     int user;               /* the nest's user namespace */
     int file;               /* the program; or -1 */
+    bool pty_later;         /* the request's is made in the box: host_exec_adopt() */
     /* All is over: may change exit, and add a line to the output; or NULL. */
     void (*ending)(void *ctx, struct runner_exit *exit, struct buf *line);
 };
@@ -37,6 +39,8 @@ struct host_exec {
     enum force force;
     bool done; /* exited has been told: only its timer is left */
     struct streams streams;
+    struct pty *pty;  /* its terminal; NULL: it has none of its own */
+    bool pty_full;    /* the loop tells when it takes more */
     uv_timer_t timer; /* the timeout, then the grace period */
     bool timed;       /* the timer is there, and has to be closed */
     uint64_t grace_ms;
@@ -85,10 +89,20 @@ int host_exec_start(struct runner *runner, const struct runner_request *request,
                     struct runner_exec **result, struct err *err) MUST_CHECK;
 void host_exec_cancel(struct runner_exec *base);
 void host_exec_withdraw(struct runner_exec *base);
+bool host_exec_input(struct runner_exec *base, const char *bytes, size_t n);
+void host_exec_resize(struct runner_exec *base, const struct winsize *size);
+/* The terminal that was to come (pty_later) is there: its leader, owned from here on. */
+void host_exec_adopt(struct runner_exec *base, int leader);
 /* Ends it without grace; nothing when it is over, or being killed. */
 void host_exec_kill(struct host_exec *exec);
 /* Moves what the stream holds, at most max bytes. */
 void host_exec_pump(struct host_exec *exec, int stream, size_t max);
+/* The last kept bytes of the spool are new, of that stream (1 or 2). */
+void host_exec_tell(struct host_exec *exec, int stream, uint64_t kept);
+/* host_pty.c: begins to watch its terminal. */
+void host_pty_watch(struct host_exec *exec);
+/* As host_exec_pump(), of its terminal, which also takes what waits for it. */
+void host_exec_pump_terminal(struct host_exec *exec, size_t max);
 /* What the warden says of it. */
 void host_exec_report(struct host_exec *exec, const struct warden_report *report);
 /* The warden is gone, and with it whatever it knew. */

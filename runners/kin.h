@@ -28,8 +28,9 @@ enum job_state { JOB_FREE = 0, JOB_RUNNING, JOB_ENDED };
  * session stay its own until all is over. */
 struct job {
     enum job_state state;
-    bool hurried; /* told to end */
-    bool lenient; /* TERM has been sent: what is left has until KILL comes */
+    bool hurried;  /* told to end */
+    bool lenient;  /* TERM has been sent: what is left has until KILL comes */
+    bool terminal; /* its input is one, which goes with it: HUP beside TERM, as shells want it */
     pid_t pid;
     uint64_t id;
     uint64_t born; /* 0 = not looked up yet */

@@ -21,6 +21,16 @@ void runner_withdraw(struct runner_exec *exec)
     exec->runner->ops->withdraw(exec);
 }
 
+bool runner_input(struct runner_exec *exec, const char *bytes, size_t n)
+{
+    return exec->runner->ops->input(exec, bytes, n);
+}
+
+void runner_resize(struct runner_exec *exec, const struct winsize *size)
+{
+    exec->runner->ops->resize(exec, size);
+}
+
 void runner_go_on(struct runner *runner)
 {
     runner->ops->go_on(runner);

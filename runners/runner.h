@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 #include <sys/types.h>
 #include <uv.h>
 
@@ -50,6 +51,10 @@ struct runner_request {
     const struct runner_box *box;
     uint32_t nest_uid, nest_gid;
     const struct runner_terminal *terminal; /* then there is no spool; NULL: input is empty */
+    /* Not NULL: the command's input and output are a terminal of its own, of that size, which kiln
+     * makes: what it writes goes to the spool as stream 1, what it reads is given to
+     * runner_input(). Not with terminal. */
+    const struct winsize *pty;
     bool secret;           /* argv, envp or box hold secrets: wiped from kiln's own copies */
     uint64_t spool_offset; /* where in the spool file the output begins */
     /* Bytes of output kept; what is over is read and dropped, and said in runner_exit. 0 = no
@@ -106,6 +111,8 @@ struct runner_ops {
                  struct err *err);
     void (*cancel)(struct runner_exec *exec);
     void (*withdraw)(struct runner_exec *exec);
+    bool (*input)(struct runner_exec *exec, const char *bytes, size_t n);
+    void (*resize)(struct runner_exec *exec, const struct winsize *size);
     void (*go_on)(struct runner *runner);
     bool (*works)(const struct runner *runner);
     void (*close)(struct runner *runner, void (*closed)(void *ctx), void *ctx);
@@ -138,6 +145,12 @@ void runner_cancel(struct runner_exec *exec);
 /* What has been started ahead and does not run yet shall not: exited follows with withdrawn set.
  * One that has started meanwhile goes on. Until either is known, start nothing ahead. */
 void runner_withdraw(struct runner_exec *exec);
+/* Types into the execution's own terminal (request.pty); what it does not read yet waits, without
+ * making anybody else wait. False, and nothing typed, when there is no room for all of it, or no
+ * such terminal. */
+bool runner_input(struct runner_exec *exec, const char *bytes, size_t n);
+/* That terminal has another size from now on. */
+void runner_resize(struct runner_exec *exec, const struct winsize *size);
 /* The first of those started ahead may take the place of one whose exited was not counted. */
 void runner_go_on(struct runner *runner);
 /* False when nothing can be started any more: its helper is gone. */

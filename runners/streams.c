@@ -46,7 +46,8 @@ void streams_close(struct streams *streams)
 int streams_watch(const struct streams *streams, int epoll, uint64_t id)
 {
     for (int i = 0; i < STREAMS; i++) {
-        struct epoll_event event = {.events = EPOLLIN, .data.u64 = id * STREAMS + (uint64_t)i};
+        struct epoll_event event = {.events = EPOLLIN,
+                                    .data.u64 = id * STREAMS_WATCHED + (uint64_t)i};
         if (epoll_ctl(epoll, EPOLL_CTL_ADD, streams->read[i], &event) != 0)
             return errno;
     }

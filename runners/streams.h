@@ -12,6 +12,8 @@
 #include "runners/spool.h"
 
 #define STREAMS 2
+/* How many things one execution may have watched: these, and its terminal (pty.h), the last. */
+#define STREAMS_WATCHED (STREAMS + 1)
 /* The most that one of them can hold. */
 #define STREAM_HOLDS SPOOL_PIECE
 
@@ -24,8 +26,8 @@ struct streams {
 /* Makes the pipes; the spool is the caller's to set. Returns 0, or an errno and all closed. */
 int streams_open(struct streams *streams);
 void streams_close(struct streams *streams);
-/* Lets the epoll descriptor tell of what they hold: with data.u64 = id * STREAMS + index of the
- * stream. Returns 0 or an errno. */
+/* Lets the epoll descriptor tell of what they hold: with data.u64 = id * STREAMS_WATCHED +
+ * index of the stream. Returns 0 or an errno. */
 int streams_watch(const struct streams *streams, int epoll, uint64_t id);
 /* Moves what the stream holds, at most max bytes, to the spool. Returns how many went there. */
 uint64_t streams_take(struct streams *streams, int stream, size_t max);

@@ -313,6 +313,7 @@ static void start(struct warden *w, const struct warden_request *request, int fd
             .state = JOB_RUNNING,
             .id = request->id,
             .pid = message.pid,
+            .terminal = launch.in >= 0,
             .streams = {file_of(fds[0]), file_of(fds[1])},
         };
     }
@@ -359,20 +360,26 @@ static void withdraw(struct warden *w, uint64_t id)
     }
 }
 
+static void end_group(const struct job *job, pid_t group)
+{
+    kill(-group, SIGTERM);
+    if (job->terminal)
+        kill(-group, SIGHUP);
+    kill(-group, SIGCONT);
+}
+
 /* Every group once: also those that have left the session of the main process, or its group. */
 static void terminate(struct warden *w, struct job *job)
 {
     job->lenient = job->hurried = true;
     kin_attribute(&w->kin); /* before the first signal tears the family apart */
-    kill(-job->pid, SIGTERM);
-    kill(-job->pid, SIGCONT);
+    end_group(job, job->pid);
     for (size_t i = 0; i < w->kin.survey.n; i++) {
         const struct survey_process *process = &w->kin.survey.v[i];
         pid_t group = process->pgid;
         if (process->owner != job->id || group <= 1 || group == job->pid || group == getpgrp())
             continue;
-        kill(-group, SIGTERM);
-        kill(-group, SIGCONT);
+        end_group(job, group);
         for (size_t k = i; k < w->kin.survey.n; k++)
             if (w->kin.survey.v[k].pgid == group)
                 w->kin.survey.v[k].owner = 0;

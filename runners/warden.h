@@ -18,8 +18,8 @@
  * has the say after a failure.
  * - WITHDRAW, and TERM and KILL too: what is held is dropped, and answered by WITHDRAWN; the others
  *   that are held behind it move up. What has been started is not withdrawn.
- * - TERM: TERM and CONT to everything of the execution. What is left after its main process has
- *   ended is let be until KILL comes.
+ * - TERM: TERM (and, with a terminal, HUP) and CONT to everything of the execution. What is left
+ * after its main process has ended is let be until KILL comes.
  * - KILL: KILL to everything of it, at once.
  *
  * TERM and KILL of an unknown id are ignored: it may just have ended. EXITED is sent when no

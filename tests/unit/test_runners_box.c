@@ -539,6 +539,57 @@ static void test_terminal_of_runc(void **state)
     unsetenv("KILN_RUNTIME");
 }
 
+/* One that kiln makes itself and types into, whoever makes the terminal in the box. */
+static void check_pty(void)
+{
+    static const char *const argv[] = {
+        "/bin/sh", "-c",
+        "tty && stty size\ntrap 'stty size' WINCH\nprintf 'ready? '\n"
+        "until read x && [ \"$x\" ]; do :; done\necho got $x >/dev/tty\n"
+        "stty -echo; printf 'secret? '; read y; test \"$y\" = hidden",
+        NULL};
+    const struct winsize before = {.ws_row = 31, .ws_col = 97}, after = {.ws_row = 9, .ws_col = 60};
+    struct box_rig r;
+    box_init(&r);
+    struct runner_box box = new_box(&r, "box");
+    struct run *run = run_new(&r.rig);
+    run->request.box = &box;
+    run->request.pty = &before;
+    run->on_exit = tell_lost;
+    run_start_argv(&r.rig, run, argv);
+    run_wait_text(&r.rig, run, "/dev/pts/0\r\n31 97\r\nready? ");
+    assert_int_equal(run->n_started, 1);
+    runner_resize(run->exec, &after);
+    run_wait_text(&r.rig, run, "9 60");
+    assert_true(runner_input(run->exec, "hello\n", 6));
+    run_wait_text(&r.rig, run, "hello\r\n");
+    run_wait_text(&r.rig, run, "got hello\r\nsecret? ");
+    assert_true(runner_input(run->exec, "hidden\n", 7));
+    run_wait(&r.rig, run);
+    assert_int_equal(run->exit.exit_code, 0);
+    assert_null(strstr(buf_str(&run->text), "hidden"));
+    run_free(run);
+    box_free(&r);
+}
+
+static void test_pty(void **state)
+{
+    (void)state;
+    check_pty();
+}
+
+static void test_pty_of_runc(void **state)
+{
+    (void)state;
+    char *runc = probe_program("runc");
+    if (!runc)
+        skip();
+    free(runc);
+    setenv("KILN_RUNTIME", "runc", 1);
+    check_pty();
+    unsetenv("KILN_RUNTIME");
+}
+
 /* Root's cache lies where nobody else can go, and must be a box's all the same. */
 static void test_veiled(void **state)
 {
@@ -602,6 +653,8 @@ int main(void)
         cmocka_unit_test(test_own_limits),
         cmocka_unit_test(test_terminal),
         cmocka_unit_test(test_terminal_of_runc),
+        cmocka_unit_test(test_pty),
+        cmocka_unit_test(test_pty_of_runc),
         cmocka_unit_test(test_veiled),
         cmocka_unit_test(test_nest_alone),
     };
