@@ -179,6 +179,9 @@ void view_plain_event(void *view, const struct event *event);
 /* For the live line's clock: call it about ten times a second while something runs; nothing when
  * not live. */
 void view_plain_tick(struct view_plain *view);
+/* Keeps what there is to print until somebody else is done with the terminal; the status line is
+ * put away. */
+void view_plain_hold(struct view_plain *view, bool held);
 void view_plain_free(struct view_plain *view);
 
 struct view_json;

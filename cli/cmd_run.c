@@ -3,7 +3,9 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "cli/attach.h"
 #include "cli/first_screen.h"
+#include "cli/raw.h"
 #include "cli/settings.h"
 #include "cli/watcher.h"
 #include "tui/tui.h"
@@ -28,6 +30,7 @@ struct session {
     FILE *report; /* the plain view of what the screen shows */
     char *report_text;
     size_t report_size;
+    struct attach *attach; /* for it, on a terminal */
     struct view_json *json;
     struct tui *tui;
     struct git_watch *git; /* for it */
@@ -83,6 +86,7 @@ static void engine_closed(void *ctx)
         uv_close((uv_handle_t *)&s->tick, handle_closed);
     if (s->unread_open)
         uv_close((uv_handle_t *)&s->unread, handle_closed);
+    attach_end(s->attach);
     git_watch_free(s->git);
     s->git = NULL;
     tui_free(s->tui);
@@ -255,6 +259,17 @@ static bool wants_tui(const struct session *s)
            tui_supported(STDOUT_FILENO, getenv("TERM"));
 }
 
+/* Only who sees what a step asks can answer. */
+static enum engine_typing who_types(const struct session *s)
+{
+    const struct options *o = s->options;
+    if (wants_tui(s))
+        return ENGINE_TYPING_ANY;
+    return !s->watching && !o->plain && !o->json && !in_ci() && raw_possible()
+               ? ENGINE_TYPING_ONE
+               : ENGINE_TYPING_NOBODY;
+}
+
 static void load_settings(struct session *s)
 {
     const struct options *o = s->options;
@@ -326,7 +341,12 @@ static int open_views(struct session *s, struct err *err)
             engine_subscribe(s->engine, view_plain_event, s->plain);
         }
     } else {
-        engine_subscribe(s->engine, view_plain_event, s->plain);
+        if (who_types(s) == ENGINE_TYPING_ONE) {
+            s->attach = attach_new(&s->app.loop, &s->control, s->plain);
+            engine_subscribe(s->engine, attach_event, s->attach);
+        } else {
+            engine_subscribe(s->engine, view_plain_event, s->plain);
+        }
         if (s->live) {
             uv_timer_init(&s->app.loop, &s->tick);
             s->tick.data = s;
@@ -441,6 +461,7 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
     }
     struct engine_options options = {.loop = &s->app.loop,
                                      .mode = s->watching ? ENGINE_WATCH : ENGINE_RUN,
+                                     .typing = who_types(s),
                                      .root = s->app.root,
                                      .stat_path = s->app.stat_path,
                                      .stat_ahead = s->app.stat_ahead,
@@ -627,6 +648,7 @@ int command_run(const struct options *options)
     free(s.config);
     free(s.own[0]);
     free(s.own[1]);
+    attach_free(s.attach);
     view_plain_free(s.plain);
     view_json_free(s.json);
     free(s.kiln);

@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "cli/raw.h"
 #include "cli/relay.h"
 
 #include <errno.h>
@@ -266,7 +267,7 @@ int command_shell(const struct options *options)
                       .step = options->n_args ? options->args[0] : NULL,
                       .exit_code = EXIT_KILN};
     struct err err = ERR_INIT;
-    bool terminal = relay_possible();
+    bool terminal = raw_possible();
     if (!terminal && !options->shell_command) {
         complain(options, "a shell needs a terminal, in the foreground; --command CMD runs "
                           "one command without");

@@ -66,7 +66,7 @@ static void take_output(struct loading *l, const struct event *event)
     size_t left = MAX_PIPELINE + 1 - l->printed.len;
     if (event->u.log.n >= left) { /* nobody needs the rest */
         struct control control = engine_control(l->engine);
-        control.send(control.ctx, &(struct command){COMMAND_CANCEL, GENERATE_STEP});
+        control.send(control.ctx, &(struct command){.type = COMMAND_CANCEL, .step = GENERATE_STEP});
     }
     size_t n = event->u.log.n < left ? (size_t)event->u.log.n : left;
     int fd = open(event->u.log.log, O_RDONLY | O_CLOEXEC);

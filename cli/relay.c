@@ -3,7 +3,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "tui/guard.h"
+#include "cli/raw.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,22 +27,14 @@ struct side {
 
 struct relay {
     uv_loop_t *loop;
-    struct side user;    /* opened again: not to block is for us alone */
+    struct side user;    /* raw's */
     struct side command; /* the leader of its terminal */
     struct runner_terminal terminal;
-    struct termios before; /* the user's */
-    struct guard *guard;   /* while that is raw */
-    bool raw, going, over;
+    struct raw raw; /* the user's */
+    bool going, over;
     void (*gone)(void *ctx);
     void *ctx;
 };
-
-bool relay_possible(void)
-{
-    struct termios modes;
-    return isatty(STDOUT_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp() &&
-           tcgetattr(STDIN_FILENO, &modes) == 0;
-}
 
 void relay_resize(struct relay *relay)
 {
@@ -78,9 +70,9 @@ static void on_replaced(void *ctx, int leader)
 
 static int open_terminal(struct relay *relay, struct err *err)
 {
-    relay->user.fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
-    if (relay->user.fd < 0 || tcgetattr(relay->user.fd, &relay->before) != 0)
-        return err_sys(err, errno, "cannot open the terminal");
+    if (raw_open(&relay->raw, err) < 0)
+        return -(int)err->kind;
+    relay->user.fd = relay->raw.fd;
     int leader = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
     relay->command.fd = leader;
     if (leader < 0 || grantpt(leader) < 0 || unlockpt(leader) < 0)
@@ -88,7 +80,7 @@ static int open_terminal(struct relay *relay, struct err *err)
     relay->terminal.fd = open(ptsname(leader), O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (relay->terminal.fd < 0)
         return err_sys(err, errno, "cannot open a terminal for the shell");
-    (void)tcsetattr(relay->terminal.fd, TCSANOW, &relay->before);
+    (void)tcsetattr(relay->terminal.fd, TCSANOW, &relay->raw.before);
     relay_resize(relay);
     return 0;
 }
@@ -98,6 +90,7 @@ int relay_new(uv_loop_t *loop, void (*gone)(void *ctx), void *ctx, struct relay 
 {
     struct relay *relay = mem_zalloc(1, sizeof *relay);
     *relay = (struct relay){.loop = loop,
+                            .raw = RAW_INIT,
                             .user = {.relay = relay, .other = &relay->command, .fd = -1},
                             .command = {.relay = relay, .other = &relay->user, .fd = -1},
                             .terminal = {.fd = -1, .replaced = on_replaced, .ctx = relay},
@@ -121,8 +114,7 @@ void relay_free(struct relay *relay)
     if (!relay)
         return;
     close_terminal(relay);
-    if (relay->user.fd >= 0)
-        close(relay->user.fd);
+    raw_close(&relay->raw);
     buf_release(&relay->user.waiting);
     buf_release(&relay->command.waiting);
     free(relay);
@@ -195,23 +187,11 @@ static void open_side(struct side *side)
     side->poll.data = side;
 }
 
-static void make_raw(struct relay *relay)
-{
-    struct guard_terms terms = {
-        .fd = relay->user.fd, .sane = relay->before, .raw = relay->before, .restore = ""};
-    struct err none = ERR_INIT; /* without a guard it is only kill -9 that nobody puts right */
-    cfmakeraw(&terms.raw);
-    if (guard_new(&terms, &relay->guard, &none) == 0)
-        guard_hold(relay->guard, true);
-    err_release(&none);
-    relay->raw = tcsetattr(relay->user.fd, TCSADRAIN, &terms.raw) == 0;
-}
-
 void relay_begin(struct relay *relay)
 {
     if (!relay || relay->over || relay->going)
         return;
-    make_raw(relay);
+    raw_begin(&relay->raw);
     relay->going = true;
     open_side(&relay->user);
     open_side(&relay->command);
@@ -234,11 +214,7 @@ static void give_back(struct relay *relay)
         uv_close((uv_handle_t *)&relay->user.poll, handle_closed);
     if (relay->command.polled)
         uv_close((uv_handle_t *)&relay->command.poll, handle_closed);
-    if (relay->raw)
-        (void)tcsetattr(relay->user.fd, TCSANOW, &relay->before);
-    relay->raw = false;
-    guard_free(relay->guard);
-    relay->guard = NULL;
+    raw_end(&relay->raw);
 }
 
 void relay_end(struct relay *relay)

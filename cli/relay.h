@@ -19,8 +19,6 @@
 
 struct relay;
 
-/* Whether standard input and output are a terminal that is kiln's to use. */
-bool relay_possible(void);
 /* Makes the command's terminal. gone is called when the user's is, while it is passed on. Fails
  * with ERR_SYSTEM. */
 int relay_new(uv_loop_t *loop, void (*gone)(void *ctx), void *ctx, struct relay **out,

@@ -48,6 +48,9 @@ struct view_plain {
     struct plain_failures failures;
     struct live live;
     struct buf text; /* being made for one write */
+    FILE *out;       /* while it is held: where that goes afterwards; or NULL */
+    char *held;
+    size_t n_held;
 };
 
 struct view_plain *view_plain_new(const struct view_plain_options *options)
@@ -430,10 +433,11 @@ void view_plain_event(void *ctx, const struct event *event)
         return;
     }
     bool cached = event->type == EVENT_STEP_FINISHED && event->u.finished.status == STEP_CACHED;
-    if (view->is_live && !cached)
+    bool live = view->is_live && !cached && !view->out;
+    if (live)
         erase(view);
     fold(view, event);
-    if (view->is_live && !cached)
+    if (live)
         draw(view);
     put_text(view);
     if (!cached) /* cached steps come by the thousand, and something always follows them */
@@ -442,7 +446,7 @@ void view_plain_event(void *ctx, const struct event *event)
 
 void view_plain_tick(struct view_plain *view)
 {
-    if (!view || !view->is_live || ferror(view->to.out) || !view->live.active)
+    if (!view || !view->is_live || view->out || ferror(view->to.out) || !view->live.active)
         return;
     erase(view);
     draw(view);
@@ -450,10 +454,35 @@ void view_plain_tick(struct view_plain *view)
     fflush(view->to.out);
 }
 
+void view_plain_hold(struct view_plain *view, bool held)
+{
+    if (held == (view->out != NULL))
+        return;
+    if (held) {
+        FILE *kept = open_memstream(&view->held, &view->n_held);
+        if (!kept)
+            return;
+        erase(view);
+        put_text(view);
+        fflush(view->to.out);
+        view->out = view->to.out;
+        view->to.out = kept;
+        return;
+    }
+    fclose(view->to.out);
+    view->to.out = view->out;
+    view->out = NULL;
+    fwrite(view->held, 1, view->n_held, view->to.out);
+    free(view->held);
+    view->held = NULL;
+    fflush(view->to.out);
+}
+
 void view_plain_free(struct view_plain *view)
 {
     if (!view)
         return;
+    view_plain_hold(view, false);
     erase(view);
     put_text(view);
     fflush(view->to.out);

@@ -107,6 +107,7 @@ static const struct field info_fields[] = {
     AS_STRING(struct event_step_info, cwd),
     AS_LIST(struct event_step_info, needs, n_needs, texts),
     AS_BYTES(struct event_step_info, last_ms),
+    AS_FLAG(struct event_step_info, interactive),
 };
 static const struct shape infos = {sizeof(struct event_step_info), FIELDS(info_fields)};
 

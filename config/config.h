@@ -111,6 +111,7 @@ struct config_step {
     uint32_t retries;
     bool cache; /* false = always run */
     bool hook;
+    bool interactive; /* it has a terminal; never cached, whatever cache says */
 };
 
 /* A pipeline made by a program: its standard output is the kiln.json to use. */

@@ -118,9 +118,10 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
                                   "Sharing",
                                   "shared: by several steps at once; locked: by one step at a "
                                   "time; private: a directory of its own for each at once."},
-    [CONFIG_KEY_INTERACTIVE] = {.name = "interactive",
-                                .places = STEP | DEFAULTS,
-                                .type = CONFIG_ABSENT},
+    [CONFIG_KEY_INTERACTIVE] =
+        {"interactive", STEP, 0, CONFIG_BOOL, 0, 0, "false", "Interactive",
+         "true gives the step a terminal: what is typed reaches it (i in the panes; kiln run hands "
+         "it the keyboard). Its result is never cached."},
     [CONFIG_KEY_FIX] = {.name = "fix", .places = STEP | DEFAULTS, .type = CONFIG_ABSENT},
 };
 

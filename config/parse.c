@@ -78,6 +78,7 @@ static int read_step(struct config_reader *r, uint32_t node, const struct defaul
     step->retries = set.retries;
     step->cache = set.cache;
     step->hook = bool_or(r, found[CONFIG_KEY_HOOK], false);
+    step->interactive = bool_or(r, found[CONFIG_KEY_INTERACTIVE], false);
     if (config_surround(r, found, &set.around, step) < 0 || config_read_given(r, found, step) < 0)
         return -ERR_CONFIG;
     r->needs[step - r->steps] = found[CONFIG_KEY_NEEDS];

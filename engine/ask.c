@@ -39,8 +39,8 @@ static void want(struct engine *e, bool *wanted, uint32_t first)
     vec_release(&stack);
 }
 
-/* Marks the steps and all they need; false when one is unknown, is not watched, or is left alone
- * here (who asks is to run it). */
+/* Marks the steps and all they need; false when one is unknown, interactive or not watched, or left
+ * alone here (who asks is to run it). */
 static bool want_all(struct engine *e, const struct engine_ask *opt, bool *wanted)
 {
     if (!e->nodes.n)
@@ -54,7 +54,8 @@ static bool want_all(struct engine *e, const struct engine_ask *opt, bool *wante
     for (size_t i = 0; i < e->nodes.n; i++) {
         const struct node *node = &e->nodes.v[i];
         wanted[i] |= opt->n_steps == 0;
-        if (wanted[i] && (!node->selected || node->left || node->deaf_until))
+        if (wanted[i] && (!node->selected || node->left || node->deaf_until ||
+                          node->exec->interactive)) /* the terminal is the asker's */
             return false;
     }
     return true;

@@ -32,12 +32,20 @@ enum command_type {
     COMMAND_CONTINUE, /* held step, NULL: all of them: it starts, or its failure stands. RETRY runs
                          one that has failed again. */
     COMMAND_ABORT, /* held step is cancelled, its failure stands; NULL: everything is cancelled */
+    COMMAND_INPUT, /* step, which is interactive and runs, reads these bytes; what it has no room
+                      for is dropped, and told by a notice */
+    COMMAND_TERMINAL, /* the terminals of interactive steps are of that size from now on */
 };
 
 struct command {
     enum command_type type;
-    const char *step; /* name, or NULL where it is not needed; borrowed */
+    const char *step;    /* name, or NULL where it is not needed; borrowed */
+    const char *bytes;   /* INPUT; borrowed */
+    size_t n;            /* at most COMMAND_INPUT_MAX */
+    uint16_t rows, cols; /* TERMINAL */
 };
+/* More is to be sent in pieces. */
+#define COMMAND_INPUT_MAX ((size_t)16 * 1024)
 
 /* What a step reads: of a window of it, path by path. */
 struct input_file {

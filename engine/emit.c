@@ -67,6 +67,7 @@ static struct event pipeline(struct engine *e, const bool *wanted, struct arena 
                                               .cwd = *node->exec->cwd ? node->exec->cwd : NULL,
                                               .needs = needs,
                                               .n_needs = node->deps.n,
+                                              .interactive = node->exec->interactive,
                                               .last_ms = usual_ms(e, node)};
     }
     return (struct event){.type = EVENT_PIPELINE_LOADED,

@@ -27,6 +27,7 @@ int engine_new(const struct engine_options *options, struct engine **out, struct
     e->trees = trees_new();
     uname(&e->machine);
     e->source_view = UINT32_MAX;
+    e->terminal = (struct winsize){.ws_row = 24, .ws_col = 80};
     e->jobs = options->jobs ? options->jobs : uv_available_parallelism();
     e->cache_warned = options->cache_read_only;
     turn_open(e);
@@ -502,6 +503,14 @@ static void on_command(void *ctx, const struct command *command)
             e->finished = true;
             e->opt.done(e->opt.ctx);
         }
+        break;
+    case COMMAND_INPUT:
+        if (op != OP_NONE && e->nodes.v[e->node_of[op]].exec->interactive &&
+            e->nodes.v[e->node_of[op]].flight)
+            typing_input(e, e->nodes.v[e->node_of[op]].flight, command->bytes, command->n);
+        break;
+    case COMMAND_TERMINAL:
+        typing_resize(e, (struct winsize){.ws_row = command->rows, .ws_col = command->cols});
         break;
     case COMMAND_INIT: break; /* there is one */
     }

@@ -74,9 +74,17 @@ struct engine_shell {
     bool failed;                            /* where the step's last failure left things (kept.h) */
 };
 
+/* Who types to interactive steps. */
+enum engine_typing {
+    ENGINE_TYPING_NOBODY, /* their input is empty, like that of others */
+    ENGINE_TYPING_ONE,    /* a person at one terminal: one such step runs at a time */
+    ENGINE_TYPING_ANY,    /* each has what is sent to it */
+};
+
 struct engine_options {
     uv_loop_t *loop;
     enum engine_mode mode;
+    enum engine_typing typing;
     const char *root;                  /* the project's folder, absolute */
     const char *stat_path;             /* the stat cache's file; NULL: none */
     struct worktree_ahead *stat_ahead; /* its reading, begun before: for the first graph; or NULL */

@@ -377,6 +377,8 @@ static void add_pipeline(struct buf *out, const struct event *event)
         field_u64(out, "last_ms", step->last_ms);
         if (step->cwd)
             field_str(out, "cwd", step->cwd);
+        if (step->interactive)
+            field_bool(out, "interactive", true);
         buf_addc(out, '}');
     }
     buf_addc(out, ']');

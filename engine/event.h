@@ -96,6 +96,7 @@ struct event_step_info {
     const char *const *needs;
     size_t n_needs;
     uint64_t last_ms; /* how long it took when it last passed, at least 1; 0: not known */
+    bool interactive; /* it has a terminal, and takes what is typed */
 };
 
 struct event {

@@ -350,6 +350,7 @@ static void parse_pipeline(struct parse *parse, const json_t *object, struct eve
         steps[i].needs = get_strings(parse, item, "needs", &steps[i].n_needs);
         steps[i].last_ms = get_u64(parse, item, "last_ms");
         steps[i].cwd = get_string(parse, item, "cwd");
+        steps[i].interactive = get_bool(parse, item, "interactive");
     }
     out->u.pipeline.steps = steps;
     out->u.pipeline.n_steps = n;

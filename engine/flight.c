@@ -24,6 +24,7 @@ static void take_down(struct engine *e, struct flight *flight)
     node->flight = NULL;
     turn_give(e, node);
     e->n_landing -= flight->landing;
+    e->n_typing -= node->exec->interactive;
     void **place = map_get(&e->flights, flight->key.hash, sizeof flight->key.hash);
     if (place && *place == flight)
         map_del(&e->flights, flight->key.hash, sizeof flight->key.hash);
@@ -422,6 +423,7 @@ static int launch(struct engine *e, struct flight *flight, struct err *err)
         request.terminal = e->opt.shell->terminal;
         request.timeout_ms = 0;
     }
+    request.pty = typing_terminal(e, flight);
     struct runner *runner = flight->box ? e->boxes.runner : e->opt.runner;
     if (flight->box)
         boxing_request(e, flight, &request);
@@ -468,6 +470,7 @@ void flight_start(struct engine *e, struct instance *in, struct flight_caches *c
         e->n_running++;
     else
         ahead_add(e, flight);
+    e->n_typing += node->exec->interactive;
     map_put(&e->flights, flight->key.hash, sizeof flight->key.hash, flight, NULL);
     if (node->boxed)
         boxing_prepare(e, flight);

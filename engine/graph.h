@@ -94,7 +94,8 @@ struct op_exec {
     size_t n_caches;
     uint64_t timeout_ms;
     uint32_t retries;
-    bool cache; /* false: run always */
+    bool cache;       /* false: run always */
+    bool interactive; /* its input and output are a terminal; cache is false then */
 };
 
 struct op {

@@ -18,13 +18,16 @@ static size_t base_environment(const struct op_exec *exec, struct graph_env out[
     const char *home = getenv("HOME");
     bool host = !strcmp(exec->runner, "host");
     size_t n = 0;
+    if (exec->interactive)
+        out[n++] = (struct graph_env){"TERM", ENGINE_TERM};
     if (exec->image)
-        return 0;
+        return n;
     out[n++] = (struct graph_env){"HOME", !host ? BOX_HOME : home && *home ? home : "/"};
     out[n++] = (struct graph_env){"LANG", "C.UTF-8"};
     out[n++] =
         (struct graph_env){"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
-    out[n++] = (struct graph_env){"TERM", "dumb"};
+    if (!exec->interactive)
+        out[n++] = (struct graph_env){"TERM", "dumb"};
     out[n++] = (struct graph_env){"TZ", "UTC"};
     if (!host)
         out[n++] = (struct graph_env){"USER", BOX_USER};

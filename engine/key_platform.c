@@ -40,11 +40,13 @@ size_t exec_platform(const struct op_exec *exec, const struct platform_facts *fa
 {
     bool host = !strcmp(exec->runner, "host"), container = !strcmp(exec->runner, "container");
     struct pairs pairs = {.arena = arena};
-    pairs.v = arena_zalloc(arena, 11 + exec->n_secrets, sizeof *pairs.v);
+    pairs.v = arena_zalloc(arena, 12 + exec->n_secrets, sizeof *pairs.v);
     add(&pairs, "ISA", facts->isa);
     add(&pairs, "OSFamily", facts->os);
     if (container)
         add(&pairs, PLATFORM_IMAGE, facts->image);
+    if (exec->interactive)
+        add(&pairs, "kiln-interactive", "true");
     if (!host) {
         add(&pairs, "kiln-mount", exec->mount_same ? "same" : BOX_PROJECT);
         add(&pairs, "kiln-network", exec->network ? "host" : "none");
@@ -66,13 +68,10 @@ size_t exec_platform(const struct op_exec *exec, const struct platform_facts *fa
 const char *platform_word(const char *name)
 {
     static const char *const words[][2] = {
-        {PLATFORM_IMAGE, "image"},
-        {"kiln-mount", "mount"},
-        {"kiln-network", "network"},
-        {"kiln-platform", "platform"},
-        {"kiln-root", "project's folder"},
-        {"kiln-runner", "runner"},
-        {PLATFORM_SYSTEM, "system packages"},
+        {PLATFORM_IMAGE, "image"},     {"kiln-interactive", "interactive"},
+        {"kiln-mount", "mount"},       {"kiln-network", "network"},
+        {"kiln-platform", "platform"}, {"kiln-root", "project's folder"},
+        {"kiln-runner", "runner"},     {PLATFORM_SYSTEM, "system packages"},
         {"kiln-user", "user"},
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {

@@ -50,6 +50,7 @@
 #define ENGINE_SALT                                                                                \
     "kiln/2" /* the generation of everything that shapes a result; raised when its meaning changes \
               */
+#define ENGINE_TERM        "xterm" /* what the terminals of steps are: as the log pane plays it */
 #define ENGINE_GRACE_MS    5000
 #define ENGINE_SPOOL_LIMIT ((uint64_t)1 << 30)
 #define ENGINE_LOG_TIMES   1024 /* that a result keeps of its log, at most */
@@ -231,6 +232,7 @@ struct flight {
     bool withdrawing;
     bool shell;   /* another command than the step's own, which gives no result */
     bool landing; /* its command has passed, its result is on its way */
+    bool deaf;    /* what was typed last had no room; that has been said */
     bool cancelled;
     struct flight_secrets *secrets; /* or NULL */
     struct flight_caches *caches;   /* or NULL */
@@ -303,6 +305,9 @@ struct engine {
     struct bits queue;            /* places of the nodes of which one is to be started */
     uint32_t *node_at;            /* place -> node */
     size_t n_running;             /* flights that hold a job slot */
+    size_t n_typing;              /* flights of interactive steps */
+    struct winsize terminal;      /* how large theirs are */
+    bool nobody_types;            /* that has been said */
     VEC(struct flight *) ahead;   /* those that are to take the places of others, in order */
     size_t n_withdrawing;
     bool pace_is_quick; /* the last command took no time to speak of */

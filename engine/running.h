@@ -98,6 +98,13 @@ void flight_disturb_dependents(struct engine *e, const struct node *node);
 /* caches: what caches_take() gave; the flight's from here on. */
 void flight_start(struct engine *e, struct instance *in, struct flight_caches *caches);
 void flight_cancel(struct flight *flight, const char *why);
+/* typing.c: interactive steps */
+/* Whether a person who types to one step at a time has another one already. */
+bool typing_waits(const struct engine *e, const struct node *node);
+/* The size of the terminal that the flight's command gets; NULL: none. */
+const struct winsize *typing_terminal(struct engine *e, const struct flight *flight);
+void typing_input(struct engine *e, struct flight *flight, const char *bytes, size_t n);
+void typing_resize(struct engine *e, struct winsize size);
 /* The execution is over: its instances are finished or looked at again, and it is freed. */
 void flight_end(struct engine *e, struct flight *flight, enum step_status status, bool tainted,
                 const char *error);

@@ -353,9 +353,9 @@ static bool start_one(struct engine *e)
     for (size_t at = bits_next(&e->queue, 0); at < e->queue.n; at = bits_next(&e->queue, at + 1)) {
         struct node *node = &e->nodes.v[e->node_at[at]];
         struct instance *in = node->queued;
-        if (node->flight || node->restoring || breaks_hold(e, in))
+        if (node->flight || node->restoring || breaks_hold(e, in) || typing_waits(e, node))
             continue;
-        if (node->boxed && e->n_running >= e->jobs)
+        if ((node->boxed || node->exec->interactive) && e->n_running >= e->jobs)
             return false; /* in nobody else's place */
         forget_queued(e, in);
         /* An equal key may have taken off since this one was checked. */

@@ -4,6 +4,7 @@
 #include "base/vec.h"
 #include "tui/marks.h"
 #include "tui/past.h"
+#include "tui/typing.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,11 @@ static const struct model_step *chosen(const struct app *app)
 static bool is_held(const struct app *app)
 {
     return chosen(app) && chosen(app)->state == STATE_PAUSED;
+}
+
+const struct model_step *act_step(const struct app *app)
+{
+    return chosen(app);
 }
 
 bool act_not_quitting(const struct app *app)
@@ -252,6 +258,8 @@ const char *act_refusal(const struct app *app, const char *action)
         return NULL;
     if (app->replay)
         return "this run is over: kiln watch runs steps";
+    if (strcmp(action, "input") == 0)
+        return typing_refusal(app);
     for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
         if (strcmp(refusals[i].name, action) == 0)
             return refusals[i].text;

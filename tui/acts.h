@@ -10,6 +10,8 @@
 
 #include "tui/app.h"
 
+/* The selected step as it is now; NULL when it is not there, or there is no now. */
+const struct model_step *act_step(const struct app *app);
 bool act_can_retry(const struct app *app);
 void act_retry(struct app *app);
 bool act_can_run(const struct app *app);

@@ -6,6 +6,7 @@
 #include "tui/asking.h"
 #include "tui/keymap.h"
 #include "tui/marks.h"
+#include "tui/typing.h"
 #include "tui/view.h"
 
 #include <stdarg.h>
@@ -38,6 +39,7 @@ void app_init(struct app *app, const struct control *control, const char *projec
 void app_release(struct app *app)
 {
     asking_release(app);
+    typing_release(app);
     log_release(&app->log);
     start_release(&app->start);
     step_list_release(&app->steps);
@@ -84,7 +86,7 @@ void app_focus(struct app *app, enum pane pane)
 void app_send(struct app *app, enum command_type type, const char *step)
 {
     char *name = step ? mem_strdup(step) : NULL;
-    struct command command = {type, name};
+    struct command command = {.type = type, .step = name};
     past_close(app); /* what is ordered happens now */
     app->control->send(app->control->ctx, &command);
     free(name);
@@ -328,6 +330,7 @@ void app_draw(struct app *app, uint64_t now_ns)
     for (int pane = 0; pane < PANE_N; pane++)
         if (app->layout.panes[pane].shown)
             views[pane]->draw(app, app->layout.panes[pane].body);
+    typing_size(app);
     bars_draw(app);
     if (app->overlay == OVERLAY_HELP && app->layout.kind != LAYOUT_STATUS)
         view_help.draw(app, screen_area(&app->screen));

@@ -139,6 +139,12 @@ struct app {
     const struct prompt *prompt; /* what is being typed; NULL: nothing */
     struct buf typed;
     bool quitting;
+    struct {
+        char *step;         /* keys go there (typing.h); NULL: they are kiln's */
+        bool zoomed;        /* the log has the whole screen for that */
+        int rows, cols;     /* that the engine was told of ... */
+        uint64_t structure; /* ... for that pipeline */
+    } typing;
     bool mouse; /* the terminal tells of it; off, its own selection works */
     /* What only the owner of the terminal can do; it looks after each key. */
     bool want_suspend, want_redraw;

@@ -1,6 +1,7 @@
 #include "base/text.h"
 #include "tui/estimate.h"
 #include "tui/keymap.h"
+#include "tui/typing.h"
 #include "tui/view.h"
 #include "tui/width.h"
 
@@ -295,6 +296,8 @@ void bars_draw_keys(struct app *app)
     const struct layout *layout = &app->layout;
     if (app->prompt)
         draw_prompt(app, layout->footer);
+    else if (typing_on(app) && !app->said)
+        typing_draw(app, layout->footer);
     else if (app->said)
         screen_fit(&app->screen, layout->footer, 1, 0, layout->footer.w - 2,
                    look_style(ROLE_STRONG), app->said, false);

@@ -4,6 +4,7 @@
 #include "tui/acts.h"
 #include "tui/marks.h"
 #include "tui/settings.h"
+#include "tui/typing.h"
 #include "tui/view.h"
 
 #include <stdlib.h>
@@ -489,6 +490,8 @@ const struct action keymap_actions[] = {
      NULL, NULL, 0, "hold whichever step fails, and no more", act_not_quitting, act_break_on_failure},
     {"shell", "Run", {'s'}, IN_PANES,
      "shell", NULL, 12, "a shell where the step runs; where it failed, as it left things", act_can_shell, act_shell},
+    {"input", "Run", {'i'}, IN_PANES,
+     "type to it", NULL, 2, "what is typed goes to the step, which runs and is interactive; ^] comes back", act_can_type, act_type},
 
     {"help", "Anywhere", {'?', KEY_F1}, IN_PANES,
      "help", NULL, 1, "this help", NULL, help},

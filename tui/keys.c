@@ -23,9 +23,6 @@ static const struct {
     {"[21~", KEY_F1 + 9}, {"[23~", KEY_F1 + 10}, {"[24~", KEY_F1 + 11},
 };
 
-#define PASTE_BEGIN "[200~"
-#define PASTE_END   "\x1b[201~"
-
 /* Whether the held bytes are whole, need more, or never will be anything. */
 enum progress { MORE, WHOLE, JUNK };
 
@@ -176,7 +173,7 @@ static bool take(struct keys *keys, struct key_input *input)
         }
     }
     held[keys->n] = '\0'; /* there is room: a full one is passed over */
-    if (held[1] == '[' && strcmp(held + 1, PASTE_BEGIN) == 0)
+    if (held[1] == '[' && strcmp(held, KEYS_PASTE_BEGIN) == 0)
         keys->pasting = true;
     else if (held[1] == '[')
         return take_report(held + 2, input);
@@ -187,18 +184,37 @@ static bool take(struct keys *keys, struct key_input *input)
     return false;
 }
 
+/* Raw: what is held is no key that is known here, but one all the same, unless only terminals send
+ * such things. */
+static void hand_on(struct keys *keys, input_cb *cb, void *ctx)
+{
+    const unsigned char *held = keys->held;
+    bool escape = held[0] == 0x1b && keys->n > 1;
+    bool report = escape && (is_string(held[1]) ||
+                             (held[1] == '[' && keys->n > 2 && memchr("?<>M", held[2], 4)));
+    struct key_input input = {.kind = INPUT_BYTES, .text = (const char *)held, .n = keys->n};
+    if (keys->raw && keys->n > 0 && !report)
+        cb(ctx, &input);
+}
+
 static void finish(struct keys *keys, input_cb *cb, void *ctx)
 {
     struct key_input input;
     bool is = take(keys, &input);
-    keys->n = 0;
+    if (is && keys->raw && input.kind == INPUT_KEY) {
+        input.text = (const char *)keys->held;
+        input.n = keys->n;
+    }
     if (is)
         cb(ctx, &input);
+    else
+        hand_on(keys, cb, ctx);
+    keys->n = 0;
 }
 
 static void escape_key(input_cb *cb, void *ctx)
 {
-    cb(ctx, &(struct key_input){.kind = INPUT_KEY, .key = KEY_ESC});
+    cb(ctx, &(struct key_input){.kind = INPUT_KEY, .key = KEY_ESC, .text = "\x1b", .n = 1});
 }
 
 /* Half of what only a terminal sends: a report of the mouse, or an answer. */
@@ -246,9 +262,10 @@ static void feed_byte(struct keys *keys, unsigned char byte, input_cb *cb, void 
     enum progress progress = look(keys);
     if (progress == WHOLE)
         finish(keys, cb, ctx);
-    else if (progress == JUNK)
+    else if (progress == JUNK) {
+        hand_on(keys, cb, ctx);
         keys->n = 0;
-    else if (keys->n == sizeof keys->held - 1) {
+    } else if (keys->n == sizeof keys->held - 1) {
         keys->skip = is_string(keys->held[1]) ? SKIP_STRING : SKIP_SEQUENCE;
         keys->n = 0;
     }
@@ -261,16 +278,17 @@ static size_t feed_paste(struct keys *keys, const char *bytes, size_t n, input_c
     size_t i = 0;
     while (i < n && keys->pasting) {
         /* Held is what may be the start of the end. */
-        if (bytes[i] == PASTE_END[keys->n]) {
+        if (bytes[i] == KEYS_PASTE_END[keys->n]) {
             keys->held[keys->n++] = (unsigned char)bytes[i++];
-            if (keys->n == strlen(PASTE_END)) {
+            if (keys->n == strlen(KEYS_PASTE_END)) {
+                hand_on(keys, cb, ctx);
                 keys->n = 0;
                 keys->pasting = false;
             }
             continue;
         }
         if (keys->n > 0) {
-            input.text = PASTE_END;
+            input.text = KEYS_PASTE_END;
             input.n = keys->n;
             keys->n = 0;
             cb(ctx, &input);
@@ -304,6 +322,8 @@ void keys_timeout(struct keys *keys, input_cb *cb, void *ctx)
 {
     bool alone = keys->n == 1 && keys->held[0] == 0x1b;
     keys->late = is_half_report(keys);
+    if (!keys->late && !alone && !keys->pasting)
+        hand_on(keys, cb, ctx);
     if (!keys->late)
         keys->n = 0;
     keys->skip = SKIP_NONE;

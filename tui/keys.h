@@ -57,10 +57,11 @@ struct key_input {
         INPUT_MODE,       /* whether the terminal knows that private mode */
         INPUT_BACKGROUND, /* of the terminal */
         INPUT_DEVICE,     /* what it is: it answers in order, so all asked before is answered */
+        INPUT_BYTES,      /* raw: what is no key here, or the brackets around what is pasted */
     } kind;
     uint32_t key;
     struct mouse mouse;
-    const char *text;
+    const char *text; /* TEXT and BYTES; KEY: the bytes that it came as, when raw */
     size_t n;
     bool focused;
     int mode;
@@ -78,7 +79,10 @@ struct keys {
     } skip;    /* longer than any known one: passed over */
     bool late; /* held is half a report, for whose rest nobody waits */
     bool pasting;
+    bool raw; /* the caller's: keys are for somebody else, who takes all that people type */
 };
+#define KEYS_PASTE_BEGIN "\x1b[200~"
+#define KEYS_PASTE_END   "\x1b[201~"
 
 typedef void input_cb(void *ctx, const struct key_input *input);
 

@@ -263,6 +263,11 @@ unsigned logfile_generation(const struct logfile *log)
     return log->generation;
 }
 
+unsigned logfile_modes(const struct logfile *log)
+{
+    return log && log->paper ? paper_modes(log->paper) : 0;
+}
+
 uint64_t logfile_size(const struct logfile *log)
 {
     return log->log_size;

@@ -140,6 +140,7 @@ static void fold_pipeline(struct model *model, const struct event *event)
         replace(&step->description, info->description);
         replace(&step->command, info->command);
         replace(&step->cwd, info->cwd);
+        step->interactive = info->interactive;
         if (step->ran_ms == 0)
             step->ran_ms = info->last_ms;
         model->timed = model->timed || step->ran_ms > 0;

@@ -70,6 +70,7 @@ struct model_step {
     bool breakpoint;  /* it is to be held before it starts */
     bool held_failed; /* PAUSED: it has failed */
     char *box;        /* where what it wrote when it last failed is kept; or NULL */
+    bool interactive; /* it has a terminal, and takes what is typed */
 };
 
 enum run_state { RUN_NONE, RUN_ACTIVE, RUN_ENDED };

@@ -28,6 +28,7 @@ struct paper {
     size_t used;        /* rows from the top that have been reached */
     size_t top, bottom; /* the rows from top to before bottom scroll */
     struct style style;
+    unsigned modes;
     struct buf out; /* settled, not in the file yet */
     char *piece;
 };
@@ -456,6 +457,11 @@ bool paper_play(struct paper *paper, int log, uint64_t size, size_t budget)
         budget = budget > n ? budget - n : 0;
     }
     return moved && put_down(paper) && paper->played < size;
+}
+
+unsigned paper_modes(const struct paper *paper)
+{
+    return paper->modes;
 }
 
 uint64_t paper_played(const struct paper *paper)

@@ -31,6 +31,10 @@ void paper_free(struct paper *paper);
 /* Plays more of the log that is open there and has so many bytes, up to budget of them. True when
  * there is more that can be played now. */
 bool paper_play(struct paper *paper, int log, uint64_t size, size_t budget);
+/* What programs have asked the terminal for. */
+#define PAPER_CURSOR_KEYS 1u /* arrows as ESC O A, not ESC [ A */
+#define PAPER_PASTE       2u /* brackets around what is pasted */
+unsigned paper_modes(const struct paper *paper);
 /* How much has been played. */
 uint64_t paper_played(const struct paper *paper);
 /* The file, how much of it will not change any more, and how long it is. Each line starts with

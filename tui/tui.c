@@ -11,6 +11,7 @@
 #include "tui/program.h"
 #include "tui/reader.h"
 #include "tui/term.h"
+#include "tui/typing.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -179,9 +180,14 @@ static void on_something(void *ctx, const struct key_input *input)
     struct tui *tui = ctx;
     if (tui->freed)
         return;
+    if (input->kind == INPUT_KEY)
+        tui->notify.key_ms = uv_now(tui->loop);
+    if (typing_on(&tui->app) && typing_take(&tui->app, input)) {
+        tui->keys.raw = typing_on(&tui->app);
+        return;
+    }
     switch (input->kind) {
     case INPUT_KEY:
-        tui->notify.key_ms = uv_now(tui->loop);
         if (tui->reader)
             reader_key(tui->reader, input->key);
         else
@@ -205,7 +211,9 @@ static void on_something(void *ctx, const struct key_input *input)
             app_theme_auto(&tui->app);
         break;
     case INPUT_DEVICE: term_answered(tui->term); break;
+    case INPUT_BYTES: break;
     }
+    tui->keys.raw = typing_on(&tui->app);
 }
 
 static void on_wake(void *ctx)

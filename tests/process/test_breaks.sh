@@ -133,4 +133,19 @@ test_forced() {
     quit_screen
 }
 
+# One that is held before others, with places left, keeps neither them waiting nor kiln busy.
+test_held_before_others() {
+    project '{"version": 1, "jobs": 4, "defaults": {"runner": "host", "inputs": []}, "steps": {
+        "a": {"run": "true"}, "b": {"run": "true", "needs": []}, "c": {"run": "true"}}}'
+    sed -i 's/, "inputs": \[\]}/}/; s/"run": "true"/"run": "true", "inputs": []/g' kiln.json
+    on_screen
+    wait_for told 1 '.type == "run.finished"'
+    type_keys ':a\x0dbfa'
+    wait_for told 2 '.type == "step.paused" and .step == "a"'
+    wait_for told 2 '.type == "step.finished" and .step == "c"'
+    type_keys c
+    wait_for told 2 '.type == "run.finished"'
+    quit_screen
+}
+
 run_tests

@@ -56,8 +56,8 @@ static void test_events(void **state)
     (void)state;
     const char *steps[] = {"a", "b"};
     const char *needs[] = {"a"};
-    struct event_step_info infos[] = {{"a", NULL, "true", NULL, NULL, 0, 0},
-                                      {"b", "words", "x", "sub", needs, 1, 7}};
+    struct event_step_info infos[] = {{"a", NULL, "true", NULL, NULL, 0, 0, false},
+                                      {"b", "words", "x", "sub", needs, 1, 7, true}};
     struct reason reasons[] = {{REASON_FILE, "src/a.c", NULL, "1", "2", "words"},
                                {REASON_UPSTREAM, "out", "a", NULL, NULL, NULL}};
     struct event_output outputs[] = {{"out", "00ff", 7}};

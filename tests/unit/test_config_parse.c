@@ -45,21 +45,22 @@ static void a_step_with_only_run_has_the_defaults(void **state)
     assert_int_equal(step->retries, 0);
     assert_true(step->cache);
     assert_false(step->hook);
+    assert_false(step->interactive);
     config_free(config);
 }
 
 static void every_key_arrives(void **state)
 {
-    struct config *config =
-        case_good("{'$schema': 's', 'version': 1, 'name': 'd\xc3\xa9mo', 'jobs': 1024,\n"
-                  "'steps': {\n"
-                  "'gen/one': {'run': 'x', 'outputs': ['out/gen', './lib//b', 'a']},\n"
-                  "'all': {'run': ['./app', 'a b', '', 'it`s', '--x=1'],\n"
-                  " 'description': 'does \\u00e9 all',\n"
-                  " 'inputs': ['src', '!src/**/*.md', '.'],\n"
-                  " 'needs': ['gen/one'], 'cwd': './sub/../dir/', 'timeout': '1h30m',\n"
-                  " 'retries': 100, 'runner': 'host', 'cache': false, 'hook': true,\n"
-                  " 'env': {'B': '', 'A': '1'}, 'pass_env': ['TZ', 'LANG']}}}");
+    struct config *config = case_good(
+        "{'$schema': 's', 'version': 1, 'name': 'd\xc3\xa9mo', 'jobs': 1024,\n"
+        "'steps': {\n"
+        "'gen/one': {'run': 'x', 'outputs': ['out/gen', './lib//b', 'a']},\n"
+        "'all': {'run': ['./app', 'a b', '', 'it`s', '--x=1'],\n"
+        " 'description': 'does \\u00e9 all',\n"
+        " 'inputs': ['src', '!src/**/*.md', '.'],\n"
+        " 'needs': ['gen/one'], 'cwd': './sub/../dir/', 'timeout': '1h30m',\n"
+        " 'retries': 100, 'runner': 'host', 'cache': false, 'hook': true, 'interactive': true,\n"
+        " 'env': {'B': '', 'A': '1'}, 'pass_env': ['TZ', 'LANG']}}}");
     const struct config_step *step = &config->steps[1];
 
     (void)state;
@@ -90,6 +91,7 @@ static void every_key_arrives(void **state)
     assert_int_equal(step->retries, 100);
     assert_false(step->cache);
     assert_true(step->hook);
+    assert_true(step->interactive);
     assert_int_equal(step->n_env, 2);
     assert_string_equal(step->env[0].name, "A");
     assert_string_equal(step->env[0].value, "1");

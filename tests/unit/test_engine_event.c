@@ -34,8 +34,8 @@ static const struct reason reasons[] = {
 };
 static const struct event_output outputs[] = {{"out/app", HEX, 4096}, {"out/b", OTHER, 0}};
 static const struct event_step_info infos[] = {
-    {"build", NULL, "make", NULL, NULL, 0, 0},
-    {"test", "runs it", "./t\n./u", "sub", step_names, 1, 1500},
+    {"build", NULL, "make", NULL, NULL, 0, 0, false},
+    {"test", "runs it", "./t\n./u", "sub", step_names, 1, 1500, true},
 };
 
 static const struct sample samples[] = {
@@ -155,7 +155,7 @@ static const struct sample samples[] = {
      "\"/p\",\"watching\":true,\"steps\":[{\"step\":\"build\",\"description\":null,\"command\":"
      "\"make\",\"needs\":[],\"last_ms\":0},{\"step\":\"test\",\"description\":\"runs "
      "it\",\"command\":"
-     "\"./t\\n./u\",\"needs\":[\"build\"],\"last_ms\":1500,\"cwd\":\"sub\"}]}"},
+     "\"./t\\n./u\",\"needs\":[\"build\"],\"last_ms\":1500,\"cwd\":\"sub\",\"interactive\":true}]}"},
     {{.type = EVENT_NOTICE, .seq = 14, .time_ns = NS, .u.notice = {"warning", "one\ntwo"}},
      NULL,
      "{\"type\":\"notice\",\"seq\":14," TIME ",\"run\":null,\"level\":\"warning\",\"text\":"
