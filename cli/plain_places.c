@@ -1,16 +1,16 @@
 /*
  * plain_places.c - the lines of files that a failed step's log complains of (see plain_ci.h).
  *
- * Compilers, linters and tests write "FILE:LINE:COLUMN: what", Rust "  --> FILE:LINE:COLUMN" below
- * what it is about, Python and others '  File "FILE", line LINE' above it. Only files of the
- * project that are really there count, so that a clock or an address is not taken for a place.
+ * base/links.h says which lines name places. Only files of the project that are really there count,
+ * and neither warnings nor what explains an error that was marked. Rust names the place below what
+ * it is about.
  */
 #include "cli/plain_ci.h"
 #include "cli/plain_private.h"
 
 #include "base/file.h"
+#include "base/links.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,6 +22,7 @@ struct finding {
     struct plain_places *places;
     size_t most;
     const char *root, *mount;
+    struct links *links;
     char *before; /* what the last line said that names no place; or NULL */
 };
 
@@ -68,6 +69,7 @@ static void add(struct finding *f, char *file, unsigned long line, unsigned long
     vec_push(&f->places->list, (struct plain_place){file, line, column, shown});
 }
 
+/* A note, or a warning that the table does not know as one. */
 static bool is_harmless(const char *text)
 {
     text += strspn(text, ": \t");
@@ -75,53 +77,49 @@ static bool is_harmless(const char *text)
            !strncmp(text, "Warning", 7);
 }
 
-/* FILE:LINE[:COLUMN], the first in the line that names a file. */
-static bool colon_place(struct finding *f, const char *text)
+/* The first place of the line whose file is there; that file, or NULL. harmless: whatever the line
+ * says does no harm. */
+static char *place_in(const struct finding *f, const char *text, struct link *out, bool *harmless)
 {
-    for (const char *colon = text; (colon = strchr(colon, ':')); colon++) {
-        if (!isdigit((unsigned char)colon[1]) || colon == text)
-            continue;
-        const char *from = colon;
-        while (from > text && !strchr(" \t\"'([<,=", from[-1]))
-            from--;
-        char *end;
-        unsigned long line = strtoul(colon + 1, &end, 10), column = 0;
-        if (*end == ':' && isdigit((unsigned char)end[1]))
-            column = strtoul(end + 1, &end, 10);
-        char *file = line && from < colon ? file_of(f, from, (size_t)(colon - from)) : NULL;
-        if (!file)
-            continue;
-        bool arrow = from >= text + 4 && !strncmp(from - 4, "--> ", 4);
-        const char *what = arrow && f->before ? f->before : end;
-        if (is_harmless(what))
-            free(file);
-        else
-            add(f, file, line, column, what, text);
-        return true;
+    for (size_t at = 0, n = strlen(text);
+         at < n && links_find(f->links, text + at, n - at, LINK_PLACE, out);) {
+        out->file_start += at;
+        out->file_end += at;
+        out->end += at;
+        *harmless |= out->kind == LINK_WARNING;
+        size_t length = out->file_end - out->file_start;
+        char *file = out->line && length ? file_of(f, text + out->file_start, length) : NULL;
+        if (file)
+            return file;
+        at = out->end > at ? out->end : at + 1;
     }
-    return false;
+    return NULL;
 }
 
-/* File "FILE", line LINE */
-static bool quoted_place(struct finding *f, const char *text)
+/* What the line says of its place, or the line before it did; else all of it. */
+static const char *said(const struct finding *f, const char *text, const struct link *link)
 {
-    const char *from = strstr(text, "File \""), *to = from ? strchr(from + 6, '"') : NULL;
-    if (!to || strncmp(to, "\", line ", 8) != 0)
-        return false;
-    unsigned long line = strtoul(to + 8, NULL, 10);
-    char *file = line ? file_of(f, from + 6, (size_t)(to - from - 6)) : NULL;
-    if (file)
-        add(f, file, line, 0, text, text);
-    return file != NULL;
+    const char *rest = text + link->end;
+    size_t closing = strspn(rest, ")]");
+    if (f->before && link->file_start >= 4 && !strncmp(text + link->file_start - 4, "--> ", 4))
+        return f->before;
+    return rest[closing] == ':' || !strncmp(rest, " - ", 3) ? rest : text;
 }
 
 static void look_at(struct finding *f, const char *text)
 {
-    if (!strncmp(text, "In file included", 16))
+    size_t blanks = strspn(text, " \t");
+    if (!strncmp(text, "In file included", 16) || (blanks && !strncmp(text + blanks, "from ", 5)))
         return;
-    if (quoted_place(f, text) || colon_place(f, text))
-        return;
-    if (text[strspn(text, " \t|^~")]) {
+    struct link link;
+    bool harmless = false;
+    char *file = place_in(f, text, &link, &harmless);
+    const char *what = file ? said(f, text, &link) : text;
+    if (file && (harmless || is_harmless(what))) {
+        free(file);
+    } else if (file) {
+        add(f, file, link.line, link.column, what, text);
+    } else if (text[strspn(text, " \t|^~")]) {
         free(f->before);
         f->before = mem_strdup(text);
     }
@@ -130,7 +128,7 @@ static void look_at(struct finding *f, const char *text)
 void plain_places_find(struct plain_places *places, size_t most, const char *log, const char *root,
                        const char *mount)
 {
-    struct finding f = {places, most, root, mount, NULL};
+    struct finding f = {places, most, root, mount, links_new(), NULL};
     struct buf text = BUF_INIT, plain = BUF_INIT;
     struct escape escape = {0};
     if (plain_log_part(log, 0, MAX_LOG, &text))
@@ -143,6 +141,7 @@ void plain_places_find(struct plain_places *places, size_t most, const char *log
         line[n < MAX_LINE ? n : MAX_LINE] = '\0';
         look_at(&f, line);
     }
+    links_free(f.links);
     free(f.before);
     buf_release(&text);
     buf_release(&plain);

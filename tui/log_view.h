@@ -8,9 +8,9 @@
 #define KILN_TUI_LOG_VIEW_H
 
 #include "base/chunks.h"
+#include "base/links.h"
 #include "base/vec.h"
 #include "tui/lines.h"
-#include "tui/links.h"
 #include "tui/pattern.h"
 #include "tui/search.h"
 

@@ -143,6 +143,17 @@ static void test_places(void **state)
     places(&tree, "  File \"src/a.c\", line 12, in f\n", "12:0 File \"src/a.c\", line 12, in f;");
     places(&tree, "\033[1msrc/a.c:3:5:\033[0m \033[31merror\033[0m\r\n", "3:5 error;");
     places(&tree, "FAIL (src/a.c:8)\n", "8:0 FAIL (src/a.c:8);");
+    /* Whatever the table of places knows. */
+    places(&tree, "src/a.c(3,15): error TS2304: no\nCMake Error at src/a.c:4 (foo):\n",
+           "3:15 error TS2304: no;4:0 CMake Error at src/a.c:4 (foo):;");
+    places(&tree, "src/a.c:3:15 - error TS2304: no\nError: bad, see src/a.c:4\n",
+           "3:15 error TS2304: no;4:0 Error: bad, see src/a.c:4;");
+    places(&tree, "there/b.c:7: called from src/a.c:8: bad\n", "8:0 bad;");
+    places(&tree,
+           "src/a.c(3): warning C4996: w\nCMake Warning at src/a.c:4:\nwarning: w, src/a.c:5\n",
+           "");
+    places(&tree, "warning: unused\n  --> src/a.c:7:9\n", "");
+    places(&tree, "In file included from src/a.c:1,\n                 from src/a.c:2:\n", "");
     places(&tree, "src/a.c:1: a\nsrc/a.c:2: b\nsrc/a.c:3: c\nsrc/a.c:4: d\n", "1:0 a;2:0 b;3:0 c;");
     tree_close(&tree);
 }

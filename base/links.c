@@ -1,4 +1,4 @@
-#include "tui/links.h"
+#include "base/links.h"
 
 #include "base/mem.h"
 
@@ -10,9 +10,10 @@
 /* Of a line, no more than this is looked at: some expressions need the square of it. */
 #define LOOKED_MAX 1000
 
-/* A path with an extension, or one of the files that are known without; nothing that a URL has. */
-#define PATH \
-    "([^][ \t:;,'\"`()<>|=*?]+\\.[A-Za-z][A-Za-z0-9_+]*|([^][ \t:;,'\"`()<>|=*?]*/)?[Mm]akefile)"
+/* A path with an extension, or to one of the files that are known without (Makefile, Dockerfile and
+ * their kin); nothing that a URL has. */
+#define PART      "[^][ \t:;,'\"`()<>|=*?]"
+#define PATH      "(" PART "+\\.[A-Za-z][A-Za-z0-9_+]*|(" PART "*[a-z]file|" PART "*configure))"
 #define ANY_PATH  "([^\"]+)"
 #define NUMBER    "([0-9]{1,7})"
 #define AT        PATH ":" NUMBER

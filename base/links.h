@@ -4,8 +4,8 @@
  *
  * Ownership: opaque, links_new() to links_free(). Any thread, one at a time.
  */
-#ifndef KILN_TUI_LINKS_H
-#define KILN_TUI_LINKS_H
+#ifndef KILN_BASE_LINKS_H
+#define KILN_BASE_LINKS_H
 
 #include <stdbool.h>
 #include <stddef.h>
