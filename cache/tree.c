@@ -190,7 +190,12 @@ int trees_open(const struct trees *trees, const struct digest *digest, struct ar
 
 struct digest tree_empty(void)
 {
-    return digest_of("", 0);
+    static const struct digest empty = {{0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14,
+                                         0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24,
+                                         0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c,
+                                         0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55},
+                                        0};
+    return empty;
 }
 
 /* -- Tree messages ----------------------------------------------------------------------------- */

@@ -147,6 +147,16 @@ bool history_load_tree(const struct history *history, const struct digest *root,
     return ok;
 }
 
+void history_load_dir(const struct history *history, const struct digest *digest,
+                      struct trees *trees)
+{
+    struct walk walk = {.history = history};
+    const void *bytes = history_walk_get(&walk, digest);
+    if (bytes)
+        (void)trees_put_encoded(trees, bytes, (size_t)digest->size);
+    history_walk_release(&walk);
+}
+
 void history_add_dirs(struct history *history, struct walk *walk, const struct trees *loaded)
 {
     for (size_t i = 0; i < walk->order.n; i++) {

@@ -54,6 +54,9 @@ void history_steps(const struct history *history, void (*cb)(void *ctx, const ch
  * is not (wholly) known. */
 bool history_load_tree(const struct history *history, const struct digest *root,
                        struct trees *trees);
+/* The same of that one directory, without what lies in it; nothing when it is not known. */
+void history_load_dir(const struct history *history, const struct digest *digest,
+                      struct trees *trees);
 /* Notes a result. Nothing is written when the last record has the same key and status. Directory
  * messages of record->input_root are taken from trees. Buffered until history_flush(). */
 int history_note(struct history *history, const struct history_record *record,

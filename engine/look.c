@@ -16,6 +16,10 @@
 
 #define PIECE      4000   /* entries looked at by one call, about */
 #define MAX_COUNTS 200000 /* directories remembered */
+/* Directories of so many entries are kept as they were taken apart; larger ones take too much. */
+#define WIDE      500
+#define TOO_WIDE  200000
+#define WIDE_KEPT 2
 
 struct sum {
     uint64_t files, bytes;
@@ -28,6 +32,13 @@ struct change {
     int kind; /* of struct input_file */
 };
 
+/* A directory taken apart. */
+struct opened {
+    struct digest dir;
+    struct arena arena;
+    struct tree_dir list;
+};
+
 struct look {
     struct map sum_of; /* digest -> index + 1 into sums */
     VEC(struct sum) sums;
@@ -36,7 +47,8 @@ struct look {
     VEC(struct change) changes;
     struct map change_of; /* path -> index + 1 */
     uint64_t n_changed;
-    uint32_t *seen, mark; /* nodes, by mark: look_key() was there */
+    struct opened wide[WIDE_KEPT]; /* the last ones: what a window is in is looked at often */
+    uint32_t *seen, mark;          /* nodes, by mark: look_key() was there */
     size_t n_seen;
 };
 
@@ -52,6 +64,14 @@ static void forget_changes(struct look *look)
     look->n_changed = 0;
 }
 
+static void forget_wide(struct look *look)
+{
+    for (size_t i = 0; i < WIDE_KEPT; i++) {
+        arena_release(&look->wide[i].arena);
+        look->wide[i] = (struct opened){.arena = ARENA_INIT};
+    }
+}
+
 static void forget_sums(struct look *look)
 {
     map_release(&look->sum_of);
@@ -65,6 +85,7 @@ void look_free(struct look *look)
         return;
     forget_changes(look);
     forget_sums(look);
+    forget_wide(look);
     map_release(&look->change_of);
     map_release(&look->sum_of);
     vec_release(&look->changes);
@@ -136,18 +157,47 @@ static const struct sum *sum_of(const struct look *look, const struct digest *di
     return place ? &look->sums.v[(uintptr_t)*place - 1] : NULL;
 }
 
+/* What is open is nobody else's until it is closed. */
+static bool open_dir(struct engine *e, const struct digest *dir, struct opened *out)
+{
+    *out = (struct opened){.dir = *dir, .arena = ARENA_INIT};
+    for (size_t i = 0; i < WIDE_KEPT; i++) {
+        struct opened *kept = &e->look->wide[i];
+        if (kept->list.n > 0 && digest_eq(&kept->dir, dir)) {
+            *out = *kept;
+            *kept = (struct opened){.arena = ARENA_INIT};
+            return true;
+        }
+    }
+    return trees_open(e->trees, dir, &out->arena, &out->list, NULL) == 0;
+}
+
+static void close_dir(struct engine *e, struct opened *opened)
+{
+    struct opened *wide = e->look->wide;
+    if (opened->list.n < WIDE || opened->list.n > TOO_WIDE) {
+        arena_release(&opened->arena);
+        return;
+    }
+    arena_release(&wide[WIDE_KEPT - 1].arena);
+    memmove(wide + 1, wide, (WIDE_KEPT - 1) * sizeof *wide);
+    wide[0] = *opened;
+}
+
 /* False when there is more to count than left allows, or a directory is not known. */
 static bool count(struct engine *e, const struct digest *dir, long *left)
 {
     struct look *look = e->look;
-    struct arena arena = ARENA_INIT;
-    struct tree_dir list = {0};
+    struct opened opened;
     struct sum sum = {0};
     if (sum_of(look, dir))
         return true;
-    bool done = *left > 0 && trees_open(e->trees, dir, &arena, &list, NULL) == 0;
-    for (size_t i = 0; i < list.n && done; i++) {
-        const struct tree_entry *entry = &list.entries[i];
+    if (*left <= 0)
+        return false;
+    bool done = open_dir(e, dir, &opened);
+    size_t n = done ? opened.list.n : 0;
+    for (size_t i = 0; i < n && done; i++) {
+        const struct tree_entry *entry = &opened.list.entries[i];
         if (entry->kind != TREE_DIR) {
             sum.files++;
             sum.bytes += entry->kind == TREE_FILE ? entry->digest.size : 0;
@@ -161,11 +211,11 @@ static bool count(struct engine *e, const struct digest *dir, long *left)
         }
     }
     if (done) {
-        *left -= (long)list.n + 1;
+        *left -= (long)n + 1;
         vec_push(&look->sums, sum);
         map_put(&look->sum_of, dir->hash, sizeof dir->hash, (void *)(uintptr_t)look->sums.n, NULL);
     }
-    arena_release(&arena);
+    close_dir(e, &opened);
     return done;
 }
 
@@ -191,6 +241,13 @@ static bool on_change(void *ctx, const char *path, const struct tree_entry *old,
     return true;
 }
 
+/* A comparison needs few of the earlier directories: those that differ. */
+static void from_history(void *ctx, const struct digest *digest)
+{
+    struct engine *e = ctx;
+    history_load_dir(e->opt.history, digest, e->trees);
+}
+
 /* False when the earlier tree is not known. */
 static bool compare(struct engine *e, const struct digest *old, const struct digest *now)
 {
@@ -199,8 +256,10 @@ static bool compare(struct engine *e, const struct digest *old, const struct dig
         return true;
     forget_changes(look);
     look->old = look->now = (struct digest){0};
-    if (!digest_eq(old, now) && (!history_load_tree(e->opt.history, old, e->trees) ||
-                                 trees_compare(e->trees, old, now, on_change, look, NULL) != 0)) {
+    trees_ask(e->trees, from_history, e);
+    int rc = trees_compare(e->trees, old, now, on_change, look, NULL);
+    trees_ask_no_more(e->trees, e);
+    if (rc != 0) {
         forget_changes(look);
         return false;
     }
@@ -247,13 +306,11 @@ static void add_entry(struct window *w, const struct tree_entry *entry)
 /* Adds what the window wants of the directory, which was counted. */
 static void add_dir(struct window *w, const struct digest *dir)
 {
-    struct arena arena = ARENA_INIT;
-    struct tree_dir list = {0};
+    struct opened opened;
     size_t n = w->path.len;
-    if (trees_open(w->e->trees, dir, &arena, &list, NULL) < 0)
-        list.n = 0;
-    for (size_t i = 0; i < list.n && w->page->n < w->want; i++) {
-        const struct tree_entry *entry = &list.entries[i];
+    size_t entries = open_dir(w->e, dir, &opened) ? opened.list.n : 0;
+    for (size_t i = 0; i < entries && w->page->n < w->want; i++) {
+        const struct tree_entry *entry = &opened.list.entries[i];
         const struct sum *below =
             entry->kind == TREE_DIR ? sum_of(w->e->look, &entry->digest) : NULL;
         uint64_t files = entry->kind != TREE_DIR ? 1 : below ? below->files : 0;
@@ -268,7 +325,7 @@ static void add_dir(struct window *w, const struct digest *dir)
             add_entry(w, entry);
         buf_truncate(&w->path, n);
     }
-    arena_release(&arena);
+    close_dir(w->e, &opened);
 }
 
 static void fill(struct engine *e, const struct digest *root, uint64_t from, size_t n,

@@ -109,6 +109,33 @@ static void loading_twice(void **state)
     history_close(history);
 }
 
+/* One directory at a time, as a comparison needs them. */
+static void loading_one(void **state)
+{
+    struct fixture *f = *state;
+    struct history *history = open_history(f->path);
+    struct digest nobodys = digest_of("nobody", 6);
+    note(history, f->trees, "a", HISTORY_PASSED, 1);
+    for (int pending = 1; pending >= 0; pending--) {
+        struct trees *fresh = trees_new();
+        struct digest root = history_last(history, "a")->input_root;
+        size_t n = 0;
+        history_load_dir(history, &nobodys, fresh);
+        assert_null(trees_get(fresh, &nobodys, &n));
+        history_load_dir(history, &root, fresh);
+        assert_non_null(trees_get(fresh, &root, &n));
+        assert_int_equal(n, root.size);
+        /* What lies in it was not loaded with it, and still can be. */
+        assert_int_not_equal(trees_walk(fresh, &root, count_entry, &n, NULL), 0);
+        assert_true(history_load_tree(history, &root, fresh));
+        assert_int_equal(trees_walk(fresh, &root, count_entry, &n, NULL), 0);
+        trees_free(fresh);
+        if (pending)
+            flush(history);
+    }
+    history_close(history);
+}
+
 static void deep_and_wide_trees(void **state)
 {
     struct fixture *f = *state;
@@ -279,9 +306,16 @@ static void at_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(found_again),   TEST(nothing_new_writes_nothing), TEST(trees_that_are_not_whole),
-        TEST(loading_twice), TEST(deep_and_wide_trees),        TEST(places_that_cannot_be_used),
-        TEST(read_only),     TEST(locked_by_another),          TEST(at_random),
+        TEST(found_again),
+        TEST(nothing_new_writes_nothing),
+        TEST(trees_that_are_not_whole),
+        TEST(loading_twice),
+        TEST(loading_one),
+        TEST(deep_and_wide_trees),
+        TEST(places_that_cannot_be_used),
+        TEST(read_only),
+        TEST(locked_by_another),
+        TEST(at_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
