@@ -411,6 +411,11 @@ int pty_mouse(const struct pty *pty)
     return pty->mouse;
 }
 
+VTermScreen *pty_cells(struct pty *pty)
+{
+    return pty->screen;
+}
+
 void pty_same_file(struct pty *pty, const char *path, const struct buf *seen)
 {
     const char *update = getenv("KILN_UPDATE_GOLDEN");

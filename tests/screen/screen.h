@@ -59,6 +59,8 @@ bool pty_cursor_shown(const struct pty *pty);
 int pty_mouse(const struct pty *pty);
 /* Compares text, styles and cursor with tests/screen/golden/NAME.txt, as pty_same_file(). */
 void pty_golden(struct pty *pty, const char *name);
+/* Its cells, for libvterm's functions. */
+struct VTermScreen *pty_cells(struct pty *pty);
 /* Fails when the file of the project has not exactly these bytes; where KILN_UPDATE_GOLDEN is set,
  * and not to nothing, writes them there instead. */
 void pty_same_file(struct pty *pty, const char *path, const struct buf *seen);

@@ -1,7 +1,7 @@
 /*
  * The tour: one story, from the first run to the last, at the sizes people have. Each screen of it
- * stands as text in docs/tour/, with a heading and a sentence; what is committed there must be what
- * kiln shows. scripts/tour writes it anew.
+ * stands as text in docs/tour/, with a heading and a sentence, one of them as a picture too; what
+ * is committed there must be what kiln shows. scripts/tour writes it anew.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,11 +11,13 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
+#include "base/text.h"
 #include "screen.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <vterm.h>
 
 #define OLD "9f2c41a79f2c41a79f2c41a79f2c41a79f2c41a79f2c41a79f2c41a79f2c41a7"
 #define NEW "c41d07b2c41d07b2c41d07b2c41d07b2c41d07b2c41d07b2c41d07b2c41d07b2"
@@ -270,6 +272,142 @@ static void page(int cols, int rows)
     buf_release(&tour.page);
 }
 
+/* -- the picture ------------------------------------------------------------------------------- */
+
+#define CELL_W 8
+#define CELL_H 17
+#define MARGIN 12
+
+/* The terminal's own, then the sixteen, as a calm dark terminal has them. */
+#define PAPER "#14171c"
+#define INK   "#c9d1d9"
+static const char *const sixteen[16] = {
+    "#484f58", "#ff7b72", "#56d364", "#d7a843", "#79b8ff", "#d2a8ff", "#56d4dd", "#c9d1d9",
+    "#7d8590", "#ffa198", "#7ee787", "#e3b341", "#a5d6ff", "#e2c5ff", "#8be9f0", "#ffffff"};
+
+struct ink {
+    char fg[8], bg[8];
+    bool bold, underline;
+};
+
+static void colour_of(const VTermScreen *screen, VTermColor colour, bool is_default,
+                      const char *none, char out[8])
+{
+    if (is_default) {
+        snprintf(out, 8, "%s", none);
+    } else if (VTERM_COLOR_IS_INDEXED(&colour) && colour.indexed.idx < 16) {
+        snprintf(out, 8, "%s", sixteen[colour.indexed.idx]);
+    } else {
+        vterm_screen_convert_color_to_rgb(screen, &colour);
+        snprintf(out, 8, "#%02x%02x%02x", colour.rgb.red, colour.rgb.green, colour.rgb.blue);
+    }
+}
+
+static struct ink ink_of(const VTermScreen *screen, const VTermScreenCell *cell)
+{
+    struct ink ink = {.bold = cell->attrs.bold, .underline = cell->attrs.underline != 0};
+    bool reverse = cell->attrs.reverse;
+    colour_of(screen, cell->fg, VTERM_COLOR_IS_DEFAULT_FG(&cell->fg), INK,
+              reverse ? ink.bg : ink.fg);
+    colour_of(screen, cell->bg, VTERM_COLOR_IS_DEFAULT_BG(&cell->bg), PAPER,
+              reverse ? ink.fg : ink.bg);
+    return ink;
+}
+
+static VTermScreenCell cell_of(const VTermScreen *screen, int x, int y)
+{
+    VTermScreenCell cell;
+    memset(&cell, 0, sizeof cell);
+    vterm_screen_get_cell(screen, (VTermPos){.row = y, .col = x}, &cell);
+    return cell;
+}
+
+static void add_text(struct buf *out, const VTermScreenCell *cell)
+{
+    char bytes[4];
+    switch (cell->chars[0]) {
+    case 0: buf_addc(out, ' '); return;
+    case '<': buf_adds(out, "&lt;"); return;
+    case '>': buf_adds(out, "&gt;"); return;
+    case '&': buf_adds(out, "&amp;"); return;
+    default: break;
+    }
+    for (int i = 0; i < VTERM_MAX_CHARS_PER_CELL && cell->chars[i]; i++)
+        buf_add(out, bytes, utf8_encode(cell->chars[i], bytes));
+}
+
+static bool is_blank(const VTermScreenCell *cell)
+{
+    return cell->chars[0] == 0 || cell->chars[0] == ' ';
+}
+
+/* Where the piece of one style that begins there ends: before two blanks, too, so that a font that
+ * is not quite as wide as the cells moves no column. */
+static int end_of(const VTermScreen *screen, int x, int y, int cols)
+{
+    VTermScreenCell cell = cell_of(screen, x, y);
+    struct ink ink = ink_of(screen, &cell);
+    bool blank = is_blank(&cell);
+    for (int end = x + 1; end < cols; end++) {
+        cell = cell_of(screen, end, y);
+        struct ink other = ink_of(screen, &cell);
+        VTermScreenCell next = cell_of(screen, end + 1 < cols ? end + 1 : end, y);
+        bool gap = is_blank(&cell) && is_blank(&next);
+        if (memcmp(&ink, &other, sizeof ink) != 0 || (blank ? !is_blank(&cell) : gap))
+            return end;
+    }
+    return cols;
+}
+
+static void add_row(struct buf *out, const VTermScreen *screen, int y, int cols)
+{
+    for (int x = 0, end; x < cols; x = end) {
+        VTermScreenCell cell = cell_of(screen, x, y);
+        struct ink ink = ink_of(screen, &cell);
+        bool blank = is_blank(&cell);
+        end = end_of(screen, x, y, cols);
+        int left = MARGIN + x * CELL_W, top = MARGIN + y * CELL_H, width = (end - x) * CELL_W;
+        if (strcmp(ink.bg, PAPER) != 0)
+            buf_addf(out, "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"%s\"/>\n",
+                     left, top, width, CELL_H, ink.bg);
+        if (blank)
+            continue;
+        buf_addf(out, "<text x=\"%d\" y=\"%d\" textLength=\"%d\" fill=\"%s\"%s%s>", left, top + 13,
+                 width, ink.fg, ink.bold ? " font-weight=\"bold\"" : "",
+                 ink.underline ? " text-decoration=\"underline\"" : "");
+        for (int i = x; i < end; i++) {
+            cell = cell_of(screen, i, y);
+            add_text(out, &cell);
+        }
+        buf_adds(out, "</text>\n");
+    }
+}
+
+static void test_picture(void **state)
+{
+    (void)state;
+    struct tour tour = {.cols = 110, .rows = 22, .page = BUF_INIT};
+    struct buf svg = BUF_INIT;
+    tour.pty = pty_start(&(struct pty_options){tour.cols, tour.rows, "xterm-256color", true, true});
+    first_run(&tour);
+    second_run(&tour);
+    int width = tour.cols * CELL_W + 2 * MARGIN, height = tour.rows * CELL_H + 2 * MARGIN;
+    buf_addf(
+        &svg,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" "
+        "height=\"%d\" style=\"white-space: pre\" font-family=\"ui-monospace, 'DejaVu Sans Mono', "
+        "Menlo, Consolas, monospace\" font-size=\"13\">\n"
+        "<rect width=\"%d\" height=\"%d\" rx=\"6\" fill=\"" PAPER "\"/>\n",
+        width, height, width, height, width, height);
+    for (int y = 0; y < tour.rows; y++)
+        add_row(&svg, pty_cells(tour.pty), y, tour.cols);
+    buf_adds(&svg, "</svg>\n");
+    pty_same_file(tour.pty, "docs/tour/a-step-fails.svg", &svg);
+    pty_end(tour.pty);
+    buf_release(&svg);
+    buf_release(&tour.page);
+}
+
 static void test_80x24(void **state)
 {
     (void)state;
@@ -295,6 +433,7 @@ int main(void)
         cmocka_unit_test(test_80x24),
         cmocka_unit_test(test_120x40),
         cmocka_unit_test(test_200x60),
+        cmocka_unit_test(test_picture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
