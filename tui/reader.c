@@ -21,6 +21,7 @@
 void reader_init(struct reader *reader, struct app *app)
 {
     *reader = (struct reader){.app = app};
+    app->steps.form = STEPS_FLAT; /* one below the other, whatever needs what */
 }
 
 void reader_release(struct reader *reader)
@@ -96,7 +97,10 @@ static void say_step(struct reader *reader)
         say(reader, "There are no steps.");
         return;
     }
-    buf_addf(&text, "Step %zu of %zu, ", app->selected + 1, app->model.steps.n);
+    steps_sync(app);
+    size_t place = step_list_place(&app->steps, app->selected);
+    if (place != STEPS_NONE)
+        buf_addf(&text, "Step %zu of %zu, ", place + 1, app->steps.rows.n);
     describe(step, clock_realtime_ns(), &text);
     if (step->has_started && step->n_reasons > 0) {
         buf_adds(&text, ". It ran because: ");
@@ -282,7 +286,12 @@ static void say_why(struct reader *reader)
 static void select_by(struct reader *reader, const char *name)
 {
     struct app *app = reader->app;
-    size_t n = app->model.steps.n, to = app->selected;
+    steps_sync(app);
+    size_t n = app->steps.rows.n, to = step_list_place(&app->steps, app->selected);
+    if (to == STEPS_NONE) {
+        say(reader, "There are no steps%s.", app->model.steps.n ? " like that" : "");
+        return;
+    }
     if (strcmp(name, "down") == 0 && to + 1 < n)
         to++;
     else if (strcmp(name, "up") == 0 && to > 0)
@@ -292,7 +301,7 @@ static void select_by(struct reader *reader, const char *name)
     else if (strcmp(name, "bottom") == 0 && n > 0)
         to = n - 1;
     app->hands_off = false;
-    app_select(app, to);
+    app_select(app, app->steps.rows.v[to].step);
     say_step(reader);
 }
 
@@ -344,7 +353,7 @@ static const struct {
 };
 
 static const char *const panes_only[] = {"Move", "Panes", "Log"};
-static const char *const screen_only[] = {"redraw", "mouse", "theme-"};
+static const char *const screen_only[] = {"redraw", "mouse", "theme-", "fold", "unfold", "form"};
 
 static size_t our_action(const struct action *action)
 {
@@ -428,12 +437,35 @@ static void say_typed(struct reader *reader)
     }
 }
 
+/* Which steps there are to go to, and in which order, when that has changed. */
+static void say_choice(struct reader *reader, enum steps_sort sort, enum steps_only only,
+                       size_t shown)
+{
+    static const char *const orders[SORTS] = {
+        [SORT_PIPELINE] = "In the pipeline's order",
+        [SORT_STATE] = "Failed ones first",
+        [SORT_DURATION] = "The longest first",
+        [SORT_NAME] = "By name",
+    };
+    struct app *app = reader->app;
+    steps_sync(app);
+    if (app->steps.sort != sort)
+        say(reader, "%s.", orders[app->steps.sort]);
+    if (app->steps.only != only || app->steps.rows.n != shown)
+        say(reader, "%zu of %zu %s.", app->steps.rows.n, app->model.steps.n,
+            plural(app->model.steps.n, "step", "steps"));
+}
+
 /* Does it, by that key or (KEY_NONE) by its name, and says what has become of it. */
 static void act(struct reader *reader, const struct action *action, uint32_t key)
 {
     struct app *app = reader->app;
     size_t selected = app->selected, before = reader->out.len;
     bool paused = app->model.paused, quitting = app->quitting;
+    steps_sync(app);
+    enum steps_sort sort = app->steps.sort;
+    enum steps_only only = app->steps.only;
+    size_t shown = app->steps.rows.n;
     if (action && action->able && !action->able(app)) {
         say(reader, "Not now: %s.", action->help ? action->help : action->name);
         return;
@@ -452,6 +484,7 @@ static void act(struct reader *reader, const struct action *action, uint32_t key
         say(reader, "Quitting.");
     else if (app->model.paused != paused)
         say(reader, app->model.paused ? "Paused: changes start nothing." : "Going on.");
+    say_choice(reader, sort, only, shown);
     if (app->selected != selected)
         say_step(reader);
     if (action && reader->out.len == before && action->help)

@@ -188,6 +188,35 @@ static void test_keys(void **state)
     over(s);
 }
 
+/* What is gone through, and in which order, is said as it changes. */
+static void test_choices(void **state)
+{
+    (void)state;
+    struct scene *s = scene(true);
+    run(s);
+    keys(s, "gj");
+    buf_reset(&s->reader.out);
+    keys(s, "!!");
+    heard(s, "1 of 3 steps.\n3 of 3 steps.\n");
+    keys(s, "*jj*");
+    heard(s, "0 of 3 steps.\nThere are no steps like that.\nThere are no steps like that.\n"
+             "3 of 3 steps.\n");
+    keys(s, ">g");
+    heard(s, "Failed ones first.\n"
+             "Step 1 of 3, test: failed, exit 2, 8.0s. It ran because: a.c changed +1.\n");
+    keys(s, ">>>");
+    heard(s, "The longest first.\nBy name.\nIn the pipeline's order.\n");
+    keys(s, "&");
+    buf_reset(&s->reader.out);
+    keys(s, "te\r");
+    assert_non_null(strstr(buf_str(&s->reader.out), "t\n1 of 3 steps.\nte\n"));
+    buf_reset(&s->reader.out);
+    keys(s, "hT-");
+    assert_null(strstr(buf_str(&s->reader.out), "fold"));
+    assert_null(strstr(buf_str(&s->reader.out), "levels"));
+    over(s);
+}
+
 static void on_ask(void *ctx, struct question *question)
 {
     ((struct scene *)ctx)->question = question;
@@ -269,9 +298,9 @@ static void test_left_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_events),     cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_cached_log), cmocka_unit_test(test_palette),
-        cmocka_unit_test(test_left_out),
+        cmocka_unit_test(test_events),  cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_choices), cmocka_unit_test(test_cached_log),
+        cmocka_unit_test(test_palette), cmocka_unit_test(test_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
