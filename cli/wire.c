@@ -169,6 +169,7 @@ static const struct field run_finished_fields[] = {
     AS_BYTES(struct event, u.run_finished.failed),
     AS_BYTES(struct event, u.run_finished.skipped),
     AS_BYTES(struct event, u.run_finished.cancelled),
+    AS_BYTES(struct event, u.run_finished.saved_ms),
 };
 static const struct field pipeline_fields[] = {
     AS_TEXT(struct event, u.pipeline.name),

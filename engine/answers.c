@@ -51,7 +51,8 @@ static void answer_runs(struct records *records, struct question *q)
                                         .cached = list[i].cached,
                                         .failed = list[i].failed,
                                         .skipped = list[i].skipped,
-                                        .cancelled = list[i].cancelled};
+                                        .cancelled = list[i].cancelled,
+                                        .saved_ms = list[i].saved_ms};
     }
     q->n_runs = n;
     q->found = true;

@@ -86,6 +86,7 @@ struct run_facts {
     uint64_t time_ns, duration_ms;
     int status; /* enum run_status; -1: it never finished, or has not yet */
     uint32_t passed, cached, failed, skipped, cancelled;
+    uint64_t saved_ms; /* by its hits */
 };
 
 enum question_kind {

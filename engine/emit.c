@@ -143,7 +143,8 @@ void emit_run_finished(struct engine *e, struct run *run)
                            .cached = run->counts[STEP_CACHED],
                            .failed = run->counts[STEP_FAILED],
                            .skipped = run->counts[STEP_SKIPPED],
-                           .cancelled = run->counts[STEP_CANCELLED]}};
+                           .cancelled = run->counts[STEP_CANCELLED],
+                           .saved_ms = run->saved_ms}};
     emit(e, run, &event);
 }
 
@@ -292,6 +293,7 @@ void emit_finished(struct engine *e, struct instance *in, const struct runner_ex
                        .hints = (const char *const *)node->hints.list.v,
                        .n_hints = in->status == STEP_FAILED ? node->hints.list.n : 0,
                        .box = in->status == STEP_FAILED && exit ? node->kept : NULL}};
+    in->run->saved_ms += event.u.finished.saved_ms;
     emit(e, in->run, &event);
     free(outputs);
     free(digests);

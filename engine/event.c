@@ -10,6 +10,7 @@
  *                     not where it is for everybody
  *     step.progress   "phase", "text", "done", "total", "unit", "rate"
  *     step.finished   "error", "saved_ms"; "hints" and "box" where there are any
+ *     run.finished    "saved_ms"
  *     step.paused     "failed": false when it has not started yet; else "exit_code", "signal",
  *                     "timed_out", "duration_ms", "error", "box" as in step.finished
  *     breakpoint      "step" (null: whichever fails), "set"
@@ -348,6 +349,7 @@ static void add_run_finished(struct buf *out, const struct event *event)
     field_u64(out, "failed", event->u.run_finished.failed);
     field_u64(out, "skipped", event->u.run_finished.skipped);
     field_u64(out, "cancelled", event->u.run_finished.cancelled);
+    field_u64(out, "saved_ms", event->u.run_finished.saved_ms);
 }
 
 static void add_changed(struct buf *out, const struct event *event)

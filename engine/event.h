@@ -173,6 +173,7 @@ struct event {
             enum run_status status;
             uint64_t duration_ms;
             uint32_t passed, cached, failed, skipped, cancelled;
+            uint64_t saved_ms; /* how long its cached steps took when they ran */
         } run_finished;
         struct {
             const char *const *paths; /* the first 100 */

@@ -322,6 +322,7 @@ static void parse_run_finished(struct parse *parse, const json_t *object, struct
     out->u.run_finished.failed = get_u32(parse, object, "failed");
     out->u.run_finished.skipped = get_u32(parse, object, "skipped");
     out->u.run_finished.cancelled = get_u32(parse, object, "cancelled");
+    out->u.run_finished.saved_ms = get_u64(parse, object, "saved_ms");
 }
 
 static void parse_changed(struct parse *parse, const json_t *object, struct event *out)

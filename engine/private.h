@@ -201,6 +201,7 @@ struct run {
     size_t pending;
     uint64_t start_ns;
     uint32_t counts[STEP_STATUS_N];
+    uint64_t saved_ms; /* by its hits */
     bool failed, closing;
     struct ask *ask; /* who wants it; NULL: nobody in particular, or not any more */
     int code;        /* the worst of its instances */

@@ -53,6 +53,7 @@ struct record_summary {
     char *trigger; /* "command", "watch" ... */
     int status;    /* enum run_status; -1: it never finished */
     uint32_t passed, cached, failed, skipped, cancelled;
+    uint64_t saved_ms; /* by its hits; 0 also where it has not told */
 };
 /* Newest first, at most max. *out is an array of the caller's, freed by records_free_list. */
 int records_list(struct records *records, size_t max, struct record_summary **out, size_t *n,

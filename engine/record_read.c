@@ -141,6 +141,7 @@ static bool summarize(const char *runs, uint64_t id, struct record_summary *out)
             out->failed = event.u.run_finished.failed;
             out->skipped = event.u.run_finished.skipped;
             out->cancelled = event.u.run_finished.cancelled;
+            out->saved_ms = event.u.run_finished.saved_ms;
         }
     }
     arena_release(&arena);

@@ -161,9 +161,11 @@ static void put_run(struct app *app, struct rows *rows)
 
 static void put_runs(struct app *app, struct rows *rows)
 {
-    uint64_t hits = 0, all = 0;
+    uint64_t hits = 0, all = 0, saved = 0;
+    char text[16];
     for (size_t i = 0; i < app->runs.n; i++) {
         const struct run_facts *run = &app->runs.v[i];
+        saved += run->saved_ms;
         hits += run->cached;
         all += run->cached + run->passed + run->failed;
     }
@@ -173,6 +175,8 @@ static void put_runs(struct app *app, struct rows *rows)
     put_rate(row, hits, all);
     if (all > 0)
         row_printf(row, ROLE_DIM, " in %zu runs on record", app->runs.n);
+    if (saved > 0)
+        row_printf(row, ROLE_HIT, ", %s saved", text_duration(saved, text));
 }
 
 static void draw(struct app *app, struct area area)

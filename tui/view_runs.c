@@ -118,7 +118,10 @@ static void draw_now(struct app *app, struct pen_row *row)
         row_printf(row, ROLE_TEXT, "%8s  ", look_elapsed(ms, text));
         row_printf(row, ROLE_DIM, "run %s", live->run_id ? live->run_id : "");
     } else {
-        row_put(row, ROLE_TEXT, live->watching ? "nothing to do, watching" : "nothing runs");
+        row_put(row, ROLE_TEXT,
+                live->paused     ? "nothing runs, watching is paused"
+                : live->watching ? "nothing to do, watching"
+                                 : "nothing runs");
     }
 }
 
@@ -143,6 +146,8 @@ static void draw_run(struct app *app, struct pen_row *row, const struct run_fact
     add_count(row, run->cached, STATE_CACHED);
     add_count(row, run->skipped, STATE_SKIPPED);
     add_count(row, run->cancelled, STATE_CANCELLED);
+    if (run->saved_ms > 0)
+        row_printf(row, ROLE_DIM, "saved %s  ", text_duration(run->saved_ms, text));
     if (open)
         row_put(row, ROLE_FOCUS, "shown");
     buf_release(&when);
@@ -184,8 +189,15 @@ static void title(struct app *app, struct buf *left, struct buf *right)
 {
     const struct runs_view *runs = &app->runs;
     buf_adds(left, "Runs");
-    if (runs->known)
-        buf_addf(right, "%zu on record", runs->n);
+    uint64_t saved = 0;
+    char text[16];
+    if (!runs->known)
+        return;
+    for (size_t i = 0; i < runs->n; i++)
+        saved += runs->v[i].saved_ms;
+    buf_addf(right, "%zu on record", runs->n);
+    if (saved > 0)
+        buf_addf(right, ", saved %s", text_duration(saved, text));
 }
 
 static void move(struct app *app, enum motion motion, int amount)

@@ -381,6 +381,7 @@ static void do_record(struct driver *driver, char *rest)
     run.cached = (uint32_t)number(&rest);
     run.failed = (uint32_t)number(&rest);
     run.skipped = (uint32_t)number(&rest);
+    run.saved_ms = (uint64_t)number(&rest);
     vec_push(&driver->told.records, run);
 }
 

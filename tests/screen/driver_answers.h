@@ -2,7 +2,7 @@
  * driver_answers.h - the driver's answers to the questions of views, as the script has told them:
  * a part of driver.c.
  *
- *     record ID TRIGGER STATUS|- AT_MS MS PASSED CACHED FAILED SKIPPED    a run on record
+ *     record ID TRIGGER STATUS|- AT_MS MS PASSED CACHED FAILED SKIPPED SAVED_MS   a run on record
  *     facts DISK LIMIT GC_BYTES GC_RESULTS                               of the cache
  *     input PATH BYTES same|changed|added|removed
  *     inputs                                                             forgets them

@@ -108,9 +108,9 @@ static void say_records(struct pty *pty)
 {
     pty_say(pty, "record 40 command passed -90000000 61000 12 0 0 0");
     pty_say(pty, "record 41 hook - -4000000 0 0 0 0 0");
-    pty_say(pty, "record 42 watch cancelled -3000000 1200 1 3 0 0");
-    pty_say(pty, "record 43 watch failed -200000 4100 2 3 1 2");
-    pty_say(pty, "record 1 watch failed 0 6400 3 1 1 1");
+    pty_say(pty, "record 42 watch cancelled -3000000 1200 1 3 0 0 754000");
+    pty_say(pty, "record 43 watch failed -200000 4100 2 3 1 2 9100");
+    pty_say(pty, "record 1 watch failed 0 6400 3 1 1 1 8100");
 }
 
 static void runs(struct pty *pty, int cols, int rows)

@@ -100,7 +100,7 @@ static void finish_run(struct screen *s, enum run_status status, uint32_t passed
 {
     emit(s, (struct event){
                 .type = EVENT_RUN_FINISHED,
-                .u.run_finished = {status, ms, passed, cached, failed, skipped, cancelled}});
+                .u.run_finished = {status, ms, passed, cached, failed, skipped, cancelled, 0}});
 }
 
 static void write_log(struct screen *s, const char *text)

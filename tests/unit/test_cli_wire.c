@@ -88,7 +88,7 @@ static void test_events(void **state)
                         .step = "a",
                         .u.progress = {"image", "unpacking debian:12", 4, 9, "bytes", 2}});
     assert_survives(&(struct event){
-        .type = EVENT_RUN_FINISHED, .run = "7", .u.run_finished = {RUN_FAILED, 12, 1, 2, 3, 4, 5}});
+        .type = EVENT_RUN_FINISHED, .run = "7", .u.run_finished = {RUN_FAILED, 12, 1, 2, 3, 4, 5, 6}});
     assert_survives(&(struct event){.type = EVENT_NOTICE, .u.notice = {"info", "two\nlines"}});
 }
 

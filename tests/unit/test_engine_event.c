@@ -128,10 +128,11 @@ static const struct sample samples[] = {
       .seq = 9,
       .time_ns = NS,
       .run = "12",
-      .u.run_finished = {RUN_CANCELLED, 5000, 1, 2, 3, 4, 5}},
+      .u.run_finished = {RUN_CANCELLED, 5000, 1, 2, 3, 4, 5, 6}},
      NULL,
      "{\"type\":\"run.finished\",\"seq\":9," TIME ",\"run\":\"12\",\"status\":\"cancelled\","
-     "\"duration_ms\":5000,\"passed\":1,\"cached\":2,\"failed\":3,\"skipped\":4,\"cancelled\":5}"},
+     "\"duration_ms\":5000,\"passed\":1,\"cached\":2,\"failed\":3,\"skipped\":4,\"cancelled\":5,"
+     "\"saved_ms\":6}"},
     {{.type = EVENT_WATCH_CHANGED,
       .seq = 10,
       .time_ns = NS,
@@ -155,7 +156,8 @@ static const struct sample samples[] = {
      "\"/p\",\"watching\":true,\"steps\":[{\"step\":\"build\",\"description\":null,\"command\":"
      "\"make\",\"needs\":[],\"last_ms\":0},{\"step\":\"test\",\"description\":\"runs "
      "it\",\"command\":"
-     "\"./t\\n./u\",\"needs\":[\"build\"],\"last_ms\":1500,\"cwd\":\"sub\",\"interactive\":true}]}"},
+     "\"./t\\n./"
+     "u\",\"needs\":[\"build\"],\"last_ms\":1500,\"cwd\":\"sub\",\"interactive\":true}]}"},
     {{.type = EVENT_NOTICE, .seq = 14, .time_ns = NS, .u.notice = {"warning", "one\ntwo"}},
      NULL,
      "{\"type\":\"notice\",\"seq\":14," TIME ",\"run\":null,\"level\":\"warning\",\"text\":"

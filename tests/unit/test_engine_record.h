@@ -85,7 +85,7 @@ static inline void begin(struct record *record)
 static inline void end(struct record *record)
 {
     add(record, (struct event){.type = EVENT_RUN_FINISHED,
-                               .u.run_finished = {RUN_FAILED, 1234, 1, 2, 3, 4, 5}});
+                               .u.run_finished = {RUN_FAILED, 1234, 1, 2, 3, 4, 5, 6}});
 }
 
 /* A step that wrote text; returns the path of its log. */

@@ -32,6 +32,7 @@ static void listed(void **state)
     assert_int_equal(list[1].duration_ms, 1234);
     assert_int_equal(list[1].passed, 1);
     assert_int_equal(list[1].cached, 2);
+    assert_int_equal(list[1].saved_ms, 6);
     assert_int_equal(list[1].failed, 3);
     assert_int_equal(list[1].skipped, 4);
     assert_int_equal(list[1].cancelled, 5);
