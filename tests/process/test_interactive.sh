@@ -188,6 +188,21 @@ test_in_the_panes() {
     quit_screen
 }
 
+# Keys arrive as they are typed: arrows, ^C, ^D, what is pasted.
+test_keys_in_the_panes() {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
+        "keys": {"interactive": true, "inputs": [], "outputs": ["keys"],
+                 "run": "stty raw -echo; printf \"%s%s\" no w; head -c 22 | od -An -c -v > got; stty sane; tr -s \" \" < got > keys"}}}'
+    on_screen
+    say 'wait now'
+    say 'type i\x1b[A\x1b[1;5C\x03\x04\x1bx\x1bOP\x1b[200~a\x1db\x1b[201~q'
+    say 'type 12'
+    wait_for test -s keys
+    assert_eq "$(tr -d '\n' < keys)" ' 033 [ A 033 [ 1 ; 5 C 003 004 033 x 033 O P a 035 b q 1 2'
+    say 'type \x1d'
+    quit_screen
+}
+
 test_timeout() {
     project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "a": {"interactive": true, "inputs": [], "timeout": "1s", "run": "echo ready; read x"}}}'
