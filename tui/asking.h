@@ -11,8 +11,8 @@
 struct app;
 struct asked;
 
-/* Takes the answer over, from question->arena as well (it is released afterwards, as are its chunks). app: NULL when
- * it is gone; then what ctx owns is to be freed. */
+/* Takes the answer over, from question->arena as well (it is released afterwards, as are its
+ * chunks). app: NULL when it is gone; then what ctx owns is to be freed. */
 typedef void answered_cb(struct app *app, struct question *question);
 
 /* Asks; strings are copied. False when there is nobody to ask; then nothing is called. */

@@ -120,6 +120,12 @@ static void draw_header(struct app *app, struct area area)
                  model->steps.v[held].name);
         mode = text;
     }
+    size_t asks = !*mode && !typing_on(app) ? typing_asks(app) : model->steps.n;
+    if (asks < model->steps.n) {
+        snprintf(text, sizeof text, area.w < 70 ? "INPUT?" : "INPUT? %.24s",
+                 model->steps.v[asks].name);
+        mode = text;
+    }
     if (!*mode && model->watching) {
         mode = model->degraded ? "WATCH degraded" : "WATCH";
         role = model->degraded ? ROLE_WARNING : ROLE_FOCUS;

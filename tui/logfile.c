@@ -173,8 +173,18 @@ static bool wants_paper(struct logfile *log, const char *bytes, size_t n)
     return false;
 }
 
+/* A terminal's own log says so first. Returns whether that can be told yet. */
+static bool look_at_start(struct logfile *log, const char *bytes, size_t n, bool *wanted)
+{
+    size_t mark = strlen(PAPER_SIZE);
+    bool same = memcmp(bytes, PAPER_SIZE, n < mark ? n : mark) == 0;
+    *wanted = log->indexed == 0 && same && n >= mark;
+    return log->indexed > 0 || !same || n >= mark;
+}
+
 static bool index_log(struct logfile *log, size_t budget)
 {
+    bool wanted;
     log->size = log->log_size;
     while (log->indexed < log->size && budget > 0) {
         size_t n;
@@ -183,7 +193,11 @@ static bool index_log(struct logfile *log, size_t budget)
             n = (size_t)(log->size - log->indexed);
         if (n == 0)
             break;
-        if (wants_paper(log, bytes, n) && (log->paper = paper_new(log->dir))) {
+        if (!look_at_start(log, bytes, n, &wanted)) {
+            log->window_n = 0;
+            return false;
+        }
+        if ((wanted || wants_paper(log, bytes, n)) && (log->paper = paper_new(log->dir))) {
             start_anew(log);
             log->fd = paper_fd(log->paper);
             log->size = 0;
@@ -261,6 +275,15 @@ uint64_t logfile_whole(const struct logfile *log)
 unsigned logfile_generation(const struct logfile *log)
 {
     return log->generation;
+}
+
+bool logfile_cursor(const struct logfile *log, uint64_t *line, size_t *column)
+{
+    size_t row = 0;
+    bool seen = log && log->paper && paper_cursor(log->paper, &row, column);
+    if (seen)
+        *line = log->settled_lines + row;
+    return seen;
 }
 
 unsigned logfile_modes(const struct logfile *log)

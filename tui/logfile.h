@@ -33,6 +33,8 @@ uint64_t logfile_whole(const struct logfile *log);
 unsigned logfile_generation(const struct logfile *log);
 /* Where in the file what that line shows was written. */
 uint64_t logfile_origin(struct logfile *log, uint64_t line);
+/* Where the cursor of a terminal's log is; false: there is none to be seen. NULL is fine. */
+bool logfile_cursor(const struct logfile *log, uint64_t *line, size_t *column);
 /* What a program on the screen has asked for (PAPER_...); NULL is fine. */
 unsigned logfile_modes(const struct logfile *log);
 /* Bytes in the file and looked at, when last looked. */

@@ -265,6 +265,7 @@ static void fold_log(struct model *model, const struct event *event)
         replace(&step->log, event->u.log.log);
     if (end > step->log_bytes)
         step->log_bytes = end;
+    step->log_ns = event->time_ns;
     chunks_add(&step->chunks, event->u.log.offset, event->u.log.n, event->u.log.stream,
                event->time_ns);
 }

@@ -11,10 +11,10 @@
 #define KILN_TUI_MODEL_H
 
 #include "base/bits.h"
+#include "base/chunks.h"
 #include "base/map.h"
 #include "base/vec.h"
 #include "engine/event.h"
-#include "base/chunks.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -58,13 +58,13 @@ struct model_step {
     bool timed_out, tainted;
     struct reason *reasons; /* of the last start, deep copies */
     size_t n_reasons, all_reasons;
-    bool has_started; /* in this session: reasons are known */
-    char *log;        /* path of the latest spool, or NULL */
-    uint64_t log_bytes;
-    struct chunks chunks; /* of that log, when its pieces came */
-    char *doing;          /* before it starts: what is being made ready for it; or NULL */
-    int doing_percent;    /* with that: how far it is; -1: that is not known */
-    char **hints;         /* what may help against its failure */
+    bool has_started;           /* in this session: reasons are known */
+    char *log;                  /* path of the latest spool, or NULL */
+    uint64_t log_bytes, log_ns; /* how much it has written in it, and when last */
+    struct chunks chunks;       /* of that log, when its pieces came */
+    char *doing;                /* before it starts: what is being made ready for it; or NULL */
+    int doing_percent;          /* with that: how far it is; -1: that is not known */
+    char **hints;               /* what may help against its failure */
     size_t n_hints;
     uint64_t starts;  /* counts starts: a new one is a new log */
     bool breakpoint;  /* it is to be held before it starts */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,13 +23,21 @@ struct row {
 struct paper {
     int fd;
     uint64_t played;
+    uint64_t at; /* in the log: what is being taken */
     uint64_t settled, size;
     struct row rows[PAPER_ROWS]; /* from the top of the screen */
     size_t row, column, saved_row, saved_column;
     size_t used;        /* rows from the top that have been reached */
     size_t top, bottom; /* the rows from top to before bottom scroll */
     struct style style;
+    /* Of a real terminal, whose size the log tells: it is as wide as that, and a newline goes down
+     * alone. */
+    bool terminal;
+    size_t height, width;
     unsigned modes;
+    bool drawing[2], shifted; /* the two character sets have lines; the second one is in force */
+    char last[4];             /* the character written last */
+    size_t n_last;
     struct buf out; /* settled, not in the file yet */
     char *piece;
 };
@@ -56,7 +65,7 @@ static int open_file(const char *dir)
 static void all_scrolls(struct paper *paper)
 {
     paper->top = 0;
-    paper->bottom = PAPER_ROWS;
+    paper->bottom = paper->height;
 }
 
 struct paper *paper_new(const char *dir)
@@ -66,6 +75,8 @@ struct paper *paper_new(const char *dir)
         return NULL;
     struct paper *paper = mem_zalloc(1, sizeof *paper);
     paper->fd = fd;
+    paper->height = PAPER_ROWS;
+    paper->width = PAPER_COLUMNS;
     all_scrolls(paper);
     paper->style = STYLE_PLAIN;
     paper->piece = mem_alloc(PIECE);
@@ -210,13 +221,13 @@ static void next_row(struct paper *paper)
     paper->column = 0;
     if (paper->row + 1 == paper->bottom)
         settle(paper, 1);
-    else if (paper->row + 1 < PAPER_ROWS)
+    else if (paper->row + 1 < paper->height)
         paper->row++;
 }
 
 static void go_to_row(struct paper *paper, size_t row)
 {
-    paper->row = row < PAPER_ROWS ? row : PAPER_ROWS - 1;
+    paper->row = row < paper->height ? row : paper->height - 1;
 }
 
 /* What never was reached does not leave. */
@@ -225,6 +236,27 @@ static void scroll_up(struct paper *paper, size_t by)
     size_t reached = paper->used < paper->bottom ? paper->used : paper->bottom;
     size_t n = reached > paper->top ? reached - paper->top : 0;
     settle(paper, by < n ? by : n);
+}
+
+/* The terminal is so large from now on; what is above the cursor stays above. */
+static void set_size(struct paper *paper, size_t rows, size_t columns)
+{
+    if (rows == 0 || columns == 0)
+        return;
+    rows = rows < PAPER_ROWS ? rows : PAPER_ROWS;
+    all_scrolls(paper);
+    if (paper->row >= rows) {
+        size_t n = paper->row + 1 - rows;
+        settle(paper, n);
+        paper->row -= n;
+    }
+    for (size_t i = rows; i < paper->height; i++)
+        vec_clear(&paper->rows[i].line.cells);
+    paper->used = paper->used < rows ? paper->used : rows;
+    paper->terminal = true;
+    paper->height = rows;
+    paper->width = columns < PAPER_COLUMNS ? columns : PAPER_COLUMNS;
+    all_scrolls(paper);
 }
 
 static bool scrolls(const struct paper *paper, size_t row)
@@ -241,7 +273,7 @@ static void go_up(struct paper *paper, size_t by)
 
 static void go_down(struct paper *paper, size_t by)
 {
-    size_t end = paper->row < paper->bottom ? paper->bottom - 1 : PAPER_ROWS - 1;
+    size_t end = paper->row < paper->bottom ? paper->bottom - 1 : paper->height - 1;
     paper->row = end - paper->row > by ? paper->row + by : end;
 }
 
@@ -249,7 +281,7 @@ static void go_down(struct paper *paper, size_t by)
 static void set_margins(struct paper *paper, size_t first, size_t last)
 {
     size_t top = first > 0 ? first - 1 : 0;
-    size_t bottom = last > 0 && last < PAPER_ROWS ? last : PAPER_ROWS;
+    size_t bottom = last > 0 && last < paper->height ? last : paper->height;
     if (top + 1 >= bottom)
         return;
     paper->top = top;
@@ -264,7 +296,7 @@ static void erase_screen(struct paper *paper, struct hand *hand, unsigned how)
         return;
     }
     hand_erase(hand, how);
-    size_t from = how == 0 ? paper->row + 1 : 0, to = how == 0 ? PAPER_ROWS : paper->row;
+    size_t from = how == 0 ? paper->row + 1 : 0, to = how == 0 ? paper->height : paper->row;
     for (size_t i = from; i < to; i++)
         vec_clear(&paper->rows[i].line.cells);
     if (how == 0 && paper->used > paper->row + 1)
@@ -283,6 +315,27 @@ static void return_to_place(struct paper *paper)
     paper->column = paper->saved_column;
 }
 
+static void set_modes(struct paper *paper, const char *bytes, size_t n)
+{
+    static const struct {
+        unsigned number, mode;
+    } known[] = {{1, PAPER_CURSOR_KEYS}, {25, PAPER_NO_CURSOR}, {2004, PAPER_PASTE}};
+    bool on = bytes[n - 1] == 'h';
+    for (size_t i = 3; i < n; i++) {
+        unsigned number = 0;
+        for (; bytes[i] >= '0' && bytes[i] <= '9'; i++)
+            number = number > 9999 ? number : number * 10 + (unsigned)(bytes[i] - '0');
+        for (size_t k = 0; k < sizeof known / sizeof *known; k++) {
+            if (known[k].number != number)
+                continue;
+            paper->modes &= ~known[k].mode;
+            paper->modes |= on != (number == 25) ? known[k].mode : 0;
+        }
+    }
+}
+
+static void write_again(struct paper *paper, size_t times);
+
 static void obey_csi(struct paper *paper, struct hand *hand, const char *bytes, size_t n)
 {
     unsigned params[ESCAPE_PARAMS];
@@ -292,6 +345,8 @@ static void obey_csi(struct paper *paper, struct hand *hand, const char *bytes, 
         /* The alternate screen is a clean one, and so is the other afterwards. */
         if (n >= 5 && bytes[2] == '?' && (memmem(bytes, n, "47", 2) || memmem(bytes, n, "1049", 4)))
             clear(paper);
+        if (n >= 4 && bytes[2] == '?' && (bytes[n - 1] == 'h' || bytes[n - 1] == 'l'))
+            set_modes(paper, bytes, n);
         if (n == 4 && memcmp(bytes + 2, "!p", 2) == 0)
             all_scrolls(paper);
         return;
@@ -321,6 +376,10 @@ static void obey_csi(struct paper *paper, struct hand *hand, const char *bytes, 
     case 'S': scroll_up(paper, by); break;
     case 'T': add_rows(paper, paper->top, paper->bottom, by); break;
     case 'r': set_margins(paper, params[0], count > 1 ? params[1] : 0); break;
+    case 'b':
+        if (paper->terminal)
+            write_again(paper, by < LINE_REACH ? by : LINE_REACH);
+        break;
     case 's': keep_place(paper); break;
     case 'u': return_to_place(paper); break;
     default: break;
@@ -333,6 +392,16 @@ static void obey(struct paper *paper, struct hand *hand, const char *bytes, size
         obey_csi(paper, hand, bytes, n);
         return;
     }
+    size_t mark = strlen(PAPER_SIZE);
+    if (n > mark && memcmp(bytes, PAPER_SIZE, mark) == 0) {
+        unsigned rows = 0, columns = 0;
+        char text[32] = "";
+        memcpy(text, bytes + mark, n - mark < sizeof text ? n - mark : sizeof text - 1);
+        if (sscanf(text, "%5u;%5u", &rows, &columns) == 2)
+            set_size(paper, rows, columns);
+    }
+    if (n == 3 && (bytes[1] == '(' || bytes[1] == ')'))
+        paper->drawing[bytes[1] == ')'] = bytes[2] == '0';
     if (n != 2)
         return;
     switch (bytes[1]) {
@@ -356,6 +425,8 @@ static void obey(struct paper *paper, struct hand *hand, const char *bytes, size
         all_scrolls(paper);
         paper->column = 0;
         paper->style = STYLE_PLAIN;
+        paper->modes = 0;
+        paper->drawing[0] = paper->drawing[1] = paper->shifted = false;
         break;
     default: break;
     }
@@ -380,35 +451,109 @@ static bool may_go_on(const char *bytes, size_t n)
     return n < want;
 }
 
+/* As text that a terminal draws lines with, from 0x60 on. */
+static const char *const lines_drawn[] = {"◆", "▒", "␉", "␌", "␍", "␊", "°", "±", "␤", "␋", "┘",
+                                          "┐", "┌", "└", "┼", "⎺", "⎻", "─", "⎼", "⎽", "├", "┤",
+                                          "┴", "┬", "│", "≤", "≥", "π", "≠", "£", "·"};
+
+/* Behind the last column the cursor is shown on what was written there, and such things begin from
+ * that. */
+static bool moves(const char *bytes, size_t n)
+{
+    size_t length = bytes[0] == 0x1b ? escape_length(bytes, n) : 1;
+    if (length == 1)
+        return bytes[0] == '\b' || bytes[0] == '\t';
+    return bytes[1] == '[' ? memchr("@ABCDEFGHJKLMPSTXdefrsu`", bytes[length - 1], 24) != NULL
+                           : memchr("78DEM", bytes[1], 5) != NULL;
+}
+
+/* What is pushed out of the last column is gone. */
+static void make_room(const struct paper *paper, struct line *line, const char *bytes, size_t n)
+{
+    unsigned params[ESCAPE_PARAMS];
+    size_t length = escape_length(bytes, n);
+    if (bytes[length - 1] != '@' || escape_params(bytes, length, params) == 0)
+        return;
+    size_t more = params[0] > 0 ? params[0] : 1;
+    size_t left = paper->width > more ? paper->width - more : 0;
+    left = left > paper->column ? left : paper->column;
+    line->cells.n = line->cells.n < left ? line->cells.n : left;
+}
+
+/* Writes the one character that n bytes begin with, or does what the sequence there says; returns
+ * how many bytes that was. */
+static size_t take(struct paper *paper, const char *bytes, size_t n)
+{
+    bool escape = bytes[0] == 0x1b;
+    if (paper->column >= paper->width && !(escape || bytes[0] == '\b' || bytes[0] == '\t'))
+        next_row(paper);
+    else if (paper->terminal && paper->column >= paper->width && moves(bytes, n))
+        paper->column = paper->width - 1;
+    struct row *row = &paper->rows[paper->row];
+    struct hand hand = {&row->line, paper->column, paper->width, paper->style};
+    if (paper->terminal && escape)
+        make_room(paper, &row->line, bytes, n);
+    size_t length = hand_take(&hand, bytes, n, true);
+    paper->column = hand.at;
+    paper->style = hand.style;
+    if (escape) {
+        obey(paper, &hand, bytes, length);
+        if (paper->terminal && paper->column >= paper->width && moves(bytes, n))
+            paper->column = paper->width - 1;
+    } else {
+        row->origin = paper->at;
+        reach(paper);
+    }
+    return length;
+}
+
+static void write_again(struct paper *paper, size_t times)
+{
+    for (; times > 0 && paper->n_last > 0; times--)
+        take(paper, paper->last, paper->n_last);
+}
+
+/* What a terminal does with control characters and its other set of characters; returns whether
+ * that is all. */
+static bool take_special(struct paper *paper, unsigned char byte)
+{
+    if (byte >= 0x20) {
+        bool drawn = byte >= 0x60 && byte < 0x7f && paper->drawing[paper->shifted];
+        const char *text = drawn ? lines_drawn[byte - 0x60] : NULL;
+        if (text)
+            take(paper, text, strlen(text));
+        return drawn;
+    }
+    if (byte == 0x0e || byte == 0x0f)
+        paper->shifted = byte == 0x0e;
+    return byte != '\b' && byte != '\t' && byte != 0x1b;
+}
+
 /* Plays n bytes but for what may go on at their end; returns how many. */
 static size_t play(struct paper *paper, const char *bytes, size_t n)
 {
     size_t i = 0;
     while (i < n && !(n - i < SEQUENCE_MAX && may_go_on(bytes + i, n - i))) {
-        if (bytes[i] == '\n') {
+        paper->at = paper->played + i;
+        if (bytes[i] == '\n' || (paper->terminal && (bytes[i] == '\v' || bytes[i] == '\f'))) {
+            size_t column = paper->column;
             next_row(paper);
+            if (paper->terminal)
+                paper->column = column < paper->width ? column : paper->width - 1;
             i++;
-            continue;
-        }
-        if (bytes[i] == '\r') {
+        } else if (bytes[i] == '\r') {
             paper->column = 0;
             i++;
-            continue;
-        }
-        if (bytes[i] != 0x1b && paper->column >= PAPER_COLUMNS)
-            next_row(paper);
-        struct row *row = &paper->rows[paper->row];
-        struct hand hand = {&row->line, paper->column, PAPER_COLUMNS, paper->style};
-        size_t length = hand_take(&hand, bytes + i, n - i, true);
-        paper->column = hand.at;
-        paper->style = hand.style;
-        if (bytes[i] == 0x1b) {
-            obey(paper, &hand, bytes + i, length);
+        } else if (paper->terminal && take_special(paper, (unsigned char)bytes[i])) {
+            i++;
         } else {
-            row->origin = paper->played + i;
-            reach(paper);
+            size_t length = take(paper, bytes + i, n - i);
+            if (bytes[i] != 0x1b && length <= sizeof paper->last) {
+                memcpy(paper->last, bytes + i, length);
+                paper->n_last = length;
+            }
+            i += length;
         }
-        i += length;
     }
     return i;
 }
@@ -457,6 +602,13 @@ bool paper_play(struct paper *paper, int log, uint64_t size, size_t budget)
         budget = budget > n ? budget - n : 0;
     }
     return moved && put_down(paper) && paper->played < size;
+}
+
+bool paper_cursor(const struct paper *paper, size_t *row, size_t *column)
+{
+    *row = paper->row;
+    *column = paper->column < paper->width ? paper->column : paper->width - 1;
+    return paper->terminal && !(paper->modes & PAPER_NO_CURSOR);
 }
 
 unsigned paper_modes(const struct paper *paper)

@@ -19,6 +19,9 @@
 
 #define PAPER_ROWS    50
 #define PAPER_COLUMNS 2048
+/* What a log begins with that a real terminal gave, then ROWS ; COLUMNS and ESC \\ (runners/pty.h).
+ * It is played as on one of that size, with its widths, character sets and control characters. */
+#define PAPER_SIZE "\x1b]5546;"
 
 struct paper;
 
@@ -34,7 +37,11 @@ bool paper_play(struct paper *paper, int log, uint64_t size, size_t budget);
 /* What programs have asked the terminal for. */
 #define PAPER_CURSOR_KEYS 1u /* arrows as ESC O A, not ESC [ A */
 #define PAPER_PASTE       2u /* brackets around what is pasted */
+#define PAPER_NO_CURSOR   4u
 unsigned paper_modes(const struct paper *paper);
+/* Where the cursor of a real terminal is on the screen, that follows what is settled; false: there
+ * is none to be seen. */
+bool paper_cursor(const struct paper *paper, size_t *row, size_t *column);
 /* How much has been played. */
 uint64_t paper_played(const struct paper *paper);
 /* The file, how much of it will not change any more, and how long it is. Each line starts with

@@ -6,12 +6,16 @@
 #include "tui/paper.h"
 #include "tui/view.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A log pane that is smaller has the whole screen while somebody types. */
 #define ROOMY_ROWS 24
 #define ROOMY_COLS 80
+/* Who computes is rarely silent for so long, right behind the half of a line. */
+#define SILENT_NS UINT64_C(1000000000)
 
 bool typing_on(const struct app *app)
 {
@@ -23,6 +27,36 @@ const struct model_step *typing_step(const struct app *app)
     const struct model *model = &app->model;
     size_t at = model_find(model, app->typing.step);
     return at < model->steps.n ? &model->steps.v[at] : NULL;
+}
+
+bool typing_here(const struct app *app)
+{
+    const struct model_step *step = typing_on(app) ? typing_step(app) : NULL;
+    return step && step->state == STATE_RUNNING && app->log.own &&
+           app->selected == (size_t)(step - app->model.steps.v);
+}
+
+bool typing_may_wait(const struct app *app, const struct model_step *step)
+{
+    char last = '\n';
+    if (!step->interactive || step->state != STATE_RUNNING || !step->log || step->log_bytes == 0 ||
+        app->past.id || app->replay || app->now_ns < step->log_ns + SILENT_NS)
+        return false;
+    int fd = open(step->log, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return false;
+    bool known = pread(fd, &last, 1, (off_t)(step->log_bytes - 1)) == 1;
+    close(fd);
+    return known && last != '\n';
+}
+
+size_t typing_asks(const struct app *app)
+{
+    const struct model *model = &app->model;
+    size_t i = 0;
+    while (i < model->steps.n && !typing_may_wait(app, &model->steps.v[i]))
+        i++;
+    return i;
 }
 
 bool act_can_type(const struct app *app)

@@ -23,6 +23,13 @@ const char *typing_refusal(const struct app *app);
 bool typing_on(const struct app *app);
 /* Takes what people type; false: it is kiln's as ever (the mouse, what a terminal says). */
 bool typing_take(struct app *app, const struct key_input *input);
+/* Whether the log pane shows what is typed to. */
+bool typing_here(const struct app *app);
+/* Whether a running interactive step looks as if it waited for somebody: it has been silent for a
+ * while, behind a line without an end. That is all that can be told. */
+bool typing_may_wait(const struct app *app, const struct model_step *step);
+/* The first one that does; steps.n: none. */
+size_t typing_asks(const struct app *app);
 /* The step that has the keys or had them last, as it is now; NULL: it is gone. */
 const struct model_step *typing_step(const struct app *app);
 /* Tells the engine how large the log pane is, if interactive steps are to know. */

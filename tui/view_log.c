@@ -1,4 +1,5 @@
 #include "tui/log_private.h"
+#include "tui/typing.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -264,6 +265,22 @@ static void draw_lines(struct sheet *sheet)
     }
 }
 
+/* While somebody types to the step the cursor is the terminal's. */
+static void put_cursor(const struct sheet *sheet)
+{
+    struct app *app = sheet->app;
+    const struct log_view *log = &app->log;
+    uint64_t line;
+    size_t column;
+    if (!typing_here(app) || log->wrap || lines_chosen(&log->lines) ||
+        !logfile_cursor(log->lines.file, &line, &column) || line < log->top ||
+        line - log->top >= (uint64_t)sheet->area.h || column < log->left ||
+        column - log->left >= (size_t)sheet->area.w)
+        return;
+    app->screen.cursor_x = sheet->area.x + (int)(column - log->left);
+    app->screen.cursor_y = sheet->area.y + (int)(line - log->top);
+}
+
 /* The end of a log whose index is far behind: it is what FOLLOW promises, whatever the lines'
  * numbers. */
 static void draw_tail(struct sheet *sheet)
@@ -403,6 +420,7 @@ static void draw(struct app *app, struct area area)
                     log->filtering ? "Looking for such lines." : "No such line.");
     else if (!log->more)
         draw_words(app, area);
+    put_cursor(&sheet);
     sheet_end(&sheet);
 }
 

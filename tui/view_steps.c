@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "tui/marks.h"
 #include "tui/past.h"
+#include "tui/typing.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -99,6 +100,10 @@ static enum role note_text(const struct app *app, const struct model_step *step,
             buf_addf(out, "saved %s", text_duration(step->saved_ms, text));
         break;
     case STATE_RUNNING:
+        if (typing_may_wait(app, step)) {
+            buf_adds(out, "may wait for input: i");
+            return ROLE_WARNING;
+        }
         if (step->attempt > 1) {
             buf_addf(out, "attempt %u", step->attempt);
             return ROLE_WARNING;

@@ -154,17 +154,18 @@ static void test_many_lines(void **state)
     unlink(path);
 }
 
-static void vterm_text(const char *bytes, size_t n, struct buf *out)
+static void vterm_text(const char *bytes, size_t n, int rows, int cols, struct buf *out)
 {
-    VTerm *terminal = vterm_new(PAPER_ROWS, 200);
+    VTerm *terminal = vterm_new(rows, cols);
     vterm_set_utf8(terminal, 1);
     VTermScreen *screen = vterm_obtain_screen(terminal);
     vterm_screen_reset(screen, 1);
-    vterm_input_write(terminal, "\x1b[20h", 5); /* a newline goes to the start, too */
+    if (rows == PAPER_ROWS)
+        vterm_input_write(terminal, "\x1b[20h", 5); /* a newline goes to the start, too */
     vterm_input_write(terminal, bytes, n);
     buf_reset(out);
-    for (int y = 0; y < PAPER_ROWS; y++) {
-        for (int x = 0; x < 200; x++) {
+    for (int y = 0; y < rows; y++) {
+        for (int x = 0; x < cols; x++) {
             VTermScreenCell cell;
             vterm_screen_get_cell(screen, (VTermPos){y, x}, &cell);
             if (cell.chars[0] != (uint32_t)-1)
@@ -180,7 +181,7 @@ static void vterm_text(const char *bytes, size_t n, struct buf *out)
 }
 
 /* What bytes leave on the screen is what a terminal shows. */
-static void expect_terminal(const struct buf *bytes)
+static void expect_size(const struct buf *bytes, int rows, int cols)
 {
     struct buf want = BUF_INIT, text = BUF_INIT;
     int fd = fresh();
@@ -191,7 +192,7 @@ static void expect_terminal(const struct buf *bytes)
     text_of(log, logfile_whole(log), &text);
     while (text.len > 1 && text.data[text.len - 2] == '\n')
         buf_truncate(&text, text.len - 1);
-    vterm_text(bytes->data, bytes->len, &want);
+    vterm_text(bytes->data, bytes->len, rows, cols, &want);
     if (strcmp(buf_str(&text), buf_str(&want)) != 0 && !(text.len <= 1 && want.len <= 1)) {
         for (size_t i = 0; i < bytes->len; i++)
             print_error(bytes->data[i] == 0x1b   ? "\\e"
@@ -208,6 +209,11 @@ static void expect_terminal(const struct buf *bytes)
     unlink(path);
     buf_release(&want);
     buf_release(&text);
+}
+
+static void expect_terminal(const struct buf *bytes)
+{
+    expect_size(bytes, PAPER_ROWS, 200);
 }
 
 /* Random walks over the screen, no longer than it: both show the same. */
@@ -317,13 +323,54 @@ static void test_margins(void **state)
            "\n\n\n\n\n\n\n\n-\nxy\n");
 }
 
+/* What a real terminal has given says how large that is: lines are broken there, and a newline only
+ * goes down. */
+static void test_of_a_size(void **state)
+{
+    (void)state;
+    static const char finals[] = "AABBCCDDEFGHHHHJKKLMPXX@SSTTd";
+    uint32_t seed = 3;
+    struct buf bytes = BUF_INIT;
+    for (int round = 0; round < 600; round++) {
+        buf_reset(&bytes);
+        buf_adds(&bytes, "\x1b]5546;12;40\x1b\\");
+        for (int i = 0; i < 100; i++) {
+            seed = seed * 1664525 + 1013904223;
+            unsigned roll = seed >> 8;
+            char final = finals[(roll >> 4) % (sizeof finals - 1)];
+            unsigned first = (roll >> 10) % (final == 'J' || final == 'K' ? 2 : 7);
+            if (roll % 6 == 0) {
+                buf_adds(&bytes, roll & 64 ? "\r\n" : "\x1b[3C\n");
+            } else if (roll % 6 == 1) {
+                buf_adds(&bytes, roll & 64 ? "\r" : "\b");
+            } else if (roll % 6 == 2 && final == 'H') {
+                buf_addf(&bytes, "\x1b[%u;%uH", (roll >> 10) % 14, (roll >> 14) % 41);
+            } else if (roll % 6 == 2) {
+                /* Behind the last column terminals differ. */
+                buf_addf(&bytes, "\x1b[D\x1b[%u%c", first, final);
+            } else {
+                for (unsigned k = 0; k <= roll % 19; k++)
+                    buf_addc(&bytes, (char)('a' + (roll >> k) % 26));
+            }
+        }
+        expect_size(&bytes, 12, 40);
+    }
+    buf_release(&bytes);
+    /* Whether it comes at once or byte after byte. */
+#define SIZE "\x1b]5546;4;10\x1b\\"
+    expect(SIZE "0123456789abc\r\nx\ny", "0123456789\nabc\nx\n y\n");
+    expect(SIZE "a\a\x1b(0l\x1b(B\x1b)0\x0eqk\x0fx\x1b[3b", "a┌─┐xxxx\n");
+    expect(SIZE "1\r\n2\r\n3\r\n4\r\n5\x1b[Htop", "1\ntop\n3\n4\n5\n");
+    /* A smaller one leaves what no longer fits above. */
+    expect(SIZE "1\r\n2\r\n3\r\n4\x1b]5546;2;10\x1b\\\x1b[Htop", "1\n2\ntop\n4\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_known),
-        cmocka_unit_test(test_many_lines),
-        cmocka_unit_test(test_as_a_terminal),
-        cmocka_unit_test(test_margins),
+        cmocka_unit_test(test_known),         cmocka_unit_test(test_many_lines),
+        cmocka_unit_test(test_as_a_terminal), cmocka_unit_test(test_margins),
+        cmocka_unit_test(test_of_a_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
