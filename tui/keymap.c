@@ -389,7 +389,7 @@ const struct action keymap_actions[] = {
     {"copy-command", "Steps", {'y'}, IN_STEPS | IN_WHY,
      NULL, NULL, 0, "copy the step's command to the clipboard", act_can_copy, act_copy},
     {"next-failed", "Steps", {KEY_PAIR(']', 'f')}, IN_PANES,
-     NULL, NULL, 0, "the next step that failed", has_step, steps_next_failed},
+     NULL, NULL, 0, "the next step that failed; in the runs, the next run that did", has_step, steps_next_failed},
     {"previous-failed", "Steps", {KEY_PAIR('[', 'f')}, IN_PANES,
      NULL, NULL, 0, "the previous one", has_step, steps_previous_failed},
     {"cause", "Steps", {'u'}, IN_PANES,

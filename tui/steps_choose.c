@@ -106,6 +106,10 @@ static void go_to(struct app *app, size_t step)
 static void go_to_failed(struct app *app, bool forward)
 {
     size_t n = app->model.steps.n, at = app->selected;
+    if (app->focus == PANE_RUNS) {
+        runs_next_failed(app, forward);
+        return;
+    }
     for (size_t i = 1; i < n; i++) {
         size_t step = (at + (forward ? i : n - i)) % n;
         if (app->model.steps.v[step].state == STATE_FAILED ||

@@ -88,6 +88,8 @@ bool inputs_work(struct app *app);
 /* view_runs.c: asks for the list where it is old; opens the selected run. */
 void runs_sync(struct app *app);
 void runs_open(struct app *app);
+/* To the next row of a run that failed, which is an earlier one, or to the previous. */
+void runs_next_failed(struct app *app, bool forward);
 
 /* A row of text that is built piece by piece from left to right; draws nothing outside of its area.
  */

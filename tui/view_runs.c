@@ -71,6 +71,20 @@ void runs_open(struct app *app)
         past_open(app, runs->v[runs->selected - 1].id);
 }
 
+void runs_next_failed(struct app *app, bool forward)
+{
+    struct runs_view *runs = &app->runs;
+    size_t at = runs->selected;
+    while (forward ? at < runs->n : at > 1) {
+        at = forward ? at + 1 : at - 1;
+        if (runs->v[at - 1].status == RUN_FAILED) {
+            runs->selected = at;
+            return;
+        }
+    }
+    app_say(app, forward ? "no run before it has failed" : "no run after it has failed");
+}
+
 /* -- a row ------------------------------------------------------------------------------------- */
 
 static const struct {

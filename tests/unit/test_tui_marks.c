@@ -204,6 +204,35 @@ static void test_going(void **state)
     app_release(&app);
 }
 
+static void test_going_in_runs(void **state)
+{
+    (void)state;
+    static struct run_facts facts[] = {{.id = "4", .status = RUN_PASSED},
+                                       {.id = "3", .status = RUN_FAILED},
+                                       {.id = "2", .status = -1},
+                                       {.id = "1", .status = RUN_FAILED}};
+    struct app app;
+    start(&app);
+    type(&app, "6");
+    app.runs.known = true;
+    app.runs.v = facts;
+    app.runs.n = 4;
+    static const size_t rows[] = {2, 4, 4};
+    for (int i = 0; i < 3; i++) {
+        type(&app, "]f");
+        assert_int_equal(app.runs.selected, rows[i]);
+    }
+    assert_non_null(strstr(app.said, "no run before it"));
+    type(&app, "[f");
+    assert_int_equal(app.runs.selected, 2);
+    type(&app, "[f");
+    assert_int_equal(app.runs.selected, 2);
+    assert_non_null(strstr(app.said, "no run after it"));
+    app.runs.n = app.runs.selected = 0;
+    type(&app, "]f[f");
+    app_release(&app);
+}
+
 static void test_copy(void **state)
 {
     (void)state;
@@ -227,7 +256,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_orders),        cmocka_unit_test(test_breakpoints),
         cmocka_unit_test(test_what_is_shown), cmocka_unit_test(test_going),
-        cmocka_unit_test(test_copy),
+        cmocka_unit_test(test_going_in_runs), cmocka_unit_test(test_copy),
     };
     return cmocka_run_group_tests(tests, NULL, end);
 }
