@@ -190,7 +190,7 @@ static void hand_on(struct keys *keys, input_cb *cb, void *ctx)
 {
     const unsigned char *held = keys->held;
     bool escape = held[0] == 0x1b && keys->n > 1;
-    bool report = escape && (is_string(held[1]) ||
+    bool report = escape && (is_string(held[1]) || held[1] == '\\' || /* the end of one */
                              (held[1] == '[' && keys->n > 2 && memchr("?<>M", held[2], 4)));
     struct key_input input = {.kind = INPUT_BYTES, .text = (const char *)held, .n = keys->n};
     if (keys->raw && keys->n > 0 && !report)

@@ -107,8 +107,18 @@ static void on_command(void *ctx, const struct command *command)
                                         "break",  "unbreak",   "continue", "abort"};
     struct driver *driver = ctx;
     char text[300];
-    snprintf(text, sizeof text, "command %s %s\n", names[command->type],
-             command->step ? command->step : "-");
+    if (command->type == COMMAND_INPUT) {
+        int n = snprintf(text, sizeof text, "input %s ", command->step);
+        for (size_t i = 0; i < command->n && n + 4 < (int)sizeof text; i++)
+            n += snprintf(text + n, sizeof text - (size_t)n, "%02x",
+                          (unsigned char)command->bytes[i]);
+        strcpy(text + n, "\n");
+    } else if (command->type == COMMAND_TERMINAL) {
+        snprintf(text, sizeof text, "terminal %dx%d\n", command->cols, command->rows);
+    } else {
+        snprintf(text, sizeof text, "command %s %s\n", names[command->type],
+                 command->step ? command->step : "-");
+    }
     reply(driver, text);
     if (command->type == COMMAND_QUIT)
         finish(driver, 0);
@@ -239,6 +249,7 @@ static void do_step(struct driver *driver, char *rest)
         list[info.n_needs++] = arena_strdup(&driver->arena, need);
     info.needs = list;
     info.description = about ? arena_strdup(&driver->arena, about) : NULL;
+    info.interactive = word(&rest) != NULL;
     info.command = arena_printf(&driver->arena, "make %s", info.name);
     vec_push(&driver->steps, info);
 }

@@ -2,7 +2,7 @@
  * driver.h - a tui with a script in the engine's place: lines come in, events go out.
  *
  *     pipeline NAME [watch]         steps follow, until "end"
- *     step NAME NEEDS|- ABOUT|-     of the pipeline; blanks as _
+ *     step NAME NEEDS|- ABOUT|- [interactive]       of the pipeline; blanks as _
  *     end
  *     now MS                        the clock, in milliseconds since the start
  *     run [TRIGGER]                 a run of all steps

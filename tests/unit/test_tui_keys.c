@@ -289,13 +289,62 @@ static void test_names(void **state)
         assert_string_equal(key_name(names[i].key, out), names[i].name);
 }
 
+static void take_raw(void *ctx, const struct key_input *input)
+{
+    struct buf *out = ctx;
+    if (input->kind == INPUT_KEY || input->kind == INPUT_TEXT || input->kind == INPUT_BYTES)
+        buf_add(out, input->text, input->n);
+    else
+        buf_addc(out, '!');
+}
+
+/* For somebody else all that people type is handed on, byte by byte, and nothing that only
+ * terminals say. */
+static void test_raw(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes, *want;
+    } raw[] = {
+        {"jk\r\n\t\b\x7f\x03", "jk\r\n\t\b\x7f\x03"},
+        {"\x1b[A\x1bOA\x1b[1;5C\x1b[15~\x1b[[A", "\x1b[A\x1bOA\x1b[1;5C\x1b[15~\x1b[[A"},
+        {"\x1bx\x1b\x1b[A", "\x1bx\x1b\x1b[A"},
+        {"\xc3\xa9\xff", "\xc3\xa9\xff"},
+        {"\x1b[200~a\x1b[Ab\x1b[201~c", "\x1b[200~a\x1b[Ab\x1b[201~c"},
+        {"\x1b[I\x1b[<0;33;12Mq", "!!q"},
+        {"\x1b[?2026;2$y\x1b]11;rgb:0/0/0\aq", "!!q"},
+        {"\x1b[?7q\x1bP1+r\x1b\\q", "q"},
+    };
+    for (size_t i = 0; i < sizeof raw / sizeof *raw; i++) {
+        for (int pieces = 0; pieces < 2; pieces++) {
+            struct keys keys = {.raw = true};
+            struct buf out = BUF_INIT;
+            size_t n = strlen(raw[i].bytes), step = pieces ? 1 : n;
+            for (size_t at = 0; at < n; at += step)
+                keys_feed(&keys, raw[i].bytes + at, step, take_raw, &out);
+            assert_false(keys_pending(&keys));
+            assert_string_equal(buf_str(&out), raw[i].want);
+            buf_release(&out);
+        }
+    }
+    /* Half a sequence that is not finished is what was typed. */
+    struct keys keys = {.raw = true};
+    struct buf out = BUF_INIT;
+    keys_feed(&keys, "\x1b", 1, take_raw, &out);
+    keys_timeout(&keys, take_raw, &out);
+    keys_feed(&keys, "\x1b[", 2, take_raw, &out);
+    keys_timeout(&keys, take_raw, &out);
+    assert_string_equal(buf_str(&out), "\x1b\x1b[");
+    buf_release(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),        cmocka_unit_test(test_reports),
         cmocka_unit_test(test_late_reports), cmocka_unit_test(test_paste),
         cmocka_unit_test(test_escape_alone), cmocka_unit_test(test_any_bytes),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_names),        cmocka_unit_test(test_raw),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
