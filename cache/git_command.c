@@ -10,6 +10,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,12 +18,6 @@
 #define PIECE ((size_t)64 * 1024)
 
 extern char **environ;
-
-struct pipes {
-    int in, out, err; /* kiln's ends; -1: closed */
-    size_t sent;
-    struct buf said; /* on standard error */
-};
 
 /* Variables that say which repository, which index, which part: the command has its own. */
 static bool is_left_out(const char *variable)
@@ -77,18 +72,41 @@ static void shut(int *fd)
     *fd = -1;
 }
 
-/* Its standard input is a socket, so that a command that does not read it ends nobody by SIGPIPE.
- */
-static int start(const struct git_command *command, struct pipes *pipes, pid_t *pid)
+static int spawn(char *const *argv, char *const *env, const int fds[3], pid_t *pid)
 {
-    int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1};
-    int errnum = 0;
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attributes;
+    sigset_t none;
+    sigemptyset(&none);
+    posix_spawn_file_actions_init(&files);
+    for (int i = 0; i < 3; i++)
+        posix_spawn_file_actions_adddup2(&files, fds[i], i);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    int errnum = posix_spawnp(pid, "git", &files, &attributes, argv, env);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&files);
+    return errnum;
+}
+
+/* Its standard input is a socket, so that a command that does not read it ends nobody by SIGPIPE;
+ * what it complains of goes to a file in memory, so that nobody has to listen meanwhile. */
+int git_command_start(const struct git_command *command, struct git_running *out, struct err *err)
+{
+    int in[2] = {-1, -1}, from[2] = {-1, -1};
     strings env = VEC_INIT, argv = VEC_INIT;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) != 0 || pipe2(out, O_CLOEXEC) != 0 ||
-        pipe2(err, O_CLOEXEC) != 0)
+    *out = (struct git_running){.pid = -1, .in = -1, .out = -1, .said = -1};
+    int errnum = 0;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in) != 0 ||
+        pipe2(from, O_CLOEXEC) != 0 || (out->said = memfd_create("kiln-git", MFD_CLOEXEC)) < 0)
         errnum = errno;
     make_environment(command, &env);
     vec_push(&argv, mem_strdup("git"));
+    if (command->work_tree) { /* git looks for attributes from where it stands */
+        vec_push(&argv, mem_strdup("-C"));
+        vec_push(&argv, mem_strdup(command->work_tree));
+    }
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
         vec_push(&argv, mem_strdup("-c"));
         vec_push(&argv, mem_strdup(settings[i]));
@@ -96,107 +114,77 @@ static int start(const struct git_command *command, struct pipes *pipes, pid_t *
     for (const char *const *arg = command->args; *arg; arg++)
         vec_push(&argv, mem_strdup(*arg));
     vec_push(&argv, NULL);
-    if (!errnum) {
-        posix_spawn_file_actions_t files;
-        posix_spawnattr_t attributes;
-        sigset_t none;
-        sigemptyset(&none);
-        posix_spawn_file_actions_init(&files);
-        posix_spawn_file_actions_adddup2(&files, in[1], STDIN_FILENO);
-        posix_spawn_file_actions_adddup2(&files, out[1], STDOUT_FILENO);
-        posix_spawn_file_actions_adddup2(&files, err[1], STDERR_FILENO);
-        posix_spawnattr_init(&attributes);
-        posix_spawnattr_setsigmask(&attributes, &none);
-        posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-        errnum = posix_spawnp(pid, "git", &files, &attributes, argv.v, env.v);
-        posix_spawnattr_destroy(&attributes);
-        posix_spawn_file_actions_destroy(&files);
-    }
+    if (!errnum)
+        errnum = spawn(argv.v, env.v, (const int[3]){in[1], from[1], out->said}, &out->pid);
     free_strings(&env);
     free_strings(&argv);
     shut(&in[1]);
-    shut(&out[1]);
-    shut(&err[1]);
-    *pipes = (struct pipes){.in = in[0], .out = out[0], .err = err[0]};
-    return errnum;
+    shut(&from[1]);
+    out->in = in[0];
+    out->out = from[0];
+    out->name = command->args[0];
+    if (!errnum)
+        return 0;
+    shut(&out->in);
+    shut(&out->out);
+    shut(&out->said);
+    return err_sys(err, errnum, "cannot run git; install it, or put its folder into PATH");
 }
 
-static void send_more(const struct git_command *command, struct pipes *pipes)
-{
-    if (pipes->sent < command->n_in) {
-        ssize_t n = send(pipes->in, (const char *)command->in + pipes->sent,
-                         command->n_in - pipes->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (n >= 0)
-            pipes->sent += (size_t)n;
-        else if (errno != EAGAIN && errno != EINTR)
-            shut(&pipes->in);
-    }
-    if (pipes->sent == command->n_in)
-        shut(&pipes->in);
-}
-
-static void receive(int *fd, struct buf *to)
-{
-    char piece[PIECE];
-    ssize_t n = read(*fd, piece, sizeof(piece));
-    if (n > 0 && to)
-        buf_add(to, piece, (size_t)n);
-    if (n == 0 || (n < 0 && errno != EINTR))
-        shut(fd);
-}
-
-static void converse(const struct git_command *command, struct pipes *pipes, struct buf *out)
-{
-    send_more(command, pipes);
-    while (pipes->out >= 0 || pipes->err >= 0) {
-        struct pollfd fds[] = {{.fd = pipes->in, .events = POLLOUT},
-                               {.fd = pipes->out, .events = POLLIN},
-                               {.fd = pipes->err, .events = POLLIN}};
-        if (poll(fds, 3, -1) < 0)
-            continue;
-        if (pipes->in >= 0 && fds[0].revents)
-            send_more(command, pipes);
-        if (pipes->out >= 0 && fds[1].revents)
-            receive(&pipes->out, out);
-        if (pipes->err >= 0 && fds[2].revents)
-            receive(&pipes->err, &pipes->said);
-    }
-    shut(&pipes->in);
-}
-
-static int end(const struct git_command *command, pid_t pid, struct buf *said, struct err *err)
+int git_command_end(struct git_running *running, struct err *err)
 {
     int status;
     pid_t got;
-    while ((got = waitpid(pid, &status, 0)) < 0 && errno == EINTR)
+    char said[2001];
+    shut(&running->in);
+    shut(&running->out);
+    while ((got = waitpid(running->pid, &status, 0)) < 0 && errno == EINTR)
         ;
-    if (got == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+    off_t size = lseek(running->said, 0, SEEK_END);
+    off_t from = size > (off_t)sizeof(said) - 1 ? size - (off_t)sizeof(said) + 1 : 0;
+    ssize_t n = pread(running->said, said, sizeof(said) - 1, from);
+    while (n > 0 && said[n - 1] == '\n')
+        n--;
+    said[n > 0 ? n : 0] = '\0';
+    shut(&running->said);
+    if (got == running->pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return 0;
-    while (said->len && said->data[said->len - 1] == '\n')
-        buf_truncate(said, said->len - 1);
-    struct buf shown = BUF_INIT;
-    size_t from = said->len > 2000 ? said->len - 2000 : 0;
-    buf_add(&shown, buf_str(said) + from, said->len - from);
-    if (!shown.len && got == pid && WIFSIGNALED(status))
-        buf_addf(&shown, "ended by signal %d", WTERMSIG(status));
-    int rc = err_set(err, ERR_CONFIG, "git %s: %s", command->args[0], buf_str(&shown));
-    buf_release(&shown);
-    return rc;
+    if (!*said && got == running->pid && WIFSIGNALED(status))
+        return err_set(err, ERR_CONFIG, "git %s was ended by signal %d", running->name,
+                       WTERMSIG(status));
+    return err_set(err, ERR_CONFIG, "git %s: %s", running->name, said);
+}
+
+static bool send_more(const struct git_command *command, struct git_running *running, size_t *sent)
+{
+    ssize_t n = *sent < command->n_in ? send(running->in, (const char *)command->in + *sent,
+                                             command->n_in - *sent, MSG_NOSIGNAL | MSG_DONTWAIT)
+                                      : 0;
+    if (n > 0)
+        *sent += (size_t)n;
+    return *sent < command->n_in && (n >= 0 || errno == EAGAIN || errno == EINTR);
 }
 
 int git_command_run(const struct git_command *command, struct buf *out, struct err *err)
 {
-    struct pipes pipes;
-    pid_t pid = -1;
-    int errnum = start(command, &pipes, &pid);
-    if (errnum) {
-        shut(&pipes.in);
-        shut(&pipes.out);
-        shut(&pipes.err);
-        return err_sys(err, errnum, "cannot run git; install it, or put its folder into PATH");
+    struct git_running running;
+    char piece[PIECE];
+    size_t sent = 0;
+    int rc = git_command_start(command, &running, err);
+    if (rc != 0)
+        return rc;
+    for (ssize_t n = 1; n != 0;) {
+        if (running.in >= 0 && !send_more(command, &running, &sent))
+            shut(&running.in);
+        struct pollfd fds[] = {{.fd = running.out, .events = POLLIN},
+                               {.fd = running.in, .events = POLLOUT}};
+        if (poll(fds, 2, -1) < 0 || !fds[0].revents)
+            continue;
+        n = read(running.out, piece, sizeof(piece));
+        if (n > 0 && out)
+            buf_add(out, piece, (size_t)n);
+        if (n < 0 && errno != EINTR)
+            break;
     }
-    converse(command, &pipes, out);
-    int rc = end(command, pid, &pipes.said, err);
-    buf_release(&pipes.said);
-    return rc;
+    return git_command_end(&running, err);
 }

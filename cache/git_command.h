@@ -12,6 +12,8 @@
 #include "base/err.h"
 #include "cache/git_place.h"
 
+#include <sys/types.h>
+
 struct git_command {
     const struct git_place *place;
     const char *const *args; /* behind "git"; NULL terminated */
@@ -24,5 +26,18 @@ struct git_command {
 /* Runs it to its end; what it writes is added to out (NULL: dropped). ERR_SYSTEM when it can't be
  * run, ERR_CONFIG with git's own last words when it fails. */
 int git_command_run(const struct git_command *command, struct buf *out, struct err *err) MUST_CHECK;
+
+/* One that is talked to. in is a socket (send with MSG_NOSIGNAL), out a pipe; the caller's, as
+ * everything in it, until git_command_end(). */
+struct git_running {
+    pid_t pid;
+    int in, out;
+    int said;         /* what it complained of */
+    const char *name; /* the command's first argument, which must outlive it */
+};
+int git_command_start(const struct git_command *command, struct git_running *out,
+                      struct err *err) MUST_CHECK;
+/* Closes both and waits for its end. ERR_CONFIG when it failed. */
+int git_command_end(struct git_running *running, struct err *err) MUST_CHECK;
 
 #endif

@@ -66,14 +66,14 @@ static void prepare_memos(struct worktree *tree, const struct worktree_options *
     for (size_t i = 0; i < options->n_outputs; i++)
         tree->memo_print =
             ignore_mix(tree->memo_print, options->outputs[i], strlen(options->outputs[i]));
-    tree->keeps_times = keeps_times(tree->top->fd) && fstat(tree->top->fd, &st) == 0;
+    tree->keeps_times = !tree->git && keeps_times(tree->top->fd) && fstat(tree->top->fd, &st) == 0;
     tree->root_dev = tree->keeps_times ? st.st_dev : 0;
     for (uint32_t i = 0; i < statcache_n_views(tree->cache); i++) {
         size_t n;
         const void *key = statcache_view(tree->cache, i, &n);
         map_put(&tree->stored_views, key, n, (void *)((uintptr_t)i + 1), NULL);
     }
-    trees_ask(tree->trees, worktree_make_message, tree);
+    trees_ask(tree->trees, tree->git ? worktree_git_make_message : worktree_make_message, tree);
 }
 
 struct worktree_top *worktree_top_new(int fd)
@@ -99,7 +99,8 @@ int worktree_new(const struct worktree_options *options, struct worktree **out, 
         return err_sys(err, errno, "cannot open the project's folder %s", options->root);
     struct worktree *tree = mem_zalloc(1, sizeof(*tree));
     tree->root = mem_strdup(options->root);
-    tree->stat_path = options->stat_path ? mem_strdup(options->stat_path) : NULL;
+    tree->git = options->git;
+    tree->stat_path = options->stat_path && !options->git ? mem_strdup(options->stat_path) : NULL;
     tree->top = worktree_top_new(fd);
     tree->trees = options->trees;
     tree->dir_opened = options->dir_opened;
@@ -108,7 +109,8 @@ int worktree_new(const struct worktree_options *options, struct worktree **out, 
     tree->ctx = options->ctx;
     for (size_t i = 0; i < options->n_outputs; i++)
         add_output(tree, options->outputs[i]);
-    tree->cache = worktree_ahead_take(options->stat_ahead, tree->stat_path, tree->root);
+    tree->cache =
+        tree->git ? NULL : worktree_ahead_take(options->stat_ahead, tree->stat_path, tree->root);
     if (tree->cache)
         tree->ahead = options->stat_ahead;
     else
@@ -161,6 +163,7 @@ void worktree_free(struct worktree *tree)
     vec_release(&tree->queue);
     vec_release(&tree->looks);
     vec_release(&tree->recalled);
+    vec_release(&tree->git_ids);
     map_release(&tree->recalled_by);
     map_release(&tree->stored_views);
     vec_release(&tree->unsure);

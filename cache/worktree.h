@@ -41,6 +41,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct git_source;
 struct worktree;
 struct worktree_ahead;
 struct worktree_batch;
@@ -55,6 +56,10 @@ struct worktree_options {
                                           worktree; may be NULL */
     const char *const *outputs;        /* declared outputs of all steps, normalised, disjoint */
     size_t n_outputs;
+    /* A tree of git to look at instead of the folder, of which nothing is read then; the caller's,
+     * outlives the worktree. Its files are all tracked, so nothing is ignored, and nothing is to be
+     * marked. NULL: the folder. */
+    struct git_source *git;
     struct trees *trees; /* where Directory messages go; outlives the worktree */
     /* Called just before directory dir (path relative to root, "" = root) is read for the first
      * time, and again after worktree_mark_all(): the moment to put a watch on it, so that nothing

@@ -56,6 +56,11 @@ static bool still_wanted(const struct node *node)
     return node->kind == NODE_FILE && (node->flags & N_QUEUED) && !(node->flags & N_DIGEST);
 }
 
+size_t worktree_batch_files(const struct worktree *tree)
+{
+    return tree->git ? GIT_BATCH_FILES : BATCH_FILES;
+}
+
 struct worktree_batch *worktree_batch_new(struct worktree *tree)
 {
     struct worktree_batch *batch = mem_zalloc(1, sizeof(*batch));
@@ -65,6 +70,7 @@ struct worktree_batch *worktree_batch_new(struct worktree *tree)
     batch->stop = &tree->stop;
     batch->bytes = &tree->bytes_read;
     batch->cache = tree->cache;
+    batch->git = tree->git;
     return batch;
 }
 
@@ -82,7 +88,7 @@ struct worktree_batch *worktree_next_files(struct worktree *tree)
     const char *dir = NULL;
     uint64_t bytes = 0;
     while (tree->queue_at < tree->queue.n && bytes < BATCH_BYTES &&
-           (!batch || batch->items.n < BATCH_FILES)) {
+           (!batch || batch->items.n < worktree_batch_files(tree))) {
         uint32_t id = tree->queue.v[tree->queue_at++];
         struct node *node = worktree_node(tree, id);
         if (!still_wanted(node)) {
@@ -102,6 +108,8 @@ struct worktree_batch *worktree_next_files(struct worktree *tree)
                                                    .name = arena_strndup(&batch->arena, node->name,
                                                                          node->name_len),
                                                    .stamp = node->stamp});
+        if (tree->git)
+            vec_last(&batch->items).git = worktree_git_file(tree, node, dir, &batch->arena);
         bytes += node->stamp.size;
         note_given(tree, id, node);
     }
@@ -226,7 +234,9 @@ void worktree_batch_work(struct worktree_batch *batch)
 {
     vec_each (struct look_item, look, &batch->looks)
         worktree_look_work(batch, look);
-    if (batch->items.n)
+    if (batch->items.n && batch->git)
+        worktree_git_hash(batch);
+    else if (batch->items.n)
         hash(batch);
 }
 
@@ -280,6 +290,8 @@ static void take(struct worktree *tree, const struct hash_item *item)
         vec_push(&tree->unsure, item->node);
     node->digest = item->digest;
     node->flags |= N_STAT | N_DIGEST;
+    if (tree->git)
+        worktree_git_learn(tree, node, item->node);
     if (!as_seen) {
         node->stamp = item->stamp;
         doubt(tree, item->node); /* which of the two is newer, a stat tells */

@@ -46,6 +46,8 @@ static void gather_child(struct worktree *tree, const struct scope *scope, struc
         if (!look && node->kind == kind)
             break;
     }
+    if (tree->git)
+        worktree_git_know(tree, node, child);
     if (node->kind == NODE_FILE && !node->errnum && !(node->flags & (N_DIGEST | N_QUEUED))) {
         node->flags |= N_QUEUED;
         vec_push(&tree->queue, child);
@@ -102,7 +104,7 @@ static void need_nodes(struct worktree *tree, const struct scope *scope, struct 
 int worktree_gather(struct worktree *tree, const struct scope *scope, uint32_t id)
 {
     struct dir *dir = worktree_dir(tree, id);
-    if (worktree_memo(dir, scope)->ready)
+    if (worktree_memo(dir, scope)->ready || (tree->git && worktree_git_recall(tree, scope, dir)))
         return 0;
     struct reader reader = {NULL, -1};
     struct pass pass = {VEC_INIT, VEC_INIT};
@@ -113,12 +115,12 @@ int worktree_gather(struct worktree *tree, const struct scope *scope, uint32_t i
         errnum = worktree_read_names(tree, dir, &reader);
         if (errnum)
             break;
-        if (scope->flavour == PLAIN)
+        if (scope->flavour == PLAIN && !tree->git)
             worktree_rules_sync(tree, dir, &reader);
         need_nodes(tree, scope, dir);
         settled = gather_children(tree, scope, dir, &reader, &pass) && !dir->must_read;
         worktree_reader_close(&reader);
-        if (tree->files_queued && tree->queue.n - tree->queue_at >= BATCH_FILES)
+        if (tree->files_queued && tree->queue.n - tree->queue_at >= worktree_batch_files(tree))
             tree->files_queued(tree->ctx);
         settled &= gather_below(tree, dir, &pass);
         if (!settled)

@@ -348,6 +348,8 @@ void worktree_ignore_sync(struct worktree *tree)
 {
     unsigned news = IGNORE_SAME;
     bool first = !tree->ignore;
+    if (tree->git)
+        return;
     if (first) {
         size_t n;
         const void *memory = statcache_memory(tree->cache, &n);

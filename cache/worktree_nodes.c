@@ -76,6 +76,7 @@ void worktree_dir_drop(struct worktree *tree, uint32_t id)
     free(dir->children);
     vec_release(&dir->consumers);
     ignore_rules_free(dir->rules);
+    free(dir->git);
     free(dir);
 }
 

@@ -32,6 +32,7 @@
 #include "base/glob.h"
 #include "base/map.h"
 #include "base/vec.h"
+#include "cache/git_source.h"
 #include "cache/ignore.h"
 #include "cache/statcache.h"
 #include "cache/worktree.h"
@@ -46,8 +47,9 @@
 #define LOOK_ENTRIES 4096
 /* A file below this is read at once. */
 #define HASH_SMALL ((size_t)32 * 1024)
-/* So many files are hashed by one call. */
-#define BATCH_FILES 128
+/* So many files are hashed by one call; of git's more, as each call starts a git. */
+#define BATCH_FILES     ((size_t)128)
+#define GIT_BATCH_FILES ((size_t)4096)
 
 enum node_kind {
     NODE_FREE,
@@ -106,12 +108,21 @@ enum dir_state {
  * directory. */
 #define ERRNUM_TOO_DEEP EOVERFLOW
 
+/* Of a directory of git's. */
+struct git_part {
+    struct git_id id;
+    struct git_filters above, own; /* own: once its names were read */
+    struct digest outputs;         /* of the declared outputs below, as a list */
+    bool no_memos; /* what is known of it does not suffice: its messages are asked for */
+};
+
 struct dir {
     uint32_t node;
-    uint8_t state;      /* enum dir_state */
-    bool wants_nodes;   /* wake it when it has been looked at */
-    bool index_held;    /* its record's verdicts are of the index that held when it was assumed */
-    uint32_t *children; /* sorted by name's bytes */
+    struct git_part *git; /* NULL: not looked at yet, or none of git's */
+    uint8_t state;        /* enum dir_state */
+    bool wants_nodes;     /* wake it when it has been looked at */
+    bool index_held;      /* its record's verdicts are of the index that held when it was assumed */
+    uint32_t *children;   /* sorted by name's bytes */
     size_t n_children, cap_children;
     bool opened;    /* dir_opened() was called and dir_closed() was not */
     bool reopen;    /* say it again: its watch may be gone */
@@ -190,6 +201,7 @@ struct look_item {
 
 struct hash_item {
     uint32_t node, serial;
+    struct git_source_file *git; /* the arena's; NULL: a file on the disk */
     const char *dir, *name;
     struct stamp stamp; /* as it was seen; then that of what was hashed */
     /* The answer. */
@@ -213,6 +225,7 @@ struct worktree_batch {
     struct worktree_top *top; /* NULL: none that it would have to give back */
     int root_fd;
     const struct statcache *cache;
+    struct git_source *git;      /* the worktree's, or NULL */
     const atomic_bool *stop;     /* the worktree's, which outlives it */
     atomic_uint_fast64_t *bytes; /* likewise */
     VEC(struct hash_item) items;
@@ -223,7 +236,7 @@ struct worktree_batch {
 
 /* A memo that was taken over: where its Directory message can be made from. */
 struct recalled {
-    uint32_t dir; /* in the stat cache */
+    uint32_t dir; /* in the stat cache; of git's: the node */
     enum flavour flavour;
     uint32_t view; /* or WORKTREE_NONE */
 };
@@ -245,6 +258,8 @@ struct scope {
 
 struct worktree {
     char *root, *stat_path;
+    struct git_source *git;     /* or NULL */
+    VEC(struct git_id) git_ids; /* of its nodes: node.record is the place */
     atomic_bool stop;
     struct worktree_top *top;
     struct trees *trees;
@@ -299,6 +314,13 @@ struct worktree {
     struct buf path; /* of the directory being walked */
     struct buf mark_path;
     struct worktree_counts counts;
+};
+
+/* A name found in a directory. */
+struct found {
+    const char *name;
+    size_t len;
+    enum node_kind kind;
 };
 
 /* An open directory while its entries are read and stat'ed; fd is -1 until something needs it. */
@@ -386,6 +408,8 @@ void worktree_top_drop(struct worktree_top *top);
 
 /* worktree_batch.c */
 struct worktree_batch *worktree_batch_new(struct worktree *tree);
+/* How many files are a batch. */
+size_t worktree_batch_files(const struct worktree *tree);
 
 /* worktree_look.c: whether directories are as they were */
 /* The next portion of looks, or NULL. */
@@ -421,8 +445,29 @@ int worktree_stat_child(struct worktree *tree, struct dir *dir, struct node *nod
                         struct reader *reader);
 /* Removes children that were found to be gone. */
 void worktree_remove_child(struct worktree *tree, struct dir *dir, uint32_t child);
+/* Makes the names, which it sorts, the directory's children; those that were stay. */
+void worktree_merge(struct worktree *tree, struct dir *dir, struct found *found, size_t n);
 /* Flags the children that are declared outputs; path is the directory's. */
 void worktree_flag_outputs(struct worktree *tree, struct dir *dir, const char *path);
+
+/* worktree_git.c: a tree of git in place of the folder */
+/* As worktree_read_names(). */
+int worktree_git_read(struct worktree *tree, struct dir *dir);
+/* Takes over what the memo knows of what the scope takes of the directory, whose path is
+ * tree->path; then the scope's memo is ready and composed. */
+bool worktree_git_recall(struct worktree *tree, const struct scope *scope, struct dir *dir);
+/* Keeps what was composed. */
+void worktree_git_note(struct worktree *tree, const struct scope *scope, struct dir *dir,
+                       const struct digest *digest);
+/* A file's digest, where it is known; a link's target. */
+void worktree_git_know(struct worktree *tree, struct node *node, uint32_t id);
+void worktree_git_learn(struct worktree *tree, const struct node *node, uint32_t id);
+/* What a worker needs for the file, whose directory is dir. */
+struct git_source_file *worktree_git_file(const struct worktree *tree, const struct node *node,
+                                          const char *dir, struct arena *arena);
+void worktree_git_hash(struct worktree_batch *batch);
+/* For trees_ask(). */
+void worktree_git_make_message(void *ctx, const struct digest *digest);
 
 /* worktree_gather.c */
 /* Brings what the scope takes of the directory, whose path is tree->path, up to date. ENOENT: it is
@@ -444,6 +489,9 @@ bool worktree_view_names(const struct view *view, const char *path);
 bool worktree_view_names_below(const struct view *view, const char *dir);
 /* Whether the path is a declared output or lies below one. */
 bool worktree_at_output(const struct worktree *tree, const char *path);
+/* The digest of what the scope takes of the directory, whose path is tree->path. */
+enum worktree_answer worktree_compose(struct worktree *tree, const struct scope *scope, uint32_t id,
+                                      struct digest *digest, bool *any, struct err *err);
 struct scope worktree_view_scope(const struct worktree *tree, uint32_t view);
 struct memo *worktree_memo(struct dir *dir, const struct scope *scope);
 

@@ -15,12 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-struct found {
-    const char *name;
-    size_t len;
-    enum node_kind kind;
-};
-
 void worktree_reader_close(struct reader *reader)
 {
     if (reader->stream)
@@ -129,8 +123,10 @@ static void forget(struct worktree *tree, uint32_t id)
     worktree_node_drop(tree, id);
 }
 
-static void merge(struct worktree *tree, struct dir *dir, struct found *found, size_t n)
+void worktree_merge(struct worktree *tree, struct dir *dir, struct found *found, size_t n)
 {
+    if (n)
+        qsort(found, n, sizeof(*found), by_name);
     uint32_t *children = mem_alloc((n ? n : 1) * sizeof(*children));
     size_t old = 0;
     bool changed = false;
@@ -197,6 +193,8 @@ int worktree_read_names(struct worktree *tree, struct dir *dir, struct reader *r
         return dir->errnum;
     if (is_too_deep(tree))
         return dir->errnum = ERRNUM_TOO_DEEP;
+    if (tree->git)
+        return worktree_git_read(tree, dir);
     if ((!dir->opened || dir->reopen) && tree->dir_opened)
         tree->dir_opened(tree->ctx, dir->node, buf_str(&tree->path));
     dir->opened = true;
@@ -228,9 +226,7 @@ int worktree_read_names(struct worktree *tree, struct dir *dir, struct reader *r
                                         kind_of_type(entry->d_type)});
     }
     if (dir->errnum == 0) {
-        if (found.n)
-            qsort(found.v, found.n, sizeof(*found.v), by_name);
-        merge(tree, dir, found.v, found.n);
+        worktree_merge(tree, dir, found.v, found.n);
         if (!dir->has_record)
             dir->has_record =
                 statcache_find(tree->cache, buf_str(&tree->path), tree->path.len, &dir->record);

@@ -181,9 +181,6 @@ static enum worktree_answer unreadable(const char *path, bool directory, int err
     return WORKTREE_BROKEN;
 }
 
-static enum worktree_answer compose(struct worktree *tree, const struct scope *scope, uint32_t id,
-                                    struct digest *digest, bool *any, struct err *err);
-
 static enum worktree_answer compose_child(struct worktree *tree, const struct scope *scope,
                                           uint32_t child, struct tree_entry *entry, bool *taken,
                                           struct err *err)
@@ -198,7 +195,8 @@ static enum worktree_answer compose_child(struct worktree *tree, const struct sc
     *entry = (struct tree_entry){.kind = TREE_DIR, .name = node->name};
     if (pick == PICK_BELOW) {
         bool any = false;
-        enum worktree_answer answer = compose(tree, &sub, child, &entry->digest, &any, err);
+        enum worktree_answer answer =
+            worktree_compose(tree, &sub, child, &entry->digest, &any, err);
         *taken = answer == WORKTREE_READY && (any || (sub.flavour == ALL && !sub.view));
         if (*taken && !utf8_valid(node->name, node->name_len))
             return broken(path, "has a name that is not UTF-8; rename it", err);
@@ -242,7 +240,7 @@ static enum worktree_answer recall_below(struct worktree *tree, const struct sco
         bool any;
         size_t before = worktree_path_push(&tree->path, node->name, node->name_len);
         if (worktree_pick(tree, scope, node, buf_str(&tree->path), &sub) == PICK_BELOW) {
-            answer = compose(tree, &sub, child, &digest, &any, err);
+            answer = worktree_compose(tree, &sub, child, &digest, &any, err);
             *recalled = answer == WORKTREE_READY && worktree_memo(node->dir, &sub)->recalled;
         }
         buf_truncate(&tree->path, before);
@@ -293,8 +291,8 @@ static void note_composed(struct worktree *tree, const struct dir *dir, const st
     tree->cache_stale = stamp_settled(&dir->stamp, dir->read_ns);
 }
 
-static enum worktree_answer compose(struct worktree *tree, const struct scope *scope, uint32_t id,
-                                    struct digest *digest, bool *any, struct err *err)
+enum worktree_answer worktree_compose(struct worktree *tree, const struct scope *scope, uint32_t id,
+                                      struct digest *digest, bool *any, struct err *err)
 {
     struct dir *dir = worktree_node(tree, id)->dir;
     struct memo *memo = dir ? worktree_memo(dir, scope) : NULL;
@@ -337,6 +335,8 @@ static enum worktree_answer compose(struct worktree *tree, const struct scope *s
         memo->composed = true;
         memo->recalled = false;
         note_composed(tree, dir, scope, digest);
+        if (tree->git)
+            worktree_git_note(tree, scope, dir, digest);
     }
     vec_release(&few);
     vec_release(&entries);
@@ -360,6 +360,9 @@ static enum worktree_answer check_literal(const struct worktree *tree, const cha
                           "in \"inputs\"",
                           err);
         bool found = false;
+        /* Taken over from a memo of git's, which was made when this had been found right. */
+        if (tree->git && dir && !dir->was_read)
+            return WORKTREE_READY;
         if (kind == NODE_DIR && dir && n < sizeof(name)) {
             memcpy(name, at, n);
             name[n] = '\0';
@@ -430,7 +433,7 @@ enum worktree_answer worktree_digest(struct worktree *tree, uint32_t id, struct 
         if (literals != WORKTREE_READY)
             return literals;
     }
-    enum worktree_answer answer = compose(tree, &scope, 0, out, &any, err);
+    enum worktree_answer answer = worktree_compose(tree, &scope, 0, out, &any, err);
     view->has_digest = answer == WORKTREE_READY;
     if (view->has_digest)
         view->digest = *out;
