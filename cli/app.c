@@ -153,7 +153,26 @@ static void raise_descriptors(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* The config that was given, whose file need not be what lies in the folder. */
+static int take_config(struct app *app, const struct app_given *given, struct err *err)
+{
+    int rc = config_parse(buf_str(given->text), given->text->len, given->path, given->root, false,
+                          &app->config, err);
+    if (rc == 0) {
+        app->root = mem_strdup(app->config->root);
+        app->lock_path = mem_printf("%.*s/%s", (int)(strrchr(given->path, '/') - given->path),
+                                    given->path, LOCK_NAME);
+    }
+    return rc;
+}
+
 int app_open(struct app *app, const struct options *options, unsigned parts, struct err *err)
+{
+    return app_open_given(app, options, NULL, parts, err);
+}
+
+int app_open_given(struct app *app, const struct options *options, const struct app_given *given,
+                   unsigned parts, struct err *err)
 {
     *app = (struct app){.options = options};
     int rc = uv_loop_init(&app->loop);
@@ -163,6 +182,8 @@ int app_open(struct app *app, const struct options *options, unsigned parts, str
     if ((parts & APP_RUNNER) && runner_host_new(&app->loop, &app->runner, err) < 0)
         return -(int)err->kind; /* first, while this process is still small and single */
     raise_descriptors();
+    if (given && take_config(app, given, err) < 0)
+        return -(int)err->kind;
     if ((parts & APP_CONFIG) && open_config(app, parts, err) < 0)
         return -(int)err->kind;
     if ((parts & APP_CACHE) && open_cache(app, err) < 0)

@@ -30,7 +30,7 @@ enum when { WHEN_AUTO, WHEN_ALWAYS, WHEN_NEVER };
 /* The command line; strings point into argv. */
 struct options {
     const char *command;            /* "run", "watch" ... */
-    const char *subcommand;         /* of cache: "stats", "gc", "verify", "clear"; else NULL */
+    const char *subcommand;         /* of cache: "stats", "gc", "verify", "clear"; of hook: "run"; else NULL */
     const char *directory, *config; /* -C, --config */
     enum when color;
     bool help;
@@ -100,6 +100,14 @@ int app_find(const struct options *options, char **path, char **root, struct err
 /* Opens the parts named by flags; what fails is said in err. app_close() also after a failure. */
 int app_open(struct app *app, const struct options *options, unsigned parts,
              struct err *err) MUST_CHECK;
+/* The same with a pipeline that was found and read already: path and root as app_find() gives them,
+ * text what the file holds. What the stat cache knows is not looked at. */
+struct app_given {
+    const char *path, *root;
+    const struct buf *text;
+};
+int app_open_given(struct app *app, const struct options *options, const struct app_given *given,
+                   unsigned parts, struct err *err) MUST_CHECK;
 void app_close(struct app *app);
 /* cmd_logs.c: the same of what looks at the past: kiln.json may be wrong just now (said). */
 int app_open_records(struct app *app, const struct options *options, unsigned parts,
@@ -197,6 +205,7 @@ int command_runs(const struct options *options);
 int command_replay(const struct options *options);
 int command_shell(const struct options *options);
 int command_cache(const struct options *options);
+int command_hook(const struct options *options);
 int command_init(const struct options *options);
 int command_doctor(const struct options *options);
 int command_schema(const struct options *options);

@@ -29,7 +29,8 @@ enum {
     CMD_SHELL = 1 << 12,
     CMD_INIT = 1 << 13,
     CMD_REPLAY = 1 << 14,
-    CMD_ALL = (1 << 15) - 1,
+    CMD_HOOK = 1 << 15,
+    CMD_ALL = (1 << 16) - 1,
 };
 
 #define ARGS_ANY 1000000u

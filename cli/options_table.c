@@ -13,6 +13,11 @@ static const struct choice cache_subcommands[] = {
     {NULL, NULL},
 };
 
+static const struct choice hook_subcommands[] = {
+    {"run", "tests what is about to be committed"},
+    {NULL, NULL},
+};
+
 /* "steps" is for the scripts: the names of the pipeline's steps. */
 static const struct choice shells[] = {
     {"bash", NULL}, {"zsh", NULL}, {"fish", NULL}, {"steps", NULL}, {NULL, NULL}};
@@ -114,6 +119,21 @@ const struct command_spec command_table[] = {
         .min_args = 1,
         .max_args = 1,
         .takes_steps = true,
+    },
+    {
+        .name = "hook",
+        .bit = CMD_HOOK,
+        .arguments = "run",
+        .summary = "test what is about to be committed",
+        .help =
+            "\"run\" takes the tree that a commit would have now, from the index that git names "
+            "(GIT_INDEX_FILE), and finds out whether all steps passed on it before: those with "
+            "\"hook\": true, or every step where none says so. Neither the working tree nor the "
+            "index is touched.\n\n"
+            "Exits with 0 when all of them did.",
+        .min_args = 1,
+        .max_args = 1,
+        .subcommands = hook_subcommands,
     },
     {
         .name = "cache",

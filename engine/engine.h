@@ -30,6 +30,7 @@
 #include <uv.h>
 
 struct engine;
+struct git_source;
 struct worktree_ahead;
 
 enum engine_mode {
@@ -88,6 +89,9 @@ struct engine_options {
     const char *root;                  /* the project's folder, absolute */
     const char *stat_path;             /* the stat cache's file; NULL: none */
     struct worktree_ahead *stat_ahead; /* its reading, begun before: for the first graph; or NULL */
+    /* ENGINE_PLAN: the steps' inputs are those of this tree of git (cache/git_source.h), not the
+     * folder's, and nobody asks for outputs to be put anywhere. NULL: the folder's. */
+    struct git_source *git;
     const char *scratch_path; /* a directory kiln may write small things to; outside of the tree */
     const char *version;
     const char *trigger; /* of the first run: "command", "hook" */

@@ -33,7 +33,7 @@ bool plan_can_restore(struct engine *e, const struct node *node)
 {
     struct missing missing = {.cache = e->opt.cache};
     struct digest now;
-    if (node->out_view == WORKTREE_NONE ||
+    if (node->out_view == WORKTREE_NONE || e->opt.git ||
         worktree_digest(e->worktree, node->out_view, &now, NULL, NULL) != WORKTREE_READY)
         return true;
     return trees_compare(e->trees, &now, &node->value.tree, look_for_content, &missing, NULL) ==

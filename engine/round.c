@@ -386,7 +386,7 @@ static void after_barrier(void *ctx, struct watch_clock clock)
             const struct node *node = &e->nodes.v[i];
             if (!node->selected)
                 continue;
-            if (node->out_view != WORKTREE_NONE)
+            if (node->out_view != WORKTREE_NONE && !e->opt.git)
                 vec_push(&e->stale, node->out_view);
         }
         for (size_t i = 0; i < e->locals.n; i++) {

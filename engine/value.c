@@ -139,6 +139,7 @@ int session_open(struct engine *e, struct err *err)
     struct worktree_options options = {.root = e->opt.root,
                                        .stat_path = e->opt.stat_path,
                                        .stat_ahead = e->opt.stat_ahead,
+                                       .git = e->opt.git,
                                        .outputs = outputs.v,
                                        .n_outputs = outputs.n,
                                        .trees = e->trees,

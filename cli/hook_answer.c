@@ -1,0 +1,261 @@
+/* hook_answer.c - whether the steps of the hook passed on the tree that is being committed (see
+ * hook.h). */
+#include "cli/hook.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/vec.h"
+#include "cache/git_source.h"
+#include "config/lock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CONFIG_BYTES ((size_t)16 << 20)
+
+struct looking {
+    struct app app;
+    struct git_source *source;
+    const char **steps;
+    size_t n_steps;
+    struct engine *engine;
+    struct hook_answer *answer;
+    struct err *err;
+    bool finished;
+};
+
+static char *cache_folder(const char *name)
+{
+    char *cache = cache_default_path();
+    char *path = cache ? path_join(cache, name) : NULL;
+    free(cache);
+    return path;
+}
+
+int hook_commit_find(const struct options *options, struct hook_commit *out, struct err *err)
+{
+    *out = (struct hook_commit){0};
+    char *scratch = cache_folder("v1/tmp");
+    int rc = app_find(options, &out->config, &out->root, err);
+    if (rc == 0)
+        rc = git_place_find(out->root, &out->place, err);
+    if (rc == 0 && !scratch)
+        rc = err_set(err, ERR_SYSTEM,
+                     "there is no place for the cache: set HOME, XDG_CACHE_HOME or "
+                     "KILN_CACHE_DIR");
+    if (rc == 0)
+        rc = file_mkdirs(scratch, 0700, err);
+    if (rc == 0)
+        rc = git_tree_of_index(&out->place, scratch, out->tree, err);
+    free(scratch);
+    return rc;
+}
+
+void hook_commit_release(struct hook_commit *commit)
+{
+    git_place_release(&commit->place);
+    free(commit->config);
+    free(commit->root);
+}
+
+void hook_answer_release(struct hook_answer *answer)
+{
+    free(answer->first);
+    free(answer->why);
+    *answer = (struct hook_answer){0};
+}
+
+const char **hook_steps(const struct config *config, size_t *n)
+{
+    VEC(const char *) names = VEC_INIT;
+    vec_reserve(&names, 1);
+    for (size_t i = 0; i < config->n_steps; i++)
+        if (config->steps[i].hook)
+            vec_push(&names, config->steps[i].name.text);
+    *n = names.n;
+    return names.v;
+}
+
+/* One memo a repository: its linked worktrees have the same objects. */
+static int open_source(const struct hook_commit *commit, struct git_source **out, struct err *err)
+{
+    char hex[DIGEST_HEX + 1], *scratch = cache_folder("v1/tmp");
+    struct digest id = digest_of(commit->place.common, strlen(commit->place.common));
+    digest_hex(&id, hex);
+    char *name = mem_printf("v1/git/%s", hex), *memo = cache_folder(name);
+    int rc = git_source_new(&commit->place, commit->tree, memo, scratch, out, err);
+    free(name);
+    free(memo);
+    free(scratch);
+    return rc;
+}
+
+/* A file of the project as it is in the tree; from its place in the folder, where it is named by
+ * that. */
+static int read_committed(struct looking *look, const struct hook_commit *commit, const char *path,
+                          struct buf *out, bool *found, struct err *err)
+{
+    size_t n = strlen(commit->root);
+    if (!path_is_below(path, commit->root) || !path[n]) {
+        *found = true; /* a pipeline that is kept elsewhere */
+        return file_read(path, CONFIG_BYTES, out, err);
+    }
+    return git_source_read(look->source, path + n + 1, CONFIG_BYTES, out, found, err);
+}
+
+/* -- the plan ---------------------------------------------------------------------------------- */
+
+static void on_closed(void *ctx)
+{
+    struct looking *look = ctx;
+    look->engine = NULL;
+    look->finished = true;
+}
+
+static void on_done(void *ctx)
+{
+    struct looking *look = ctx;
+    engine_close(look->engine, on_closed, look);
+}
+
+static void no(struct hook_answer *answer, const char *step, const char *why)
+{
+    answer->all_cached = false;
+    if (answer->why)
+        return;
+    answer->first = step ? mem_strdup(step) : NULL;
+    answer->why = mem_strdup(why);
+}
+
+static void on_plan(void *ctx, const struct plan_step *step)
+{
+    struct looking *look = ctx;
+    struct hook_answer *answer = look->answer;
+    answer->n_steps++;
+    if (step->state == PLAN_CACHED && !step->error)
+        return;
+    answer->n_run++;
+    no(answer, step->name,
+       step->error               ? step->error
+       : step->state == PLAN_RUN ? "it has not passed with these inputs"
+                                 : "it waits for others");
+}
+
+static int on_boxes(void *ctx, struct engine_boxes *out, struct err *err)
+{
+    return app_boxes(&((struct looking *)ctx)->app, out, err);
+}
+
+static void on_loaded(void *ctx, struct graph *graph, const char *const *sources, size_t n_sources,
+                      int exit_code, const char *error)
+{
+    struct looking *look = ctx;
+    struct app *app = &look->app;
+    (void)sources;
+    (void)n_sources;
+    (void)exit_code;
+    look->finished = true;
+    if (!graph) {
+        err_set(look->err, ERR_CONFIG, "%s", error);
+        return;
+    }
+    struct engine_options options = {.loop = &app->loop,
+                                     .mode = ENGINE_PLAN,
+                                     .root = app->root,
+                                     .git = look->source,
+                                     .scratch_path = app->scratch_path,
+                                     .version = KILN_VERSION,
+                                     .trigger = "hook",
+                                     .cache = app->cache,
+                                     .runner = app->runner,
+                                     .boxes = on_boxes,
+                                     .lock_path = app->lock_path,
+                                     .history = app->history,
+                                     .max_reasons = 1,
+                                     .plan = on_plan,
+                                     .done = on_done,
+                                     .ctx = look};
+    if (engine_new(&options, &look->engine, look->err) < 0) {
+        graph_free(graph);
+        return;
+    }
+    look->finished = false;
+    if (engine_load(look->engine, graph, look->steps, look->n_steps, NULL, 0, look->err) < 0)
+        engine_close(look->engine, on_closed, look);
+    else
+        engine_start(look->engine);
+}
+
+/* -- what comes before ------------------------------------------------------------------------- */
+
+/* Which images are meant says kiln.lock, and the engine reads that of the folder: it may speak for
+ * the tree where it is the same. */
+static int same_lock(struct looking *look, const struct hook_commit *commit, bool *same,
+                     struct err *err)
+{
+    struct buf ours = BUF_INIT, theirs = BUF_INIT;
+    bool found = false, any = false;
+    *same = true;
+    for (size_t i = 0; i < look->app.config->n_steps; i++)
+        any |= look->app.config->steps[i].runner == CONFIG_RUNNER_CONTAINER;
+    if (!any)
+        return 0;
+    int rc = read_committed(look, commit, look->app.lock_path, &theirs, &found, err);
+    bool here = file_read(look->app.lock_path, CONFIG_BYTES, &ours, NULL) == 0;
+    *same = here == found && ours.len == theirs.len &&
+            memcmp(buf_str(&ours), buf_str(&theirs), ours.len) == 0;
+    buf_release(&ours);
+    buf_release(&theirs);
+    return rc;
+}
+
+static int plan(struct looking *look, const struct hook_commit *commit, struct err *err)
+{
+    bool same;
+    if (look->app.config->generate) {
+        no(look->answer, NULL, "the pipeline is generated");
+        return 0;
+    }
+    int rc = same_lock(look, commit, &same, err);
+    if (rc == 0 && !same)
+        no(look->answer, NULL, "kiln.lock in the working tree is not the one that is committed");
+    if (rc != 0 || !same)
+        return rc;
+    look->steps = hook_steps(look->app.config, &look->n_steps);
+    pipeline_load(&look->app, on_loaded, look);
+    while (!look->finished)
+        uv_run(&look->app.loop, UV_RUN_ONCE);
+    return err->kind ? -(int)err->kind : 0;
+}
+
+int hook_ask(const struct options *options, const struct hook_commit *commit,
+             struct hook_answer *out, struct err *err)
+{
+    *out = (struct hook_answer){.all_cached = true};
+    struct looking look = {.answer = out, .err = err};
+    struct buf text = BUF_INIT;
+    struct app_given given = {.path = commit->config, .root = commit->root, .text = &text};
+    struct err unsaved = ERR_INIT;
+    bool found = false;
+    int rc = open_source(commit, &look.source, err);
+    if (rc == 0)
+        rc = read_committed(&look, commit, commit->config, &text, &found, err);
+    if (rc == 0 && !found)
+        rc = err_set(err, ERR_CONFIG,
+                     "%s is not part of what is committed; \"git add\" it, so that a clone has a "
+                     "pipeline too",
+                     commit->config);
+    if (rc == 0) {
+        rc = app_open_given(&look.app, options, &given, APP_CACHE | APP_STATE | APP_RUNNER, err);
+        if (rc == 0)
+            rc = plan(&look, commit, err);
+        app_close(&look.app);
+    }
+    if (look.source && git_source_save(look.source, &unsaved) != 0)
+        warn(options, err_text(&unsaved)); /* the next one finds it all out again */
+    err_release(&unsaved);
+    git_source_free(look.source);
+    buf_release(&text);
+    free(look.steps);
+    return rc;
+}
