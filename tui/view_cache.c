@@ -54,6 +54,11 @@ static struct pen_row *labelled(struct rows *rows, const char *label)
     return &rows->row;
 }
 
+static const char *plural(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
 static void put_size(struct pen_row *row, uint64_t bytes)
 {
     char text[16];
@@ -107,8 +112,8 @@ static void put_facts(struct app *app, struct rows *rows)
         row_put(row, ROLE_TEXT, ", no limit");
     }
     row = labelled(rows, "holds");
-    row_printf(row, ROLE_TEXT, "%" PRIu64 " results, %" PRIu64 " blobs", facts->results,
-               facts->blobs);
+    row_printf(row, ROLE_TEXT, "%" PRIu64 " result%s, %" PRIu64 " blob%s", facts->results,
+               plural(facts->results), facts->blobs, plural(facts->blobs));
     bool any = false;
     if (facts->snapshots || facts->images || facts->snapshot_bytes || facts->image_bytes) {
         row = labelled(rows, "");
@@ -127,7 +132,8 @@ static void put_facts(struct app *app, struct rows *rows)
     } else {
         row_put(row, ROLE_TEXT, "would remove ");
         put_size(row, facts->gc_bytes);
-        row_printf(row, ROLE_TEXT, " with %" PRIu64 " results", facts->gc_results);
+        row_printf(row, ROLE_TEXT, " with %" PRIu64 " result%s", facts->gc_results,
+                   plural(facts->gc_results));
         if (facts->oldest_ns && facts->oldest_ns < app->clock_ns)
             row_printf(row, ROLE_DIM, ", some unused for %s",
                        text_duration((app->clock_ns - facts->oldest_ns) / 1000000000 * 1000, text));
@@ -174,7 +180,7 @@ static void put_runs(struct app *app, struct rows *rows)
     struct pen_row *row = labelled(rows, "all runs");
     put_rate(row, hits, all);
     if (all > 0)
-        row_printf(row, ROLE_DIM, " in %zu runs on record", app->runs.n);
+        row_printf(row, ROLE_DIM, " in %zu run%s on record", app->runs.n, plural(app->runs.n));
     if (saved > 0)
         row_printf(row, ROLE_HIT, ", %s saved", text_duration(saved, text));
 }

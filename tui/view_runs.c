@@ -160,8 +160,9 @@ static void draw_run(struct app *app, struct pen_row *row, const struct run_fact
     add_count(row, run->cached, STATE_CACHED);
     add_count(row, run->skipped, STATE_SKIPPED);
     add_count(row, run->cancelled, STATE_CANCELLED);
-    if (run->saved_ms > 0)
-        row_printf(row, ROLE_DIM, "saved %s  ", text_duration(run->saved_ms, text));
+    int room = row->area.w - row->x - (open ? 5 : 0);
+    if (run->saved_ms > 0 && room >= 6 + (int)strlen(text_duration(run->saved_ms, text)))
+        row_printf(row, ROLE_DIM, "saved %s  ", text);
     if (open)
         row_put(row, ROLE_FOCUS, "shown");
     buf_release(&when);
