@@ -69,7 +69,8 @@ static bool make_request(const struct asking *asking, struct buf *out)
                                    .env = (const char *const *)environ,
                                    .steps = asking->options->args,
                                    .n_steps = asking->options->n_args,
-                                   .keep_going = asking->options->keep_going};
+                                   .keep_going = asking->options->keep_going,
+                                   .tree = asking->tree ? asking->tree : ""};
     struct stat project, config;
     if (!wire_stand(&request.stand) || stat(asking->root, &project) != 0 ||
         stat(asking->config, &config) != 0)

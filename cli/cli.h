@@ -29,8 +29,9 @@ enum when { WHEN_AUTO, WHEN_ALWAYS, WHEN_NEVER };
 
 /* The command line; strings point into argv. */
 struct options {
-    const char *command;            /* "run", "watch" ... */
-    const char *subcommand;         /* of cache: "stats", "gc", "verify", "clear"; of hook: "run"; else NULL */
+    const char *command; /* "run", "watch" ... */
+    const char
+        *subcommand; /* of cache: "stats", "gc", "verify", "clear"; of hook: "run"; else NULL */
     const char *directory, *config; /* -C, --config */
     enum when color;
     bool help;

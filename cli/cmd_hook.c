@@ -21,7 +21,10 @@ static int run(const struct options *options)
         complain(options, err_text(&err));
         code = exit_code_of(&err);
     } else if (answer.all_cached) {
-        printf("hook: all %zu steps cached\n", answer.n_steps);
+        if (answer.n_steps)
+            printf("hook: all %zu steps cached\n", answer.n_steps);
+        else
+            puts("hook: all steps passed, as the kiln that watches has seen");
     } else {
         fprintf(stderr, "hook: %s%s%s\n", answer.first ? answer.first : "",
                 answer.first ? ": " : "", answer.why);

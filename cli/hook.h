@@ -28,7 +28,8 @@ void hook_commit_release(struct hook_commit *commit);
 
 struct hook_answer {
     bool all_cached;
-    size_t n_steps, n_run; /* of the hook, with all they need; that would run or wait */
+    size_t n_steps, n_run; /* (0 where a watcher told) of the hook, with all they need; that would
+                              run or wait */
     char *first;           /* all_cached false: one of them, or NULL, and */
     char *why;             /* why it is not cached, or why that can't be told here */
 };
@@ -39,6 +40,15 @@ struct hook_answer {
 int hook_ask(const struct options *options, const struct hook_commit *commit,
              struct hook_answer *out, struct err *err) MUST_CHECK;
 void hook_answer_release(struct hook_answer *answer);
+
+/* The tree, with the memo of its repository. */
+struct git_source;
+int hook_source(const struct hook_commit *commit, struct git_source **out,
+                struct err *err) MUST_CHECK;
+/* Whether the tree has the pipeline that config was read from, and, where images have a say, the
+ * kiln.lock that lies at lock_path. */
+bool hook_same_pipeline(struct git_source *source, const struct hook_commit *commit,
+                        const struct config *config, const char *lock_path);
 
 /* The names of the pipeline's steps that are part of the hook; n 0: every step. The array is the
  * caller's, the names are the config's. */

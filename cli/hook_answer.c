@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "cache/git_source.h"
+#include "cli/watcher.h"
 #include "config/lock.h"
 
 #include <stdlib.h>
@@ -77,7 +78,7 @@ const char **hook_steps(const struct config *config, size_t *n)
 }
 
 /* One memo a repository: its linked worktrees have the same objects. */
-static int open_source(const struct hook_commit *commit, struct git_source **out, struct err *err)
+int hook_source(const struct hook_commit *commit, struct git_source **out, struct err *err)
 {
     char hex[DIGEST_HEX + 1], *scratch = cache_folder("v1/tmp");
     struct digest id = digest_of(commit->place.common, strlen(commit->place.common));
@@ -92,15 +93,15 @@ static int open_source(const struct hook_commit *commit, struct git_source **out
 
 /* A file of the project as it is in the tree; from its place in the folder, where it is named by
  * that. */
-static int read_committed(struct looking *look, const struct hook_commit *commit, const char *path,
-                          struct buf *out, bool *found, struct err *err)
+static int read_committed(struct git_source *source, const struct hook_commit *commit,
+                          const char *path, struct buf *out, bool *found, struct err *err)
 {
     size_t n = strlen(commit->root);
     if (!path_is_below(path, commit->root) || !path[n]) {
         *found = true; /* a pipeline that is kept elsewhere */
         return file_read(path, CONFIG_BYTES, out, err);
     }
-    return git_source_read(look->source, path + n + 1, CONFIG_BYTES, out, found, err);
+    return git_source_read(source, path + n + 1, CONFIG_BYTES, out, found, err);
 }
 
 /* -- the plan ---------------------------------------------------------------------------------- */
@@ -190,23 +191,37 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
 
 /* Which images are meant says kiln.lock, and the engine reads that of the folder: it may speak for
  * the tree where it is the same. */
-static int same_lock(struct looking *look, const struct hook_commit *commit, bool *same,
+static int same_lock(struct git_source *source, const struct hook_commit *commit,
+                     const struct config *config, const char *lock_path, bool *same,
                      struct err *err)
 {
     struct buf ours = BUF_INIT, theirs = BUF_INIT;
     bool found = false, any = false;
     *same = true;
-    for (size_t i = 0; i < look->app.config->n_steps; i++)
-        any |= look->app.config->steps[i].runner == CONFIG_RUNNER_CONTAINER;
+    for (size_t i = 0; i < config->n_steps; i++)
+        any |= config->steps[i].runner == CONFIG_RUNNER_CONTAINER;
     if (!any)
         return 0;
-    int rc = read_committed(look, commit, look->app.lock_path, &theirs, &found, err);
-    bool here = file_read(look->app.lock_path, CONFIG_BYTES, &ours, NULL) == 0;
+    int rc = read_committed(source, commit, lock_path, &theirs, &found, err);
+    bool here = file_read(lock_path, CONFIG_BYTES, &ours, NULL) == 0;
     *same = here == found && ours.len == theirs.len &&
             memcmp(buf_str(&ours), buf_str(&theirs), ours.len) == 0;
     buf_release(&ours);
     buf_release(&theirs);
     return rc;
+}
+
+bool hook_same_pipeline(struct git_source *source, const struct hook_commit *commit,
+                        const struct config *config, const char *lock_path)
+{
+    struct buf text = BUF_INIT;
+    bool found = false, same = false;
+    if (read_committed(source, commit, commit->config, &text, &found, NULL) == 0 && found) {
+        struct digest digest = digest_of(buf_str(&text), text.len);
+        same = digest_eq(&digest, &config->text);
+    }
+    buf_release(&text);
+    return same && same_lock(source, commit, config, lock_path, &same, NULL) == 0 && same;
 }
 
 static int plan(struct looking *look, const struct hook_commit *commit, struct err *err)
@@ -216,7 +231,7 @@ static int plan(struct looking *look, const struct hook_commit *commit, struct e
         no(look->answer, NULL, "the pipeline is generated");
         return 0;
     }
-    int rc = same_lock(look, commit, &same, err);
+    int rc = same_lock(look->source, commit, look->app.config, look->app.lock_path, &same, err);
     if (rc == 0 && !same)
         no(look->answer, NULL, "kiln.lock in the working tree is not the one that is committed");
     if (rc != 0 || !same)
@@ -228,18 +243,44 @@ static int plan(struct looking *look, const struct hook_commit *commit, struct e
     return err->kind ? -(int)err->kind : 0;
 }
 
+static void on_told(void *ctx, const struct event *event)
+{
+    (void)ctx;
+    (void)event;
+}
+
+static void on_tick(void *ctx)
+{
+    (void)ctx;
+}
+
+/* Whether a kiln that watches the project has seen all of it pass. */
+static bool watcher_knows(const struct options *options, const struct hook_commit *commit)
+{
+    struct asking asking = {.root = commit->root,
+                            .config = commit->config,
+                            .options = options,
+                            .tree = commit->tree,
+                            .event = on_told,
+                            .tick = on_tick};
+    int code;
+    return watcher_ask(&asking, &code) && code == EXIT_OK;
+}
+
 int hook_ask(const struct options *options, const struct hook_commit *commit,
              struct hook_answer *out, struct err *err)
 {
     *out = (struct hook_answer){.all_cached = true};
+    if (watcher_knows(options, commit))
+        return 0;
     struct looking look = {.answer = out, .err = err};
     struct buf text = BUF_INIT;
     struct app_given given = {.path = commit->config, .root = commit->root, .text = &text};
     struct err unsaved = ERR_INIT;
     bool found = false;
-    int rc = open_source(commit, &look.source, err);
+    int rc = hook_source(commit, &look.source, err);
     if (rc == 0)
-        rc = read_committed(&look, commit, commit->config, &text, &found, err);
+        rc = read_committed(look.source, commit, commit->config, &text, &found, err);
     if (rc == 0 && !found)
         rc = err_set(err, ERR_CONFIG,
                      "%s is not part of what is committed; \"git add\" it, so that a clone has a "

@@ -10,6 +10,8 @@
 #include "base/arena.h"
 #include "base/mem.h"
 #include "base/vec.h"
+#include "cache/git_source.h"
+#include "cli/hook.h"
 #include "cli/serve_match.h"
 #include "cli/wire.h"
 
@@ -35,6 +37,7 @@ struct client {
     struct buf in, out;
     size_t sent;
     struct ask *ask;
+    struct git_source *source; /* that is asked about; NULL: a run is asked for */
     bool asked, answered, dropped, closing;
     bool writing; /* the loop is to say when more can be sent */
 };
@@ -71,6 +74,11 @@ static void client_closed(uv_handle_t *handle)
     struct client *client = handle->data;
     struct server *server = client->server;
     close(client->fd);
+    if (client->source) {
+        int rc = git_source_save(client->source, NULL);
+        (void)rc; /* the next one finds it out again */
+    }
+    git_source_free(client->source);
     buf_release(&client->in);
     buf_release(&client->out);
     free(client);
@@ -177,6 +185,34 @@ static void on_ping(uv_timer_t *timer)
     }
 }
 
+/* Whether the steps of the hook passed on a tree of git; NULL when the engine will say, else why it
+ * can't. */
+static const char *ask_about_tree(struct client *client, const struct wire_request *request)
+{
+    struct server *server = client->server;
+    const struct app *app = server->app;
+    struct hook_commit commit = {.config = (char *)(uintptr_t)app->config->path, .root = app->root};
+    const char *why = NULL;
+    if (strlen(request->tree) > GIT_TREE_HEX ||
+        request->tree[strspn(request->tree, "0123456789abcdef")])
+        return "no tree";
+    if (git_place_find(app->root, &commit.place, NULL) != 0)
+        return "no repository here";
+    strcpy(commit.tree, request->tree);
+    if (hook_source(&commit, &client->source, NULL) != 0 ||
+        !hook_same_pipeline(client->source, &commit, app->config, app->lock_path))
+        why = "another pipeline is committed";
+    git_place_release(&commit.place);
+    if (why)
+        return why;
+    struct engine_ask options = {
+        .git = client->source, .event = on_event, .done = on_done, .ctx = client};
+    options.steps = hook_steps(app->config, &options.n_steps);
+    client->ask = engine_ask(server->engine, &options);
+    free((void *)(uintptr_t)options.steps);
+    return client->ask ? NULL : "not now, or not these steps";
+}
+
 static void on_request(struct client *client, const char *payload, size_t n)
 {
     struct server *server = client->server;
@@ -187,7 +223,9 @@ static void on_request(struct client *client, const char *payload, size_t n)
         drop(client);
     } else {
         const char *why = serve_trouble(&server->match, &request);
-        if (!why) {
+        if (!why && *request.tree) {
+            why = ask_about_tree(client, &request);
+        } else if (!why) {
             struct engine_ask options = {.steps = request.steps,
                                          .n_steps = request.n_steps,
                                          .keep_going = request.keep_going,

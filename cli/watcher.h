@@ -23,6 +23,8 @@ void serve_close(struct server *server);
 struct asking {
     const char *root, *config; /* absolute */
     const struct options *options;
+    const char *tree;        /* of git, in hexadecimal: whether the steps of the hook passed on it
+                                is all that is asked, and 0 the answer; NULL: a run */
     event_cb *event;         /* what happens, as an engine of one's own would tell it */
     void (*tick)(void *ctx); /* about ten times a second, for clocks on a screen */
     void *ctx;

@@ -80,6 +80,7 @@ static const struct field request_fields[] = {
     AS_LIST(struct wire_request, env, n_env, texts),
     AS_LIST(struct wire_request, steps, n_steps, texts),
     AS_FLAG(struct wire_request, keep_going),
+    AS_TEXT(struct wire_request, tree),
 };
 static const struct shape request_shape = {sizeof(struct wire_request), FIELDS(request_fields)};
 

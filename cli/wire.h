@@ -53,6 +53,7 @@ struct wire_request {
     const char *const *steps;
     size_t n_steps;
     bool keep_going;
+    const char *tree; /* of git, in hexadecimal: did the steps of the hook pass on it? "": a run */
 };
 
 /* False where /proc does not tell. */

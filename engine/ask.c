@@ -14,6 +14,7 @@
  * So an equal step runs once, whoever wants it, and who asked gets what a process of its own would
  * have found.
  */
+#include "engine/inputs.h"
 #include "engine/private.h"
 #include "engine/rounds.h"
 #include "engine/running.h"
@@ -21,6 +22,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+#define MOST_FILES 256
 
 /* -- taking a wish on -------------------------------------------------------------------------- */
 
@@ -228,6 +231,54 @@ static bool stands(struct engine *e, struct node *node, const bool *settled)
     return cache_has_action(e->opt.cache, &node->value.key);
 }
 
+/* Whether the tree of git gives the step's locals the digests that the last round saw. */
+static bool same_inputs(struct engine *e, struct worktree *tree, const struct node *node)
+{
+    vec_each (uint32_t, index, (ids *)&node->locals) {
+        const struct local *local = &e->locals.v[*index];
+        const struct op *op = &e->graph->ops[local->op];
+        struct digest digest;
+        uint32_t view;
+        if (local->answer != WORKTREE_READY ||
+            worktree_view(tree, WORKTREE_INPUTS, op->u.local.patterns, op->u.local.n, &view, NULL,
+                          NULL) < 0)
+            return false;
+        worktree_prepare(tree, &view, 1);
+        /* What must be read at length, who asks may read himself: nobody else waits for him. */
+        if (worktree_progress(tree).files > MOST_FILES)
+            return false;
+        for (struct worktree_batch *batch; (batch = worktree_next_batch(tree));) {
+            worktree_batch_work(batch);
+            worktree_batch_done(tree, batch);
+        }
+        if (worktree_digest(tree, view, &digest, NULL, NULL) != WORKTREE_READY ||
+            !digest_eq(&digest, &local->digest))
+            return false;
+    }
+    return true;
+}
+
+/* Whether each step wanted stands, and would with the inputs that the tree of git gives it. */
+static bool passed_on_tree(struct engine *e, const struct ask *ask)
+{
+    bool *settled = mem_zalloc(e->nodes.n + 1, sizeof *settled);
+    struct trees *trees = trees_new();
+    struct worktree_options options = {.git = ask->opt.git, .trees = trees};
+    struct worktree *tree = NULL;
+    bool passed = value_worktree(e, &options, &tree, NULL) == 0;
+    for (uint32_t i = 0; i < e->nodes.n && passed; i++) { /* topological */
+        struct node *node = &e->nodes.v[i];
+        if (!ask->wanted[i])
+            continue;
+        settled[i] = stands(e, node, settled);
+        passed = settled[i] && same_inputs(e, tree, node);
+    }
+    worktree_free(tree);
+    trees_free(trees);
+    free(settled);
+    return passed;
+}
+
 static void begin(struct engine *e, struct ask *ask)
 {
     instances at_once = VEC_INIT, following = VEC_INIT;
@@ -288,6 +339,8 @@ void asks_begin(struct engine *e, bool sources_changed)
     vec_each (struct ask *, ask, &due) {
         if (left_alone(e, *ask) || !runner_works(e->opt.runner))
             answer(e, *ask, -1);
+        else if ((*ask)->opt.git)
+            answer(e, *ask, passed_on_tree(e, *ask) ? 0 : -1);
         else
             begin(e, *ask);
     }

@@ -164,6 +164,9 @@ struct engine_ask {
     const char *const *steps;
     size_t n_steps;
     bool keep_going;
+    /* Or NULL: then no run is wanted, but whether all of them passed already on that tree of git,
+     * done with 0, as far as the last round tells, else with -1. Outlives the ask. */
+    struct git_source *git;
     /* pipeline.loaded with the steps wanted, then every event of the run, and every notice. */
     event_cb *event;
     /* Once, at the end, with the run's exit code; or with -1: it can't be told by this engine any

@@ -84,7 +84,8 @@ static void submit(struct engine *e, struct foresight *foresight)
 void foresee_begin(struct engine *e)
 {
     struct foresight *foresight = NULL;
-    if (!e->opt.history || !e->opt.cache || e->opt.no_cache || e->opt.force)
+    /* With a tree of git there is no look at files meanwhile: they would be read twice. */
+    if (!e->opt.history || !e->opt.cache || e->opt.no_cache || e->opt.force || e->opt.git)
         return;
     e->foreseeing = true;
     for (size_t i = 0; i < e->nodes.n; i++) {

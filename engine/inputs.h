@@ -9,6 +9,11 @@
 
 #include "engine/private.h"
 
+/* A worktree of the engine's project and graph: its root, and what is declared as output, are
+ * filled in. */
+int value_worktree(struct engine *e, struct worktree_options *options, struct worktree **out,
+                   struct err *err) MUST_CHECK;
+
 /* value.c: what ops are worth now */
 int session_open(struct engine *e, struct err *err) MUST_CHECK;
 void session_close(struct engine *e);

@@ -116,7 +116,8 @@ static void dir_closed(void *ctx, uint32_t dir)
         watch_remove(e->watch, dir);
 }
 
-int session_open(struct engine *e, struct err *err)
+int value_worktree(struct engine *e, struct worktree_options *options, struct worktree **out,
+                   struct err *err)
 {
     struct graph *g = e->graph;
     VEC(const char *) outputs = VEC_INIT;
@@ -136,19 +137,26 @@ int session_open(struct engine *e, struct err *err)
         if (!inside)
             vec_push(&outputs, e->opt.own_files[i]);
     }
-    struct worktree_options options = {.root = e->opt.root,
-                                       .stat_path = e->opt.stat_path,
+    options->root = e->opt.root;
+    options->outputs = outputs.v;
+    options->n_outputs = outputs.n;
+    int rc = worktree_new(options, out, err);
+    vec_release(&outputs);
+    return rc;
+}
+
+int session_open(struct engine *e, struct err *err)
+{
+    struct graph *g = e->graph;
+    struct worktree_options options = {.stat_path = e->opt.stat_path,
                                        .stat_ahead = e->opt.stat_ahead,
                                        .git = e->opt.git,
-                                       .outputs = outputs.v,
-                                       .n_outputs = outputs.n,
                                        .trees = e->trees,
                                        .dir_opened = dir_opened,
                                        .dir_closed = dir_closed,
                                        .files_queued = round_hash_ahead,
                                        .ctx = e};
-    int rc = worktree_new(&options, &e->worktree, err);
-    vec_release(&outputs);
+    int rc = value_worktree(e, &options, &e->worktree, err);
     if (rc < 0)
         return rc;
 

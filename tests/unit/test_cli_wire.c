@@ -87,8 +87,9 @@ static void test_events(void **state)
                         .run = "7",
                         .step = "a",
                         .u.progress = {"image", "unpacking debian:12", 4, 9, "bytes", 2}});
-    assert_survives(&(struct event){
-        .type = EVENT_RUN_FINISHED, .run = "7", .u.run_finished = {RUN_FAILED, 12, 1, 2, 3, 4, 5, 6}});
+    assert_survives(&(struct event){.type = EVENT_RUN_FINISHED,
+                                    .run = "7",
+                                    .u.run_finished = {RUN_FAILED, 12, 1, 2, 3, 4, 5, 6}});
     assert_survives(&(struct event){.type = EVENT_NOTICE, .u.notice = {"info", "two\nlines"}});
 }
 
@@ -111,7 +112,8 @@ static void test_a_request(void **state)
                                    .n_env = 2,
                                    .steps = steps,
                                    .n_steps = 1,
-                                   .keep_going = true},
+                                   .keep_going = true,
+                                   .tree = "4b825dc"},
                         got;
     struct buf frame = BUF_INIT;
     struct arena arena = ARENA_INIT;
@@ -128,6 +130,7 @@ static void test_a_request(void **state)
     assert_string_equal(got.env[1], "B=");
     assert_int_equal(got.n_steps, 1);
     assert_true(got.keep_going);
+    assert_string_equal(got.tree, "4b825dc");
     buf_release(&frame);
     arena_release(&arena);
 }
