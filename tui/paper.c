@@ -311,7 +311,7 @@ static void keep_place(struct paper *paper)
 
 static void return_to_place(struct paper *paper)
 {
-    paper->row = paper->saved_row;
+    go_to_row(paper, paper->saved_row); /* the screen may have become smaller */
     paper->column = paper->saved_column;
 }
 

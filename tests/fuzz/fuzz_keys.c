@@ -35,6 +35,25 @@ static void note(void *ctx, const struct key_input *input)
     vec_push(&got->keys, key);
 }
 
+/* Raw: no byte is handed on twice. */
+static void count(void *ctx, const struct key_input *input)
+{
+    if (input->kind == INPUT_KEY || input->kind == INPUT_TEXT || input->kind == INPUT_BYTES)
+        *(size_t *)ctx += input->n;
+}
+
+static void take_raw(const char *data, size_t size)
+{
+    struct keys keys = {.raw = true};
+    size_t n = 0;
+    for (size_t i = 0; i < size; i++) {
+        keys_feed(&keys, data + i, 1, count, &n);
+        CLAIM(n <= i + 1);
+    }
+    keys_timeout(&keys, count, &n);
+    CLAIM(n <= size);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct keys whole = {0}, pieces = {0};
@@ -67,5 +86,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     vec_release(&second.keys);
     buf_release(&first.text);
     buf_release(&second.text);
+    take_raw((const char *)data, size);
     return 0;
 }

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Interactive steps: what is typed reaches them, on a terminal without panes, in the panes, and where nobody types.
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/registry.sh"
 
 TERMINAL=${TERMINAL:-$(dirname "$KILN")/tests/terminal}
 
 # on_terminal ARGUMENT... < SCRIPT: kiln on a terminal of 24 rows and 80 columns (terminal.c has the script's words).
 on_terminal() {
-    env -u CI NO_COLOR=1 TERM=xterm LC_ALL=C.UTF-8 timeout -k 5 $((3 * DEADLINE)) "$TERMINAL" 24 80 "$KILN" "$@" \
+    env -u CI NO_COLOR=1 TERM=xterm LC_ALL=C.UTF-8 timeout -k 5 $((3 * DEADLINE)) "$TERMINAL" 24 80 "${AS[@]}" "$KILN" "$@" \
         > "$T/out" 2> "$T/err" || fail "the terminal's script: $(tail -n 1 "$T/out")"
 }
 
@@ -51,18 +52,32 @@ END
     assert_file end Bob
 }
 
-test_in_the_sandbox() {
-    greeter sandbox
-    on_terminal run << 'END'
-wait name? 
+in_boxes() {
+    busybox_layer base
+    image "$P/oci" base '{"Env": ["PATH=/bin"]}' base
+    local kind
+    for kind in '"runner": "sandbox"' '"image": "oci:oci:base"'; do
+        project '{"version": 1, "steps": {"ask": {'"$kind"', "interactive": true, "inputs": [], "outputs": ["name"],
+            "run": "tty; stty size; printf \"TERM $TERM, name? \"; read name; echo \"hello $name\"; echo \"$name\" > name"}}}'
+        rm -f name
+        mine
+        on_terminal run << 'END'
+wait /dev/pts/0
+wait 24 80
+wait TERM xterm, name? 
 type Ada\n
 wait hello Ada
-wait after: passed
+wait passed
 end
 END
-    ended 0
-    assert_file end Ada
+        ended 0
+        assert_file name Ada
+        mine
+        kiln 1 run # nobody types: read fails
+    done
 }
+
+test_in_boxes() { as_both in_boxes; }
 
 # What is not echoed by the step is shown nowhere, and kept nowhere.
 test_password() {
@@ -199,6 +214,21 @@ test_keys_in_the_panes() {
     say 'type 12'
     wait_for test -s keys
     assert_eq "$(tr -d '\n' < keys)" ' 033 [ A 033 [ 1 ; 5 C 003 004 033 x 033 O P a 035 b q 1 2'
+    say 'type \x1d'
+    quit_screen
+}
+
+# A step that does not read makes nobody wait, and what it has no room for is told.
+test_no_room() {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
+        "deaf": {"interactive": true, "inputs": [], "run": "stty raw -echo; printf \"%s%s\" no w; exec sleep 600"}}}'
+    on_screen
+    say 'wait now'
+    say 'type i'
+    local i text
+    text=$(printf '%04000d' 0)
+    for i in $(seq 60); do say "type $text"; done
+    say 'wait room'
     say 'type \x1d'
     quit_screen
 }

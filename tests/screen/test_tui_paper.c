@@ -355,6 +355,34 @@ static void test_of_a_size(void **state)
         }
         expect_size(&bytes, 12, 40);
     }
+    /* Sizes that change at any time. */
+    for (int round = 0; round < 200; round++) {
+        int fd = fresh();
+        struct logfile *log = logfile_open(path);
+        buf_reset(&bytes);
+        buf_adds(&bytes, "\x1b]5546;30;80\x1b\\");
+        for (int i = 0; i < 200; i++) {
+            seed = seed * 1664525 + 1013904223;
+            unsigned roll = seed >> 8;
+            char final = "ABCDEFGHJKLMPX@STbdrsu"[(roll >> 4) % 22];
+            if (roll % 8 == 0)
+                buf_addf(&bytes, "\x1b]5546;%u;%u\x1b\\", (roll >> 4) % 60, (roll >> 10) % 90);
+            else if (roll % 8 < 4)
+                buf_addf(&bytes, "\x1b[%u;%u%c", (roll >> 10) % 60, (roll >> 16) % 60, final);
+            else if (roll % 8 == 4)
+                buf_addf(&bytes, "\x1b%c", "78DEMc"[(roll >> 4) % 6]);
+            else
+                buf_addf(&bytes, "%.*s\n", (int)(roll >> 4) % 40,
+                         "abcdefghijklmnopqrstuvwxyz0123456789\xe6\xbc\xa2!");
+        }
+        add(fd, bytes.data, bytes.len);
+        while (logfile_index(log, 1 << 20))
+            ;
+        assert_true(logfile_lines(log) > 0);
+        logfile_free(log);
+        close(fd);
+        unlink(path);
+    }
     buf_release(&bytes);
     /* Whether it comes at once or byte after byte. */
 #define SIZE "\x1b]5546;4;10\x1b\\"
