@@ -302,7 +302,7 @@ void bars_draw_keys(struct app *app)
     const struct layout *layout = &app->layout;
     if (app->prompt)
         draw_prompt(app, layout->footer);
-    else if (typing_on(app) && !app->said)
+    else if (typing_on(app) && (!app->said || typing_over(app)))
         typing_draw(app, layout->footer);
     else if (app->said)
         screen_fit(&app->screen, layout->footer, 1, 0, layout->footer.w - 2,

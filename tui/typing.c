@@ -29,11 +29,16 @@ const struct model_step *typing_step(const struct app *app)
     return at < model->steps.n ? &model->steps.v[at] : NULL;
 }
 
-bool typing_here(const struct app *app)
+bool typing_over(const struct app *app)
 {
     const struct model_step *step = typing_on(app) ? typing_step(app) : NULL;
-    return step && step->state == STATE_RUNNING && app->log.own &&
-           app->selected == (size_t)(step - app->model.steps.v);
+    return !step || step->state != STATE_RUNNING;
+}
+
+bool typing_here(const struct app *app)
+{
+    return !typing_over(app) && app->log.own &&
+           app->selected == (size_t)(typing_step(app) - app->model.steps.v);
 }
 
 bool typing_may_wait(const struct app *app, const struct model_step *step)
@@ -85,6 +90,7 @@ void act_type(struct app *app)
     app->typing.zoomed = !app->zoom && (app->log.rows < ROOMY_ROWS || app->log.cols < ROOMY_COLS);
     app->zoom = app->zoom || app->typing.zoomed;
     app->typing.step = step;
+    app_say(app, "keys go to %s; ^] comes back to kiln", step);
 }
 
 void typing_release(struct app *app)
@@ -99,6 +105,7 @@ static void end(struct app *app)
         app->zoom = false;
     app->typing.zoomed = false;
     typing_release(app);
+    app_say(app, "keys are kiln's again");
 }
 
 static void type_bytes(struct app *app, const char *bytes, size_t n)
@@ -136,8 +143,7 @@ static bool is_bracket(const struct key_input *input)
 
 bool typing_take(struct app *app, const struct key_input *input)
 {
-    const struct model_step *step = typing_step(app);
-    bool runs = step && step->state == STATE_RUNNING;
+    bool runs = !typing_over(app);
     unsigned modes = logfile_modes(app->log.lines.file);
     if (input->kind != INPUT_KEY && input->kind != INPUT_TEXT && input->kind != INPUT_BYTES)
         return false;
@@ -188,11 +194,10 @@ void typing_size(struct app *app)
 
 void typing_draw(struct app *app, struct area area)
 {
-    const struct model_step *step = typing_step(app);
     struct pen_row row = {&app->screen, area, 1, 0};
     char name[16];
     key_name(TYPING_BACK, name);
-    if (step && step->state == STATE_RUNNING) {
+    if (!typing_over(app)) {
         row_put(&row, ROLE_KEY, name);
         row_put(&row, ROLE_DIM, " back to kiln  ");
         row_printf(&row, ROLE_STRONG, "keys go to %s", app->typing.step);

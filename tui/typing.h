@@ -21,6 +21,8 @@ void act_type(struct app *app);
 const char *typing_refusal(const struct app *app);
 /* Whether keys are not kiln's; then the terminal's input is to be raw (keys.h). */
 bool typing_on(const struct app *app);
+/* Whether the step that they are for is over. */
+bool typing_over(const struct app *app);
 /* Takes what people type; false: it is kiln's as ever (the mouse, what a terminal says). */
 bool typing_take(struct app *app, const struct key_input *input);
 /* Whether the log pane shows what is typed to. */
