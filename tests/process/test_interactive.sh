@@ -237,7 +237,6 @@ test_timeout() {
     project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "a": {"interactive": true, "inputs": [], "timeout": "1s", "run": "echo ready; read x"}}}'
     on_terminal run << 'END'
-wait ready
 wait FAILED
 end
 END
