@@ -57,8 +57,8 @@ bool history_load_tree(const struct history *history, const struct digest *root,
 /* The same of that one directory, without what lies in it; nothing when it is not known. */
 void history_load_dir(const struct history *history, const struct digest *digest,
                       struct trees *trees);
-/* Notes a result. Nothing is written when the last record has the same key and status. Directory
- * messages of record->input_root are taken from trees. Buffered until history_flush(). */
+/* Notes a result. Nothing is written for a pass when the last record has the same key and is one.
+ * Directory messages of record->input_root are taken from trees. Buffered until history_flush(). */
 int history_note(struct history *history, const struct history_record *record,
                  const struct trees *trees, struct err *err) MUST_CHECK;
 /* Writes what is buffered with one append; rewrites the log when more than half of it (and over 1

@@ -221,7 +221,7 @@ test_failures() {
     assert_eq "$(jq -r '.since | "\(.run) \(.status)"' "$T/out")" "2 passed"
     echo worse, not bad > src/file
     echo 9 > src/other
-    tells a "$(printf '%s\n' 'failed|-|-|-|in run 3' "file|src/file|$(sha 1)|$(sha 'worse, not bad')|-" "file|src/other|$(sha 1)|$(sha 9)|-")"
+    tells a "$(printf '%s\n' 'failed|-|-|-|in run 4' "file|src/file|$(sha 1)|$(sha 'worse, not bad')|-" "file|src/other|$(sha 1)|$(sha 9)|-")"
     echo 1 > src/file
     echo 1 > src/other
     kiln 0 explain a
@@ -237,7 +237,7 @@ test_failed_and_never_passed() {
     tells a 'new|-|-|-|-'
     tells a 'failed|-|-|-|in run 1, with the same inputs'
     echo 2 > in
-    tells a "$(printf '%s\n' 'failed|-|-|-|in run 1' "file|in|$(sha 1)|$(sha 2)|-")"
+    tells a "$(printf '%s\n' 'failed|-|-|-|in run 2' "file|in|$(sha 1)|$(sha 2)|-")"
     kiln 0 explain a
     assert_out '^a would run\. Since run 3, where it failed, .* ago:$'
 }
