@@ -282,7 +282,7 @@ void app_key(struct app *app, uint32_t key)
     }
     const struct action *action = keymap_find(&app->keymap, key, context);
     if (action && (!action->able || action->able(app)))
-        action->run(app);
+        keymap_do(app, action);
     else if (action && act_refusal(app, action->name))
         app_say(app, "%s", act_refusal(app, action->name));
     else if (!action && app->overlay == OVERLAY_HELP)

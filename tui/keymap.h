@@ -1,5 +1,6 @@
 /*
- * keymap.h - the one table of what can be done: it drives the keys, the key line and the help.
+ * keymap.h - the one table of what can be done (actions.c): it drives the keys, the key line and
+ * the help.
  *
  * An action names itself, its keys, where it holds, its words and its function; nothing about a key
  * is said anywhere else.
@@ -32,7 +33,11 @@ struct action {
     int rank;          /* on a narrow key line the higher go first */
     const char *help;
     bool (*able)(const struct app *app); /* false: it would do nothing now; NULL: always able */
-    void (*run)(struct app *app);
+    void (*run)(struct app *app);        /* NULL: the other */
+    struct {
+        void (*run)(struct app *app, int what, int n);
+        int what, n;
+    } with;
 };
 
 extern const struct action keymap_actions[];
@@ -54,6 +59,8 @@ bool keymap_bind(struct keymap *keymap, const char *name, const uint32_t *keys, 
 uint32_t keymap_key(const struct keymap *keymap, const struct action *action);
 /* All keys of the action, "j Down"; added to out. */
 void keymap_keys(const struct keymap *keymap, const struct action *action, struct buf *out);
+/* Does it, without asking whether it would do anything. */
+void keymap_do(struct app *app, const struct action *action);
 /* Does it, where the keys are in a pane that has it, or in one that has. */
 void keymap_run(struct app *app, const struct action *action);
 
