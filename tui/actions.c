@@ -282,7 +282,7 @@ const struct action keymap_actions[] = {
      NULL, NULL, 0, "let the selection go with the work again", can_back, back},
     {"open-run", "Panes", {KEY_ENTER}, IN_PANE(PANE_RUNS),
      "look at it", NULL, 3, "look at that run in all panes; Esc comes back", NULL, open_run},
-    {"now", "Panes", {KEY_NONE}, IN_PANES,
+    {"now", "Panes", {'0'}, IN_PANES,
      NULL, NULL, 0, "back from a run of the past to what happens now", in_past, to_now},
     {"next-pane", "Panes", {KEY_TAB}, IN_PANES,
      "pane", NULL, 9, "next pane", NULL, WITH(turn, 1, 0)},

@@ -157,6 +157,12 @@ static void past(struct pty *pty, int cols, int rows)
     pty_sync(pty);
     pty_type(pty, "\033");
     golden(pty, "past-over", cols, rows);
+    pty_type(pty, "6\r");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "PAST"));
+    pty_type(pty, "10"); /* from any pane */
+    pty_sync(pty);
+    assert_false(pty_shows(pty, "PAST"));
 }
 
 static void test_past(void **state)
