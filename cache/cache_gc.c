@@ -34,6 +34,7 @@
 #define BAD_AGE_FULL_S INT64_C(3600)
 #define TMP_AGE_S      (7 * DAY_S) /* directories: files go when the cache is opened */
 #define STAT_AGE_S     (30 * DAY_S)
+#define GIT_AGE_S      (30 * DAY_S)
 #define POOL_AGE_S     INT64_C(3600) /* what is about to be asked for again */
 
 #define TIDY_PAUSE_S   10
@@ -304,6 +305,7 @@ static int run(struct gc *gc, const struct cache_limits *limits, bool slack, str
     }
     sweep(gc, "bad", GC_BAD, wanted ? BAD_AGE_FULL_S : BAD_AGE_S);
     sweep(gc, "stat", GC_STAT, STAT_AGE_S);
+    sweep(gc, "git", GC_GIT, GIT_AGE_S);
     sweep(gc, "tmp", GC_TMP, TMP_AGE_S);
     if (!gc->options->dry_run) {
         derived_tidy(gc->cache);

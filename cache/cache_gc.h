@@ -27,6 +27,7 @@ enum gc_kind {
     GC_BAD,  /* was set aside in bad/ */
     GC_TMP,  /* a file that somebody began and never finished */
     GC_STAT, /* the stat cache of a project that is gone */
+    GC_GIT,  /* what was known of a repository's objects, long ago */
     GC_SNAPSHOT,
     GC_LAYER, /* of an image, unpacked */
     GC_IMAGE, /* a blob of one, as it came */

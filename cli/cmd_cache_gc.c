@@ -21,9 +21,9 @@
 #define SHOWN 20 /* results told one by one */
 
 static const char *const kind_names[] = {
-    [GC_RESULT] = "result",  [GC_BLOB] = "blob",       [GC_BAD] = "set-aside",
-    [GC_TMP] = "unfinished", [GC_STAT] = "stat-cache", [GC_SNAPSHOT] = "snapshot",
-    [GC_LAYER] = "layer",    [GC_IMAGE] = "image",
+    [GC_GIT] = "git-memo",      [GC_RESULT] = "result",  [GC_BLOB] = "blob",
+    [GC_BAD] = "set-aside",     [GC_TMP] = "unfinished", [GC_STAT] = "stat-cache",
+    [GC_SNAPSHOT] = "snapshot", [GC_LAYER] = "layer",    [GC_IMAGE] = "image",
 };
 
 static void add_hex(struct buf *out, const struct digest *digest)
@@ -152,6 +152,7 @@ static void add_list(const struct gc_report *report, struct buf *out)
         [GC_BAD] = "set aside as damaged",
         [GC_TMP] = "never finished",
         [GC_STAT] = "stat caches of projects that are gone",
+        [GC_GIT] = "what was known of repositories, long not committed to",
         [GC_SNAPSHOT] = "snapshots of input trees",
         [GC_LAYER] = "layers of images",
         [GC_IMAGE] = "blobs of images",
