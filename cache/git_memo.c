@@ -1,8 +1,9 @@
 /*
  * The file: a head (struct head), sorted entries, as many as the head says, and entries in the
- * order in which they came, added by whoever learned them with one write. It is mapped and searched
- * where it lies, so opening it costs nothing however much it holds, but for the last part, which is
- * read whole and for that reason kept short: when it grows, all are sorted into a new file.
+ * order in which they came, added by whoever learned them with one write. The sorted ones are
+ * looked for in the file (mapped, it would end kiln when somebody cuts it short), so opening it
+ * costs nothing however much it holds, but for the last part, which is read whole and for that
+ * reason kept short: when it grows, all are sorted into a new file.
  *
  * Each entry has a check of its own, so that damage costs what it hits and nothing else; what two
  * processes add at the same time both stay, or one is lost, which the next run finds out again. All
@@ -21,7 +22,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -29,6 +29,10 @@
 #define MEMO_VERSION UINT64_C(1)
 #define MAGIC        UINT64_C(0x6f6d656d74696e6b) /* "knitmemo" */
 #define MOST_TAIL    ((size_t)4096)
+#define MAX_BYTES    ((size_t)1 << 30)
+/* Entries that are read at once while one is looked for. */
+#define WINDOW  ((size_t)64)
+#define GUESSES 6
 /* Beyond that, what lies in the file is let go of: it is found out again. */
 #define MOST_ENTRIES ((size_t)4 << 20)
 
@@ -45,12 +49,10 @@ struct entry {
 
 struct git_memo {
     char *path;
-    const unsigned char *bytes; /* the file, or NULL */
-    size_t n_bytes;
-    const struct entry *sorted;
+    int fd; /* of the file; -1: there is nothing in it */
+    struct head head;
     size_t n_sorted;
-    const struct entry *tail;
-    size_t n_tail;
+    struct buf tail;  /* entries */
     struct map known; /* key -> const struct entry *: of the tail, and news */
     VEC(const struct entry *) news;
     struct arena arena; /* theirs */
@@ -66,45 +68,51 @@ static uint64_t check_of_entry(const struct entry *entry)
     return check_of(entry, offsetof(struct entry, check));
 }
 
-static void take_tail(struct git_memo *memo)
+static size_t n_tail(const struct git_memo *memo)
 {
-    for (size_t i = 0; i < memo->n_tail; i++)
-        if (memo->tail[i].check == check_of_entry(&memo->tail[i]))
-            map_put(&memo->known, memo->tail[i].key.bytes, DIGEST_BYTES,
-                    (void *)(uintptr_t)&memo->tail[i], NULL);
+    return memo->tail.len / sizeof(struct entry);
 }
 
-static void map_file(struct git_memo *memo)
+static void take_tail(struct git_memo *memo)
 {
+    const struct entry *entries = (const void *)memo->tail.data;
+    for (size_t i = 0; i < n_tail(memo); i++)
+        if (entries[i].check == check_of_entry(&entries[i]))
+            map_put(&memo->known, entries[i].key.bytes, DIGEST_BYTES,
+                    (void *)(uintptr_t)&entries[i], NULL);
+}
+
+/* Whether the head is one, and the file can hold what it says. */
+static bool take_head(struct git_memo *memo, int fd)
+{
+    struct head *head = &memo->head;
     struct stat st;
-    int fd = memo->path ? open(memo->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
-    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-        (size_t)st.st_size >= sizeof(struct head)) {
-        void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (bytes != MAP_FAILED) {
-            memo->bytes = bytes;
-            memo->n_bytes = (size_t)st.st_size;
-        }
-    }
-    if (fd >= 0)
-        close(fd);
+    return pread(fd, head, sizeof(*head), 0) == (ssize_t)sizeof(*head) && fstat(fd, &st) == 0 &&
+           head->magic == MAGIC && head->version == MEMO_VERSION &&
+           head->check == check_of(head, offsetof(struct head, check)) &&
+           head->n_sorted <= ((size_t)st.st_size - sizeof(*head)) / sizeof(struct entry);
+}
+
+static off_t place_of(size_t i)
+{
+    return (off_t)(sizeof(struct head) + i * sizeof(struct entry));
 }
 
 static void read_file(struct git_memo *memo)
 {
-    struct head head;
-    map_file(memo);
-    if (!memo->bytes)
+    struct stat st;
+    int fd = memo->path ? open(memo->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
+    if (fd < 0)
         return;
-    memcpy(&head, memo->bytes, sizeof(head));
-    size_t room = (memo->n_bytes - sizeof(head)) / sizeof(struct entry);
-    if (head.magic != MAGIC || head.version != MEMO_VERSION ||
-        head.check != check_of(&head, offsetof(struct head, check)) || head.n_sorted > room)
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || !take_head(memo, fd)) {
+        close(fd);
         return;
-    memo->sorted = (const void *)(memo->bytes + sizeof(head));
-    memo->n_sorted = (size_t)head.n_sorted;
-    memo->tail = memo->sorted + memo->n_sorted;
-    memo->n_tail = room - memo->n_sorted;
+    }
+    memo->fd = fd;
+    memo->n_sorted = (size_t)memo->head.n_sorted;
+    if (lseek(fd, place_of(memo->n_sorted), SEEK_SET) < 0 ||
+        file_read_fd(fd, memo->path, MAX_BYTES, &memo->tail, NULL) != 0)
+        buf_reset(&memo->tail);
     take_tail(memo);
 }
 
@@ -112,6 +120,7 @@ struct git_memo *git_memo_open(const char *path)
 {
     struct git_memo *memo = mem_zalloc(1, sizeof(*memo));
     memo->path = path ? mem_strdup(path) : NULL;
+    memo->fd = -1;
     read_file(memo);
     return memo;
 }
@@ -120,8 +129,9 @@ void git_memo_close(struct git_memo *memo)
 {
     if (!memo)
         return;
-    if (memo->bytes)
-        munmap((void *)(uintptr_t)memo->bytes, memo->n_bytes);
+    if (memo->fd >= 0)
+        close(memo->fd);
+    buf_release(&memo->tail);
     map_release(&memo->known);
     vec_release(&memo->news);
     arena_release(&memo->arena);
@@ -134,15 +144,55 @@ static int by_key(const void *a, const void *b)
     return memcmp(a, b, sizeof(struct git_memo_key));
 }
 
+static double weight(const struct git_memo_key *key)
+{
+    uint64_t value = 0;
+    for (int i = 0; i < 8; i++)
+        value = value << 8 | key->bytes[i];
+    return (double)value;
+}
+
+/* Keys are hashes, spread evenly: where one lies can be guessed to within the square root of their
+ * number, and from there nearly. A file whose keys are not what they were leads nowhere, soon. */
+static bool find_sorted(const struct git_memo *memo, const struct git_memo_key *key,
+                        struct entry *out)
+{
+    struct entry window[WINDOW];
+    size_t low = 0, high = memo->n_sorted;
+    double from = 0, to = 18446744073709551616.0, wanted = weight(key);
+    for (int tries = 0; low < high; tries++) {
+        size_t n = high - low < WINDOW ? high - low : WINDOW, start = low;
+        double share = tries < GUESSES && to > from ? (wanted - from) / (to - from) : 0.5;
+        if (share > 0 && share <= 1)
+            start += (size_t)(share * (double)(high - low));
+        start = start > low + n / 2 ? start - n / 2 : low;
+        start = start > high - n ? high - n : start;
+        if (pread(memo->fd, window, n * sizeof(*window), place_of(start)) !=
+            (ssize_t)(n * sizeof(*window)))
+            return false;
+        if (by_key(key, &window[0]) < 0) {
+            high = start;
+            to = weight(&window[0].key);
+        } else if (by_key(key, &window[n - 1]) > 0) {
+            low = start + n;
+            from = weight(&window[n - 1].key);
+        } else {
+            const struct entry *found = bsearch(key, window, n, sizeof(*window), by_key);
+            if (found)
+                *out = *found;
+            return found && found->check == check_of_entry(found);
+        }
+    }
+    return false;
+}
+
 bool git_memo_get(const struct git_memo *memo, const struct git_memo_key *key, struct digest *out)
 {
     void **place = map_get(&memo->known, key->bytes, DIGEST_BYTES);
     const struct entry *entry = place ? *place : NULL;
-    if (!entry && memo->n_sorted) {
-        entry = bsearch(key, memo->sorted, memo->n_sorted, sizeof(*entry), by_key);
-        if (entry && entry->check != check_of_entry(entry))
-            entry = NULL;
-    }
+    struct entry found;
+    if (!entry && memo->n_sorted && find_sorted(memo, key, &found))
+        entry = &found;
     if (!entry)
         return false;
     memcpy(out->hash, entry->hash, DIGEST_BYTES);
@@ -177,6 +227,19 @@ static void add_news(const struct git_memo *memo, struct buf *out)
         buf_add(out, memo->news.v[i], sizeof(struct entry));
 }
 
+static void add_sorted(const struct git_memo *memo, struct buf *out)
+{
+    struct entry window[WINDOW];
+    for (size_t at = 0; at < memo->n_sorted;) {
+        size_t n = memo->n_sorted - at < WINDOW ? memo->n_sorted - at : WINDOW;
+        if (pread(memo->fd, window, n * sizeof(*window), place_of(at)) !=
+            (ssize_t)(n * sizeof(*window)))
+            return;
+        add_entries(out, window, n);
+        at += n;
+    }
+}
+
 /* All that is known, sorted, each key once: the first of equal ones is what came last. */
 static int write_all(struct git_memo *memo, struct err *err)
 {
@@ -184,9 +247,9 @@ static int write_all(struct git_memo *memo, struct err *err)
     struct head head = {.magic = MAGIC, .version = MEMO_VERSION};
     buf_add(&out, &head, sizeof(head));
     add_news(memo, &out);
-    if (memo->n_sorted + memo->n_tail + memo->news.n <= MOST_ENTRIES) {
-        add_entries(&out, memo->tail, memo->n_tail);
-        add_entries(&out, memo->sorted, memo->n_sorted);
+    if (memo->n_sorted + n_tail(memo) + memo->news.n <= MOST_ENTRIES) {
+        add_entries(&out, (const void *)memo->tail.data, n_tail(memo));
+        add_sorted(memo, &out);
     }
     struct entry *entries = (void *)(out.data + sizeof(head));
     size_t n = (out.len - sizeof(head)) / sizeof(*entries), kept = 0;
@@ -216,7 +279,7 @@ static bool append(const struct git_memo *memo)
     struct stat st;
     int fd = open(memo->path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     bool fits = fd >= 0 && pread(fd, &head, sizeof(head), 0) == (ssize_t)sizeof(head) &&
-                memcmp(&head, memo->bytes, sizeof(head)) == 0 && fstat(fd, &st) == 0 &&
+                memcmp(&head, &memo->head, sizeof(head)) == 0 && fstat(fd, &st) == 0 &&
                 ((size_t)st.st_size - sizeof(head)) % sizeof(struct entry) == 0;
     add_news(memo, &out);
     /* Cut short by a full disk: what follows is out of step, and worth nothing by its checks. */
@@ -232,7 +295,7 @@ int git_memo_save(struct git_memo *memo, struct err *err)
     int rc = 0;
     if (!memo->path || !memo->news.n)
         return 0;
-    if (!memo->n_sorted || memo->n_tail + memo->news.n > MOST_TAIL || !append(memo))
+    if (!memo->n_sorted || n_tail(memo) + memo->news.n > MOST_TAIL || !append(memo))
         rc = write_all(memo, err);
     if (rc == 0)
         vec_clear(&memo->news);
