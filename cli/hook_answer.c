@@ -9,6 +9,7 @@
 #include "cli/watcher.h"
 #include "config/lock.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -264,7 +265,11 @@ static bool watcher_knows(const struct options *options, const struct hook_commi
                             .event = on_told,
                             .tick = on_tick};
     int code;
-    return watcher_ask(&asking, &code) && code == EXIT_OK;
+    if (!watcher_ask(&asking, &code))
+        return false;
+    if (code > 128) /* it was caught meanwhile, for a run that the watcher would have to end */
+        raise(code - 128);
+    return code == EXIT_OK;
 }
 
 int hook_ask(const struct options *options, const struct hook_commit *commit,
