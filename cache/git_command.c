@@ -23,9 +23,9 @@ extern char **environ;
 static bool is_left_out(const char *variable)
 {
     static const char *const names[] = {
-        "GIT_DIR",          "GIT_WORK_TREE", "GIT_INDEX_FILE",     "GIT_PREFIX",
-        "GIT_COMMON_DIR",   "GIT_NAMESPACE", "GIT_OPTIONAL_LOCKS", "GIT_TERMINAL_PROMPT",
-        "GIT_INDEX_VERSION"};
+        "GIT_DIR",           "GIT_WORK_TREE",         "GIT_INDEX_FILE",     "GIT_PREFIX",
+        "GIT_COMMON_DIR",    "GIT_NAMESPACE",         "GIT_OPTIONAL_LOCKS", "GIT_TERMINAL_PROMPT",
+        "GIT_INDEX_VERSION", "GIT_NO_REPLACE_OBJECTS"};
     size_t n = strcspn(variable, "=");
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strlen(names[i]) == n && memcmp(names[i], variable, n) == 0)
@@ -53,6 +53,8 @@ static void make_environment(const struct git_command *command, strings *env)
     vec_push(env, mem_printf("GIT_WORK_TREE=%s",
                              command->work_tree ? command->work_tree : place->work_tree));
     vec_push(env, mem_printf("GIT_INDEX_FILE=%s", command->index ? command->index : place->index));
+    /* An object's id stands for what it holds, for good: replacements would come and go. */
+    vec_push(env, mem_strdup("GIT_NO_REPLACE_OBJECTS=1"));
     vec_push(env, mem_strdup("GIT_OPTIONAL_LOCKS=0"));
     vec_push(env, mem_strdup("GIT_TERMINAL_PROMPT=0"));
     vec_push(env, NULL);

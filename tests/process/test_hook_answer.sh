@@ -86,6 +86,12 @@ test_filters() {
     git add .
     pass_elsewhere
     hook 0
+    # Settings of drivers, and the variables that LFS goes by, make other files of the same objects.
+    GIT_LFS_SKIP_SMUDGE=1 hook 0
+    git config --global filter.up.smudge 'tr a-t A-T'
+    hook 1
+    pass_elsewhere
+    hook 0
     git config --global core.autocrlf true
     hook 1
     pass_elsewhere
