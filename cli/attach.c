@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "cli/plain_private.h"
 #include "cli/raw.h"
 
 #include <errno.h>
@@ -22,16 +23,19 @@ struct attach {
     struct map interactive; /* names of steps */
     char *step;             /* that has the terminal; or NULL */
     struct raw raw;
-    bool opened, ended;
+    bool opened, ended, dumb;
+    struct escape escape; /* of a dumb one */
     uv_poll_t keys;
-    uv_signal_t size; /* the window has another one */
-    char last;        /* byte that it wrote */
+    uv_signal_t signals[3]; /* while a step has it */
+    char last;              /* byte that it wrote */
 };
 
-struct attach *attach_new(uv_loop_t *loop, const struct control *control, struct view_plain *view)
+struct attach *attach_new(uv_loop_t *loop, const struct control *control, struct view_plain *view,
+                          bool dumb)
 {
     struct attach *attach = mem_zalloc(1, sizeof *attach);
-    *attach = (struct attach){.loop = loop, .control = control, .view = view, .raw = RAW_INIT};
+    *attach = (struct attach){
+        .loop = loop, .control = control, .view = view, .dumb = dumb, .raw = RAW_INIT};
     return attach;
 }
 
@@ -69,13 +73,30 @@ static void tell_size(struct attach *attach)
     attach->control->send(attach->control->ctx, &command);
 }
 
-static void on_size(uv_signal_t *handle, int number)
+static const int numbers[] = {SIGWINCH, SIGTSTP, SIGCONT};
+
+static void on_signal(uv_signal_t *handle, int number)
 {
-    (void)number;
-    tell_size(handle->data);
+    struct attach *attach = handle->data;
+    if (number == SIGTSTP)
+        raw_stop(&attach->raw, handle, on_signal);
+    else if (number == SIGCONT)
+        raw_go_on(&attach->raw);
+    tell_size(attach);
 }
 
 /* -- out --------------------------------------------------------------------------------------- */
+
+static bool print(struct attach *attach, const char *bytes, size_t n)
+{
+    if (!attach->dumb)
+        return file_write_all(STDOUT_FILENO, bytes, n) == 0;
+    struct buf text = BUF_INIT;
+    escape_filter(&attach->escape, bytes, n, &text);
+    bool ok = file_write_all(STDOUT_FILENO, text.data, text.len) == 0;
+    buf_release(&text);
+    return ok;
+}
 
 static void print_log(struct attach *attach, const struct event *event)
 {
@@ -85,7 +106,7 @@ static void print_log(struct attach *attach, const struct event *event)
     while (fd >= 0 && at < end) {
         size_t want = end - at < sizeof bytes ? (size_t)(end - at) : sizeof bytes;
         ssize_t n = pread(fd, bytes, want, (off_t)at);
-        if (n <= 0 || file_write_all(STDOUT_FILENO, bytes, (size_t)n) < 0)
+        if (n <= 0 || !print(attach, bytes, (size_t)n))
             break;
         attach->last = bytes[n - 1];
         at += (uint64_t)n;
@@ -107,9 +128,12 @@ static bool open_terminal(struct attach *attach)
         raw_close(&attach->raw);
         return false;
     }
-    uv_signal_init(attach->loop, &attach->size);
-    uv_unref((uv_handle_t *)&attach->size);
-    attach->keys.data = attach->size.data = attach;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        uv_signal_init(attach->loop, &attach->signals[i]);
+        uv_unref((uv_handle_t *)&attach->signals[i]);
+        attach->signals[i].data = attach;
+    }
+    attach->keys.data = attach;
     return attach->opened = true;
 }
 
@@ -121,10 +145,12 @@ static void begin(struct attach *attach, const char *step)
     view_plain_hold(attach->view, true);
     attach->step = mem_strdup(step);
     attach->last = '\n';
+    attach->escape = (struct escape){.keep_color = false};
     raw_begin(&attach->raw);
     tell_size(attach);
     uv_poll_start(&attach->keys, UV_READABLE, on_keys);
-    uv_signal_start(&attach->size, on_size, SIGWINCH);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        uv_signal_start(&attach->signals[i], on_signal, numbers[i]);
 }
 
 /* What it left of colours and the like ends with it. */
@@ -134,8 +160,10 @@ static void end(struct attach *attach)
     if (!attach->step)
         return;
     uv_poll_stop(&attach->keys);
-    uv_signal_stop(&attach->size);
-    (void)!write(STDOUT_FILENO, plain, strlen(plain));
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        uv_signal_stop(&attach->signals[i]);
+    if (!attach->dumb)
+        (void)!write(STDOUT_FILENO, plain, strlen(plain));
     if (attach->last != '\n')
         (void)!write(STDOUT_FILENO, line, strlen(line));
     raw_end(&attach->raw);
@@ -182,7 +210,8 @@ void attach_end(struct attach *attach)
     if (!attach->opened)
         return;
     uv_close((uv_handle_t *)&attach->keys, handle_closed);
-    uv_close((uv_handle_t *)&attach->size, handle_closed);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        uv_close((uv_handle_t *)&attach->signals[i], handle_closed);
 }
 
 void attach_free(struct attach *attach)

@@ -14,8 +14,10 @@
 
 struct attach;
 
-/* All are borrowed. Nothing happens to the terminal before a step wants it. */
-struct attach *attach_new(uv_loop_t *loop, const struct control *control, struct view_plain *view);
+/* All are borrowed. dumb: what is written is shown without escape sequences. Nothing happens to the
+ * terminal before a step wants it. */
+struct attach *attach_new(uv_loop_t *loop, const struct control *control, struct view_plain *view,
+                          bool dumb);
 /* An event_cb. */
 void attach_event(void *attach, const struct event *event);
 /* The terminal is as it was, the view goes on, and no handle is left once the loop has run. NULL is

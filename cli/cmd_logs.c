@@ -14,6 +14,7 @@
 #include "base/map.h"
 #include "base/text.h"
 #include "base/vec.h"
+#include "runners/pty.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -306,6 +307,16 @@ static void no_log(struct app *app, const struct options *options, struct err *e
     past_release(&past);
 }
 
+/* How much of a log's beginning tells of the size of a terminal: that is for who plays it. */
+static size_t mark_length(const char *bytes, size_t n)
+{
+    const size_t begin = strlen(PTY_MARK_BEGIN);
+    const char *end = n > begin && memcmp(bytes, PTY_MARK_BEGIN, begin) == 0
+                          ? memmem(bytes, n < PTY_MARK ? n : PTY_MARK, "\x1b\\", 2)
+                          : NULL;
+    return end ? (size_t)(end - bytes) + 2 : 0;
+}
+
 static int print_file(const char *path, struct err *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -313,14 +324,17 @@ static int print_file(const char *path, struct err *err)
         return err_sys(err, errno, "cannot open the log %s", path);
     char *piece = mem_alloc(PIECE);
     int code = 0;
+    bool begun = false;
     for (;;) {
         ssize_t n = read(fd, piece, PIECE);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             code = err_sys(err, errno, "cannot read the log %s", path);
-        if (n <= 0 || fwrite(piece, 1, (size_t)n, stdout) < (size_t)n)
+        size_t skip = n > 0 && !begun ? mark_length(piece, (size_t)n) : 0;
+        if (n <= 0 || fwrite(piece + skip, 1, (size_t)n - skip, stdout) < (size_t)n - skip)
             break;
+        begun = true;
     }
     free(piece);
     close(fd);

@@ -342,7 +342,8 @@ static int open_views(struct session *s, struct err *err)
         }
     } else {
         if (who_types(s) == ENGINE_TYPING_ONE) {
-            s->attach = attach_new(&s->app.loop, &s->control, s->plain);
+            s->attach =
+                attach_new(&s->app.loop, &s->control, s->plain, !term || strcmp(term, "dumb") == 0);
             engine_subscribe(s->engine, attach_event, s->attach);
         } else {
             engine_subscribe(s->engine, view_plain_event, s->plain);

@@ -34,8 +34,8 @@ struct shell {
     bool finished, upstream_failed;
     int exit_code, signal;
 
-    struct relay *relay;    /* NULL: there is no terminal */
-    uv_signal_t signals[4]; /* the last: the window's size */
+    struct relay *relay; /* NULL: there is no terminal */
+    uv_signal_t signals[6];
     int n_signals;
 };
 
@@ -146,14 +146,18 @@ static void on_signal(uv_signal_t *handle, int number)
     struct shell *s = handle->data;
     if (number == SIGWINCH)
         relay_resize(s->relay);
+    else if (number == SIGTSTP)
+        relay_stop(s->relay, handle, on_signal);
+    else if (number == SIGCONT)
+        relay_go_on(s->relay);
     else
         end_by(s, number);
 }
 
 static void catch_signals(struct shell *s)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH};
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGTSTP, SIGCONT};
+    for (size_t i = 0; i < (s->relay ? 6 : 4); i++) {
         uv_signal_t *handle = &s->signals[s->n_signals++];
         uv_signal_init(&s->app.loop, handle);
         handle->data = s;

@@ -1,6 +1,6 @@
 /*
  * plain_private.h - the parts of the plain view: words, escape sequences taken out of logs, the
- * live line, the report of failures. Included by view_plain.c, plain_*.c and their tests.
+ * live line, the report of failures. Included by view_plain.c, attach.c, plain_*.c and their tests.
  */
 #ifndef KILN_CLI_PLAIN_PRIVATE_H
 #define KILN_CLI_PLAIN_PRIVATE_H

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 bool raw_possible(void)
@@ -25,6 +26,7 @@ void raw_begin(struct raw *raw)
         .fd = raw->fd, .sane = raw->before, .raw = raw->before, .restore = ""};
     struct err none = ERR_INIT; /* without a guard it is only kill -9 that nobody puts right */
     cfmakeraw(&terms.raw);
+    raw->modes = terms.raw;
     if (guard_new(&terms, &raw->guard, &none) == 0)
         guard_hold(raw->guard, true);
     err_release(&none);
@@ -38,6 +40,25 @@ void raw_end(struct raw *raw)
     raw->on = false;
     guard_free(raw->guard);
     raw->guard = NULL;
+}
+
+void raw_stop(struct raw *raw, uv_signal_t *signal, uv_signal_cb cb)
+{
+    bool on = raw->on;
+    if (on)
+        raw_end(raw);
+    /* With nobody listening it has its default effect again. */
+    uv_signal_stop(signal);
+    kill(0, SIGTSTP);
+    uv_signal_start(signal, cb, SIGTSTP);
+    if (on)
+        raw_begin(raw);
+}
+
+void raw_go_on(struct raw *raw)
+{
+    if (raw->on)
+        (void)tcsetattr(raw->fd, TCSADRAIN, &raw->modes);
 }
 
 void raw_close(struct raw *raw)

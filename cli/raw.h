@@ -12,11 +12,12 @@
 
 #include <stdbool.h>
 #include <termios.h>
+#include <uv.h>
 
 struct raw {
-    int fd; /* opened again: not to block is for us alone; -1 when closed */
-    struct termios before;
-    struct guard *guard; /* while it is raw */
+    int fd;                       /* opened again: not to block is for us alone; -1 when closed */
+    struct termios before, modes; /* modes: while it is raw */
+    struct guard *guard;          /* while it is raw */
     bool on;
 };
 #define RAW_INIT  \
@@ -30,6 +31,10 @@ bool raw_possible(void);
 int raw_open(struct raw *raw, struct err *err) MUST_CHECK;
 void raw_begin(struct raw *raw);
 void raw_end(struct raw *raw);
+/* What is to be done at SIGTSTP: the job stops with the terminal as it was. cb: the signal's. */
+void raw_stop(struct raw *raw, uv_signal_t *signal, uv_signal_cb cb);
+/* What is to be done at SIGCONT: a shell may have put the terminal's modes back meanwhile. */
+void raw_go_on(struct raw *raw);
 void raw_close(struct raw *raw);
 
 #endif

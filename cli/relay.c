@@ -199,6 +199,18 @@ void relay_begin(struct relay *relay)
     listen_to(&relay->command);
 }
 
+void relay_stop(struct relay *relay, uv_signal_t *signal, uv_signal_cb cb)
+{
+    raw_stop(&relay->raw, signal, cb);
+    relay_resize(relay);
+}
+
+void relay_go_on(struct relay *relay)
+{
+    if (relay)
+        raw_go_on(&relay->raw);
+}
+
 static void handle_closed(uv_handle_t *handle)
 {
     (void)handle;

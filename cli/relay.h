@@ -25,11 +25,14 @@ int relay_new(uv_loop_t *loop, void (*gone)(void *ctx), void *ctx, struct relay 
               struct err *err) MUST_CHECK;
 /* What the command is given: valid as long as the relay. */
 const struct runner_terminal *relay_terminal(const struct relay *relay);
-/* All but relay_terminal() take NULL. */
+/* All but relay_terminal() and relay_stop() take NULL. */
 /* The command runs: begins to pass on. */
 void relay_begin(struct relay *relay);
 /* The user's terminal may have another size. */
 void relay_resize(struct relay *relay);
+/* For SIGTSTP and SIGCONT: see raw.h. */
+void relay_stop(struct relay *relay, uv_signal_t *signal, uv_signal_cb cb);
+void relay_go_on(struct relay *relay);
 /* The command is over, and all that it has written is shown; the user's terminal is as it was. */
 void relay_end(struct relay *relay);
 /* The same at once, and the command's terminal is hung up. */

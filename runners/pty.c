@@ -123,6 +123,6 @@ size_t pty_mark(struct pty *pty, char out[PTY_MARK])
     if (pty->marked)
         return 0;
     pty->marked = true;
-    return (size_t)snprintf(out, PTY_MARK, "\x1b]5546;%u;%u\x1b\\", pty->size.ws_row,
+    return (size_t)snprintf(out, PTY_MARK, PTY_MARK_BEGIN "%u;%u\x1b\\", pty->size.ws_row,
                             pty->size.ws_col);
 }

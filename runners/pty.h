@@ -23,8 +23,9 @@
 
 /* Bytes that wait at most for somebody who does not read; the kernel holds some more. */
 #define PTY_WAITING ((size_t)64 * 1024)
-/* What tells of a size has at most so many. */
-#define PTY_MARK 40
+/* What tells of a size: it begins like this, ends with ESC \, and has at most so many bytes. */
+#define PTY_MARK_BEGIN "\x1b]5546;"
+#define PTY_MARK       40
 
 struct pty {
     int leader, terminal; /* -1: it has not been made yet, or no more */

@@ -11,9 +11,11 @@
  *     size R C      the window has this size now
  *     signal N      to the command's process group
  *     kill N        to the command alone
- *     hangup        the window is closed
- *     stall         until no more fits into the terminal; it is not read any more before the end
- *     end           until the command has ended
+ *     stop N        the same, until it is stopped; after SIGSTOP the terminal's modes are put back,
+ * as shells do, after another one they must have been raw           until the terminal's modes are
+ * not those of before any more hangup        the window is closed stall         until no more fits
+ * into the terminal; it is not read any more before the end end           until the command has
+ * ended
  *
  * What the terminal shows goes to standard output. The last line there says how the command ended,
  * and whether the terminal's modes are the ones of before, and reading it blocks: "ended 7 sane",
@@ -149,6 +151,28 @@ static bool is_sane(const struct terminal *t)
            now.c_oflag == t->before.c_oflag;
 }
 
+static bool is_stopped(pid_t pid)
+{
+    char path[64], state = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *stat = fopen(path, "re");
+    bool known = stat && fscanf(stat, "%*d (%*[^)]) %c", &state) == 1;
+    if (stat)
+        fclose(stat);
+    return known && state == 'T';
+}
+
+static bool stop(struct terminal *t, int number)
+{
+    if (kill(t->command, number) != 0)
+        return false;
+    for (long until = now_ms() + DEADLINE_MS; !is_stopped(t->command); go_on(t, 20)) {
+        if (t->ended || now_ms() >= until)
+            return false;
+    }
+    return number == SIGSTOP ? tcsetattr(t->leader, TCSANOW, &t->before) == 0 : is_sane(t);
+}
+
 static void unescape(char *text)
 {
     char *to = text;
@@ -186,6 +210,14 @@ static bool obey(struct terminal *t, char *line)
         return kill(-t->command, a) == 0;
     if (sscanf(line, "kill %d", &a) == 1)
         return kill(t->command, a) == 0;
+    if (sscanf(line, "stop %d", &a) == 1)
+        return stop(t, a);
+    if (strcmp(line, "raw") == 0) {
+        long until = now_ms() + DEADLINE_MS;
+        while (is_sane(t) && !t->ended && now_ms() < until)
+            go_on(t, 20);
+        return !is_sane(t);
+    }
     if (strcmp(line, "hangup") == 0) {
         close(t->leader);
         t->leader = -1;

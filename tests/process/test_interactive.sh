@@ -7,7 +7,7 @@ TERMINAL=${TERMINAL:-$(dirname "$KILN")/tests/terminal}
 
 # on_terminal ARGUMENT... < SCRIPT: kiln on a terminal of 24 rows and 80 columns (terminal.c has the script's words).
 on_terminal() {
-    env -u CI NO_COLOR=1 TERM=xterm LC_ALL=C.UTF-8 timeout -k 5 $((3 * DEADLINE)) "$TERMINAL" 24 80 "${AS[@]}" "$KILN" "$@" \
+    env -u CI NO_COLOR=1 TERM="${TERM_IS-xterm}" LC_ALL=C.UTF-8 timeout -k 5 $((3 * DEADLINE)) "$TERMINAL" 24 80 "${AS[@]}" "$KILN" "$@" \
         > "$T/out" 2> "$T/err" || fail "the terminal's script: $(tail -n 1 "$T/out")"
 }
 
@@ -118,6 +118,43 @@ wait FAILED
 end
 END
     ended 1
+}
+
+# A kiln that is stopped leaves the terminal as it was, and has it again when it goes on: nothing is echoed that the step does not echo.
+test_stopped() {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"login": {"interactive": true, "inputs": [],
+        "run": "stty -echo; printf \"%s%s\" pass word; read p; stty echo; test \"$p\" = \"$(cat '"$T"'/word)\" && echo welcome"}}}'
+    echo sesame > "$T/word"
+    local number
+    for number in 20 19; do # TSTP, STOP
+        on_terminal run << END
+wait password
+stop $number
+kill 18
+raw
+type sesame\n
+wait welcome
+end
+END
+        ended 0
+        ! grep -q sesame "$T/out" || fail "it was shown"
+    done
+}
+
+# On a terminal that knows no escape sequences there are none, and none of kiln's own in what a log is printed as.
+test_dumb() {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"ask": {"interactive": true, "inputs": [],
+        "run": "printf \"\\033[1mname? \"; read x; echo hello $x"}}}'
+    TERM_IS=dumb on_terminal run << 'END'
+wait name? 
+type Ada\n
+wait hello Ada
+end
+END
+    ended 0
+    ! grep -q $'\e' "$T/out" || fail "escape sequences: $(cat -v "$T/out")"
+    kiln 0 logs ask
+    assert_eq "$(head -n 1 "$T/out" | cat -v)" '^[[1mname? Ada^M'
 }
 
 # One has the terminal at a time, and lines of others wait.
