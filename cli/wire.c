@@ -158,6 +158,8 @@ static const struct field finished_fields[] = {
     AS_STRING(struct event, u.finished.source),
     AS_STRING(struct event, u.finished.error),
     AS_BYTES(struct event, u.finished.saved_ms),
+    AS_BYTES(struct event, u.finished.cpu_ms),
+    AS_BYTES(struct event, u.finished.memory_bytes),
     AS_LIST(struct event, u.finished.outputs, u.finished.n_outputs, outputs),
     AS_LIST(struct event, u.finished.hints, u.finished.n_hints, texts),
     AS_STRING(struct event, u.finished.box),

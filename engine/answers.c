@@ -1,9 +1,11 @@
 #include "engine/answers.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "base/vec.h"
 #include "cache/cache_gc.h"
 #include "engine/record.h"
+#include "runners/usage.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -112,6 +114,22 @@ static void answer_cache(struct cache *cache, struct question *q)
     gc_report_release(&report);
 }
 
+static void answer_usage(struct question *q)
+{
+    pid_t pids[QUESTION_PIDS];
+    struct usage used[QUESTION_PIDS];
+    uint64_t began = clock_monotonic_ns();
+    for (size_t i = 0; i < q->n_pids; i++)
+        pids[i] = (pid_t)q->pids[i];
+    usage_take(pids, q->n_pids, used);
+    q->usage = arena_zalloc(&q->arena, q->n_pids + 1, sizeof *q->usage);
+    for (size_t i = 0; i < q->n_pids; i++)
+        q->usage[i] = (struct usage_facts){used[i].cpu_us, used[i].memory};
+    q->usage_ns = clock_realtime_ns();
+    q->usage_took_ns = clock_monotonic_ns() - began;
+    q->found = true;
+}
+
 static void on_work(uv_work_t *work)
 {
     struct job *job = work->data;
@@ -127,6 +145,7 @@ static void on_work(uv_work_t *work)
     case QUESTION_CACHE: answer_cache(options->cache, q); break;
     case QUESTION_DIFF: answer_diff(job->answers->root, options->cache, q); break;
     case QUESTION_LOG: answer_log(options->cache, options->records, q); break;
+    case QUESTION_USAGE: answer_usage(q); break;
     case QUESTION_KINDS: break;
     }
 }

@@ -80,6 +80,12 @@ struct cache_facts {
     uint64_t oldest_ns;            /* when what goes first was last used; 0: nothing goes */
 };
 
+/* What a step uses while it runs. */
+struct usage_facts {
+    uint64_t cpu_us; /* so far; 0 and 0: it is gone */
+    uint64_t memory; /* now, in bytes */
+};
+
 /* A run on record. */
 struct run_facts {
     const char *id, *trigger;
@@ -95,21 +101,26 @@ enum question_kind {
     QUESTION_CACHE, /* its facts */
     QUESTION_DIFF,  /* a file's content before and now */
     QUESTION_LOG,   /* of a result, by its key */
+    QUESTION_USAGE, /* what steps that run use */
     QUESTION_KINDS,
 };
+
+#define QUESTION_PIDS 32
 
 /* Asked by whoever has set the first part, answered in the second. It is the asker's, and has to
  * stay until done has been called, which happens exactly once, later, on the loop thread. */
 struct question {
     enum question_kind kind;
-    const char *run;   /* RUN: its id; NULL: the newest */
-    event_cb *event;   /* RUN: gets them, on a thread of its own */
-    const char *path;  /* DIFF: relative to the project */
-    struct digest old; /* DIFF: sizes do not matter; null: it was not there */
-    struct digest now; /* ... is not there any more */
-    const char *key;   /* LOG: 64 hex digits */
-    const char *step;  /* LOG: whose result it is, or was */
-    void *ctx;         /* the asker's, for event and done */
+    const char *run;             /* RUN: its id; NULL: the newest */
+    event_cb *event;             /* RUN: gets them, on a thread of its own */
+    const char *path;            /* DIFF: relative to the project */
+    struct digest old;           /* DIFF: sizes do not matter; null: it was not there */
+    struct digest now;           /* ... is not there any more */
+    const char *key;             /* LOG: 64 hex digits */
+    const char *step;            /* LOG: whose result it is, or was */
+    int64_t pids[QUESTION_PIDS]; /* USAGE: as step.started has them */
+    size_t n_pids;
+    void *ctx; /* the asker's, for event and done */
     void (*done)(struct question *question);
 
     struct arena arena; /* of what follows; to be released by the asker */
@@ -118,6 +129,9 @@ struct question {
     struct run_facts *runs; /* RUNS */
     size_t n_runs;
     struct cache_facts cache;
+    struct usage_facts *usage; /* USAGE: of each of them ... */
+    uint64_t usage_ns;         /* ... at that wall-clock time, ... */
+    uint64_t usage_took_ns;    /* ... and how long looking took */
     const char *text; /* DIFF: lines that begin with '-', '+', ' ', '@' (where), '#' (a remark) */
     const char *log;  /* LOG: a file that has it; NULL: nothing was written */
     struct chunks chunks; /* LOG: of it, as far as that is known; the asker's to release */

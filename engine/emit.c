@@ -288,6 +288,8 @@ void emit_finished(struct engine *e, struct instance *in, const struct runner_ex
                        .source = in->status == STEP_CACHED ? "local" : NULL,
                        .error = error,
                        .saved_ms = in->status == STEP_CACHED ? result_ms(result) : 0,
+                       .cpu_ms = exit ? exit->cpu_us / 1000 : 0,
+                       .memory_bytes = exit ? exit->memory : 0,
                        .outputs = outputs,
                        .n_outputs = n,
                        .hints = (const char *const *)node->hints.list.v,

@@ -9,7 +9,8 @@
  *                     "log": the spool file; "mount": where the project is for it, where that is
  *                     not where it is for everybody
  *     step.progress   "phase", "text", "done", "total", "unit", "rate"
- *     step.finished   "error", "saved_ms"; "hints" and "box" where there are any
+ *     step.finished   "error", "saved_ms"; "hints" and "box" where there are any; "cpu_ms" and
+ *                     "memory_bytes" where they are not 0
  *     run.finished    "saved_ms"
  *     step.paused     "failed": false when it has not started yet; else "exit_code", "signal",
  *                     "timed_out", "duration_ms", "error", "box" as in step.finished
@@ -320,6 +321,10 @@ static void add_finished(struct buf *out, const struct event *event)
     buf_addc(out, ']');
     field_str(out, "error", event->u.finished.error);
     field_u64(out, "saved_ms", event->u.finished.saved_ms);
+    if (event->u.finished.cpu_ms)
+        field_u64(out, "cpu_ms", event->u.finished.cpu_ms);
+    if (event->u.finished.memory_bytes)
+        field_u64(out, "memory_bytes", event->u.finished.memory_bytes);
     if (event->u.finished.n_hints)
         field_strings(out, "hints", event->u.finished.hints, event->u.finished.n_hints);
     if (event->u.finished.box)

@@ -148,6 +148,9 @@ struct event {
             const char *error;  /* why it could not run or its result not be kept; skipped: because
                                    of whom; NULL */
             uint64_t saved_ms;  /* cached: how long it took when it ran */
+            /* Processor time of all that its command was, and the memory of the largest process of
+             * it; 0: too little to tell, or it did not run. */
+            uint64_t cpu_ms, memory_bytes;
             const struct event_output *outputs;
             size_t n_outputs;
             const char *const *hints; /* failed: what may help, a sentence each */

@@ -281,6 +281,8 @@ static void parse_finished(struct parse *parse, const json_t *object, struct eve
     out->u.finished.source = get_string(parse, object, "source");
     out->u.finished.error = get_string(parse, object, "error");
     out->u.finished.saved_ms = get_u64(parse, object, "saved_ms");
+    out->u.finished.cpu_ms = get_u64(parse, object, "cpu_ms");
+    out->u.finished.memory_bytes = get_u64(parse, object, "memory_bytes");
     out->u.finished.hints = get_strings(parse, object, "hints", &out->u.finished.n_hints);
     out->u.finished.box = get_string(parse, object, "box");
 

@@ -273,6 +273,8 @@ static void on_exited(struct host_exec *exec, const struct warden_report *report
     exec->exit.signal = report->signal;
     exec->exit.end_ns = report->time_ns;
     exec->exit.counted = report->counted != 0;
+    exec->exit.cpu_us = report->cpu_us;
+    exec->exit.memory = report->memory;
     if (report->counted)
         host_count(host_of(exec), false);
     finish(exec);

@@ -35,6 +35,8 @@ struct job {
     uint64_t id;
     uint64_t born; /* 0 = not looked up yet */
     uint64_t ended_ns;
+    uint64_t cpu_us; /* of its strays that are gone; memory: of the largest of them, in KiB */
+    uint64_t memory_kib;
     struct survey_file streams[2];
 };
 

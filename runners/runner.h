@@ -81,6 +81,9 @@ struct runner_exit {
     int cause;         /* enum box_cause: the limit that it met, as far as that is known */
     uint64_t start_ns; /* CLOCK_REALTIME */
     uint64_t end_ns;
+    /* Processor time of all that it was (but for what nobody could tell whose it is), and the most
+     * memory that one process of it had, in bytes; 0: so little that it can't be told. */
+    uint64_t cpu_us, memory;
     /* Not NULL: the runner itself failed (its helper died ...), exit_code is -1; words for a
      * message, gone after the callback. */
     const char *lost;

@@ -46,15 +46,16 @@ static void proc_path(char out[64], pid_t pid, const char *tail)
     memcpy(at, tail, strlen(tail) + 1);
 }
 
-/* Parses "PID (any name) S PPID PGRP SESSION ...", of which the 22nd field is the time of birth. */
+/* Parses "PID (any name) S PPID PGRP SESSION ...", of which the 14th field to the 17th are
+ * processor time, the 22nd the time of birth, the 24th the memory. */
 static bool parse_stat(const char *text, struct survey_process *process)
 {
     const char *at = strrchr(text, ')');
-    uint64_t fields[23] = {0};
+    uint64_t fields[25] = {0};
     if (!at)
         return false;
     at++;
-    for (size_t field = 3; field <= 22; field++) {
+    for (size_t field = 3; field <= 24; field++) {
         while (*at == ' ' || *at == '-')
             at++;
         if (field == 3)
@@ -66,6 +67,8 @@ static bool parse_stat(const char *text, struct survey_process *process)
     process->pgid = (pid_t)fields[5];
     process->sid = (pid_t)fields[6];
     process->born = fields[22];
+    process->ticks = fields[14] + fields[15] + fields[16] + fields[17];
+    process->pages = fields[24];
     process->owner = 0;
     return true;
 }

@@ -1,7 +1,8 @@
 /*
  * survey.h - what runs below the warden: the processes of this machine, once through /proc.
  *
- * Used by the warden only: no allocation, all memory is the caller's and set aside beforehand. What
+ * Used by the warden, and by usage.h: no allocation, all memory is the caller's and set aside
+ * beforehand. What
  * it tells was true a moment ago; only the caller's own children, which nobody else reaps, are sure
  * to be still the same processes.
  */
@@ -19,6 +20,8 @@
 struct survey_process {
     pid_t pid, ppid, pgid, sid;
     uint64_t born;  /* clock ticks since boot, the kernel's own count */
+    uint64_t ticks; /* of processor time, with that of the children that it has waited for */
+    uint64_t pages; /* of memory, as it is now */
     uint64_t owner; /* the caller's: the execution it belongs to, 0 = not known; 0 after a survey */
 };
 

@@ -34,6 +34,8 @@
  * socket waiting. */
 #define MAX_PASSES 64
 
+#define FLOOR_SLACK_KIB 1024
+
 /* A START that waits for its place. */
 struct held {
     struct warden_request request;
@@ -48,7 +50,8 @@ struct warden {
     int sock, parent, signals;
     struct warden_report reports[WARDEN_REPORTS]; /* not sent yet */
     size_t n_reports;
-    bool restless; /* settle again without waiting */
+    bool restless;      /* settle again without waiting */
+    uint64_t floor_kib; /* of memory, as last looked at: what a process has that has used none */
     struct kin kin;
     char stack[LAUNCH_STACK] __attribute__((aligned(64)));
 };
@@ -102,13 +105,47 @@ static bool is_zombie(pid_t pid)
     return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid;
 }
 
-static bool reap(pid_t pid)
+static bool reap(pid_t pid, struct rusage *usage)
 {
     pid_t got;
+    memset(usage, 0, sizeof *usage);
     do
-        got = waitpid(pid, NULL, WNOHANG);
+        got = wait4(pid, NULL, WNOHANG, usage);
     while (got < 0 && errno == EINTR);
     return got != 0;
+}
+
+static uint64_t microseconds(const struct timeval *time)
+{
+    return (uint64_t)time->tv_sec * 1000000 + (uint64_t)time->tv_usec;
+}
+
+/* What a process used, and all whose end it has waited for. */
+static void add_usage(struct job *job, const struct rusage *usage)
+{
+    uint64_t kib = (uint64_t)usage->ru_maxrss;
+    job->cpu_us += microseconds(&usage->ru_utime) + microseconds(&usage->ru_stime);
+    job->memory_kib = kib > job->memory_kib ? kib : job->memory_kib;
+}
+
+/* Memory in bytes. A process begins with the warden's, which is thus the least that is counted; the
+ * kernel counts a little roughly. */
+static uint64_t memory_used(struct warden *w, uint64_t kib)
+{
+    struct rusage own;
+    if (kib > w->floor_kib && getrusage(RUSAGE_SELF, &own) == 0)
+        w->floor_kib = (uint64_t)own.ru_maxrss + FLOOR_SLACK_KIB;
+    return kib > w->floor_kib ? kib * 1024 : 0;
+}
+
+/* Whose the child is that shall be reaped, if that can be told: NULL when not. */
+static struct job *job_of_stray(struct warden *w, pid_t pid)
+{
+    const struct stray *stray = kin_find_stray(&w->kin, pid);
+    struct job *job = stray && stray->owner ? kin_find_job(&w->kin, stray->owner) : NULL;
+    if (!job)
+        job = kin_job_of_main(&w->kin, getsid(pid));
+    return job || w->kin.n_jobs != 1 ? job : &w->kin.jobs[0];
 }
 
 /* Main processes that have ended take their group with them. */
@@ -142,9 +179,13 @@ static bool reap_strays(struct warden *w, bool *unknown)
     *unknown = false;
     for (size_t i = 0; i < w->kin.n_children; i++) {
         pid_t pid = w->kin.children[i];
+        struct rusage usage;
         if (kin_job_of_main(&w->kin, pid))
             continue;
-        if (reap(pid)) {
+        struct job *job = job_of_stray(w, pid);
+        if (reap(pid, &usage)) {
+            if (job)
+                add_usage(job, &usage);
             kin_drop_stray(&w->kin, pid);
             reaped = true;
         } else if (!kin_find_stray(&w->kin, pid)) {
@@ -182,8 +223,10 @@ static void report_over(struct warden *w)
         if (job->state != JOB_ENDED || !is_over(w, job))
             continue;
         int status = 0;
-        while (waitpid(job->pid, &status, 0) < 0 && errno == EINTR)
+        struct rusage usage = {0};
+        while (wait4(job->pid, &status, 0, &usage) < 0 && errno == EINTR)
             continue;
+        add_usage(job, &usage);
         struct warden_report message = {
             .kind = WARDEN_EXITED,
             .id = job->id,
@@ -191,6 +234,8 @@ static void report_over(struct warden *w)
             .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
             .time_ns = job->ended_ns,
             .counted = status == 0 && !job->hurried,
+            .cpu_us = job->cpu_us,
+            .memory = memory_used(w, job->memory_kib),
         };
         w->counted += message.counted != 0;
         job->state = JOB_FREE;
@@ -236,7 +281,8 @@ static void end_all(struct warden *w)
         w->kin.n_children = survey_children(&w->kin.survey, w->kin.children, KIN_CHILDREN);
         for (size_t i = 0; i < w->kin.n_children; i++) {
             struct stray stray = {.pid = w->kin.children[i]};
-            if (reap(stray.pid)) {
+            struct rusage usage;
+            if (reap(stray.pid, &usage)) {
                 reaped = true;
                 continue;
             }

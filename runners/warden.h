@@ -89,6 +89,9 @@ struct warden_report {
     uint32_t at;       /* FAILED in the nest: which of its operations */
     uint64_t id;
     uint64_t time_ns; /* CLOCK_REALTIME: of the start, of the main process's end */
+    /* EXITED: processor time of all that it was, and how much memory the largest process of it had;
+     * 0 when that was no more than the warden itself has, which is where a process begins. */
+    uint64_t cpu_us, memory;
 };
 
 #define WARDEN_REPORTS 32 /* in one message at most */

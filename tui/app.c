@@ -47,6 +47,7 @@ void app_release(struct app *app)
     model_release(&app->model);
     past_release(&app->past);
     diffs_release(&app->diffs);
+    usage_release(&app->usages);
     arena_release(&app->runs.arena);
     arena_release(&app->cache.arena);
     free(app->cache.error);
@@ -330,6 +331,7 @@ void app_draw(struct app *app, uint64_t now_ns)
     for (int pane = 0; pane < PANE_N; pane++)
         if (app->layout.panes[pane].shown)
             views[pane]->draw(app, app->layout.panes[pane].body);
+    usage_sync(app);
     typing_size(app);
     bars_draw(app);
     if (app->overlay == OVERLAY_HELP && app->layout.kind != LAYOUT_STATUS)

@@ -21,6 +21,7 @@
 #include "tui/screen.h"
 #include "tui/start.h"
 #include "tui/step_list.h"
+#include "tui/usage.h"
 
 #define KEYMAP_KEYS 5
 #define KEY_SPOTS   32
@@ -118,6 +119,7 @@ struct app {
     struct runs_view runs;
     struct cache_view cache;
     struct past past;
+    struct usages usages;
     bool replay;               /* there is no now: all of it is of the past */
     VEC(struct asked *) asked; /* questions under way */
     /* Something has come that is to be drawn; NULL: nobody draws by himself. */

@@ -197,6 +197,7 @@ static void fold_run_started(struct model *model, const struct event *event)
         step->signal = 0;
         step->timed_out = step->tainted = step->held_failed = false;
         step->duration_ms = step->saved_ms = 0;
+        step->cpu_ms = step->memory_bytes = 0;
         model->timed = model->timed || step->ran_ms > 0;
     }
 }
@@ -290,6 +291,8 @@ static void fold_finished(struct model *model, const struct event *event)
     step->timed_out = event->u.finished.timed_out;
     step->tainted = event->u.finished.tainted;
     step->saved_ms = event->u.finished.saved_ms;
+    step->cpu_ms = event->u.finished.cpu_ms;
+    step->memory_bytes = event->u.finished.memory_bytes;
     replace(&step->error, event->u.finished.error);
     replace(&step->doing, NULL);
     hints_release(step);

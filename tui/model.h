@@ -52,6 +52,7 @@ struct model_step {
     uint64_t run_no;  /* model.runs when it was last part of a run; 0: never */
     uint64_t queued_ns, ended_ns; /* of that run, the events' times; 0: not yet */
     uint64_t saved_ms;
+    uint64_t cpu_ms, memory_bytes;       /* of the result, as event.h has them */
     char *key, *source, *error, *runner; /* or NULL */
     char *mount;                         /* where the project is for it, as event.h has it */
     int exit_code, signal;

@@ -12,7 +12,7 @@
 struct columns {
     int left;   /* marker, level, glyph and a blank after each */
     int indent; /* at most so much of the tree */
-    int name, word, time, last, note, about;
+    int name, word, time, last, use, note, about;
 };
 
 /* How long it takes as a rule, where that is not what the time column says; 0: nothing to add. */
@@ -54,6 +54,10 @@ static struct columns columns_of(const struct app *app, int width)
     if (app->model.timed && rest >= 30) {
         c.last = 13;
         rest -= c.last;
+    }
+    if (rest >= (app->screen.cols >= 160 ? 40 : 52)) {
+        c.use = 16;
+        rest -= c.use;
     }
     c.note = rest;
     if (rest >= 52) {
@@ -250,6 +254,14 @@ static void draw_step(struct app *app, struct area area, int y, const struct ste
     if (c->last > 0)
         draw_last(app, area, x, y, c->last, step);
     x += c->last;
+    if (c->use > 0) {
+        buf_reset(&text);
+        usage_text(app, step, &text);
+        screen_fit(screen, area, x + 1, y, c->use - 2,
+                   look_style(step->state == STATE_RUNNING ? ROLE_TEXT : ROLE_DIM), buf_str(&text),
+                   false);
+        x += c->use;
+    }
     if (c->note > 0) {
         buf_reset(&text);
         enum role role = noted(app, step, &text);

@@ -337,6 +337,17 @@ static void put_needs(struct rows *rows, const struct model_step *step)
     }
 }
 
+static void put_usage(struct rows *rows, const struct model_step *step)
+{
+    struct buf text = BUF_INIT;
+    usage_sentence(rows->app, step, &text);
+    if (text.len > 0) {
+        labelled(rows, step->state == STATE_RUNNING ? "uses" : "used");
+        put_wrapped(rows, ROLE_TEXT, text.data);
+    }
+    buf_release(&text);
+}
+
 static void draw(struct app *app, struct area area)
 {
     const struct model_step *step = app_selected(app);
@@ -362,6 +373,7 @@ static void draw(struct app *app, struct area area)
         labelled(&rows, "about");
         put_wrapped(&rows, ROLE_TEXT, step->description);
     }
+    put_usage(&rows, step);
     if (step->key) {
         struct pen_row *row = labelled(&rows, "key");
         put_value(row, ROLE_DIM, step->key);

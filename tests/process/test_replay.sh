@@ -44,6 +44,19 @@ test_events_are_the_same() {
     assert_eq "$(step_log build | sort)" $'built\noops'
 }
 
+test_what_steps_used() {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
+        "a": {"run": "dd if=/dev/zero of=/dev/null bs=400M count=1", "inputs": []},
+        "b": {"run": "true", "inputs": []}}}'
+    kiln 0 run --json
+    kiln 0 replay --json
+    used='select(.type == "step.finished") | .step + " \(.cpu_ms > 0) \(.memory_bytes > 4e8)"'
+    assert_eq "$(jq -r "$used" "$T/out" | sort | head -n 1)" "a true true"
+    assert_eq "$(jq -r 'select(.type == "step.finished" and .step == "b") | .memory_bytes' "$T/out")" null
+    kiln 0 run --json # nothing ran
+    assert_eq "$(jq -r "$used" "$T/out" | sort | uniq)" $'a false false\nb false false'
+}
+
 test_what_is_not_there() {
     project "$PIPELINE"
     kiln 2 replay

@@ -315,6 +315,7 @@ static void do_started(struct driver *driver, char *rest)
     event.u.started.attempt = (uint32_t)number(&rest);
     event.u.started.key = "5c1d07aa0f3d0e57b62f0f3d0e57b62f0f3d0e57b62f0f3d0e57b62f0f3d0e57";
     event.u.started.runner = "host";
+    event.u.started.pid = told_pid(&driver->told, event.step);
     event.u.started.reasons = driver->reasons.v;
     event.u.started.n_reasons = event.u.started.all_reasons = driver->reasons.n;
     event.u.started.log = spool->path;
@@ -332,6 +333,10 @@ static void do_finished(struct driver *driver, char *rest)
     event.u.finished.signal = (int)number(&rest);
     event.u.finished.saved_ms = (uint64_t)number(&rest);
     event.u.finished.error = rest;
+    struct usage_facts *used = &told_use_of(&driver->told, event.step)->facts;
+    event.u.finished.cpu_ms = used->cpu_us / 1000;
+    event.u.finished.memory_bytes = used->memory;
+    *used = (struct usage_facts){0};
     event.u.finished.key = "5c1d07aa0f3d0e57b62f0f3d0e57b62f0f3d0e57b62f0f3d0e57b62f0f3d0e57";
     event.u.finished.source = event.u.finished.status == STEP_CACHED ? "local" : NULL;
     emit(driver, &event);
@@ -371,6 +376,7 @@ static void ask(void *ctx, struct question *question)
     struct driver *driver = ctx;
     if (question->kind == QUESTION_LOG)
         tell_log_of(driver, question->step);
+    driver->told.now_ns = now_ns(driver);
     vec_push(&driver->told.questions, question);
     if (driver->ended)
         told_answer_all(&driver->told);
@@ -552,6 +558,10 @@ static void do_line(struct driver *driver, char *line)
         do_key(driver, rest);
     } else if (strcmp(verb, "stored") == 0) {
         do_stored(driver, rest);
+    } else if (strcmp(verb, "use") == 0) {
+        struct usage_facts *use = &told_use_of(&driver->told, word(&rest))->facts;
+        use->cpu_us = (uint64_t)number(&rest) * 1000;
+        use->memory = (uint64_t)number(&rest);
     } else if (strcmp(verb, "gone") == 0) {
         const char *step = word(&rest);
         told_log_of(&driver->told, step)->gone =

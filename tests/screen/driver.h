@@ -16,7 +16,7 @@
  *     paused STEP [EXIT MS]         before it starts; with an exit code: after it failed
  *     resumed STEP | breakpoint STEP|- 1|0 | tree BRANCH|- DIRTY
  *     changed N | idle | degraded TEXT | notice LEVEL TEXT
- *     record ..., facts ..., input ..., inputs, key ..., diff ...     driver_answers.h
+ *     record ..., facts ..., input ..., inputs, key ..., use ...      driver_answers.h
  *     sync TYPED COLS ROWS          answered with "ok BYTES" once so much input was taken, that
  * size drawn and all is written pause MS                      nothing for so long (to be looked at
  * by people; tests never wait) echo                          answered with "echo" crash abort(3)

@@ -10,6 +10,7 @@
  *     diff PATH|* TEXT                          *: of every other; escapes as in "log"
  *     stored STEP 1|2 MS|- TEXT                 the cache has that too as the log of its results
  *     gone STEP WHY                             the cache has none of it any more
+ *     use STEP CPU_MS BYTES                     what it uses as it runs, and then has used
  *
  * Every run of the script is on record with its events, too. Answers come when the script has
  * nothing more to say, and before a sync is answered.
@@ -32,6 +33,11 @@ struct told_log {
     const char *gone;
 };
 
+struct told_use {
+    const char *step;
+    struct usage_facts facts;
+};
+
 struct told {
     struct arena arena;
     VEC(struct run_facts) records; /* newest last */
@@ -42,6 +48,8 @@ struct told {
     struct map logs;   /* step -> struct told_log */
     struct map events; /* run -> struct buf, lines */
     VEC(struct question *) questions;
+    VEC(struct told_use) uses; /* a step's place and 1 is its pid */
+    uint64_t now_ns;
 };
 
 static bool told_key(struct told *told, const char *step, char hex[DIGEST_HEX + 1])
@@ -147,6 +155,30 @@ static void told_log(const struct told *told, struct question *q)
     }
 }
 
+static struct told_use *told_use_of(struct told *told, const char *step)
+{
+    vec_each (struct told_use, use, &told->uses) {
+        if (strcmp(use->step, step) == 0)
+            return use;
+    }
+    struct told_use use = {.step = arena_strdup(&told->arena, step)};
+    vec_push(&told->uses, use);
+    return &vec_last(&told->uses);
+}
+
+static int64_t told_pid(struct told *told, const char *step)
+{
+    return told_use_of(told, step) - told->uses.v + 1;
+}
+
+static void told_usage(const struct told *told, struct question *q)
+{
+    q->usage = arena_zalloc(&q->arena, q->n_pids + 1, sizeof *q->usage);
+    for (size_t i = 0; i < q->n_pids; i++)
+        q->usage[i] = told->uses.v[q->pids[i] - 1].facts;
+    q->usage_ns = told->now_ns;
+}
+
 static void told_answer(struct told *told, struct question *q)
 {
     q->found = true;
@@ -168,6 +200,7 @@ static void told_answer(struct told *told, struct question *q)
         break;
     case QUESTION_DIFF: q->text = told_diff(told, q->path); break;
     case QUESTION_LOG: told_log(told, q); break;
+    case QUESTION_USAGE: told_usage(told, q); break;
     case QUESTION_KINDS: break;
     }
     q->done(q);
@@ -183,6 +216,7 @@ static void told_release(struct told *told)
 {
     told_answer_all(told);
     vec_release(&told->questions);
+    vec_release(&told->uses);
     vec_release(&told->records);
     vec_release(&told->inputs);
     map_release(&told->keys);

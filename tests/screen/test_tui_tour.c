@@ -89,19 +89,22 @@ static void first_run(struct tour *tour)
         "reason new - - - -", "started build 1", "reason new - - - -", "started lint 1", "now 1800",
         "log lint src/blocks.c: nothing to say\\nsrc/html.c: nothing to say\\n",
         "log build [1/5] \\e[32mcc\\e[0m src/buffer.c\\n[2/5] \\e[32mcc\\e[0m src/blocks.c\\n",
-        "now 2400", "log build [3/5] \\e[32mcc\\e[0m src/html.c\\n");
+        "now 2400", "log build [3/5] \\e[32mcc\\e[0m src/html.c\\n", "use build 2700 193000000",
+        "use lint 1500 118000000");
     type(tour, "");
     shot(tour, "Everything runs",
          "The first run: `configure` has passed, two steps run, the others wait, and each says for "
          "what.");
-    SAY(tour, "now 3900", "finished lint passed 3000 0 0 0", "reason new - - - -", "started docs 1",
-        "log docs md2man man/markdown.1.md\\n", "now 4200", "finished build passed 3300 0 0 0",
-        "queued unit", "queued spec", "reason new - - - -", "started unit 1", "now 5000",
+    SAY(tour, "now 3900", "use lint 2950 124000000", "finished lint passed 3000 0 0 0",
+        "reason new - - - -", "started docs 1", "log docs md2man man/markdown.1.md\\n", "now 4200",
+        "use build 6200 231000000", "finished build passed 3300 0 0 0", "queued unit",
+        "queued spec", "reason new - - - -", "started unit 1", "now 5000", "use docs 900 21000000",
         "finished docs passed 1100 0 0 0", "reason new - - - -", "started spec 1", "now 6800",
-        "finished unit passed 2600 0 0 0", "now 6900", "finished spec passed 1900 0 0 0",
-        "queued package", "reason new - - - -", "started package 1",
-        "log package markdown-1.4.tar.gz: 31 files\\n", "now 7400",
-        "finished package passed 500 0 0 0", "ended passed 7400", "idle", PACKAGE);
+        "use unit 2100 38000000", "finished unit passed 2600 0 0 0", "now 6900",
+        "use spec 1800 61000000", "finished spec passed 1900 0 0 0", "queued package",
+        "reason new - - - -", "started package 1", "log package markdown-1.4.tar.gz: 31 files\\n",
+        "now 7400", "use package 420 14000000", "finished package passed 500 0 0 0",
+        "ended passed 7400", "idle", PACKAGE);
     shot(tour, "Nothing to do",
          "All is well, and kiln waits for the next edit: without a timer, so "
          "that it costs nothing.");
@@ -114,14 +117,15 @@ static void second_run(struct tour *tour)
         "queued lint", "reason file src/blocks.c - " OLD " " NEW, "started build 1",
         "log build [1/5] \\e[32mcc\\e[0m src/blocks.c\\n",
         "reason file src/blocks.c - " OLD " " NEW, "started lint 1", "now 62500",
-        "log build [2/5] \\e[32mld\\e[0m build/libmarkdown.so\\n");
+        "log build [2/5] \\e[32mld\\e[0m build/libmarkdown.so\\n", "use build 2800 187000000",
+        "use lint 1500 119000000");
     shot(
         tour, "An edit",
         "`src/blocks.c` was saved: only what reads it runs, the rest comes from the cache, and the "
         "header tells how long it will take.");
-    SAY(tour, "now 64100", "finished lint passed 3000 0 0 0", "now 64300",
-        "finished build passed 3200 0 0 0", "queued unit", "queued spec",
-        "reason upstream build/libmarkdown.so build " OLD " " NEW, "started unit 1",
+    SAY(tour, "now 64100", "use lint 2940 124000000", "finished lint passed 3000 0 0 0",
+        "now 64300", "use build 5900 231000000", "finished build passed 3200 0 0 0", "queued unit",
+        "queued spec", "reason upstream build/libmarkdown.so build " OLD " " NEW, "started unit 1",
         "reason upstream build/libmarkdown.so build " OLD " " NEW, "started spec 1",
         "log unit [ RUN      ] blocks.heading\\n[       OK ] blocks.heading\\n",
         "log unit [ RUN      ] blocks.list\\n",
@@ -129,7 +133,8 @@ static void second_run(struct tour *tour)
         "log unit [  FAILED  ] blocks.list\\n[ RUN      ] blocks.quote\\n[       OK ] "
         "blocks.quote\\n[ RUN      ] html.escape\\n[       OK ] html.escape\\n",
         "err unit 1 of 214 tests failed\\nmake: *** [Makefile:31: unit] Error 1\\n", "now 66200",
-        "finished spec passed 1900 0 0 0", "now 66900", "finished unit failed 2600 1 0 0",
+        "use spec 1800 61000000", "finished spec passed 1900 0 0 0", "now 66900",
+        "use unit 2100 38000000", "finished unit failed 2600 1 0 0",
         "finished package skipped 0 -1 0 0 unit failed", "ended failed 5900", "idle",
         TESTS("changed", "same"));
     pty_sync(tour->pty);
@@ -189,7 +194,7 @@ static void third_run(struct tour *tour)
          "`c` "
          "lets the failure stand.");
     SAY(tour, "breakpoint - 0", "resumed unit", "queued unit", "reason failed - - - -",
-        "started unit 2", "log unit 214 tests passed\\n", "now 141000",
+        "started unit 2", "log unit 214 tests passed\\n", "now 141000", "use unit 2100 38000000",
         "finished unit passed 2500 0 0 0", "queued package",
         "reason upstream build/libmarkdown.so build " OLD " " NEW, "started package 1",
         "log package markdown-1.4.tar.gz: 31 files\\n", "now 141500",

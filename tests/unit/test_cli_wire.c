@@ -81,7 +81,7 @@ static void test_events(void **state)
                                     .run = "7",
                                     .step = "a",
                                     .u.finished = {STEP_FAILED, -1, 9, true, true, 12, "00", NULL,
-                                                   "why", 3, outputs, 1, steps, 2, "/box"}});
+                                                   "why", 3, 41, 42, outputs, 1, steps, 2, "/box"}});
     assert_survives(
         &(struct event){.type = EVENT_STEP_PROGRESS,
                         .run = "7",

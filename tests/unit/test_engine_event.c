@@ -92,21 +92,22 @@ static const struct sample samples[] = {
       .time_ns = NS,
       .run = "12",
       .step = "build",
-      .u.finished = {STEP_PASSED, 0, 0, false, false, 1234, HEX, NULL, NULL, 0, outputs, 2, NULL, 0,
-                     NULL}},
+      .u.finished = {STEP_PASSED, 0, 0, false, false, 1234, HEX, NULL, NULL, 0, 4200, 220200960,
+                     outputs, 2, NULL, 0, NULL}},
      NULL,
      "{\"type\":\"step.finished\",\"seq\":6," TIME ",\"run\":\"12\",\"step\":\"build\",\"status\":"
      "\"passed\",\"exit_code\":0,\"signal\":null,\"timed_out\":false,\"tainted\":false,"
      "\"duration_ms\":1234,\"key\":\"" HEX "\",\"source\":null,\"outputs\":["
      "{\"path\":\"out/app\",\"digest\":\"" HEX "\",\"bytes\":4096},"
-     "{\"path\":\"out/b\",\"digest\":\"" OTHER "\",\"bytes\":0}],\"error\":null,\"saved_ms\":0}"},
+     "{\"path\":\"out/b\",\"digest\":\"" OTHER "\",\"bytes\":0}],\"error\":null,\"saved_ms\":0,"
+     "\"cpu_ms\":4200,\"memory_bytes\":220200960}"},
     {{.type = EVENT_STEP_FINISHED,
       .seq = 7,
       .time_ns = NS,
       .run = "12",
       .step = "build",
-      .u.finished = {STEP_FAILED, -1, SIGTERM, true, true, 9, NULL, NULL, "too slow", 0, NULL, 0,
-                     step_names, 2, "/c/box/1"}},
+      .u.finished = {STEP_FAILED, -1, SIGTERM, true, true, 9, NULL, NULL, "too slow", 0, 0, 0, NULL,
+                     0, step_names, 2, "/c/box/1"}},
      NULL,
      "{\"type\":\"step.finished\",\"seq\":7," TIME ",\"run\":\"12\",\"step\":\"build\",\"status\":"
      "\"failed\",\"exit_code\":null,\"signal\":\"SIGTERM\",\"timed_out\":true,\"tainted\":true,"
@@ -117,8 +118,8 @@ static const struct sample samples[] = {
       .time_ns = NS,
       .run = "12",
       .step = "build",
-      .u.finished = {STEP_CACHED, 0, 0, false, false, 0, HEX, "local", NULL, 777, NULL, 0, NULL, 0,
-                     NULL}},
+      .u.finished = {STEP_CACHED, 0, 0, false, false, 0, HEX, "local", NULL, 777, 0, 0, NULL, 0,
+                     NULL, 0, NULL}},
      NULL,
      "{\"type\":\"step.finished\",\"seq\":8," TIME ",\"run\":\"12\",\"step\":\"build\",\"status\":"
      "\"cached\",\"exit_code\":0,\"signal\":null,\"timed_out\":false,\"tainted\":false,"

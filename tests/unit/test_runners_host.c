@@ -1,6 +1,8 @@
 /* The host runner: what a step gets, and what comes back of it. */
 #include "test_runners_rig.h"
 
+#include "runners/usage.h"
+
 #include <sys/resource.h>
 
 static int set_up(void **state)
@@ -569,6 +571,56 @@ static void test_ahead_withdrawn(void **state)
         run_free(all[i]);
 }
 
+/* Of what it waits for, and of what has left it. */
+static void test_usage(void **state)
+{
+    struct rig *rig = *state;
+    struct run *run = run_new(rig);
+    run_start(rig, run, "dd if=/dev/zero of=/dev/null bs=300M count=1 2>/dev/null");
+    run_wait(rig, run);
+    assert_int_equal(run->exit.exit_code, 0);
+    assert_in_range(run->exit.memory, 300u << 20, 3000u << 20);
+    run_free(run);
+
+    run = run_new(rig);
+    run_start(rig, run,
+              "mkfifo f; (setsid sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done;"
+              " echo x >f' >/dev/null 2>&1 &); read x <f");
+    run_wait(rig, run);
+    assert_int_equal(run->exit.exit_code, 0);
+    assert_true(run->exit.cpu_us > 50000);
+    run_free(run);
+
+    run = run_new(rig);
+    run_start(rig, run, "exec sleep 0");
+    run_wait(rig, run);
+    assert_true(run->exit.cpu_us < 1000000);
+    assert_int_equal(run->exit.memory, 0);
+    run_free(run);
+}
+
+/* While it runs, of all that descends from it. */
+static void test_usage_now(void **state)
+{
+    struct rig *rig = *state;
+    struct run *run = run_new(rig);
+    struct usage usage[2] = {0};
+    run_start(rig, run, "setsid sh -c 'while :; do :; done' & echo ready; sleep 1000");
+    run_wait_text(rig, run, "ready");
+    uint64_t deadline = clock_monotonic_ns() + (uint64_t)LIMIT_MS * 1000000;
+    while (usage[1].cpu_us < 30000) {
+        usage_take((const pid_t[]){1 << 30, run->pid}, 2, usage);
+        if (clock_monotonic_ns() > deadline)
+            fail_msg("used %d µs", (int)usage[1].cpu_us);
+    }
+    assert_true(usage[1].memory > 0);
+    assert_true(usage[0].cpu_us == 0 && usage[0].memory == 0);
+    runner_cancel(run->exec);
+    run_wait(rig, run);
+    assert_true(run->exit.cpu_us >= 20000);
+    run_free(run);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -592,6 +644,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_at_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ahead, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_ahead_withdrawn, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_usage, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_usage_now, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -319,13 +319,86 @@ static void test_past_and_live(void **state)
     app_release(&app);
 }
 
+#define SECOND UINT64_C(1000000000)
+
+/* -- usage ------------------------------------------------------------------------------------- */
+
+static void draw_at(struct app *app, uint64_t ms)
+{
+    app_draw(app, SECOND + ms * 1000000);
+}
+
+/* Nobody looks but while a step runs, and then once a second. */
+static void test_usage(void **state)
+{
+    struct asker asker = {NULL};
+    struct control control = {.ctx = &asker, .send = ignore, .ask = ask};
+    struct app app;
+    struct buf text = BUF_INIT;
+    (void)state;
+    app_init(&app, &control, "demo", true);
+    screen_resize(&app.screen, 200, 60);
+    load(&app, diamond, 4);
+    draw_at(&app, 0);
+    assert_null(asker.question);
+    struct event event = {.type = EVENT_STEP_STARTED, .step = "a", .time_ns = SECOND};
+    event.u.started.pid = 77;
+    app_event(&app, &event);
+    draw_at(&app, 1000);
+    struct question *first = asker.question;
+    assert_non_null(first);
+    assert_int_equal(first->kind, QUESTION_USAGE);
+    assert_int_equal(first->n_pids, 1);
+    assert_int_equal(first->pids[0], 77);
+    struct usage_facts facts = {1500000, 64 << 20};
+    first->found = true;
+    first->usage = &facts;
+    first->usage_ns = SECOND + 1000u * 1000000;
+    first->usage_took_ns = 1000000;
+    asker.question = NULL;
+    draw_at(&app, 1001);
+    assert_null(asker.question); /* one at a time */
+    first->done(first);
+    draw_at(&app, 1500);
+    assert_null(asker.question);
+    usage_text(&app, &app.model.steps.v[0], &text);
+    assert_string_equal(buf_str(&text), " 150% 64.0 MiB");
+    draw_at(&app, 2000);
+    struct question *second = asker.question;
+    assert_non_null(second);
+    facts = (struct usage_facts){1750000, 96 << 20};
+    second->found = true;
+    second->usage = &facts;
+    second->usage_ns = SECOND + 2000u * 1000000;
+    second->usage_took_ns = 100000000; /* a machine with very many processes */
+    second->done(second);
+    buf_reset(&text);
+    usage_sentence(&app, &app.model.steps.v[0], &text);
+    assert_string_equal(buf_str(&text), "1.7s of processor, 25% now; 96.0 MiB");
+    asker.question = NULL;
+    draw_at(&app, 6900);
+    assert_null(asker.question);
+    event = (struct event){.type = EVENT_STEP_FINISHED, .step = "a", .time_ns = 7 * SECOND};
+    event.u.finished.duration_ms = 6000;
+    event.u.finished.cpu_ms = 9000;
+    event.u.finished.memory_bytes = 128 << 20;
+    app_event(&app, &event);
+    draw_at(&app, 9000);
+    assert_null(asker.question);
+    buf_reset(&text);
+    usage_sentence(&app, &app.model.steps.v[0], &text);
+    assert_string_equal(buf_str(&text), "9.0s of processor, 1.5 × its time; up to 128 MiB");
+    buf_release(&text);
+    app_release(&app);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_critical_path),        cmocka_unit_test(test_steps_of_older_runs),
         cmocka_unit_test(test_many_lanes),           cmocka_unit_test(test_inputs_in_pieces),
         cmocka_unit_test(test_inputs_changed_first), cmocka_unit_test(test_late_answer),
-        cmocka_unit_test(test_past_and_live),
+        cmocka_unit_test(test_past_and_live),        cmocka_unit_test(test_usage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
