@@ -3,16 +3,11 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "cli/attach.h"
 #include "cli/first_screen.h"
-#include "cli/raw.h"
-#include "cli/settings.h"
+#include "cli/views.h"
 #include "cli/watcher.h"
-#include "tui/tui.h"
 
-#include <langinfo.h>
 #include <limits.h>
-#include <locale.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -26,28 +21,12 @@ struct session {
     bool watching, finished, check_source;
     struct engine *engine;
     struct control control;
-    struct view_plain *plain;
-    FILE *report; /* the plain view of what the screen shows */
-    char *report_text;
-    size_t report_size;
-    struct attach *attach; /* for it, on a terminal */
-    struct view_json *json;
-    struct tui *tui;
-    struct git_watch *git; /* for it */
-    char *exe, *config;
-    const char *self[4];          /* of these */
-    struct cli_settings settings; /* with it */
-    bool settings_loaded;
+    struct views views;
     struct server *server; /* watching: for those who ask */
     struct tidy *tidy;
-    uv_timer_t tick;
-    uv_timer_t unread; /* to end what nobody reads any more */
     uv_signal_t signals[3];
     int n_signals;
-    bool live, tick_open, unread_open;
-    size_t n_running;
     char *unread_why; /* why there is no pipeline yet; or NULL */
-    char *kiln;       /* kiln_words() */
     char *own[2];     /* where standard output and error go, when that is a file of the project */
     size_t n_own;
     int signal, exit_code;
@@ -82,23 +61,9 @@ static void engine_closed(void *ctx)
     s->engine = NULL;
     for (int i = 0; i < s->n_signals; i++)
         uv_close((uv_handle_t *)&s->signals[i], handle_closed);
-    if (s->tick_open)
-        uv_close((uv_handle_t *)&s->tick, handle_closed);
-    if (s->unread_open)
-        uv_close((uv_handle_t *)&s->unread, handle_closed);
-    attach_end(s->attach);
-    git_watch_free(s->git);
-    s->git = NULL;
-    tui_free(s->tui);
-    s->tui = NULL;
+    views_close(&s->views);
     if (s->unread_why && !s->signal)
         complain(s->options, s->unread_why);
-    if (s->report) {
-        fclose(s->report);
-        fwrite(s->report_text, 1, s->report_size, stdout);
-        free(s->report_text);
-        s->report = NULL;
-    }
     app_close_runners(&s->app);
 }
 
@@ -154,210 +119,11 @@ static void catch_signals(struct session *s)
     signal(SIGXFSZ, SIG_IGN); /* a file-size limit is an error like a full disk */
 }
 
-static void on_tick(uv_timer_t *timer)
-{
-    struct session *s = timer->data;
-    view_plain_tick(s->plain);
-}
-
-/* The live line's clock goes only while there is something to count. */
-static void follow_running(void *ctx, const struct event *event)
+static void on_unread(void *ctx)
 {
     struct session *s = ctx;
-    if (event->type == EVENT_RUN_STARTED && s->n_running++ == 0)
-        uv_timer_start(&s->tick, on_tick, 100, 100);
-    if (event->type == EVENT_RUN_FINISHED && --s->n_running == 0)
-        uv_timer_stop(&s->tick);
-}
-
-static void on_unread(uv_timer_t *timer)
-{
-    struct session *s = timer->data;
     s->exit_code = EXIT_KILN;
     finish(s);
-}
-
-/* A watch whose words go nowhere would go on for ever without anybody knowing. */
-static void notice_unread(void *ctx, const struct event *event)
-{
-    struct session *s = ctx;
-    (void)event;
-    if (!ferror(stdout) || s->unread_open)
-        return;
-    uv_timer_init(&s->app.loop, &s->unread);
-    s->unread.data = s;
-    s->unread_open = true;
-    uv_timer_start(&s->unread, on_unread, 0, 0); /* not from within an event */
-}
-
-static void add_option(struct buf *text, const char *option, const char *value)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "._-/+@:,";
-    if (!value)
-        return;
-    buf_addf(text, " %s ", option);
-    if (*value && !value[strspn(value, plain)]) {
-        buf_adds(text, value);
-        return;
-    }
-    buf_addc(text, '\'');
-    for (; *value; value++) {
-        if (*value == '\'')
-            buf_adds(text, "'\\''");
-        else
-            buf_addc(text, *value);
-    }
-    buf_addc(text, '\'');
-}
-
-/* How a person calls kiln for this project, from where they called it now. */
-static const char *kiln_words(struct session *s)
-{
-    const struct options *o = s->options;
-    struct buf text = BUF_INIT;
-    if (!s->kiln) {
-        buf_adds(&text, "kiln");
-        add_option(&text, "-C", o->directory);
-        add_option(&text, "--config", o->config);
-        s->kiln = buf_detach(&text);
-    }
-    return s->kiln;
-}
-
-/* The views without a screen need no engine: somebody else may be telling. */
-static void open_plain_views(struct session *s)
-{
-    const struct options *o = s->options;
-    const char *term = getenv("TERM");
-    if (s->json || s->plain)
-        return;
-    if (o->json) {
-        s->json = view_json_new(stdout);
-        return;
-    }
-    s->live = !o->plain && !s->settings.screen_reader && !in_ci() && isatty(STDOUT_FILENO) &&
-              !s->watching && term && strcmp(term, "dumb") != 0;
-    s->plain = view_plain_new(&(struct view_plain_options){.out = stdout,
-                                                           .color = color_wanted(o, STDOUT_FILENO),
-                                                           .live = s->live,
-                                                           .watching = s->watching,
-                                                           .groups = !o->plain && !s->live,
-                                                           .kiln = kiln_words(s)});
-}
-
-/* In the background the screen is somebody else's. */
-static bool has_terminal(void)
-{
-    return isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) && tcgetpgrp(STDOUT_FILENO) == getpgrp();
-}
-
-static bool wants_tui(const struct session *s)
-{
-    const struct options *o = s->options;
-    return !o->plain && !o->json && has_terminal() && (s->watching ? !in_ci() : o->tui) &&
-           tui_supported(STDOUT_FILENO, getenv("TERM"));
-}
-
-/* Only who sees what a step asks can answer. */
-static enum engine_typing who_types(const struct session *s)
-{
-    const struct options *o = s->options;
-    if (wants_tui(s))
-        return ENGINE_TYPING_ANY;
-    return !s->watching && !o->plain && !o->json && !in_ci() && raw_possible()
-               ? ENGINE_TYPING_ONE
-               : ENGINE_TYPING_NOBODY;
-}
-
-static void load_settings(struct session *s)
-{
-    const struct options *o = s->options;
-    if (!s->settings_loaded && has_terminal() && !o->plain && !o->json)
-        cli_settings_load(&s->settings);
-    s->settings_loaded = true;
-    s->settings.screen_reader = s->settings.screen_reader || o->screen_reader;
-}
-
-/* All but what belongs to the pipeline. */
-static struct tui_options terminal_options(const struct session *s)
-{
-    return (struct tui_options){.fd = STDOUT_FILENO,
-                                .term = getenv("TERM"),
-                                .settings = &s->settings.tui,
-                                .linear = s->settings.screen_reader,
-                                .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
-                                .colour = color_wanted(s->options, STDOUT_FILENO)};
-}
-
-/* For a shell in a step. */
-static const char *const *find_self(struct session *s)
-{
-    const struct options *o = s->options;
-    size_t n = 0;
-    s->exe = realpath("/proc/self/exe", NULL);
-    if (!s->exe)
-        return NULL;
-    s->self[n++] = s->exe;
-    if (o->config && (s->config = realpath(o->config, NULL))) {
-        s->self[n++] = "--config";
-        s->self[n++] = s->config;
-    }
-    s->self[n] = NULL;
-    return s->self;
-}
-
-static int open_views(struct session *s, struct err *err)
-{
-    const struct options *o = s->options;
-    const char *term = getenv("TERM");
-    bool terminal = has_terminal(), tui = wants_tui(s);
-    load_settings(s);
-    if (o->tui && !tui)
-        return terminal
-                   ? err_set(err, ERR_USAGE,
-                             "--tui needs a terminal that can address its cursor (TERM is \"%s\")",
-                             term ? term : "")
-                   : err_set(err, ERR_USAGE, "--tui needs a terminal, in the foreground");
-    if (!tui)
-        open_plain_views(s);
-    if (s->json) {
-        engine_subscribe(s->engine, view_json_event, s->json);
-    } else if (tui) {
-        struct tui_options options = terminal_options(s);
-        options.loop = &s->app.loop;
-        options.control = &s->control;
-        options.project = s->app.config->name;
-        options.self = find_self(s);
-        if (tui_new(&options, &s->tui, err) < 0)
-            return -(int)err->kind;
-        engine_subscribe(s->engine, tui_event, s->tui);
-        s->git = git_watch_new(&s->app.loop, s->app.root, tui_event, s->tui);
-        engine_subscribe(s->engine, git_watch_event, s->git);
-        if (!s->watching) { /* what is left to read when the screen is gone */
-            s->report = open_memstream(&s->report_text, &s->report_size);
-            s->plain = view_plain_new(&(struct view_plain_options){
-                .out = s->report, .color = options.colour, .kiln = kiln_words(s)});
-            engine_subscribe(s->engine, view_plain_event, s->plain);
-        }
-    } else {
-        if (who_types(s) == ENGINE_TYPING_ONE) {
-            s->attach =
-                attach_new(&s->app.loop, &s->control, s->plain, !term || strcmp(term, "dumb") == 0);
-            engine_subscribe(s->engine, attach_event, s->attach);
-        } else {
-            engine_subscribe(s->engine, view_plain_event, s->plain);
-        }
-        if (s->live) {
-            uv_timer_init(&s->app.loop, &s->tick);
-            s->tick.data = s;
-            s->tick_open = true;
-            engine_subscribe(s->engine, follow_running, s);
-        }
-    }
-    if (s->watching && !tui)
-        engine_subscribe(s->engine, notice_unread, s);
-    return 0;
 }
 
 /* There is no pipeline, and why. */
@@ -365,10 +131,10 @@ static void set_unread(struct session *s, const char *why)
 {
     free(s->unread_why);
     s->unread_why = why ? mem_strdup(why) : NULL;
-    if (s->tui && why)
-        first_screen_tell(s->tui, why);
-    else if (s->tui)
-        tui_start(s->tui, &(struct tui_start){.n = 0});
+    if (s->views.tui && why)
+        first_screen_tell(s->views.tui, why);
+    else if (s->views.tui)
+        tui_start(s->views.tui, &(struct tui_start){.n = 0});
 }
 
 static void reload_failed(struct session *s, const char *why)
@@ -449,7 +215,7 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
         graph_free(graph);
         return;
     }
-    if (!graph && exit_code == EXIT_USAGE && s->watching && wants_tui(s)) {
+    if (!graph && exit_code == EXIT_USAGE && s->watching && views_want_tui(&s->views)) {
         /* Nothing to run until the person has mended it. */
         graph = graph_new(s->app.config->name);
         set_unread(s, error);
@@ -462,7 +228,7 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
     }
     struct engine_options options = {.loop = &s->app.loop,
                                      .mode = s->watching ? ENGINE_WATCH : ENGINE_RUN,
-                                     .typing = who_types(s),
+                                     .typing = views_who_types(&s->views),
                                      .root = s->app.root,
                                      .stat_path = s->app.stat_path,
                                      .stat_ahead = s->app.stat_ahead,
@@ -496,7 +262,7 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
             engine_subscribe(s->engine, check_source, s);
             engine_subscribe(s->engine, tidy_event, s->tidy);
         }
-        bad = open_views(s, &err) < 0;
+        bad = views_open(&s->views, s->engine, &s->control, &s->app, &err) < 0;
     }
     if (bad)
         graph_free(graph);
@@ -504,10 +270,7 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
         bad = engine_load(s->engine, graph, o->args, s->unread_why ? 0 : o->n_args, sources,
                           n_sources, &err) < 0;
     if (bad) {
-        git_watch_free(s->git);
-        s->git = NULL;
-        tui_free(s->tui);
-        s->tui = NULL;
+        views_close(&s->views);
         complain(o, err_text(&err));
         s->exit_code = err.kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE;
         err_release(&err);
@@ -517,11 +280,11 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
     if (s->watching)
         s->server = serve_open(&s->app, s->engine);
     if (s->unread_why) {
-        first_screen_tell(s->tui, s->unread_why);
+        first_screen_tell(s->views.tui, s->unread_why);
         serve_loaded(s->server, false);
     }
-    if (s->tui && s->settings.problem)
-        engine_notice(s->engine, "warning", s->settings.problem);
+    if (s->views.tui && s->views.settings.problem)
+        engine_notice(s->engine, "warning", s->views.settings.problem);
     engine_start(s->engine);
 }
 
@@ -529,18 +292,12 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
 
 static void on_told(void *ctx, const struct event *event)
 {
-    struct session *s = ctx;
-    open_plain_views(s);
-    if (s->json)
-        view_json_event(s->json, event);
-    else
-        view_plain_event(s->plain, event);
+    views_told(&((struct session *)ctx)->views, event);
 }
 
 static void on_told_tick(void *ctx)
 {
-    struct session *s = ctx;
-    view_plain_tick(s->plain);
+    views_told_tick(&((struct session *)ctx)->views);
 }
 
 /* What is ordered otherwise than a watcher does it, or is to be looked at on a screen, is done
@@ -601,10 +358,9 @@ static void close_app(struct session *s)
 static int open_app(struct session *s, unsigned parts, struct err *err)
 {
     int rc = app_open(&s->app, s->options, parts, err);
-    while (rc == -(int)ERR_CONFIG && s->watching && wants_tui(s)) {
-        load_settings(s);
+    while (rc == -(int)ERR_CONFIG && s->watching && views_want_tui(&s->views)) {
         close_app(s);
-        struct tui_options terminal = terminal_options(s);
+        struct tui_options terminal = views_terminal(&s->views);
         int code = first_screen(s->options, &terminal, err);
         if (code >= 0) {
             s->exit_code = code;
@@ -623,11 +379,11 @@ int command_run(const struct options *options)
     s.watching = strcmp(options->command, "watch") == 0;
     if (!s.watching)
         keep_memory();
+    views_init(&s.views, options, &s.app.loop, s.watching);
+    s.views.unread = on_unread;
+    s.views.ctx = &s;
     if (done_by_watcher(&s)) {
-        view_plain_free(s.plain);
-        view_json_free(s.json);
-        free(s.kiln);
-        cli_settings_release(&s.settings);
+        views_release(&s.views);
         return s.exit_code;
     }
     fflush(stdout); /* a part may have been done there */
@@ -645,15 +401,9 @@ int command_run(const struct options *options)
     tidy_end(s.tidy, options);
     err_release(&err);
     free(s.unread_why);
-    free(s.exe);
-    free(s.config);
     free(s.own[0]);
     free(s.own[1]);
-    attach_free(s.attach);
-    view_plain_free(s.plain);
-    view_json_free(s.json);
-    free(s.kiln);
-    cli_settings_release(&s.settings);
+    views_release(&s.views);
     app_close(&s.app);
     return s.signal ? 128 + s.signal : s.exit_code;
 }

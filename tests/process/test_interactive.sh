@@ -234,7 +234,7 @@ test_in_the_panes() {
     on_screen
     say 'wait name?'
     say 'type iAda\nq'
-    wait_for test -e end
+    wait_for test -s end
     assert_file end Ada
     say 'type \x1d'
     quit_screen
