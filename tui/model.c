@@ -78,6 +78,9 @@ void model_release(struct model *model)
     free(model->degraded);
     free(model->notice);
     free(model->run_id);
+    vec_each (struct model_run, run, &model->under_way)
+        free(run->id);
+    vec_release(&model->under_way);
 }
 
 size_t model_find(const struct model *model, const char *name)
@@ -167,14 +170,53 @@ static void fold_pipeline(struct model *model, const struct event *event)
     replace(&model->notice, NULL);
 }
 
+/* -- runs -------------------------------------------------------------------------------------- */
+
+/* Of those under way, its index, without an id the latest's; under_way.n: there is none. */
+static size_t run_of(const struct model *model, const char *id)
+{
+    size_t n = model->under_way.n;
+    for (size_t i = n; i > 0; i--) {
+        const char *other = model->under_way.v[i - 1].id;
+        if (!id || (other && strcmp(other, id) == 0))
+            return i - 1;
+    }
+    return n;
+}
+
+bool model_is_under_way(const struct model *model, const char *run_id)
+{
+    return run_of(model, run_id) < model->under_way.n;
+}
+
+bool model_in_run(const struct model *model, const struct model_step *step)
+{
+    return model->runs > 0 && step->run_no >= model->first_run;
+}
+
+/* A run that began later has the step now and will tell what it comes to; how it ended in that run
+ * is no news. */
+static bool is_overtaken(const struct model *model, const struct model_step *step, const char *run)
+{
+    size_t at = run_of(model, run);
+    return at < model->under_way.n && model->under_way.v[at].no < step->run_no &&
+           (step->state == STATE_WAITING || step->state == STATE_QUEUED ||
+            step->state == STATE_RUNNING || step->state == STATE_PAUSED);
+}
+
 static void fold_run_started(struct model *model, const struct event *event)
 {
     model->loaded = true;
     model->runs++;
+    if (model->under_way.n == 0) {
+        model->first_run = model->runs;
+        model->run_started_ns = event->time_ns;
+        model->run_ms = 0;
+        model->run_status = RUN_PASSED;
+    }
     model->run_state = RUN_ACTIVE;
+    vec_push(&model->under_way, ((struct model_run){copy(event->run), model->runs}));
     replace(&model->run_id, event->run);
-    model->run_started_ns = event->time_ns;
-    model->run_ms = 0;
     model->jobs = event->u.run_started.jobs;
     if (!model->name)
         replace(&model->name, event->u.run_started.pipeline);
@@ -201,6 +243,36 @@ static void fold_run_started(struct model *model, const struct event *event)
         model->timed = model->timed || step->ran_ms > 0;
     }
 }
+
+static void fold_run_finished(struct model *model, const struct event *event)
+{
+    size_t at = run_of(model, event->run);
+    bool alone = model->first_run == model->runs;
+    enum run_status status = event->u.run_finished.status;
+    model->ends++;
+    if (at < model->under_way.n) {
+        free(model->under_way.v[at].id);
+        for (; at + 1 < model->under_way.n; at++)
+            model->under_way.v[at] = model->under_way.v[at + 1];
+        model->under_way.n--;
+    }
+    if (alone || status == RUN_FAILED || model->run_status == RUN_PASSED)
+        model->run_status = status;
+    if (model->under_way.n > 0)
+        return;
+    model->run_state = RUN_ENDED;
+    model->run_ms = alone ? event->u.run_finished.duration_ms
+                    : event->time_ns > model->run_started_ns
+                        ? (event->time_ns - model->run_started_ns) / 1000000
+                        : 0;
+    /* What failed or was cancelled in one of several may have come right in a later one. */
+    if (!alone && model->run_status == RUN_FAILED && model->counts[STATE_FAILED] == 0)
+        model->run_status = RUN_CANCELLED;
+    if (!alone && model->run_status == RUN_CANCELLED && model->counts[STATE_CANCELLED] == 0)
+        model->run_status = RUN_PASSED;
+}
+
+/* -- steps ------------------------------------------------------------------------------------- */
 
 static void fold_progress(struct model *model, const struct event *event)
 {
@@ -279,7 +351,8 @@ static void fold_finished(struct model *model, const struct event *event)
         [STEP_CANCELLED] = STATE_CANCELLED,
     };
     struct model_step *step = step_of(model, event->step);
-    if (!step || (unsigned)event->u.finished.status >= STEP_STATUS_N)
+    if (!step || (unsigned)event->u.finished.status >= STEP_STATUS_N ||
+        is_overtaken(model, step, event->run))
         return;
     model_set_state(model, step, states[event->u.finished.status]);
     if (step->state == STATE_FAILED)
@@ -354,6 +427,12 @@ static void fold_notice(struct model *model, const struct event *event)
                                                           : NOTICE_INFO;
 }
 
+void model_notice_read(struct model *model)
+{
+    if (model->notice_level != NOTICE_ERROR)
+        replace(&model->notice, NULL);
+}
+
 void model_fold(struct model *model, const struct event *event)
 {
     model->last_ns = event->time_ns;
@@ -379,11 +458,7 @@ void model_fold(struct model *model, const struct event *event)
         replace(&model->branch, event->u.tree.branch);
         model->dirty = event->u.tree.dirty;
         break;
-    case EVENT_RUN_FINISHED:
-        model->run_state = RUN_ENDED;
-        model->run_status = event->u.run_finished.status;
-        model->run_ms = event->u.run_finished.duration_ms;
-        break;
+    case EVENT_RUN_FINISHED: fold_run_finished(model, event); break;
     case EVENT_WATCH_CHANGED:
         if (model->settled)
             model->changed = 0;

@@ -86,8 +86,16 @@ struct model {
     bool watching, paused;
     char *degraded; /* why, or NULL */
 
+    /* What is edited while steps run makes another run beside: all that overlap count as one. */
     enum run_state run_state;
-    uint64_t runs;         /* seen so far */
+    uint64_t runs;      /* begun so far */
+    uint64_t ends;      /* ... and ended */
+    uint64_t first_run; /* of those that overlap, as model_step.run_no has it */
+    VEC(struct model_run {
+        char *id; /* or NULL */
+        uint64_t no;
+    })
+    under_way;
     char *run_id;          /* of the latest, or NULL */
     uint64_t last_ns;      /* time of the last event */
     uint32_t jobs;         /* how many steps may run at a time; 0: not known */
@@ -95,7 +103,7 @@ struct model {
     bool timed;            /* of some step it is known how long it takes */
     bool break_on_failure; /* a step that fails is held */
     uint64_t run_started_ns, run_ms;
-    enum run_status run_status; /* RUN_ENDED */
+    enum run_status run_status; /* RUN_ENDED; till then of those that have */
     size_t counts[STATE_N];     /* steps by state ... */
     struct {
         size_t first, last;
@@ -124,6 +132,12 @@ size_t model_find(const struct model *model, const char *name);
 uint64_t model_elapsed_ms(const struct model_step *step, uint64_t now_ns);
 /* The same of the run; of an ended one, how long it took. */
 uint64_t model_run_ms(const struct model *model, uint64_t now_ns);
+/* Somebody has read the notice: it goes, unless it tells of what is still wrong. */
+void model_notice_read(struct model *model);
+/* Whether that run is under way. */
+bool model_is_under_way(const struct model *model, const char *run_id);
+/* Whether the step belongs to what runs, or ran last. */
+bool model_in_run(const struct model *model, const struct model_step *step);
 /* How many queued steps start before this one, which is queued. */
 size_t model_before(const struct model *model, const struct model_step *step);
 /* Of the steps in that state, the one that came there first, or last; steps.n: there is none. */

@@ -52,18 +52,19 @@ static void describe(const struct model *model, const struct event *event, uint6
                  event->type == EVENT_STEP_PAUSED ? "waits for you" : "failed",
                  text_duration(ms, took));
     } else {
-        buf_addf(text, " %s in %s", ends[event->u.run_finished.status], text_duration(ms, took));
+        buf_addf(text, " %s in %s", ends[model->run_status], text_duration(ms, took));
     }
 }
 
 void notify_event(struct notify *notify, const struct model *model, const struct event *event,
                   uint64_t now_ms, struct buf *out)
 {
-    if (event->type == EVENT_RUN_STARTED)
+    if (event->type == EVENT_RUN_STARTED && model->first_run == model->runs)
         notify->told_red = false;
     bool red = event->type == EVENT_STEP_FINISHED && event->u.finished.status == STEP_FAILED;
     bool waits = event->type == EVENT_STEP_PAUSED;
-    bool ended = event->type == EVENT_RUN_FINISHED && event->u.run_finished.status != RUN_CANCELLED;
+    bool ended = event->type == EVENT_RUN_FINISHED && model->run_state == RUN_ENDED &&
+                 model->run_status != RUN_CANCELLED;
     uint64_t ms = model_run_ms(model, event->time_ns);
     if (notify->how == NOTIFY_OFF || (!red && !ended && !waits) || (notify->told_red && !waits) ||
         ms < notify->after_ms || is_here(notify, now_ms))

@@ -126,14 +126,18 @@ static void say_counts(struct reader *reader, const char *before)
     buf_release(&text);
 }
 
+static const char *run_name(const struct event *event)
+{
+    return event->run ? event->run : "?";
+}
+
 static void say_run_end(struct reader *reader, const struct event *event)
 {
     static const char *const ends[RUN_STATUS_N] = {
         [RUN_PASSED] = "passed", [RUN_FAILED] = "failed", [RUN_CANCELLED] = "was cancelled"};
     char time[16], *before;
     struct buf text = BUF_INIT;
-    buf_addf(&text, "Run %llu %s in %s", (unsigned long long)reader->app->model.runs,
-             ends[event->u.run_finished.status],
+    buf_addf(&text, "Run %s %s in %s", run_name(event), ends[event->u.run_finished.status],
              text_duration(event->u.run_finished.duration_ms, time));
     before = buf_detach(&text);
     say_counts(reader, before);
@@ -193,7 +197,7 @@ void reader_event(struct reader *reader, const struct event *event)
         say(reader, "%s: %zu %s. Question mark lists the keys.", model->name ? model->name : "kiln",
             n, plural(n, "step", "steps"));
         break;
-    case EVENT_RUN_STARTED: say(reader, "Run %llu begins.", (unsigned long long)model->runs); break;
+    case EVENT_RUN_STARTED: say(reader, "Run %s begins.", run_name(event)); break;
     case EVENT_STEP_PAUSED: say_paused(reader, event->step); break;
     case EVENT_STEP_FINISHED: say_step_end(reader, event); break;
     case EVENT_RUN_FINISHED: say_run_end(reader, event); break;

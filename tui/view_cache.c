@@ -152,7 +152,7 @@ static void put_run(struct app *app, struct rows *rows)
     uint64_t hits = 0, all = 0, saved = 0;
     char text[16];
     vec_each (const struct model_step, step, &model->steps) {
-        if (step->run_no != model->runs || model->runs == 0)
+        if (!model_in_run(model, step))
             continue;
         hits += step->state == STATE_CACHED;
         all += step->state == STATE_CACHED || step->state == STATE_PASSED ||

@@ -13,11 +13,10 @@
 
 /* -- the list ---------------------------------------------------------------------------------- */
 
-/* The run under way has the first row to itself. */
+/* What is under way has the first row to itself. */
 static bool is_live(struct app *app, const struct run_facts *run)
 {
-    const struct model *live = past_live(app);
-    return live->run_state == RUN_ACTIVE && live->run_id && strcmp(live->run_id, run->id) == 0;
+    return model_is_under_way(past_live(app), run->id);
 }
 
 static size_t row_of(const struct runs_view *runs, const char *id)

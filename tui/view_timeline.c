@@ -62,7 +62,7 @@ static size_t latest_of(const struct model *model, const struct lanes *lanes, co
     size_t best = model->steps.n;
     for (size_t i = 0; i < n; i++) {
         const struct model_step *step = &model->steps.v[steps[i]];
-        if (step->run_no == model->runs && ran(lanes, step) &&
+        if (model_in_run(model, step) && ran(lanes, step) &&
             (best == model->steps.n || ended(lanes, step) > ended(lanes, &model->steps.v[best])))
             best = steps[i];
     }
@@ -91,7 +91,7 @@ static struct lanes lanes_of(const struct app *app)
     lanes.selected = SIZE_MAX;
     for (size_t i = 0; i < model->steps.n; i++) {
         const struct model_step *step = &model->steps.v[i];
-        if (model->runs == 0 || step->run_no != model->runs)
+        if (!model_in_run(model, step))
             continue;
         if (i == app->selected)
             lanes.selected = lanes.n;

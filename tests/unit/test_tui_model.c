@@ -285,6 +285,83 @@ static void test_unheard_of(void **state)
     model_release(&model);
 }
 
+static void run_event(struct model *model, enum event_type type, const char *id, const char *step,
+                      int status, uint64_t time_ns)
+{
+    struct event event = {.type = type, .run = id, .step = step, .time_ns = time_ns};
+    if (type == EVENT_RUN_STARTED) {
+        event.u.run_started.steps = &step;
+        event.u.run_started.n_steps = 1;
+    } else if (type == EVENT_RUN_FINISHED) {
+        event.u.run_finished.status = (enum run_status)status;
+        event.u.run_finished.duration_ms = 1;
+    } else if (type == EVENT_STEP_FINISHED) {
+        event.u.finished.status = (enum step_status)status;
+    }
+    model_fold(model, &event);
+}
+
+/* An edit while a step runs begins another run beside, which may end before the first. */
+static void test_runs_that_overlap(void **state)
+{
+    (void)state;
+    struct model model;
+    model_init(&model);
+    load(&model, names, 3);
+    run_event(&model, EVENT_RUN_STARTED, "7", "a", 0, 10 * SECOND);
+    start(&model, "a", 10 * SECOND);
+    run_event(&model, EVENT_RUN_STARTED, "8", "b", 0, 12 * SECOND);
+    run_event(&model, EVENT_STEP_FINISHED, "8", "b", STEP_FAILED, 13 * SECOND);
+    run_event(&model, EVENT_RUN_FINISHED, "8", NULL, RUN_FAILED, 13 * SECOND);
+    assert_int_equal(model.run_state, RUN_ACTIVE);
+    assert_true(model_is_under_way(&model, "7"));
+    assert_false(model_is_under_way(&model, "8"));
+    assert_int_equal(model_run_ms(&model, 14 * SECOND), 4000);
+    run_event(&model, EVENT_STEP_FINISHED, "7", "a", STEP_PASSED, 18 * SECOND);
+    run_event(&model, EVENT_RUN_FINISHED, "7", NULL, RUN_PASSED, 18 * SECOND);
+    assert_int_equal(model.run_state, RUN_ENDED);
+    assert_int_equal(model.run_status, RUN_FAILED);
+    assert_int_equal(model_run_ms(&model, 99 * SECOND), 8000);
+    assert_true(model_in_run(&model, &model.steps.v[0]));
+    assert_true(model_in_run(&model, &model.steps.v[1]));
+    /* What comes later stands alone. */
+    run_event(&model, EVENT_RUN_STARTED, "9", "a", 0, 20 * SECOND);
+    run_event(&model, EVENT_STEP_FINISHED, "9", "a", STEP_PASSED, 20 * SECOND);
+    run_event(&model, EVENT_RUN_FINISHED, "9", NULL, RUN_PASSED, 20 * SECOND);
+    assert_int_equal(model.run_status, RUN_PASSED);
+    assert_false(model_in_run(&model, &model.steps.v[1]));
+    model_release(&model);
+}
+
+/* The end of a step in a run that another has overtaken is no state of the step. */
+static void test_a_run_that_is_overtaken(void **state)
+{
+    (void)state;
+    struct model model;
+    model_init(&model);
+    load(&model, names, 3);
+    run_event(&model, EVENT_RUN_STARTED, "7", "a", 0, 10 * SECOND);
+    start(&model, "a", 10 * SECOND);
+    run_event(&model, EVENT_RUN_STARTED, "8", "a", 0, 12 * SECOND);
+    run_event(&model, EVENT_STEP_FINISHED, "7", "a", STEP_CANCELLED, 12 * SECOND);
+    assert_int_equal(model.steps.v[0].state, STATE_WAITING);
+    run_event(&model, EVENT_RUN_FINISHED, "7", NULL, RUN_CANCELLED, 12 * SECOND);
+    assert_int_equal(model.run_state, RUN_ACTIVE);
+    run_event(&model, EVENT_STEP_FINISHED, "8", "a", STEP_PASSED, 13 * SECOND);
+    run_event(&model, EVENT_RUN_FINISHED, "8", NULL, RUN_PASSED, 13 * SECOND);
+    assert_int_equal(model.run_status, RUN_PASSED);
+    /* The later one was called off before: then the earlier one tells. */
+    run_event(&model, EVENT_RUN_STARTED, "9", "a", 0, 20 * SECOND);
+    run_event(&model, EVENT_RUN_STARTED, "10", "a", 0, 21 * SECOND);
+    run_event(&model, EVENT_STEP_FINISHED, "10", "a", STEP_CANCELLED, 22 * SECOND);
+    run_event(&model, EVENT_RUN_FINISHED, "10", NULL, RUN_CANCELLED, 22 * SECOND);
+    run_event(&model, EVENT_STEP_FINISHED, "9", "a", STEP_PASSED, 23 * SECOND);
+    run_event(&model, EVENT_RUN_FINISHED, "9", NULL, RUN_PASSED, 23 * SECOND);
+    assert_int_equal(model.steps.v[0].state, STATE_PASSED);
+    assert_int_equal(model.run_status, RUN_PASSED);
+    model_release(&model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,6 +371,8 @@ int main(void)
         cmocka_unit_test(test_second_run_compares),
         cmocka_unit_test(test_reload_keeps_what_is_known),
         cmocka_unit_test(test_who_came_first),
+        cmocka_unit_test(test_runs_that_overlap),
+        cmocka_unit_test(test_a_run_that_is_overtaken),
         cmocka_unit_test(test_watch),
         cmocka_unit_test(test_unheard_of),
     };

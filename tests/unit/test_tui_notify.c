@@ -83,6 +83,14 @@ static void test_bell(void **state)
     start(&s);
     end(&s, RUN_CANCELLED, 31000);
     assert_string_equal(buf_str(&s.out), "\a");
+    /* Of runs that overlap only the last end is one. */
+    buf_reset(&s.out);
+    start(&s);
+    start(&s);
+    end(&s, RUN_PASSED, 40000);
+    assert_string_equal(buf_str(&s.out), "");
+    end(&s, RUN_PASSED, 50000);
+    assert_string_equal(buf_str(&s.out), "\a");
     over(&s);
 }
 
@@ -138,6 +146,8 @@ static void test_desktop(void **state)
     tell(&s, &paused);
     assert_string_equal(buf_str(&s.out), "\x1b]9;demo: test waits for you, after 50s of the run\a");
     buf_reset(&s.out);
+    end(&s, RUN_FAILED, 60000);
+    assert_string_equal(buf_str(&s.out), "");
     s.notify.desktop = "777";
     s.notify.way = CLIP_TMUX;
     start(&s);

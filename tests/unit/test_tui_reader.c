@@ -97,7 +97,7 @@ static void run(struct scene *s)
     static const char *const names[] = {"build", "test",
                                         "pr\xc3\xbc"
                                         "fen"};
-    struct event event = {.type = EVENT_RUN_STARTED, .run = "r", .time_ns = SECOND};
+    struct event event = {.type = EVENT_RUN_STARTED, .run = "1", .time_ns = SECOND};
     event.u.run_started.pipeline = "demo";
     event.u.run_started.version = "0";
     event.u.run_started.trigger = "watch";
@@ -128,7 +128,7 @@ static void run(struct scene *s)
     event.u.finished.status = STEP_PASSED;
     event.u.finished.duration_ms = 500;
     tell(s, &event);
-    event = (struct event){.type = EVENT_RUN_FINISHED, .time_ns = 9 * SECOND};
+    event = (struct event){.type = EVENT_RUN_FINISHED, .run = "1", .time_ns = 9 * SECOND};
     event.u.run_finished.status = RUN_FAILED;
     event.u.run_finished.duration_ms = 8000;
     tell(s, &event);
