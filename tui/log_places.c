@@ -13,6 +13,8 @@
 
 /* How far below a line that says what went wrong its place may be named. */
 #define PLACE_BELOW 12
+/* How far above what Python raised its innermost call may be named. */
+#define CALL_ABOVE 3
 /* How far above a line it is looked for which directory was entered, and how many that may be. */
 #define ENTERED_ABOVE 3000
 #define ENTERED_READ  10000 /* lines at a time that are known of */
@@ -218,6 +220,29 @@ static bool first_place(struct app *app, uint64_t from, uint64_t to, enum link_k
     return *file != NULL;
 }
 
+/* Python names the innermost call last, with its line of code, and then what was raised there. */
+static bool call_above(struct app *app, uint64_t raised, uint64_t *nth, struct link *link,
+                       char **file)
+{
+    static const char frame[] = "  File \"", within[] = "    ";
+    struct line line = {0};
+    struct cell_text text = {0};
+    bool found = false;
+    for (uint64_t at = raised; !found && at > 0 && raised - at < CALL_ABOVE; at--) {
+        if (!log_parse(app, at - 1, COLUMNS_MAX, &line))
+            break;
+        cell_text_of(&text, &line);
+        found = strncmp(buf_str(&text.text), frame, sizeof frame - 1) == 0;
+        if (found)
+            found = first_place(app, at - 1, at, LINK_PLACE, nth, link, file);
+        else if (strncmp(buf_str(&text.text), within, sizeof within - 1) != 0)
+            break;
+    }
+    cell_text_release(&text);
+    line_release(&line);
+    return found;
+}
+
 bool log_target(struct app *app, uint64_t *nth, struct link *link, char **file)
 {
     struct log_view *log = &app->log;
@@ -232,6 +257,9 @@ bool log_target(struct app *app, uint64_t *nth, struct link *link, char **file)
         at = log->errors.found;
     else if (log->search.state == SEARCH_FOUND && log_sees(log, log->search.found))
         at = log->search.found;
+    if (at != UINT64_MAX && (first_place(app, at, at + 1, LINK_PLACE, nth, link, file) ||
+                             call_above(app, at, nth, link, file)))
+        return true;
     if (at != UINT64_MAX && first_place(app, at, at + PLACE_BELOW, LINK_PLACE, nth, link, file))
         return true;
     for (int least = LINK_ERROR; least >= LINK_PLACE; least--)

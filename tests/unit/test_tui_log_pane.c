@@ -253,6 +253,17 @@ static void test_errors_and_editing(void **state)
     type(&pane, "e");
     assert_string_equal(pane.app.want_program.argv.v[4], "+9,5");
     app_program_started(&pane.app);
+    /* Python names it above. */
+    say(&pane, 1, 2,
+        "Traceback (most recent call last):\n  File \"./x.c\", line 4, in <module>\n    f()\n"
+        "  File \"./x.c\", line 6, in f\n    raise ValueError(\"bad\")\n"
+        "ValueError: bad\nx.c:11: made by another\n");
+    settle(&pane);
+    type(&pane, "]e");
+    assert_int_equal(pane.app.log.errors.found, 1008);
+    type(&pane, "e");
+    assert_string_equal(pane.app.want_program.argv.v[4], "+6");
+    app_program_started(&pane.app);
     unsetenv("VISUAL");
     setenv("PAGER", "most", 1);
     type(&pane, "o");
