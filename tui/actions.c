@@ -63,6 +63,7 @@ static void back(struct app *app)
         past_close(app);
     } else {
         app->hands_off = true;
+        model_notice_read(&app->model);
     }
 }
 
@@ -79,7 +80,7 @@ static bool has_log(const struct app *app)
 static bool can_back(const struct app *app)
 {
     return app->zoom || !app->hands_off || app->marks.count > 0 || steps_filtered(app) ||
-           app->past.id;
+           app->past.id || (app->model.notice && app->model.notice_level != NOTICE_ERROR);
 }
 
 static void open_run(struct app *app)

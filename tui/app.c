@@ -8,6 +8,7 @@
 #include "tui/marks.h"
 #include "tui/typing.h"
 #include "tui/view.h"
+#include "tui/width.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -142,7 +143,7 @@ bool app_work(struct app *app)
 uint64_t app_stamp(struct app *app)
 {
     const struct model *live = past_live(app);
-    return live->runs * 2 + (live->run_state == RUN_ENDED);
+    return live->runs + live->ends;
 }
 
 bool app_ticks(struct app *app)
@@ -293,10 +294,9 @@ void app_key(struct app *app, uint32_t key)
 static int notice_rows(const struct app *app)
 {
     int rows = 0;
-    for (const char *s = app->model.notice; s && *s && rows < 3; rows++) {
-        const char *newline = strchr(s, '\n');
-        s = newline ? newline + 1 : NULL;
-    }
+    const char *text = app->model.notice;
+    for (size_t n; text && *text && rows < 3; text += n, rows++)
+        n = notice_row(text, app->screen.cols, &(size_t){0});
     return rows;
 }
 
@@ -342,7 +342,13 @@ void app_draw(struct app *app, uint64_t now_ns)
 
 void row_put(struct pen_row *row, enum role role, const char *text)
 {
-    row->x = screen_puts(row->screen, row->area, row->x, row->y, look_style(role), text);
+    size_t n = strlen(text);
+    int x = row->x;
+    row->x = screen_put(row->screen, row->area, x, row->y, look_style(role), text, n);
+    while (n > 0 && text[n - 1] == ' ')
+        n--;
+    if (n > 0 && x + width_text(text, n) > row->area.w)
+        screen_puts(row->screen, row->area, row->area.w - 1, row->y, look_style(role), "…");
 }
 
 void row_printf(struct pen_row *row, enum role role, const char *format, ...)

@@ -195,19 +195,33 @@ static void draw_lines(struct app *app)
     }
 }
 
+#define NOTICE_X 3
+
+size_t notice_row(const char *text, int cols, size_t *n)
+{
+    size_t line = strcspn(text, "\n");
+    *n = width_row(text, line, cols > NOTICE_X + 1 ? cols - NOTICE_X - 1 : 1);
+    return *n + (text[*n] == '\n');
+}
+
 static void draw_notice(struct app *app, struct area area)
 {
     const char *text = app->model.notice;
     enum role role = app->model.notice_level == NOTICE_ERROR     ? ROLE_BAD
                      : app->model.notice_level == NOTICE_WARNING ? ROLE_WARNING
                                                                  : ROLE_TEXT;
-    for (int y = 0; y < area.h && text && *text; y++) {
-        size_t n = strcspn(text, "\n");
+    int y = 0;
+    for (bool first_line = true; y < area.h && text && *text; y++) {
+        size_t n, taken = notice_row(text, area.w, &n);
+        struct style style = look_style(first_line ? role : ROLE_TEXT);
         if (y == 0)
-            screen_puts(&app->screen, area, 1, 0, look_style(role), "!");
-        screen_put(&app->screen, area, 3, y, look_style(y == 0 ? role : ROLE_TEXT), text, n);
-        text += n + (text[n] == '\n' ? 1 : 0);
+            screen_puts(&app->screen, area, 1, 0, style, "!");
+        screen_put(&app->screen, area, NOTICE_X, y, style, text, n);
+        first_line = first_line && text[n] != '\n';
+        text += taken;
     }
+    if (y > 0 && text && *text) /* there is more than there is room for */
+        screen_puts(&app->screen, area, area.w - 1, y - 1, look_style(ROLE_TEXT), "…");
 }
 
 static bool on_key_line(const struct app *app, const struct action *action)

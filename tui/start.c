@@ -30,20 +30,6 @@ void start_release(struct start *start)
     start->can_init = false;
 }
 
-/* The bytes of the next row of at most that many columns. */
-static size_t row_of(const char *text, int columns)
-{
-    size_t n = 0;
-    while (text[n]) {
-        size_t word = strspn(text + n, " ");
-        word += strcspn(text + n + word, " ");
-        if (n > 0 && width_text(text, n + word) > columns)
-            break;
-        n += word;
-    }
-    return n;
-}
-
 /* Draws it from that row on, or only counts. Returns the rows taken. */
 static int put_line(const struct start_line *line, struct screen *screen, struct area area, int y,
                     bool draw)
@@ -52,7 +38,7 @@ static int put_line(const struct start_line *line, struct screen *screen, struct
     int indent = (int)strspn(text, " "), rows = 0;
     text += indent;
     do {
-        size_t n = row_of(text, area.w - indent);
+        size_t n = width_row(text, strlen(text), area.w - indent);
         if (draw && y + rows < area.h)
             screen_put(screen, area, indent, y + rows, look_style(line->role), text, n);
         text += n;

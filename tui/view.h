@@ -27,6 +27,8 @@ extern const struct view *const views[PANE_N];
 
 /* header, key line, notices, titles: what is around the panes */
 void bars_draw(struct app *app);
+/* How many bytes of a notice go on the next row of a screen of that width, of which n are shown. */
+size_t notice_row(const char *text, int cols, size_t *n);
 /* The key line alone. */
 void bars_draw_keys(struct app *app);
 
@@ -91,8 +93,8 @@ void runs_open(struct app *app);
 /* To the next row of a run that failed, which is an earlier one, or to the previous. */
 void runs_next_failed(struct app *app, bool forward);
 
-/* A row of text that is built piece by piece from left to right; draws nothing outside of its area.
- */
+/* A row of text that is built piece by piece from left to right; draws nothing outside of its area,
+ * and where something is cut there an ellipsis in its last column. */
 struct pen_row {
     struct screen *screen;
     struct area area;

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "tui/asking.h"
 #include "tui/past.h"
+#include "tui/width.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -49,12 +50,13 @@ static void put_wrapped(struct rows *rows, enum role role, const char *text)
     struct buf shown = BUF_INIT;
     buf_add_shown(&shown, text, strlen(text));
     const char *bytes = buf_str(&shown);
-    for (size_t left = shown.len, taken; left > 0; left -= taken, bytes += taken) {
-        struct cell cell;
-        taken = cell_take(&cell, bytes, left, rows->app->screen.utf8);
-        if (row->x + cell.width > row->area.w && row->area.w > INDENT + 1)
+    bool wraps = row->area.w > INDENT + 1;
+    for (size_t left = shown.len, n; left > 0; left -= n, bytes += n) {
+        size_t word = strcspn(bytes, " ");
+        if (wraps && row->x > INDENT && row->x + width_text(bytes, word) > row->area.w)
             row = labelled(rows, "");
-        row->x = screen_put(row->screen, row->area, row->x, row->y, look_style(role), bytes, taken);
+        n = wraps ? width_row(bytes, left, row->area.w - row->x) : left;
+        row->x = screen_put(row->screen, row->area, row->x, row->y, look_style(role), bytes, n);
     }
     buf_release(&shown);
 }
@@ -104,7 +106,7 @@ static void put_reason(struct rows *rows, const struct reason *reason)
     const char *sentence = reason_sentence(reason->kind);
     struct pen_row *row = labelled(rows, reason_kind_name(reason->kind));
     if (sentence) {
-        row_put(row, ROLE_TEXT, sentence);
+        put_wrapped(rows, ROLE_TEXT, sentence);
         row_put(row, ROLE_TEXT, reason->subject || reason->note ? ", " : "");
     }
     if (reason->kind == REASON_UPSTREAM && reason->step) {
@@ -112,13 +114,13 @@ static void put_reason(struct rows *rows, const struct reason *reason)
         row_put(row, ROLE_DIM, reason->subject ? ": " : "");
     }
     if (reason->subject)
-        put_shown(row, ROLE_STRONG, reason->subject);
+        put_wrapped(rows, ROLE_STRONG, reason->subject);
     else if (reason->kind == REASON_COMMAND && !reason->old && !reason->now)
         row_put(row, ROLE_TEXT, "changed");
     put_change(rows, reason);
     if (reason->note) {
         row_put(&rows->row, ROLE_DIM, sentence ? "" : "  ");
-        put_shown(&rows->row, ROLE_DIM, reason->note);
+        put_wrapped(rows, ROLE_DIM, reason->note);
     }
 }
 
@@ -242,6 +244,14 @@ static void put_reasons(struct rows *rows, const struct model_step *step)
                    step->all_reasons - step->n_reasons);
 }
 
+static void put_failure(struct rows *rows, const struct buf *failure)
+{
+    if (failure->len == 0)
+        return;
+    row_put(&rows->row, ROLE_STRONG, ": ");
+    put_wrapped(rows, ROLE_STRONG, failure->data);
+}
+
 static void put_verdict(struct rows *rows, const struct model_step *step)
 {
     struct app *app = rows->app;
@@ -254,22 +264,23 @@ static void put_verdict(struct rows *rows, const struct model_step *step)
     case STATE_PASSED:
         row_printf(row, ROLE_TEXT, " in %s", text_duration(step->duration_ms, text));
         if (step->tainted)
-            row_put(row, ROLE_WARNING, "; inputs changed while it ran: not kept");
+            put_wrapped(rows, ROLE_WARNING, "; inputs changed while it ran: not kept");
         break;
     case STATE_CACHED:
-        row_put(row, ROLE_TEXT, ": up to date, nothing it reads has changed");
-        if (step->saved_ms > 0)
-            row_printf(row, ROLE_DIM, "; saved %s", text_duration(step->saved_ms, text));
+        put_wrapped(rows, ROLE_TEXT, ": up to date, nothing it reads has changed");
+        if (step->saved_ms > 0) {
+            put_wrapped(rows, ROLE_DIM, "; saved ");
+            put_wrapped(rows, ROLE_DIM, text_duration(step->saved_ms, text));
+        }
         break;
     case STATE_FAILED:
         look_failure(step, &failure);
         row_printf(row, ROLE_TEXT, " after %s", text_duration(step->duration_ms, text));
-        if (failure.len > 0)
-            row_printf(row, ROLE_STRONG, ": %s", failure.data);
+        put_failure(rows, &failure);
         if (step->attempt > 1)
             row_printf(row, ROLE_DIM, ", attempt %u", step->attempt);
         if (step->tainted)
-            row_put(row, ROLE_WARNING, "; inputs changed while it ran");
+            put_wrapped(rows, ROLE_WARNING, "; inputs changed while it ran");
         break;
     case STATE_RUNNING:
         row_printf(row, ROLE_TEXT, " for %s",
@@ -286,20 +297,19 @@ static void put_verdict(struct rows *rows, const struct model_step *step)
         }
         look_failure(step, &failure);
         row_printf(row, ROLE_TEXT, ": failed after %s", text_duration(step->duration_ms, text));
-        if (failure.len > 0)
-            row_printf(row, ROLE_STRONG, ": %s", failure.data);
+        put_failure(rows, &failure);
         break;
     case STATE_QUEUED:
         if (step->doing) {
             row_put(row, ROLE_TEXT, ": ");
-            put_shown(row, ROLE_TEXT, step->doing);
+            put_wrapped(rows, ROLE_TEXT, step->doing);
         }
         break;
     default:
         if (step->error)
-            put_shown(row, ROLE_TEXT, ": ");
+            row_put(row, ROLE_TEXT, ": ");
         look_failure(step, &failure);
-        row_put(row, ROLE_TEXT, buf_str(&failure));
+        put_wrapped(rows, ROLE_TEXT, buf_str(&failure));
         break;
     }
     buf_release(&failure);
@@ -317,10 +327,10 @@ static void put_label(struct rows *rows, const struct model_step *step)
             : label == PAST_STALE ? ROLE_WARNING
                                   : ROLE_DIM,
             past_word(label));
-    row_put(row, ROLE_DIM,
-            label == PAST_CURRENT ? ": all that it reads is as it was then"
-            : label == PAST_STALE ? ": what it reads is not what it was then"
-                                  : ": what it would read now can't be told");
+    put_wrapped(rows, ROLE_DIM,
+                label == PAST_CURRENT ? ": all that it reads is as it was then"
+                : label == PAST_STALE ? ": what it reads is not what it was then"
+                                      : ": what it would read now can't be told");
 }
 
 static void put_needs(struct rows *rows, const struct model_step *step)
@@ -330,9 +340,13 @@ static void put_needs(struct rows *rows, const struct model_step *step)
     struct pen_row *row = labelled(rows, "needs");
     vec_each (size_t, need, &step->needs) {
         const struct model_step *other = &rows->app->model.steps.v[*need];
+        int width =
+            width_text(other->name, strlen(other->name)) + 3 + (int)strlen(look_word(other->state));
+        if (row->x > INDENT && row->x + width > row->area.w)
+            row = labelled(rows, "");
         row_put(row, look_role(other->state), look_glyph(other->state));
         row_put(row, ROLE_TEXT, " ");
-        put_shown(row, ROLE_TEXT, other->name);
+        put_wrapped(rows, ROLE_TEXT, other->name);
         row_printf(row, ROLE_DIM, " %s  ", look_word(other->state));
     }
 }

@@ -138,17 +138,34 @@ int width_of(uint32_t scalar)
     return scalar >= 0x1100 && within(wide, COUNT(wide), scalar) ? 2 : 1;
 }
 
+/* The columns of the character at the start of n > 0 bytes, and how many bytes it has. */
+static int width_first(const char *text, size_t n, size_t *length)
+{
+    uint32_t scalar;
+    *length = utf8_decode(text, n, &scalar);
+    int width = *length ? width_of(scalar) : 1;
+    *length = *length ? *length : 1;
+    return width < 0 ? 1 : width;
+}
+
 int width_text(const char *text, size_t n)
 {
     int columns = 0;
-    while (n > 0) {
-        uint32_t scalar;
-        size_t length = utf8_decode(text, n, &scalar);
-        int width = length ? width_of(scalar) : 1;
-        columns += width < 0 ? 1 : width;
-        length = length ? length : 1;
-        text += length;
-        n -= length;
-    }
+    for (size_t length; n > 0; text += length, n -= length)
+        columns += width_first(text, n, &length);
     return columns;
+}
+
+size_t width_row(const char *text, size_t n, int columns)
+{
+    size_t fits = 0, word = 0;
+    int used = 0;
+    for (size_t length; fits < n; fits += length) {
+        used += width_first(text + fits, n - fits, &length);
+        if (text[fits] == ' ')
+            word = fits + 1;
+        else if (used > columns)
+            return word > 0 ? word : fits > 0 ? fits : length;
+    }
+    return fits;
 }

@@ -124,6 +124,64 @@ static void test_critical_path(void **state)
     app_release(&app);
 }
 
+static void notice(struct app *app, const char *level, const char *text)
+{
+    struct event event = {.type = EVENT_NOTICE};
+    event.u.notice.level = level;
+    event.u.notice.text = text;
+    app_event(app, &event);
+}
+
+/* No word of it is lost where it is longer than the screen is wide, and Esc takes it away. */
+static void test_notices(void **state)
+{
+    struct app app;
+    (void)state;
+    app_init(&app, &deaf, "demo", true);
+    load(&app, diamond, 4);
+    notice(&app, "warning", "step d wrote more than 1.0 GiB: what is over is not in its log");
+    draw(&app, 40, 24, 0);
+    assert_string_equal(row(&app, 21), " ! step d wrote more than 1.0 GiB: what");
+    assert_string_equal(row(&app, 22), "   is over is not in its log");
+    app_key(&app, KEY_ESC);
+    draw(&app, 40, 24, 0);
+    assert_false(shows(&app, "is not in its log"));
+    notice(&app, "error",
+           "kiln.json:1:2: bad\n{a a a a a a a a a a a a a a a a a a a a a a a a a"
+           " a a a a a a a a a a a a a a a a a a a a a a a a a a a a}");
+    app_key(&app, KEY_ESC);
+    draw(&app, 40, 24, 0);
+    assert_string_equal(row(&app, 20), " ! kiln.json:1:2: bad");
+    assert_string_equal(row(&app, 21), "   {a a a a a a a a a a a a a a a a a a");
+    assert_string_equal(row(&app, 22), "   a a a a a a a a a a a a a a a a a a …");
+    app_release(&app);
+}
+
+/* What is cut at the edge of a pane shows that it is, and sentences go on in the next row. */
+static void test_nothing_is_cut_unseen(void **state)
+{
+    struct event event = {.type = EVENT_STEP_FINISHED, .step = "d"};
+    struct app app;
+    (void)state;
+    app_init(&app, &deaf, "demo", true);
+    load(&app, diamond, 4);
+    event.u.finished.status = STEP_FAILED;
+    event.u.finished.error = "\"trigger\" is named in \"inputs\" and is not there; make it";
+    app_event(&app, &event);
+    app_key(&app, '3');
+    draw(&app, 40, 10, 0);
+    assert_string_equal(row(&app, 2), " ✗ failed after 0.00s: \"trigger\" is");
+    assert_string_equal(row(&app, 3), "            named in \"inputs\" and is not");
+    assert_string_equal(row(&app, 4), "            there; make it");
+    assert_string_equal(row(&app, 5), " needs      ○ b waiting  ○ c waiting");
+    struct pen_row pen = {&app.screen, {0, 0, 8, 1}, 1, 0};
+    row_put(&pen, ROLE_TEXT, "exactly ");
+    assert_memory_equal(app.screen.back[7].text, "y", 1);
+    row_put(&pen, ROLE_TEXT, "not");
+    assert_memory_equal(app.screen.back[7].text, "…", 3);
+    app_release(&app);
+}
+
 static void test_steps_of_older_runs(void **state)
 {
     static const char *const only[] = {"b"};
@@ -395,10 +453,16 @@ static void test_usage(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_critical_path),        cmocka_unit_test(test_steps_of_older_runs),
-        cmocka_unit_test(test_many_lanes),           cmocka_unit_test(test_inputs_in_pieces),
-        cmocka_unit_test(test_inputs_changed_first), cmocka_unit_test(test_late_answer),
-        cmocka_unit_test(test_past_and_live),        cmocka_unit_test(test_usage),
+        cmocka_unit_test(test_critical_path),
+        cmocka_unit_test(test_notices),
+        cmocka_unit_test(test_nothing_is_cut_unseen),
+        cmocka_unit_test(test_steps_of_older_runs),
+        cmocka_unit_test(test_many_lanes),
+        cmocka_unit_test(test_inputs_in_pieces),
+        cmocka_unit_test(test_inputs_changed_first),
+        cmocka_unit_test(test_late_answer),
+        cmocka_unit_test(test_past_and_live),
+        cmocka_unit_test(test_usage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,6 +79,7 @@ static void test_lines(void **state)
                  "eight nine ten eleven twelve\n"
                  "thirteen\n"
                  "averyveryveryverylongwordwithoutanyb\n"
+                 "lank\n"
                  "q quit\n");
     app_release(&app);
 }
