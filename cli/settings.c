@@ -26,6 +26,10 @@ static void take(struct cli_settings *out, const struct config_settings *said)
         settings_set_theme(&out->tui, said->theme);
     if (said->notify)
         settings_set_notify(&out->tui, said->notify);
+    if (said->steps)
+        settings_set_steps(&out->tui, said->steps);
+    if (said->sort)
+        settings_set_sort(&out->tui, said->sort);
     if (said->notify_after_ms)
         out->tui.notify_after_ms = said->notify_after_ms;
     if (said->mouse != CONFIG_UNSAID)
@@ -41,6 +45,8 @@ static struct config_settings_known what_is_known(struct arena *arena)
     size_t n = settings_n_actions();
     return (struct config_settings_known){.themes = words(settings_themes),
                                           .notify = words(settings_notify),
+                                          .forms = words(settings_forms),
+                                          .sorts = words(settings_sorts),
                                           .actions = {settings_actions(arena), n},
                                           .action_help = {settings_action_help(arena), n},
                                           .key_names = words(settings_key_names(arena)),

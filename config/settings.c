@@ -157,6 +157,8 @@ static int read_setting(struct reader *r, uint32_t node, enum config_setting_id 
     struct config_settings *s = r->settings;
     switch (id) {
     case SETTING_THEME: return read_word(r, node, "theme", r->known->themes, &s->theme);
+    case SETTING_STEPS: return read_word(r, node, "way to show steps", r->known->forms, &s->steps);
+    case SETTING_SORT: return read_word(r, node, "order", r->known->sorts, &s->sort);
     case SETTING_NOTIFY: return read_word(r, node, "way to notify", r->known->notify, &s->notify);
     case SETTING_NOTIFY_AFTER: return read_after(r, node);
     case SETTING_MOUSE: return read_choice(r, node, &s->mouse);

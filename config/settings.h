@@ -2,8 +2,8 @@
  * settings.h - a person's own settings, the same for all projects:
  * $XDG_CONFIG_HOME/kiln/config.json.
  *
- *     {"theme": "light", "mouse": false, "notify": "desktop", "notify_after": "1m",
- *      "screen_reader": false, "keys": {"retry": "r", "next-pane": ["Tab", "^N"]}}
+ *     {"theme": "light", "mouse": false, "steps": "flat", "sort": "state", "notify": "desktop",
+ * "notify_after": "1m", "screen_reader": false, "keys": {"retry": "r", "next-pane": ["Tab", "^N"]}}
  *
  * Read as kiln.json is: comments and trailing commas are fine, unknown keys are not, and errors
  * (ERR_CONFIG) say file:line:column and the nearest known name. What words there are for themes,
@@ -28,7 +28,7 @@ struct config_words {
 };
 
 struct config_settings_known {
-    struct config_words themes, notify, actions;
+    struct config_words themes, notify, forms, sorts, actions;
     struct config_words
         action_help;               /* of each of them, for the schema; may have NULLs, or be none */
     struct config_words key_names; /* for the schema: of the keys that are no characters */
@@ -46,8 +46,8 @@ struct config_keys_of {
 
 struct config_settings {
     struct arena arena;
-    const char *theme, *notify; /* NULL: not said */
-    uint64_t notify_after_ms;   /* 0: not said */
+    const char *theme, *notify, *steps, *sort; /* NULL: not said */
+    uint64_t notify_after_ms;                  /* 0: not said */
     enum config_choice mouse, screen_reader;
     const struct config_keys_of *keys; /* in the order written */
     size_t n_keys;

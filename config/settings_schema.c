@@ -16,6 +16,11 @@ const struct config_setting config_setting_table[SETTING_N] = {
          "else \"dark\"."},
     [SETTING_MOUSE] = {"mouse", "true", "Mouse",
                        "Whether kiln begins with the mouse, which M gives back to the terminal."},
+    [SETTING_STEPS] = {"steps", "\"tree\"", "How steps are shown",
+                       "As a tree of what needs what, by levels of that, or flat."},
+    [SETTING_SORT] =
+        {"sort", "\"pipeline\"", "In which order",
+         "In the pipeline's order, or by state, duration, processor time, memory or name."},
     [SETTING_NOTIFY] = {"notify", "\"bell\"", "How to tell",
                         "How you are told that a long run has ended, has turned red or waits at a "
                         "breakpoint while you look elsewhere."},
@@ -73,6 +78,8 @@ static json_t *value_schema(enum config_setting_id id, const struct config_setti
 {
     switch (id) {
     case SETTING_THEME: return words(known->themes);
+    case SETTING_STEPS: return words(known->forms);
+    case SETTING_SORT: return words(known->sorts);
     case SETTING_NOTIFY: return words(known->notify);
     case SETTING_NOTIFY_AFTER:
         return made(json_pack("{s:s, s:s}", "type", "string", "pattern", CONFIG_DURATION_PATTERN));

@@ -11,6 +11,8 @@ enum config_setting_id {
     SETTING_SCHEMA, /* names the schema to an editor, and says nothing to kiln */
     SETTING_THEME,
     SETTING_MOUSE,
+    SETTING_STEPS,
+    SETTING_SORT,
     SETTING_NOTIFY,
     SETTING_NOTIFY_AFTER,
     SETTING_SCREEN_READER,

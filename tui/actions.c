@@ -176,14 +176,20 @@ static void choose_theme(struct app *app, int theme, int unused)
 {
     (void)unused;
     app->auto_theme = false;
-    app->want_theme = look_themes[theme];
+    app_keep(app, "theme", look_themes[theme]);
     app_theme(app, (enum theme)theme);
 }
 
 static void theme_auto(struct app *app)
 {
-    app->want_theme = settings_themes[0];
+    app_keep(app, "theme", settings_themes[0]);
     app_theme_auto(app);
+}
+
+static void keep_steps(struct app *app)
+{
+    app_keep(app, "steps", settings_forms[app->steps.form]);
+    app_keep(app, "sort", settings_sorts[app->steps.sort]);
 }
 
 static void redraw(struct app *app)
@@ -254,7 +260,7 @@ const struct action keymap_actions[] = {
     {"form", "Steps", {'T', KEY_F1 + 4}, IN_STEPS,
      NULL, NULL, 0, "as a tree, by levels, flat", has_step, steps_next_form},
     {"sort", "Steps", {'>', KEY_F1 + 5}, IN_STEPS,
-     NULL, NULL, 0, "in the pipeline's order, by state, duration, name", has_step, steps_next_sort},
+     NULL, NULL, 0, "as written; by state, duration, name, cpu, memory", has_step, steps_next_sort},
     {"filter-steps", "Steps", {'&', KEY_F1 + 3}, IN_STEPS,
      "filter", NULL, 11, "only the steps that are called like what is typed", has_step, steps_filter},
     {"only-failed", "Steps", {'!'}, IN_STEPS,
@@ -379,6 +385,8 @@ const struct action keymap_actions[] = {
      NULL, NULL, 0, "do something by its name, or go to a step", NULL, palette},
     {"mouse", "Anywhere", {'M'}, IN_ALL,
      NULL, NULL, 0, "the mouse for kiln, or for the terminal's own selection", NULL, mouse},
+    {"keep-steps", "Steps", {KEY_NONE}, IN_STEPS,
+     NULL, NULL, 0, "keep how and in which order the steps are shown, for all projects", has_step, keep_steps},
     {"theme-auto", "Anywhere", {KEY_NONE}, IN_PANES,
      NULL, NULL, 0, "colours that go with the terminal's background", NULL, theme_auto},
     {"theme-dark", "Anywhere", {KEY_NONE}, IN_PANES,

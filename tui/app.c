@@ -249,6 +249,11 @@ void app_say(struct app *app, const char *format, ...)
     buf_release(&text);
 }
 
+void app_keep(struct app *app, const char *name, const char *word)
+{
+    settings_choose(&app->want_keep, name, word);
+}
+
 void app_run_program(struct app *app, const char *const *argv, const char *cwd)
 {
     app_program_started(app);

@@ -19,6 +19,7 @@
 #include "tui/model.h"
 #include "tui/past.h"
 #include "tui/screen.h"
+#include "tui/settings.h"
 #include "tui/start.h"
 #include "tui/step_list.h"
 #include "tui/usage.h"
@@ -154,10 +155,10 @@ struct app {
         VEC(char *) argv; /* empty: none wanted; else it ends with NULL */
         char *cwd;        /* or NULL */
     } want_program;
-    const char *want_theme; /* to be kept, by its name in the settings; or NULL */
-    struct buf want_clip;   /* text for the clipboard; empty: none */
-    struct buf to_terminal; /* bytes to send as they are, with the next frame */
-    char *said;             /* in place of the key line until the next key; or NULL */
+    struct settings_choices want_keep; /* in the person's settings */
+    struct buf want_clip;              /* text for the clipboard; empty: none */
+    struct buf to_terminal;            /* bytes to send as they are, with the next frame */
+    char *said;                        /* in place of the key line until the next key; or NULL */
 };
 
 void app_init(struct app *app, const struct control *control, const char *project, bool utf8);
@@ -197,6 +198,8 @@ void app_unsay(struct app *app);
 void app_say(struct app *app, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Has a program run in the terminal, in that directory (NULL: kiln's own). */
 void app_run_program(struct app *app, const char *const *argv, const char *cwd);
+/* Has that word (of constant storage, as the name) kept as the setting of that name. */
+void app_keep(struct app *app, const char *name, const char *word);
 /* Forgets that one is wanted. */
 void app_program_started(struct app *app);
 /* Begins to ask for a line. */

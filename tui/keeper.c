@@ -1,28 +1,23 @@
 #include "tui/keeper.h"
 
+#include "base/buf.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
-
-struct choice {
-    const char *name, *word; /* NULL: none */
-};
 
 struct keeper {
     uv_loop_t *loop;
     uv_work_t work;
     struct settings settings; /* what it needs of them */
-    void (*told)(void *ctx, const char *name, const char *word, const char *what);
+    void (*told)(void *ctx, const char *chosen, const char *what);
     void *ctx;
     bool gone, working;
-    struct choice now, next;
+    struct settings_choices now, next;
     struct err err;
 };
 
 struct keeper *keeper_new(uv_loop_t *loop, const struct settings *settings,
-                          void (*told)(void *ctx, const char *name, const char *word,
-                                       const char *what),
-                          void *ctx)
+                          void (*told)(void *ctx, const char *chosen, const char *what), void *ctx)
 {
     if (!settings->keep || !settings->file)
         return NULL;
@@ -45,8 +40,11 @@ static void write_choice(uv_work_t *work)
 {
     struct keeper *keeper = work->data;
     const struct settings *s = &keeper->settings;
-    if (s->keep(s->file, s->file_shown, keeper->now.name, keeper->now.word, &keeper->err) < 0 &&
-        keeper->err.kind == ERR_NONE)
+    int code = 0;
+    for (size_t i = 0; i < keeper->now.n && code == 0; i++)
+        code = s->keep(s->file, s->file_shown, keeper->now.v[i].name, keeper->now.v[i].word,
+                       &keeper->err);
+    if (code < 0 && keeper->err.kind == ERR_NONE)
         err_set(&keeper->err, ERR_SYSTEM, "it could not be written");
 }
 
@@ -55,18 +53,22 @@ static void start(struct keeper *keeper);
 static void on_written(uv_work_t *work, int status)
 {
     struct keeper *keeper = work->data;
-    const struct choice *now = &keeper->now;
+    const struct settings_choices *now = &keeper->now;
     (void)status;
     keeper->working = false;
     if (!keeper->gone) {
         char *what = keeper->err.kind == ERR_NONE
                          ? mem_printf(", from now on (%s)", keeper->settings.file_shown)
                          : mem_printf(", but only for now: %s", err_text(&keeper->err));
-        keeper->told(keeper->ctx, now->name, now->word, what);
+        struct buf chosen = BUF_INIT;
+        for (size_t i = 0; i < now->n; i++)
+            buf_addf(&chosen, "%s%s %s", i ? ", " : "", now->v[i].name, now->v[i].word);
+        keeper->told(keeper->ctx, buf_str(&chosen), what);
+        buf_release(&chosen);
         free(what);
     }
     err_release(&keeper->err);
-    if (keeper->next.name)
+    if (keeper->next.n > 0)
         start(keeper);
     else if (keeper->gone)
         release(keeper);
@@ -75,15 +77,16 @@ static void on_written(uv_work_t *work, int status)
 static void start(struct keeper *keeper)
 {
     keeper->now = keeper->next;
-    keeper->next = (struct choice){NULL, NULL};
+    keeper->next.n = 0;
     keeper->working = uv_queue_work(keeper->loop, &keeper->work, write_choice, on_written) == 0;
 }
 
-void keeper_keep(struct keeper *keeper, const char *name, const char *word)
+void keeper_keep(struct keeper *keeper, const struct settings_choices *choices)
 {
     if (!keeper)
         return;
-    keeper->next = (struct choice){name, word};
+    for (size_t i = 0; i < choices->n; i++)
+        settings_choose(&keeper->next, choices->v[i].name, choices->v[i].word);
     if (!keeper->working)
         start(keeper);
 }

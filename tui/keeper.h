@@ -13,15 +13,13 @@
 
 struct keeper;
 
-/* NULL where nothing can be kept. told: what came of it, a sentence's end that begins with a
- * comma. */
+/* NULL where nothing can be kept. told: what was chosen ("theme light"), and what came of it, a
+ * sentence's end that begins with a comma. */
 struct keeper *keeper_new(uv_loop_t *loop, const struct settings *settings,
-                          void (*told)(void *ctx, const char *name, const char *word,
-                                       const char *what),
-                          void *ctx);
-/* Keeps that word (of constant storage, as the name) as the setting of that name. Of choices that
- * come while one is being written the last is kept. NULL: it is for the moment. */
-void keeper_keep(struct keeper *keeper, const char *name, const char *word);
+                          void (*told)(void *ctx, const char *chosen, const char *what), void *ctx);
+/* Keeps these; of choices of one name that come while some are being written the last is kept.
+ * NULL: it is for the moment. */
+void keeper_keep(struct keeper *keeper, const struct settings_choices *choices);
 void keeper_free(struct keeper *keeper);
 
 #endif

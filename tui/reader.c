@@ -357,7 +357,8 @@ static const struct {
 };
 
 static const char *const panes_only[] = {"Move", "Panes", "Log"};
-static const char *const screen_only[] = {"redraw", "mouse", "theme-", "fold", "unfold", "form"};
+static const char *const screen_only[] = {"redraw", "mouse", "theme-",    "fold",
+                                          "unfold", "form",  "keep-steps"};
 
 static size_t our_action(const struct action *action)
 {
@@ -449,6 +450,8 @@ static void say_choice(struct reader *reader, enum steps_sort sort, enum steps_o
         [SORT_PIPELINE] = "In the pipeline's order",
         [SORT_STATE] = "Failed ones first",
         [SORT_DURATION] = "The longest first",
+        [SORT_PROCESSOR] = "Those that used most of the processor first",
+        [SORT_MEMORY] = "Those that used most memory first",
         [SORT_NAME] = "By name",
     };
     struct app *app = reader->app;

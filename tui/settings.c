@@ -3,12 +3,22 @@
 #include "base/mem.h"
 #include "tui/keymap.h"
 #include "tui/look.h"
+#include "tui/step_list.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 const char *const settings_themes[] = {"auto", "dark", "light", "high-contrast", "mono", NULL};
 const char *const settings_notify[] = {"off", "bell", "desktop", NULL};
+const char *const settings_forms[] = {
+    [STEPS_TREE] = "tree", [STEPS_LEVELS] = "levels", [STEPS_FLAT] = "flat", [STEPS_FORMS] = NULL};
+const char *const settings_sorts[] = {[SORT_PIPELINE] = "pipeline",
+                                      [SORT_STATE] = "state",
+                                      [SORT_DURATION] = "duration",
+                                      [SORT_NAME] = "name",
+                                      [SORT_PROCESSOR] = "processor",
+                                      [SORT_MEMORY] = "memory",
+                                      [SORTS] = NULL};
 
 void settings_init(struct settings *settings)
 {
@@ -87,6 +97,32 @@ void settings_set_notify(struct settings *settings, const char *word)
     for (enum notify_how i = 0; i < NOTIFY_N; i++)
         if (strcmp(word, settings_notify[i]) == 0)
             settings->notify = i;
+}
+
+static void set_word(int *setting, const char *const *words, const char *word)
+{
+    for (int i = 0; words[i]; i++)
+        if (strcmp(word, words[i]) == 0)
+            *setting = i;
+}
+
+void settings_set_steps(struct settings *settings, const char *word)
+{
+    set_word(&settings->steps, settings_forms, word);
+}
+
+void settings_set_sort(struct settings *settings, const char *word)
+{
+    set_word(&settings->sort, settings_sorts, word);
+}
+
+void settings_choose(struct settings_choices *choices, const char *name, const char *word)
+{
+    size_t i = 0;
+    while (i < choices->n && strcmp(choices->v[i].name, name) != 0)
+        i++;
+    choices->v[i] = (struct settings_choice){name, word};
+    choices->n += i == choices->n;
 }
 
 void settings_add_keys(struct settings *settings, const char *action, const char *const *keys,

@@ -48,6 +48,10 @@ static int compare(const void *left, const void *right, void *ctx)
         order = weight(x) - weight(y);
     else if (making->list->sort == SORT_DURATION && how_long(x) != how_long(y))
         order = how_long(x) > how_long(y) ? -1 : 1;
+    else if (making->list->sort == SORT_PROCESSOR && x->cpu_ms != y->cpu_ms)
+        order = x->cpu_ms > y->cpu_ms ? -1 : 1;
+    else if (making->list->sort == SORT_MEMORY && x->memory_bytes != y->memory_bytes)
+        order = x->memory_bytes > y->memory_bytes ? -1 : 1;
     else if (making->list->sort == SORT_NAME)
         order = strcmp(x->name, y->name);
     if (order)
@@ -185,7 +189,7 @@ static void make_list(const struct making *making)
 void step_list_make(struct step_list *list, const struct model *model)
 {
     bool by_state =
-        list->only != ONLY_ALL || list->sort == SORT_STATE || list->sort == SORT_DURATION;
+        list->only != ONLY_ALL || (list->sort != SORT_PIPELINE && list->sort != SORT_NAME);
     if (list->made && !list->old && list->structure == model->structure &&
         (!by_state || list->state == model->state))
         return;

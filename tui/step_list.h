@@ -24,7 +24,15 @@
 #include <stdint.h>
 
 enum steps_form { STEPS_TREE, STEPS_LEVELS, STEPS_FLAT, STEPS_FORMS };
-enum steps_sort { SORT_PIPELINE, SORT_STATE, SORT_DURATION, SORT_NAME, SORTS };
+enum steps_sort {
+    SORT_PIPELINE,
+    SORT_STATE,
+    SORT_DURATION,
+    SORT_NAME,
+    SORT_PROCESSOR,
+    SORT_MEMORY,
+    SORTS
+};
 enum steps_only { ONLY_ALL, ONLY_FAILED, ONLY_ACTIVE, ONLIES };
 
 #define STEPS_NONE SIZE_MAX

@@ -266,10 +266,10 @@ static void set_mouse(struct tui *tui)
     tell(tui, term_mouse(tui->term, tui->mouse));
 }
 
-static void on_kept(void *ctx, const char *name, const char *word, const char *what)
+static void on_kept(void *ctx, const char *chosen, const char *what)
 {
     struct tui *tui = ctx;
-    app_say(&tui->app, "%s %s%s", name, word, what);
+    app_say(&tui->app, "%s%s", chosen, what);
     mark(tui, FRAME_MS);
 }
 
@@ -278,9 +278,9 @@ static void after_keys(struct tui *tui)
     if (tui->freed)
         return;
     set_mouse(tui);
-    if (tui->app.want_theme)
-        keeper_keep(tui->keeper, "theme", tui->app.want_theme);
-    tui->app.want_theme = NULL;
+    if (tui->app.want_keep.n > 0)
+        keeper_keep(tui->keeper, &tui->app.want_keep);
+    tui->app.want_keep.n = 0;
     if (tui->app.want_program.argv.n)
         run_program(tui);
     if (tui->app.want_redraw)
@@ -344,6 +344,9 @@ static void take_settings(struct tui *tui, const struct settings *given)
         app_theme_auto(&tui->app);
     tui->keeper = keeper_new(tui->loop, settings, on_kept, tui);
     tui->app.mouse = settings->mouse;
+    if (!tui->reader) /* one below the other there, whatever needs what */
+        tui->app.steps.form = (enum steps_form)settings->steps;
+    tui->app.steps.sort = (enum steps_sort)settings->sort;
     set_mouse(tui);
     tui->notify.how = settings->notify;
     tui->notify.after_ms = settings->notify_after_ms;

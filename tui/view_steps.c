@@ -328,7 +328,8 @@ static void draw(struct app *app, struct area area)
 static void title(struct app *app, struct buf *left, struct buf *right)
 {
     static const char *const forms[STEPS_FORMS] = {"", "by level", "flat"};
-    static const char *const sorts[SORTS] = {"", "by state", "by duration", "by name"};
+    static const char *const sorts[SORTS] = {"",        "by state",     "by duration",
+                                             "by name", "by processor", "by memory"};
     static const char *const onlies[ONLIES] = {"", "failed", "under way"};
     const struct step_list *list = &app->steps;
     size_t n = list->rows.n, at = step_list_place(list, app->selected);

@@ -241,6 +241,33 @@ choose() { # THEME
     tm send-keys Enter
 }
 
+test_steps_are_kept() {
+    local config=$XDG_CONFIG_HOME/kiln/config.json
+    steps
+    pane 100 24
+    open_kiln
+    types T
+    wait_for shows 'Steps: by level'
+    types '>'
+    wait_for shows 'Steps: by level, by state'
+    types ':'
+    wait_for shows Palette
+    types 'keep-steps'
+    wait_for last_row ':keep-steps'
+    tm send-keys Enter
+    wait_for shows 'steps levels, sort state, from now on (~/.config/kiln/config.json)'
+    assert_eq "$(jq -c '[.steps, .sort]' "$config")" '["levels","state"]'
+    types T
+    wait_for shows 'Steps: flat, by state'
+    types q
+    wait_for shows 'ended 0'
+    open_kiln clear\;
+    wait_for shows 'Steps: by level, by state'
+    types q
+    wait_for shows 'ended 0'
+    usable
+}
+
 test_theme_is_kept() {
     local config=$XDG_CONFIG_HOME/kiln/config.json
     steps

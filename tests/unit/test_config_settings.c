@@ -15,6 +15,8 @@
 
 static const char *const themes[] = {"auto", "dark", "light", "high-contrast"};
 static const char *const notify[] = {"off", "bell"};
+static const char *const forms[] = {"tree", "flat"};
+static const char *const sorts[] = {"pipeline", "name"};
 static const char *const actions[] = {"retry", "quit", "next-pane"};
 
 static const char *const key_names[] = {"Tab"};
@@ -26,6 +28,8 @@ static bool is_key(const char *name)
 
 static const struct config_settings_known known = {.themes = {themes, 4},
                                                    .notify = {notify, 2},
+                                                   .forms = {forms, 2},
+                                                   .sorts = {sorts, 2},
                                                    .actions = {actions, 3},
                                                    .key_names = {key_names, 1},
                                                    .most_keys = 2,
@@ -34,7 +38,7 @@ static const struct config_settings_known known = {.themes = {themes, 4},
 static const char good[] = "// mine\n"
                            "{\"$schema\": \"x\", \"theme\": \"light\", \"mouse\": false,\n"
                            " \"notify\": \"off\", \"notify_after\": \"1m30s\",\n"
-                           " \"screen_reader\": true,\n"
+                           " \"screen_reader\": true, \"steps\": \"flat\", \"sort\": \"name\",\n"
                            " \"keys\": {\"retry\": \"r\", \"next-pane\": [\"Tab\", \"x\"], "
                            "\"quit\": [],}}\n";
 
@@ -46,6 +50,8 @@ static void test_all(void **state)
     assert_int_equal(config_settings_parse(good, strlen(good), "c.json", &known, &s, &err), 0);
     assert_string_equal(s->theme, "light");
     assert_string_equal(s->notify, "off");
+    assert_string_equal(s->steps, "flat");
+    assert_string_equal(s->sort, "name");
     assert_int_equal(s->notify_after_ms, 90000);
     assert_int_equal(s->mouse, CONFIG_NO);
     assert_int_equal(s->screen_reader, CONFIG_YES);
@@ -80,6 +86,9 @@ static const struct {
     {"{\"theme\": \"ligth\"}", "c.json:1:11: unknown theme \"ligth\"; did you mean \"light\"?"},
     {"{\"theme\": \"pink\"}", "c.json:1:11: unknown theme \"pink\"; there is \"auto\", \"dark\", "
                               "\"light\" and \"high-contrast\""},
+    {"{\"sort\": \"nme\"}", "c.json:1:10: unknown order \"nme\"; did you mean \"name\"?"},
+    {"{\"steps\": \"heap\"}",
+     "c.json:1:11: unknown way to show steps \"heap\"; there is \"tree\" and \"flat\""},
     {"{\"theme\": 1}", "c.json:1:11: theme must be a string; put it in double quotes"},
     {"{\n \"mose\": true}", "c.json:2:2: unknown setting \"mose\"; did you mean \"mouse\"?"},
     {"{\"mouse\": \"no\"}", "c.json:1:11: \"mouse\" must be true or false, without quotes"},

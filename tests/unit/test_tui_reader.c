@@ -204,8 +204,9 @@ static void test_choices(void **state)
     keys(s, ">g");
     heard(s, "Failed ones first.\n"
              "Step 1 of 3, test: failed, exit 2, 8.0s. It ran because: a.c changed +1.\n");
-    keys(s, ">>>");
-    heard(s, "The longest first.\nBy name.\nIn the pipeline's order.\n");
+    keys(s, ">>>>>");
+    heard(s, "The longest first.\nBy name.\nThose that used most of the processor first.\n"
+             "Those that used most memory first.\nIn the pipeline's order.\n");
     keys(s, "&");
     buf_reset(&s->reader.out);
     keys(s, "te\r");

@@ -127,6 +127,15 @@ static void test_sorted_and_filtered(void **state)
     list.sort = SORT_DURATION;
     list.old = true;
     assert_rows(&list, &model, "unit build spec configure generate lint package");
+    list.sort = SORT_MEMORY;
+    list.old = true;
+    model.steps.v[model_find(&model, "lint")].memory_bytes = 4096;
+    assert_rows(&list, &model, "lint configure generate build unit spec package");
+    list.sort = SORT_PROCESSOR;
+    list.old = true;
+    model.steps.v[model_find(&model, "spec")].cpu_ms = 10;
+    assert_rows(&list, &model, "spec configure generate build lint unit package");
+    list.sort = SORT_DURATION;
     list.only = ONLY_FAILED;
     list.old = true;
     assert_rows(&list, &model, "unit spec");
