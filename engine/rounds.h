@@ -76,6 +76,8 @@ void calm_restart(struct engine *e);
 /* The pipeline's sources changed: asks for another graph, once at a time. */
 void engine_ask_reload(struct engine *e);
 void engine_job_done(struct engine *e);
+/* Ends all that is not done yet. why: NULL, or what its steps say. */
+void engine_cancel_all(struct engine *e, const char *why);
 /* While everything is being ended: goes on once nothing is left. */
 void engine_check_drained(struct engine *e);
 
