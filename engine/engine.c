@@ -4,6 +4,7 @@
 #include "engine/answers.h"
 #include "engine/boxing.h"
 #include "engine/inputs.h"
+#include "engine/look.h"
 #include "engine/private.h"
 #include "engine/rounds.h"
 #include "engine/running.h"
