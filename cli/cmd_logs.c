@@ -14,7 +14,7 @@
 #include "base/map.h"
 #include "base/text.h"
 #include "base/vec.h"
-#include "runners/pty.h"
+#include "runners/runner.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -310,9 +310,9 @@ static void no_log(struct app *app, const struct options *options, struct err *e
 /* How much of a log's beginning tells of the size of a terminal: that is for who plays it. */
 static size_t mark_length(const char *bytes, size_t n)
 {
-    const size_t begin = strlen(PTY_MARK_BEGIN);
-    const char *end = n > begin && memcmp(bytes, PTY_MARK_BEGIN, begin) == 0
-                          ? memmem(bytes, n < PTY_MARK ? n : PTY_MARK, "\x1b\\", 2)
+    const size_t begin = strlen(RUNNER_SIZE_MARK_BEGIN);
+    const char *end = n > begin && memcmp(bytes, RUNNER_SIZE_MARK_BEGIN, begin) == 0
+                          ? memmem(bytes, n < RUNNER_SIZE_MARK ? n : RUNNER_SIZE_MARK, "\x1b\\", 2)
                           : NULL;
     return end ? (size_t)(end - bytes) + 2 : 0;
 }

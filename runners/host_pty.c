@@ -37,7 +37,7 @@ void host_exec_pump_terminal(struct host_exec *exec, size_t max)
 {
     struct pty *pty = exec->pty;
     struct spool *spool = &exec->streams.spool;
-    char mark[PTY_MARK];
+    char mark[RUNNER_SIZE_MARK];
     pty_flush(pty);
     look_for_room(exec);
     if (!pty_holds(pty))

@@ -118,11 +118,11 @@ bool pty_holds(const struct pty *pty)
     return pty->leader >= 0 && poll(&wait, 1, 0) > 0 && (wait.revents & POLLIN);
 }
 
-size_t pty_mark(struct pty *pty, char out[PTY_MARK])
+size_t pty_mark(struct pty *pty, char out[RUNNER_SIZE_MARK])
 {
     if (pty->marked)
         return 0;
     pty->marked = true;
-    return (size_t)snprintf(out, PTY_MARK, PTY_MARK_BEGIN "%u;%u\x1b\\", pty->size.ws_row,
-                            pty->size.ws_col);
+    return (size_t)snprintf(out, RUNNER_SIZE_MARK, RUNNER_SIZE_MARK_BEGIN "%u;%u\x1b\\",
+                            pty->size.ws_row, pty->size.ws_col);
 }

@@ -15,6 +15,7 @@
 #define KILN_RUNNERS_PTY_H
 
 #include "base/buf.h"
+#include "runners/runner.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,9 +24,6 @@
 
 /* Bytes that wait at most for somebody who does not read; the kernel holds some more. */
 #define PTY_WAITING ((size_t)64 * 1024)
-/* What tells of a size: it begins like this, ends with ESC \, and has at most so many bytes. */
-#define PTY_MARK_BEGIN "\x1b]5546;"
-#define PTY_MARK       40
 
 struct pty {
     int leader, terminal; /* -1: it has not been made yet, or no more */
@@ -54,6 +52,6 @@ void pty_flush(struct pty *pty);
 /* Whether there is something to take, looked up in all of the kernel's buffers. */
 bool pty_holds(const struct pty *pty);
 /* What is to be put into the log before anything else, now that there is something; 0: nothing. */
-size_t pty_mark(struct pty *pty, char out[PTY_MARK]);
+size_t pty_mark(struct pty *pty, char out[RUNNER_SIZE_MARK]);
 
 #endif

@@ -31,6 +31,11 @@ struct runner;
 struct runner_box;
 struct runner_exec;
 
+/* What tells in the log of an interactive execution how large its terminal is from there on: it
+ * begins like this, ends with ESC \, and has at most so many bytes (pty.h). */
+#define RUNNER_SIZE_MARK_BEGIN "\x1b]5546;"
+#define RUNNER_SIZE_MARK       40
+
 /* An open terminal that shall be a command's input and output. */
 struct runner_terminal {
     int fd; /* the caller's */
