@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "tui/acts.h"
 #include "tui/keymap.h"
 #include "tui/line.h"
 #include "tui/view.h"
@@ -474,7 +475,9 @@ static void act(struct reader *reader, const struct action *action, uint32_t key
     enum steps_only only = app->steps.only;
     size_t shown = app->steps.rows.n;
     if (action && action->able && !action->able(app)) {
-        say(reader, "Not now: %s.", action->help ? action->help : action->name);
+        const char *why = act_refusal(app, action->name);
+        why = why ? why : action->help ? action->help : action->name;
+        say(reader, "Not now: %s.", why);
         return;
     }
     if (action && key == KEY_NONE)

@@ -2,6 +2,7 @@
 #include "tui/view.h"
 
 #include "base/mem.h"
+#include "tui/acts.h"
 #include "tui/fuzzy.h"
 #include "tui/keymap.h"
 
@@ -26,19 +27,19 @@ static void offer(struct palette *palette, const struct palette_item *item)
     palette->items[at] = *item;
 }
 
-static bool is_offered(const struct app *app, size_t index)
+static bool is_offered(const struct action *action)
 {
-    const struct action *action = &keymap_actions[index];
-    if (!action->help || !(action->contexts & IN_PANES) || (action->able && !action->able(app)))
-        return false;
-    return strcmp(action->name, "palette") != 0;
+    return action->help && (action->contexts & IN_PANES) && strcmp(action->name, "palette") != 0;
 }
 
-/* Letters that are in its help count half of what they would in its name. */
-static int score_of(const char *typed, const struct action *action)
+/* Letters that are in its help count half of what they would in its name. So do those in the name
+ * of what would do nothing now, for who asks for just that and is to be told why it does not. */
+static int score_of(const struct app *app, const char *typed, const struct action *action)
 {
     int name = fuzzy_score(typed, action->name), words = fuzzy_score(typed, action->help);
     words = words < 0 ? words : words / 2;
+    if (action->able && !action->able(app))
+        return *typed && name >= 0 && act_refusal(app, action->name) ? name / 2 : -1;
     return name > words ? name : words;
 }
 
@@ -50,8 +51,9 @@ static void find(struct app *app)
         palette->items = mem_alloc(MOST * sizeof *palette->items);
     palette->n = palette->selected = palette->top = 0;
     for (size_t i = 0; i < keymap_n; i++) {
-        if (is_offered(app, i))
-            offer(palette, &(struct palette_item){false, i, score_of(typed, &keymap_actions[i])});
+        const struct action *action = &keymap_actions[i];
+        if (is_offered(action))
+            offer(palette, &(struct palette_item){false, i, score_of(app, typed, action)});
     }
     for (size_t i = 0; i < app->model.steps.n && *typed; i++)
         offer(palette,

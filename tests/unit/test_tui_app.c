@@ -258,6 +258,15 @@ static void test_palette(void **state)
     assert_false(app.log.wrap);
     type(&app, ":wrap\r");
     assert_true(app.log.wrap && app.focus == PANE_LOG);
+    /* What would do nothing now says why, where its name is typed; nothing else is done. */
+    type(&app, ":abort\r");
+    assert_non_null(strstr(app.said, "no step is held"));
+    assert_int_equal(app.marks.count, 0);
+    type(&app, ":");
+    app_draw(&app, 1);
+    for (size_t i = 0; i < app.palette.n; i++)
+        assert_string_not_equal(keymap_actions[app.palette.items[i].index].name, "abort");
+    app_key(&app, KEY_ESC);
     /* Nothing is called like that; nothing happens. */
     type(&app, ":zqzqzq");
     app_draw(&app, 1);
