@@ -3,12 +3,14 @@
 #include "cli/cli.h"
 
 #include "base/file.h"
+#include "base/mem.h"
 #include "base/vec.h"
 #include "engine/from_config.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MAX_PIPELINE ((size_t)16 << 20)
@@ -115,6 +117,42 @@ static void on_event(void *ctx, const struct event *event)
 
 static void generate(struct loading *l);
 
+/* The first file of the project that the generator's command names, absolute; else NULL. A string
+ * of the caller's. */
+static char *generator_source(const struct app *app)
+{
+    const struct config_generate *how = app->config->generate;
+    for (size_t i = 0; i < how->n_argv; i++) {
+        size_t n;
+        for (const char *at = how->argv[i]; *at; at += n) {
+            at += strspn(at, " \t\n'\"");
+            n = strcspn(at, " \t\n'\"");
+            char *word = mem_strndup(at, n), *path = path_join(app->root, word);
+            struct stat st;
+            bool is = n > 0 && *word != '/' && stat(path, &st) == 0 && S_ISREG(st.st_mode);
+            free(word);
+            if (is)
+                return path;
+            free(path);
+        }
+    }
+    return NULL;
+}
+
+/* What was generated is nowhere to be edited: what makes it is. */
+static void place_generated(const struct app *app, struct graph *graph)
+{
+    const struct config_generate *how = app->config->generate;
+    char *source = generator_source(app);
+    graph->file = arena_strdup(&graph->arena, source ? source : app->config->path);
+    for (size_t i = 0; i < graph->n_execs; i++) {
+        struct op_exec *exec = &graph->ops[graph->execs[i]].u.exec;
+        exec->line = source ? 0 : how->run.pos.line;
+        exec->column = source ? 0 : how->run.pos.column;
+    }
+    free(source);
+}
+
 static void generator_closed(void *ctx)
 {
     struct loading *l = ctx;
@@ -128,6 +166,8 @@ static void generator_closed(void *ctx)
     }
     if (l->config && graph_from_config(l->config, &graph, &err) < 0)
         fail(l, &err);
+    if (graph)
+        place_generated(l->app, graph);
     answer(l, graph);
 }
 

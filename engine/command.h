@@ -138,6 +138,12 @@ struct question {
     uint64_t start_ns;    /* LOG: when what wrote it started */
 };
 
+/* Where a step is defined. */
+struct step_place {
+    const char *file;      /* absolute; the callee's, for the moment */
+    uint32_t line, column; /* from 1; 0: that can't be told */
+};
+
 struct control {
     void *ctx;
     /* Carries it out now, or soon; what comes of it arrives as events. Unknown steps are ignored.
@@ -149,6 +155,8 @@ struct control {
     /* The rest may be NULL: then nobody knows. */
     /* The key that the step has now, as 64 hex digits; false when that can't be told. */
     bool (*key_now)(void *ctx, const char *step, char hex[DIGEST_HEX + 1]);
+    /* Where the step is defined; false when there is no such step now, or nobody knows. */
+    bool (*place)(void *ctx, const char *step, struct step_place *out);
     /* What the step reads: the n files from that place on, in page->v. A bounded piece of work. */
     void (*inputs)(void *ctx, const char *step, uint64_t from, size_t n, struct inputs_page *page);
     void (*ask)(void *ctx, struct question *question);

@@ -202,6 +202,8 @@ static int add_step(struct builder *b, uint32_t index, struct err *err)
     exec.description = step->description;
     exec.shown = step->run_text;
     exec.where = where(b, step, step->name.pos);
+    exec.line = step->name.pos.line;
+    exec.column = step->name.pos.column;
     exec.argv = step->argv;
     exec.n_argv = step->n_argv;
     exec.cwd = step->cwd;
@@ -244,6 +246,7 @@ int graph_from_config(const struct config *config, struct graph **out, struct er
 {
     struct builder b = {.config = config, .graph = graph_new(config->name), .arena = ARENA_INIT};
     int rc = 0;
+    b.graph->file = arena_strdup(&b.graph->arena, config->path);
     note_owners(&b);
     b.execs = arena_zalloc(&b.arena, config->n_steps + 1, sizeof *b.execs);
     if (config->generate)

@@ -69,8 +69,9 @@ struct op_exec {
     const char *name;        /* the step's name; unique in the graph */
     const char *description; /* or NULL */
     const char *shown;       /* the command as people wrote it */
-    const char *where; /* where it was defined, for messages: "kiln.json:4:5: step \"test\"" */
-    const char *const *input_where; /* the same for each pattern of its one local; or NULL */
+    const char *where;     /* where it was defined, for messages: "kiln.json:4:5: step \"test\"" */
+    uint32_t line, column; /* the same in the graph's file; 0: nowhere in particular */
+    const char *const *input_where; /* where, for each pattern of its one local; or NULL */
     size_t n_input_where;
     const char *const *argv; /* NULL terminated in the graph */
     size_t n_argv;
@@ -129,6 +130,7 @@ struct op {
 struct graph {
     struct arena arena;
     const char *name;
+    const char *file; /* that defines its execs, absolute: for editors; NULL: not known */
     struct op *ops;
     size_t n_ops, cap_ops;
     op_id *execs; /* in the order added: topological */

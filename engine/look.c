@@ -149,6 +149,17 @@ bool look_key(void *ctx, const char *step, char hex[DIGEST_HEX + 1])
     return true;
 }
 
+bool look_place(void *ctx, const char *step, struct step_place *out)
+{
+    const struct engine *e = ctx;
+    op_id op = e->graph && e->graph->file ? graph_find(e->graph, step) : OP_NONE;
+    if (op == OP_NONE)
+        return false;
+    const struct op_exec *exec = &e->graph->ops[op].u.exec;
+    *out = (struct step_place){e->graph->file, exec->line, exec->column};
+    return true;
+}
+
 /* -- counting ---------------------------------------------------------------------------------- */
 
 static const struct sum *sum_of(const struct look *look, const struct digest *dir)

@@ -99,6 +99,7 @@ struct control engine_control(struct engine *e)
                             .send = on_command,
                             .log_path = logs_path,
                             .key_now = look_key,
+                            .place = look_place,
                             .inputs = look_inputs,
                             .ask = on_question};
 }

@@ -376,6 +376,8 @@ const struct action keymap_actions[] = {
      NULL, NULL, 0, "hold whichever step fails, and no more", act_not_quitting, act_break_on_failure},
     {"shell", "Run", {'s'}, IN_PANES,
      "shell", NULL, 12, "a shell where the step runs; where it failed, as it left things", act_can_shell, act_shell},
+    {"edit-step", "Run", {'E'}, IN_PANES,
+     NULL, NULL, 0, "where the step is defined, in $VISUAL or $EDITOR", has_step, edit_definition},
     {"input", "Run", {'i'}, IN_PANES,
      "type to it", NULL, 2, "what is typed goes to the step, which runs and is interactive; ^] comes back", act_can_type, act_type},
 

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "tui/acts.h"
 #include "tui/clip.h"
 #include "tui/editor.h"
 
@@ -146,6 +147,21 @@ void log_edit(struct app *app)
     editor_words(setting(names, "vi"), file, link.line, link.column, &list);
     run_words(app, &list);
     free(file);
+}
+
+void edit_definition(struct app *app)
+{
+    static const char *const names[] = {"VISUAL", "EDITOR", NULL};
+    const struct model_step *step = act_step(app);
+    struct step_place place;
+    word_list list = VEC_INIT;
+    if (!step || !app->control->place ||
+        !app->control->place(app->control->ctx, step->name, &place)) {
+        app_say(app, "Where this step is defined is not known now");
+        return;
+    }
+    editor_words(setting(names, "vi"), place.file, place.line, place.column, &list);
+    run_words(app, &list);
 }
 
 /* -- the whole log elsewhere ------------------------------------------------------------------- */

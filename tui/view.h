@@ -77,6 +77,7 @@ bool log_back(struct app *app);
 void log_mark(struct app *app);
 void log_copy(struct app *app);
 void log_edit(struct app *app);
+void edit_definition(struct app *app); /* the selected step's, in the editor */
 void log_page(struct app *app);
 void log_page_plain(struct app *app);
 void log_ask_save(struct app *app);

@@ -98,6 +98,49 @@ $PWD/src/a.c" ] || fail "the editor was told: $(cat "$T/nano")"
     usable
 }
 
+# Where the selected step is defined: as the file is now, and in the program that makes the pipeline.
+test_definition() {
+    project '{"version": 1, "name": "demo", "defaults": {"runner": "host"}, "steps": {
+    "build": {"run": "echo built", "inputs": []},
+    "test": {"run": "echo tested", "inputs": [], "needs": ["build"]}}}'
+    fake nano
+    pane 100 30
+    types "VISUAL=$T/bin/nano \"\$KILN\" 2> \$T/err; echo ended \$?"
+    tm send-keys Enter
+    wait_for shows 'passed in'
+    types 'gE'
+    wait_for test -e "$T/nano"
+    assert_eq "$(cat "$T/nano")" "+3,5
+$PWD/kiln.json"
+    tm send-keys Enter
+    wait_for shows '1 Steps'
+    { echo; echo; cat kiln.json; } > "$T/moved"
+    sed -i s/tested/retested/ "$T/moved"
+    mv "$T/moved" kiln.json
+    wait_for shows 'run 2'
+    wait_for shows 'passed in'
+    rm "$T/nano"
+    types 'E'
+    wait_for test -e "$T/nano"
+    assert_eq "$(cat "$T/nano")" "+5,5
+$PWD/kiln.json"
+    tm send-keys Enter
+    wait_for shows '1 Steps'
+    mkdir ci
+    echo "echo '{\"version\": 1, \"defaults\": {\"runner\": \"host\"}, \"steps\": {\"made\": {\"run\": \"true\", \"inputs\": []}}}'" > ci/make.sh
+    project '{"version": 1, "generate": {"run": "sh ci/make.sh", "inputs": ["ci"]}}'
+    wait_for shows 'made'
+    rm "$T/nano"
+    types 'E'
+    wait_for test -e "$T/nano"
+    assert_eq "$(cat "$T/nano")" "$PWD/ci/make.sh"
+    tm send-keys Enter
+    wait_for shows '1 Steps'
+    types q
+    wait_for shows 'ended 0'
+    usable
+}
+
 test_pager_and_file() {
     failing
     fake less
