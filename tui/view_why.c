@@ -31,7 +31,7 @@ static struct pen_row *labelled(struct rows *rows, const char *label)
 {
     struct pen_row *row = next(rows);
     row_put(row, ROLE_DIM, label);
-    row->x = INDENT;
+    row->x = row->x < INDENT ? INDENT : row->x + 1;
     return row;
 }
 

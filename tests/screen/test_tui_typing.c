@@ -21,6 +21,7 @@ static struct pty *start(int cols, int rows)
     pty_say(pty, "end");
     pty_say(pty, "run");
     pty_say(pty, "started build 1");
+    pty_say(pty, "reason uncacheable");
     pty_say(pty, "started login 1");
     return pty;
 }
@@ -73,6 +74,7 @@ static void test_typed(void **state)
     assert_true(pty_shows(pty, "keys are kiln's again"));
     assert_false(pty_cursor_shown(pty));
     assert_true(pty_shows(pty, "1 Steps"));
+    assert_true(pty_shows(pty, "uncacheable its results are never cached"));
     pty_type(pty, "x");
     assert_string_equal(pty_reply(pty, "command"), "command cancel login");
     pty_end(pty);
