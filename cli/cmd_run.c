@@ -26,6 +26,7 @@ struct session {
     struct tidy *tidy;
     uv_signal_t signals[3];
     int n_signals;
+    char *error;      /* the last one that the screen told of, which goes with it; or NULL */
     char *unread_why; /* why there is no pipeline yet; or NULL */
     char *own[2];     /* where standard output and error go, when that is a file of the project */
     size_t n_own;
@@ -62,9 +63,20 @@ static void engine_closed(void *ctx)
     for (int i = 0; i < s->n_signals; i++)
         uv_close((uv_handle_t *)&s->signals[i], handle_closed);
     views_close(&s->views);
+    if (s->error && s->exit_code == EXIT_KILN)
+        complain(s->options, s->error);
     if (s->unread_why && !s->signal)
         complain(s->options, s->unread_why);
     app_close_runners(&s->app);
+}
+
+static void keep_error(void *ctx, const struct event *event)
+{
+    struct session *s = ctx;
+    if (event->type != EVENT_NOTICE || strcmp(event->u.notice.level, "error") != 0)
+        return;
+    free(s->error);
+    s->error = mem_strdup(event->u.notice.text);
 }
 
 static void finish(struct session *s)
@@ -264,6 +276,8 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
         }
         bad = views_open(&s->views, s->engine, &s->control, &s->app, &err) < 0;
     }
+    if (!bad && s->watching && s->views.tui)
+        engine_subscribe(s->engine, keep_error, s);
     if (bad)
         graph_free(graph);
     else
@@ -400,6 +414,7 @@ int command_run(const struct options *options)
     }
     tidy_end(s.tidy, options);
     err_release(&err);
+    free(s.error);
     free(s.unread_why);
     free(s.own[0]);
     free(s.own[1]);

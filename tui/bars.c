@@ -144,6 +144,9 @@ static void draw_header(struct app *app, struct area area)
     row_put(&row, role, mode);
 }
 
+/* A long title leaves that to what stands at its right, where there is as much for itself. */
+#define TITLE_LEAST 24
+
 /* "─1 Steps ───────────── 3/40 ─" */
 static void draw_title(struct app *app, enum pane pane)
 {
@@ -154,13 +157,16 @@ static void draw_title(struct app *app, enum pane pane)
     struct buf left = BUF_INIT, right = BUF_INIT;
     views[pane]->title(app, &left, &right);
     screen_rule(screen, area, 0, 0, area.w, rule, "─");
-    struct pen_row row = {screen, area, 1, 0};
-    row_printf(&row, focus ? ROLE_FOCUS : ROLE_DIM, "%d", pane + 1);
-    row_printf(&row, focus ? ROLE_FOCUS : ROLE_TITLE, " %s ", buf_str(&left));
     while (right.len > 0 && right.data[right.len - 1] == ' ')
         buf_truncate(&right, right.len - 1);
-    int width = width_text(buf_str(&right), right.len);
-    if (width > 0 && row.x + width + 4 < area.w) {
+    int width = width_text(buf_str(&right), right.len), taken = width > 0 ? width + 4 : 0;
+    struct pen_row row = {screen, area, 1, 0};
+    if (area.w - taken >= TITLE_LEAST)
+        row.area.w -= taken;
+    row_printf(&row, focus ? ROLE_FOCUS : ROLE_DIM, "%d", pane + 1);
+    row_printf(&row, focus ? ROLE_FOCUS : ROLE_TITLE, " %s ", buf_str(&left));
+    row.area = area;
+    if (width > 0 && row.x + taken <= area.w) {
         row.x = area.w - width - 3;
         bool follows = pane == PANE_LOG && app->log.follow;
         row_printf(&row, follows ? ROLE_FOCUS : ROLE_TEXT, " %s ", buf_str(&right));

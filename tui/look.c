@@ -140,7 +140,7 @@ void look_failure(const struct model_step *step, struct buf *out)
     bool failed = step->state == STATE_FAILED || step->held_failed;
     if (step->timed_out) {
         buf_addf(out, "timed out after %s", text_duration(step->duration_ms, duration));
-    } else if (failed && step->signal > 0) {
+    } else if (failed && step->signal > 0 && !step->error) {
         const char *name = sigabbrev_np(step->signal);
         if (name)
             buf_addf(out, "killed by SIG%s", name);
@@ -148,7 +148,7 @@ void look_failure(const struct model_step *step, struct buf *out)
             buf_addf(out, "killed by signal %d", step->signal);
     } else if (failed && step->exit_code > 0) {
         buf_addf(out, "exit %d", step->exit_code);
-    } else if (step->error) {
+    } else if (step->error) { /* where kiln killed it, that is why */
         const char *newline = strchr(step->error, '\n');
         buf_add_shown(out, step->error,
                       newline ? (size_t)(newline - step->error) : strlen(step->error));

@@ -29,6 +29,19 @@ test_opens_and_gives_back() {
     usable
 }
 
+# What the screen said last is there to be read when kiln ends by itself.
+test_says_why_it_ends() {
+    steps
+    mkdir "$T/other"
+    cp -r . "$T/other"
+    pane 80 24
+    open_kiln "cd $T/other;"
+    rm -rf "$T/other"
+    wait_for shows 'ended 3'
+    flag alternate_on 0
+    assert_match "$(cat "$T/err")" 'is gone: there is nothing left to watch'
+}
+
 ended_by() { # SIGNAL
     open_kiln
     kill -s "$1" "$(kiln_pid)"

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "base/mem.h"
 #include "tui/look.h"
 #include "tui/model.h"
 
@@ -147,6 +148,12 @@ static void test_words(void **state)
     buf_reset(&text);
     look_failure(&model.steps.v[0], &text);
     assert_string_equal(buf_str(&text), "killed by SIGSEGV");
+    /* kiln has killed it, and says why. */
+    model.steps.v[0].exit_code = -1;
+    model.steps.v[0].error = mem_strdup("its output could not be written");
+    buf_reset(&text);
+    look_failure(&model.steps.v[0], &text);
+    assert_string_equal(buf_str(&text), "its output could not be written");
     model.steps.v[0].timed_out = true;
     model.steps.v[0].duration_ms = 90000;
     buf_reset(&text);

@@ -174,6 +174,16 @@ static void test_nothing_is_cut_unseen(void **state)
     assert_string_equal(row(&app, 3), "            named in \"inputs\" and is not");
     assert_string_equal(row(&app, 4), "            there; make it");
     assert_string_equal(row(&app, 5), " needs      ○ b waiting  ○ c waiting");
+    /* A title leaves room for what stands at its right. */
+    struct event_step_info long_one = {
+        .name = "a-name-that-is-longer-than-any-pane-is-wide",
+        .command = "one two three four five six seven eight nine ten eleven twelve thirteen "
+                   "fourteen fifteen sixteen seventeen eighteen nineteen twenty one two three "
+                   "four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"};
+    load(&app, &long_one, 1);
+    draw(&app, 40, 10, 0);
+    draw(&app, 40, 10, 0);
+    assert_string_equal(row(&app, 1), "─3 Why: a-name-that-is-longer-t…─ 7/10 ─");
     struct pen_row pen = {&app.screen, {0, 0, 8, 1}, 1, 0};
     row_put(&pen, ROLE_TEXT, "exactly ");
     assert_memory_equal(app.screen.back[7].text, "y", 1);
