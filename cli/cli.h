@@ -39,7 +39,7 @@ struct options {
     size_t n_args;
     bool plain, json, tui, keep_going, dry_run, no_cache, rehash, force, dot, mermaid, yes,
         settings;
-    bool update_images, failed, screen_reader;
+    bool update_images, failed, screen_reader, last_pass;
     const char *shell_command; /* shell: --command */
     const char **force_steps;  /* --force=STEP, any number; owned */
     size_t n_force_steps;
@@ -199,8 +199,10 @@ void view_json_event(void *view, const struct event *event);
 void view_json_free(struct view_json *view);
 
 /* Commands: each returns the exit code. */
-int command_run(const struct options *options);  /* run, watch */
-int command_plan(const struct options *options); /* plan, explain, run --dry-run */
+int command_run(const struct options *options);       /* run, watch */
+int command_plan(const struct options *options);      /* plan, explain, run --dry-run */
+int command_last_pass(const struct options *options); /* explain --last-pass */
+int command_compare(const struct options *options);
 int command_logs(const struct options *options);
 int command_runs(const struct options *options);
 int command_replay(const struct options *options);

@@ -15,14 +15,15 @@ static const struct {
     const char *name;
     int (*run)(const struct options *options);
 } commands[] = {
-    {"watch", command_run},     {"run", command_run},
-    {"plan", command_plan},     {"explain", command_plan},
-    {"logs", command_logs},     {"runs", command_runs},
-    {"hook", command_hook},     {"replay", command_replay},
-    {"shell", command_shell},   {"cache", command_cache},
-    {"init", command_init},     {"doctor", command_doctor},
-    {"schema", command_schema}, {"version", command_version},
-    {"help", command_help},     {"completion", command_completion},
+    {"watch", command_run},       {"run", command_run},
+    {"plan", command_plan},       {"explain", command_plan},
+    {"logs", command_logs},       {"runs", command_runs},
+    {"hook", command_hook},       {"replay", command_replay},
+    {"shell", command_shell},     {"cache", command_cache},
+    {"init", command_init},       {"doctor", command_doctor},
+    {"schema", command_schema},   {"version", command_version},
+    {"help", command_help},       {"completion", command_completion},
+    {"compare", command_compare},
 };
 
 static int dispatch(const struct options *options)
@@ -38,6 +39,8 @@ static int dispatch(const struct options *options)
     }
     if (options->dry_run && strcmp(options->command, "run") == 0)
         return command_plan(options);
+    if (options->last_pass)
+        return command_last_pass(options);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         if (strcmp(commands[i].name, options->command) == 0)
             return commands[i].run(options);

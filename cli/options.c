@@ -188,6 +188,7 @@ static int take(struct parser *parser, const struct option_spec *spec, const cha
         out->caches = true;
         out->caches_name = value;
         break;
+    case OPT_LAST_PASS: out->last_pass = true; break;
     case OPT_N: break;
     }
     return 0;

@@ -30,7 +30,8 @@ enum {
     CMD_INIT = 1 << 13,
     CMD_REPLAY = 1 << 14,
     CMD_HOOK = 1 << 15,
-    CMD_ALL = (1 << 16) - 1,
+    CMD_COMPARE = 1 << 16,
+    CMD_ALL = (1 << 17) - 1,
 };
 
 #define ARGS_ANY 1000000u
@@ -80,6 +81,7 @@ enum option_id {
     OPT_YES,
     OPT_CACHES,
     OPT_SETTINGS,
+    OPT_LAST_PASS,
     OPT_N
 };
 

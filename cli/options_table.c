@@ -72,7 +72,9 @@ const struct command_spec command_table[] = {
         .help = "Shows which files, variables, command or outputs of other steps differ from those "
                 "of the step's last pass (its last result, where it never passed): what was and "
                 "what is; or what its hit is based on. Forty lines at most; --json has up to "
-                "10000 reasons, in full, and how many there are.",
+                "10000 reasons, in full, and how many there are.\n\n"
+                "With --last-pass it looks at nothing but the past: what the step's last failure "
+                "had other than its last pass.",
         .min_args = 1,
         .max_args = 1,
         .takes_steps = true,
@@ -103,6 +105,20 @@ const struct command_spec command_table[] = {
                 "reasons and timeline, elsewhere what \"kiln run\" printed. Without ID (\"kiln "
                 "runs\" lists them) the newest. Runs and changes nothing.",
         .max_args = 1,
+    },
+    {
+        .name = "compare",
+        .bit = CMD_COMPARE,
+        .arguments = "A B",
+        .summary = "show where two runs begin to differ",
+        .help = "A and B are runs on record (\"kiln runs\" lists them) or files that \"kiln run "
+                "--json\" wrote, here or in a CI. Names the first step, in the order of what needs "
+                "what, whose inputs are others, which gave other outputs for the same inputs, or "
+                "which passed in the one and failed in the other; what of its inputs differs, as "
+                "far as that is on record here; and which steps differ because of it.\n\n"
+                "Exits with 0 when nothing differs, with 1 when something does.",
+        .min_args = 2,
+        .max_args = 2,
     },
     {
         .name = "shell",
@@ -249,7 +265,7 @@ const struct option_spec option_table[OPT_N] = {
                    "print plain lines, one an event, also on a terminal"},
     [OPT_JSON] = {OPT_JSON, "json", 0, NULL, false,
                   CMD_WORK | CMD_PLAN | CMD_EXPLAIN | CMD_LOGS | CMD_RUNS | CMD_REPLAY | CMD_CACHE |
-                      CMD_DOCTOR,
+                      CMD_DOCTOR | CMD_COMPARE,
                   NULL, "print JSON for programs, and nothing else"},
     [OPT_TUI] = {OPT_TUI, "tui", 0, NULL, false, CMD_WORK, NULL, "open the full screen"},
     [OPT_SCREEN_READER] = {OPT_SCREEN_READER, "screen-reader", 0, NULL, false,
@@ -275,6 +291,8 @@ const struct option_spec option_table[OPT_N] = {
                     "clear the cache directories of steps, or those called NAME, and nothing else"},
     [OPT_SETTINGS] = {OPT_SETTINGS, "settings", 0, NULL, false, CMD_SCHEMA, NULL,
                       "of your own settings, config.json, instead"},
+    [OPT_LAST_PASS] = {OPT_LAST_PASS, "last-pass", 0, NULL, false, CMD_EXPLAIN, NULL,
+                       "what the last failure had other than the last pass"},
 };
 
 const struct command_spec *command_find(const char *name)

@@ -93,6 +93,39 @@ const struct history_record *history_last_pass(const struct history *history, co
     return found ? found->pass : NULL;
 }
 
+struct finding {
+    const char *step;
+    const struct digest *key;
+    struct history_record *found;
+};
+
+static void look_at(void *ctx, const struct log_item *item)
+{
+    struct finding *finding = ctx;
+    if (item->type != LOG_STEP)
+        return;
+    bool wanted = !memcmp(item->step->key.hash, finding->key->hash, DIGEST_BYTES) &&
+                  !strcmp(item->step->step, finding->step);
+    if (wanted) {
+        free(finding->found);
+        finding->found = item->step;
+    } else {
+        free(item->step);
+    }
+}
+
+struct history_record *history_find(const struct history *history, const char *step,
+                                    const struct digest *key)
+{
+    struct finding finding = {.step = step, .key = key};
+    uint64_t end;
+    int rc =
+        history_log_scan(history->view->fd, 0, history->view->end, look_at, &finding, &end, NULL);
+    (void)rc; /* what was found before an error still holds */
+    history_log_scan_bytes(&history->pending, look_at, &finding);
+    return finding.found;
+}
+
 void history_steps(const struct history *history, void (*cb)(void *ctx, const char *step),
                    void *ctx)
 {

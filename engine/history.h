@@ -47,6 +47,10 @@ void history_close(struct history *history);
 const struct history_record *history_last(const struct history *history, const char *step);
 /* The last record with status HISTORY_PASSED. */
 const struct history_record *history_last_pass(const struct history *history, const char *step);
+/* The record of the step's result with that key, of any time that the log still has: a rewriting
+ * leaves out what is superseded. New, to be freed as one; or NULL. Reads the log once. */
+struct history_record *history_find(const struct history *history, const char *step,
+                                    const struct digest *key);
 /* Tells the names of all steps that it knows. */
 void history_steps(const struct history *history, void (*cb)(void *ctx, const char *step),
                    void *ctx);

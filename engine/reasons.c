@@ -6,9 +6,7 @@
  * passed, its last result; and where the step is new, that of a step which is gone and had the same
  * command: it was renamed.
  */
-#include "engine/key_platform.h"
 #include "engine/private.h"
-#include "engine/secret.h"
 #include "engine/tell.h"
 
 #include "base/file.h"
@@ -24,33 +22,6 @@ struct differ {
     size_t max;
     VEC(struct reason) upstream; /* told after the files: those are what somebody edited */
 };
-
-static void add(struct reasons *out, size_t max, struct reason reason)
-{
-    out->all++;
-    if (out->list.n < max)
-        vec_push(&out->list, reason);
-}
-
-static const char *keep(struct reasons *out, const char *text)
-{
-    return text ? arena_strdup(&out->arena, text) : NULL;
-}
-
-/* What to show of a file's state: its digest, a link's target, a directory as such; the executable
- * bit where it is set. */
-static const char *shown(struct reasons *out, const struct tree_entry *entry)
-{
-    if (!entry)
-        return NULL;
-    if (entry->kind == TREE_SYMLINK)
-        return arena_printf(&out->arena, "-> %s", entry->target);
-    if (entry->kind == TREE_DIR)
-        return "directory";
-    char hex[DIGEST_HEX + 1];
-    digest_hex(&entry->digest, hex);
-    return arena_printf(&out->arena, "%s%s", hex, entry->executable ? " +x" : "");
-}
 
 static bool gives(const struct op_exec *exec, const char *path)
 {
@@ -151,133 +122,16 @@ static bool on_change(void *ctx, const char *path, const struct tree_entry *old,
         return true;
     }
     struct reason reason = {.kind = step ? REASON_UPSTREAM : REASON_FILE,
-                            .subject = keep(d->out, path),
+                            .subject = reasons_keep(d->out, path),
                             .step = step,
-                            .old = shown(d->out, old),
-                            .now = shown(d->out, now),
+                            .old = reasons_shown(d->out, old),
+                            .now = reasons_shown(d->out, now),
                             .note = change_note(d, path, step, old, now)};
     if (step)
         vec_push(&d->upstream, reason);
     else
-        add(d->out, d->max, reason);
+        reasons_add(d->out, d->max, reason);
     return true;
-}
-
-static void join(struct buf *out, const char *const *list, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (i)
-            buf_addc(out, ' ');
-        buf_adds(out, list[i]);
-    }
-}
-
-static bool same_list(const char *const *a, size_t n_a, const char *const *b, size_t n_b)
-{
-    if (n_a != n_b)
-        return false;
-    for (size_t i = 0; i < n_a; i++) {
-        if (strcmp(a[i], b[i]))
-            return false;
-    }
-    return true;
-}
-
-/* The words of the command as people wrote it: without the shell that kiln puts before a string. */
-static const char *command_text(struct reasons *out, const struct action_command *command)
-{
-    struct buf text = BUF_INIT;
-    size_t skip = command->n_argv == 3 && !strcmp(command->argv[0], "/bin/sh") &&
-                          !strcmp(command->argv[1], "-ec")
-                      ? 2
-                      : 0;
-    join(&text, command->argv + skip, command->n_argv - skip);
-    const char *kept = keep(out, buf_str(&text));
-    buf_release(&text);
-    return kept;
-}
-
-static const char *list_text(struct reasons *out, const char *const *list, size_t n)
-{
-    struct buf text = BUF_INIT;
-    join(&text, list, n);
-    const char *kept = keep(out, buf_str(&text));
-    buf_release(&text);
-    return kept;
-}
-
-/* What differs of a pair, for people: settings by what kiln.json calls them, and of a secret not so
- * much as its hash. */
-static struct reason pair_reason(struct reasons *out, enum reason_kind kind,
-                                 const struct action_pair *old, const struct action_pair *now)
-{
-    const char *name = old ? old->name : now->name, *note = NULL;
-    const char *was = old ? old->value : NULL, *is = now ? now->value : NULL;
-    const char *word = kind == REASON_SETTINGS ? platform_word(name) : NULL;
-    bool was_secret = was && secret_is_hash(was), is_secret = is && secret_is_hash(is);
-    if (!strncmp(name, PLATFORM_SECRET, strlen(PLATFORM_SECRET))) {
-        kind = REASON_ENV;
-        word = name + strlen(PLATFORM_SECRET);
-    }
-    if (was_secret || is_secret) {
-        note = !is_secret    ? "no secret any more"
-               : !was_secret ? "a secret now"
-                             : "the secret is another one";
-        was = is = NULL;
-    }
-    return (struct reason){.kind = kind,
-                           .subject = keep(out, word ? word : name),
-                           .old = keep(out, was),
-                           .now = keep(out, is),
-                           .note = note};
-}
-
-/* Merges two sorted lists of pairs and reports each that differs. */
-static void diff_pairs(struct reasons *out, size_t max, enum reason_kind kind,
-                       const struct action_pair *old, size_t n_old, const struct action_pair *now,
-                       size_t n_now)
-{
-    for (size_t i = 0, k = 0; i < n_old || k < n_now;) {
-        int order = i == n_old ? 1 : k == n_now ? -1 : strcmp(old[i].name, now[k].name);
-        const struct action_pair *a = order <= 0 ? &old[i++] : NULL;
-        const struct action_pair *b = order >= 0 ? &now[k++] : NULL;
-        if (a && b && !strcmp(a->value, b->value))
-            continue;
-        add(out, max, pair_reason(out, kind, a, b));
-    }
-}
-
-static void diff_commands(struct reasons *out, size_t max, const struct history_record *last,
-                          const struct buf *command)
-{
-    struct arena arena = ARENA_INIT;
-    struct action_command old, now;
-    if (action_command_decode(last->command, last->n_command, &arena, &old, NULL) < 0 ||
-        action_command_decode(command->data, command->len, &arena, &now, NULL) < 0) {
-        arena_release(&arena);
-        return;
-    }
-    if (!same_list(old.argv, old.n_argv, now.argv, now.n_argv))
-        add(out, max,
-            (struct reason){.kind = REASON_COMMAND,
-                            .old = command_text(out, &old),
-                            .now = command_text(out, &now)});
-    diff_pairs(out, max, REASON_ENV, old.env, old.n_env, now.env, now.n_env);
-    if (strcmp(old.cwd, now.cwd))
-        add(out, max,
-            (struct reason){.kind = REASON_SETTINGS,
-                            .subject = "cwd",
-                            .old = keep(out, *old.cwd ? old.cwd : "."),
-                            .now = keep(out, *now.cwd ? now.cwd : ".")});
-    if (!same_list(old.outputs, old.n_outputs, now.outputs, now.n_outputs))
-        add(out, max,
-            (struct reason){.kind = REASON_SETTINGS,
-                            .subject = "outputs",
-                            .old = list_text(out, old.outputs, old.n_outputs),
-                            .now = list_text(out, now.outputs, now.n_outputs)});
-    diff_pairs(out, max, REASON_SETTINGS, old.platform, old.n_platform, now.platform,
-               now.n_platform);
-    arena_release(&arena);
 }
 
 static void diff_inputs(struct engine *e, size_t max, const struct instance *in,
@@ -292,30 +146,20 @@ static void diff_inputs(struct engine *e, size_t max, const struct instance *in,
         (void)rc; /* what was found before an error still holds */
     }
     vec_each (struct reason, reason, &differ.upstream)
-        add(out, max, *reason);
+        reasons_add(out, max, *reason);
     vec_release(&differ.upstream);
-    if (out->all == before) { /* the old tree is no longer known file by file */
-        char old[DIGEST_HEX + 1], now[DIGEST_HEX + 1];
-        digest_hex(&base->input_root, old);
-        digest_hex(&in->input_root, now);
-        add(out, max,
-            (struct reason){
-                .kind = REASON_FILE, .subject = ".", .old = keep(out, old), .now = keep(out, now)});
-    }
+    if (out->all == before) /* the old tree is no longer known file by file */
+        reasons_add_roots(out, max, &base->input_root, &in->input_root);
 }
 
 static void diff(struct engine *e, size_t max, const struct instance *in, struct reasons *out)
 {
     const struct history_record *base = out->base;
+    const struct buf *command = &e->nodes.v[in->node].command;
     if (!in->has_key || digest_eq(&base->key, &in->key))
         return;
-    diff_commands(out, max, base, &e->nodes.v[in->node].command);
-    if (strcmp(base->salt, ENGINE_SALT))
-        add(out, max,
-            (struct reason){.kind = REASON_SETTINGS,
-                            .subject = "kiln",
-                            .old = keep(out, base->salt),
-                            .now = ENGINE_SALT});
+    reasons_add_commands(out, max, base->command, base->n_command, command->data, command->len);
+    reasons_add_salts(out, max, base->salt, ENGINE_SALT);
     if (!digest_eq(&base->input_root, &in->input_root))
         diff_inputs(e, max, in, out);
 }
@@ -358,7 +202,7 @@ static void tell_new(struct engine *e, size_t max, const struct instance *in, st
         out->base ? arena_printf(&out->arena, "compared with %s, which is gone and ran the same",
                                  out->base->step)
                   : NULL;
-    add(out, max, (struct reason){.kind = REASON_NEW, .note = note});
+    reasons_add(out, max, (struct reason){.kind = REASON_NEW, .note = note});
     if (out->base)
         diff(e, max, in, out);
 }
@@ -370,16 +214,17 @@ void reasons_of(struct engine *e, const struct instance *in, struct reasons *out
     size_t max = e->opt.max_reasons ? e->opt.max_reasons : 20;
     const struct history_record *last = e->opt.history ? history_last(e->opt.history, name) : NULL;
     if (in->attempt > 1)
-        add(out, max,
+        reasons_add(
+            out, max,
             (struct reason){.kind = REASON_FAILED,
                             .note = arena_printf(&out->arena, "attempt %u of %u", in->attempt - 1,
                                                  node->exec->retries + 1)});
     if (in->forced || e->opt.force || e->opt.no_cache)
-        add(out, max,
-            (struct reason){.kind = REASON_FORCED,
-                            .note = e->opt.no_cache ? "by --no-cache"
-                                    : e->opt.force  ? "by --force"
-                                                    : NULL});
+        reasons_add(out, max,
+                    (struct reason){.kind = REASON_FORCED,
+                                    .note = e->opt.no_cache ? "by --no-cache"
+                                            : e->opt.force  ? "by --force"
+                                                            : NULL});
     if (!last) {
         tell_new(e, max, in, out);
         return;
@@ -391,22 +236,17 @@ void reasons_of(struct engine *e, const struct instance *in, struct reasons *out
     diff(e, max, in, out);
     bool differs = out->all > before || last == out->base;
     if (!node->exec->cache)
-        add(out, max, (struct reason){.kind = REASON_UNCACHEABLE});
+        reasons_add(out, max, (struct reason){.kind = REASON_UNCACHEABLE});
     if (last->status == HISTORY_TAINTED || in->tainted_before)
-        add(out, max, (struct reason){.kind = REASON_TAINTED});
+        reasons_add(out, max, (struct reason){.kind = REASON_TAINTED});
     else if (last->status == HISTORY_FAILED && differs)
-        add(out, max,
-            (struct reason){.kind = REASON_FAILED,
-                            .note = arena_printf(&out->arena, "in run %s%s", last->run,
-                                                 same ? ", with the same inputs" : "")});
+        reasons_add(out, max,
+                    (struct reason){.kind = REASON_FAILED,
+                                    .note = arena_printf(&out->arena, "in run %s%s", last->run,
+                                                         same ? ", with the same inputs" : "")});
     if (out->all == 0)
-        add(out, max,
+        reasons_add(
+            out, max,
             (struct reason){.kind = REASON_EVICTED,
                             .note = in->evicted ? "an output of it is gone or damaged" : NULL});
-}
-
-void reasons_release(struct reasons *reasons)
-{
-    arena_release(&reasons->arena);
-    vec_release(&reasons->list);
 }

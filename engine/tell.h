@@ -7,6 +7,7 @@
 #define KILN_ENGINE_TELL_H
 
 #include "engine/private.h"
+#include "engine/reasons.h"
 
 /* emit.c */
 void emit(struct engine *e, struct run *run, struct event *event);
@@ -44,14 +45,7 @@ bool plan_waits(const struct engine *e, const struct node *node);
 bool plan_can_restore(struct engine *e, const struct node *node);
 
 /* reasons.c */
-struct reasons {
-    struct arena arena;
-    VEC(struct reason) list;
-    size_t all;
-    const struct history_record *base; /* what was compared with; the history's; NULL: nothing */
-};
 void reasons_of(struct engine *e, const struct instance *in, struct reasons *out);
-void reasons_release(struct reasons *reasons);
 
 /* engine.c: made when it is first needed */
 struct answers *engine_answers(struct engine *e);

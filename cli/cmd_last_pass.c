@@ -1,0 +1,158 @@
+/*
+ * cmd_last_pass.c - kiln explain --last-pass: why a step failed that had passed.
+ *
+ *     --json    {"step", "status", "run", "key", "reasons", "reasons_total", "since": {"run",
+ *               "status", "time"}}: as kiln explain has them; without since it never passed
+ */
+#include "cli/cli.h"
+#include "cli/seen.h"
+
+#include "base/file.h"
+#include "base/text.h"
+#include "engine/reasons.h"
+
+#include <string.h>
+#include <unistd.h>
+
+enum { MOST_LINES = 40, MOST_REASONS = 10000, KEY_SHOWN = 12 };
+
+struct asking_past {
+    const struct options *options;
+    const char *step;
+    struct app app;
+    const struct history_record *last, *pass;
+    struct reasons reasons;
+    struct plan_step told;
+};
+
+/* Which outputs are whose is told by the run that failed, if it is still on record. */
+static void find_reasons(struct asking_past *a)
+{
+    struct seen seen;
+    if (seen_read_record(a->app.records, a->last->run, &seen, NULL) < 0) {
+        seen_release(&seen);
+        seen_init(&seen);
+    }
+    reasons_between(a->app.history, a->pass, a->last, MOST_REASONS, seen_owner, &seen, &a->reasons);
+    seen_release(&seen);
+    a->told = (struct plan_step){.name = a->step,
+                                 .reasons = a->reasons.list.v,
+                                 .n_reasons = a->reasons.list.n,
+                                 .all_reasons = a->reasons.all,
+                                 .since_run = a->pass->run,
+                                 .since_status = history_status_name(a->pass->status),
+                                 .since_ns = a->pass->time_ns};
+}
+
+static void add_name(struct buf *out, const char *name)
+{
+    buf_add_shown(out, name, strlen(name));
+}
+
+static void past_text(struct buf *out, const struct asking_past *a)
+{
+    struct explain_style style = {.color = color_wanted(a->options, STDOUT_FILENO),
+                                  .most = MOST_LINES};
+    const char *how = a->last->status == HISTORY_FAILED ? "failed" : "was disturbed";
+    add_name(out, a->step);
+    if (a->last->status == HISTORY_PASSED) {
+        buf_addf(out, " passed when it last ran, in run %s: nothing fails.\n", a->last->run);
+    } else if (!a->pass) {
+        buf_addf(out, " %s in run %s, and has not passed yet: there is nothing to compare with.\n",
+                 how, a->last->run);
+    } else if (digest_eq(&a->pass->key, &a->last->key)) {
+        buf_addf(out,
+                 " passed in run %s and %s in run %s with the same inputs:\nwhat it depends on is "
+                 "not all among them, or it is left to chance.\n",
+                 a->pass->run, how, a->last->run);
+    } else {
+        char was[DIGEST_HEX + 1], is[DIGEST_HEX + 1];
+        digest_hex(&a->pass->key, was);
+        digest_hex(&a->last->key, is);
+        buf_addf(out, " passed in run %s and %s in run %s. What differs:\n", a->pass->run, how,
+                 a->last->run);
+        explain_reasons(out, &a->told, &style, 2);
+        buf_addf(out, "  key         %.*s -> %.*s\n", KEY_SHOWN, was, KEY_SHOWN, is);
+    }
+}
+
+static void past_json(struct buf *out, const struct asking_past *a)
+{
+    char hex[DIGEST_HEX + 1];
+    digest_hex(&a->last->key, hex);
+    buf_adds(out, "{\"step\":");
+    buf_add_json_str(out, a->step);
+    buf_addf(out, ",\"status\":\"%s\",\"run\":", history_status_name(a->last->status));
+    buf_add_json_str(out, a->last->run);
+    buf_addf(out, ",\"key\":\"%s\",", hex);
+    explain_json(out, &a->told);
+    buf_adds(out, "}\n");
+}
+
+static void add_known(void *ctx, const char *step)
+{
+    VEC(const char *) *names = ctx;
+    vec_push(names, step);
+}
+
+static int no_past(const struct asking_past *a, struct err *err)
+{
+    VEC(const char *) names = VEC_INIT;
+    struct buf text = BUF_INIT;
+    int rc;
+    for (size_t i = 0; a->app.config && i < a->app.config->n_steps; i++) {
+        if (!strcmp(a->app.config->steps[i].name.text, a->step)) {
+            vec_release(&names);
+            return err_set(err, ERR_USAGE, "\"%s\" has not run yet; \"kiln run\" does", a->step);
+        }
+        vec_push(&names, a->app.config->steps[i].name.text);
+    }
+    history_steps(a->app.history, add_known, &names);
+    add_name(&text, a->step);
+    const char *near = text_nearest(a->step, names.v, names.n);
+    rc = near ? err_set(err, ERR_USAGE, "there is no step \"%s\"; did you mean \"%s\"?",
+                        buf_str(&text), near)
+              : err_set(err, ERR_USAGE, "there is no step \"%s\" (\"kiln logs\" lists them)",
+                        buf_str(&text));
+    buf_release(&text);
+    vec_release(&names);
+    return rc;
+}
+
+static int look(struct asking_past *a, struct buf *out, struct err *err)
+{
+    int rc = app_open_records(&a->app, a->options, 0, err);
+    if (rc < 0)
+        return rc;
+    if (!a->app.history)
+        return err_set(err, ERR_SYSTEM, "there is no history of results to read");
+    a->last = history_last(a->app.history, a->step);
+    a->pass = history_last_pass(a->app.history, a->step);
+    if (!a->last)
+        return no_past(a, err);
+    if (a->pass && a->last->status != HISTORY_PASSED)
+        find_reasons(a);
+    if (a->options->json)
+        past_json(out, a);
+    else
+        past_text(out, a);
+    return 0;
+}
+
+int command_last_pass(const struct options *options)
+{
+    struct asking_past a = {.options = options, .step = options->args[0]};
+    struct err err = ERR_INIT;
+    struct buf out = BUF_INIT;
+    int code = EXIT_OK;
+    if (look(&a, &out, &err) < 0) {
+        code = err.kind == ERR_USAGE || err.kind == ERR_CONFIG ? EXIT_USAGE : EXIT_KILN;
+        complain(options, err_text(&err));
+        err_release(&err);
+    }
+    fwrite(buf_str(&out), 1, out.len, stdout);
+    buf_release(&out);
+    reasons_release(&a.reasons);
+    app_close(&a.app);
+    return output_end(options, code);
+}
