@@ -44,11 +44,12 @@ struct options {
     const char **force_steps;  /* --force=STEP, any number; owned */
     size_t n_force_steps;
     uint32_t jobs;
-    const char *run_id;      /* --run */
-    uint32_t speed;          /* --speed; 0: at once */
-    bool caches;             /* --caches */
-    const char *caches_name; /* its NAME, or NULL */
-    bool size_set;           /* --size */
+    const char *run_id;        /* --run */
+    uint32_t speed;            /* --speed; 0: at once */
+    const char *junit, *trace; /* --junit, --trace */
+    bool caches;               /* --caches */
+    const char *caches_name;   /* its NAME, or NULL */
+    bool size_set;             /* --size */
     uint64_t size;
 };
 

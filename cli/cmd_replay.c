@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "base/vec.h"
+#include "cli/report.h"
 #include "cli/settings.h"
 #include "engine/answers.h"
 #include "tui/tui.h"
@@ -233,8 +234,12 @@ int command_replay(const struct options *options)
     struct replay r = {.options = options, .id = id_of(options)};
     struct err err = ERR_INIT;
     int code = EXIT_OK;
-    if (app_open_records(&r.app, options, wants_screen(options) ? APP_CACHE : 0, &err) < 0 ||
-        read_run(&r, &err) < 0 || open_views(&r, &err) < 0) {
+    bool files = options->junit || options->trace;
+    unsigned parts = !files && wants_screen(options) ? APP_CACHE : 0;
+    int rc = app_open_records(&r.app, options, parts, &err);
+    if (rc == 0 && files) {
+        code = report_past(options, r.app.records, r.id);
+    } else if (rc < 0 || read_run(&r, &err) < 0 || open_views(&r, &err) < 0) {
         code = err.kind == ERR_USAGE || err.kind == ERR_CONFIG ? EXIT_USAGE : EXIT_KILN;
         complain(options, err_text(&err));
         err_release(&err);

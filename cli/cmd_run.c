@@ -28,10 +28,37 @@ struct session {
     int n_signals;
     char *error;      /* the last one that the screen told of, which goes with it; or NULL */
     char *unread_why; /* why there is no pipeline yet; or NULL */
-    char *own[2];     /* where standard output and error go, when that is a file of the project */
+    char *own[4];     /* where standard output, error and reports go, when that is in the project */
     size_t n_own;
     int signal, exit_code;
 };
+
+static void add_own(struct session *s, const char *path, const char *root)
+{
+    size_t n = strlen(root);
+    if (!path_is_below(path, root) || path[n] != '/')
+        return;
+    for (size_t i = 0; i < s->n_own; i++) {
+        if (!strcmp(s->own[i], path + n + 1))
+            return;
+    }
+    s->own[s->n_own++] = mem_strdup(path + n + 1);
+}
+
+/* A report's place, which need not be there yet. */
+static void add_report(struct session *s, const char *path, const char *root)
+{
+    char *cwd = getcwd(NULL, 0);
+    char *full = cwd && path ? path_join(cwd, path) : NULL;
+    char *plain = full ? path_normalize(full + 1) : NULL;
+    char *absolute = plain ? mem_printf("/%s", plain) : NULL;
+    if (absolute)
+        add_own(s, absolute, root);
+    free(absolute);
+    free(plain);
+    free(full);
+    free(cwd);
+}
 
 /* kiln's own output is not the project's: as an input it would change with every line. */
 static void find_own_files(struct session *s, const char *root)
@@ -42,13 +69,19 @@ static void find_own_files(struct session *s, const char *root)
             continue;
         char *link = mem_printf("/proc/self/fd/%d", fd);
         char *path = realpath(link, NULL);
-        size_t n = strlen(root);
-        if (path && stat(path, &st) == 0 && S_ISREG(st.st_mode) && path_is_below(path, root) &&
-            path[n] == '/' && !(s->n_own && !strcmp(s->own[0], path + n + 1)))
-            s->own[s->n_own++] = mem_strdup(path + n + 1);
+        if (path && stat(path, &st) == 0 && S_ISREG(st.st_mode))
+            add_own(s, path, root);
         free(path);
         free(link);
     }
+    add_report(s, s->options->junit, root);
+    add_report(s, s->options->trace, root);
+}
+
+static void forget_own_files(struct session *s)
+{
+    while (s->n_own)
+        free(s->own[--s->n_own]);
 }
 
 static void handle_closed(uv_handle_t *handle)
@@ -342,9 +375,7 @@ static bool done_by_watcher(struct session *s)
             signal(SIGPIPE, pipe);
             signal(SIGXFSZ, xfsz);
         }
-        while (s->n_own)
-            free(s->own[--s->n_own]);
-        s->own[0] = s->own[1] = NULL;
+        forget_own_files(s);
     }
     free(config);
     free(root);
@@ -397,6 +428,7 @@ int command_run(const struct options *options)
     s.views.unread = on_unread;
     s.views.ctx = &s;
     if (done_by_watcher(&s)) {
+        s.exit_code = views_write(&s.views, s.exit_code);
         views_release(&s.views);
         return s.exit_code;
     }
@@ -416,8 +448,8 @@ int command_run(const struct options *options)
     err_release(&err);
     free(s.error);
     free(s.unread_why);
-    free(s.own[0]);
-    free(s.own[1]);
+    forget_own_files(&s);
+    s.exit_code = views_write(&s.views, s.exit_code);
     views_release(&s.views);
     app_close(&s.app);
     return s.signal ? 128 + s.signal : s.exit_code;

@@ -189,6 +189,8 @@ static int take(struct parser *parser, const struct option_spec *spec, const cha
         out->caches_name = value;
         break;
     case OPT_LAST_PASS: out->last_pass = true; break;
+    case OPT_JUNIT: out->junit = value; break;
+    case OPT_TRACE: out->trace = value; break;
     case OPT_N: break;
     }
     return 0;
@@ -331,9 +333,9 @@ static int check_options(struct parser *parser)
                            spec->name, out->command);
     }
     static const enum option_id groups[][4] = {
-        {OPT_PLAIN, OPT_JSON, OPT_TUI, OPT_N},
-        {OPT_JSON, OPT_DOT, OPT_MERMAID, OPT_N},
-        {OPT_DRY_RUN, OPT_TUI, OPT_N, OPT_N},
+        {OPT_PLAIN, OPT_JSON, OPT_TUI, OPT_N},  {OPT_JSON, OPT_DOT, OPT_MERMAID, OPT_N},
+        {OPT_DRY_RUN, OPT_TUI, OPT_N, OPT_N},   {OPT_DRY_RUN, OPT_JUNIT, OPT_N, OPT_N},
+        {OPT_DRY_RUN, OPT_TRACE, OPT_N, OPT_N},
     };
     for (size_t g = 0; g < sizeof groups / sizeof *groups; g++) {
         const char *first = NULL;

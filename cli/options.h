@@ -82,6 +82,8 @@ enum option_id {
     OPT_CACHES,
     OPT_SETTINGS,
     OPT_LAST_PASS,
+    OPT_JUNIT,
+    OPT_TRACE,
     OPT_N
 };
 

@@ -103,7 +103,8 @@ const struct command_spec command_table[] = {
         .summary = "show a run of the past as it was",
         .help = "Shows a run from its record: on a terminal the full screen with its steps, logs, "
                 "reasons and timeline, elsewhere what \"kiln run\" printed. Without ID (\"kiln "
-                "runs\" lists them) the newest. Runs and changes nothing.",
+                "runs\" lists them) the newest. Runs and changes nothing.\n\n"
+                "With --junit or --trace it writes these files of the run, and shows nothing.",
         .max_args = 1,
     },
     {
@@ -293,6 +294,11 @@ const struct option_spec option_table[OPT_N] = {
                       "of your own settings, config.json, instead"},
     [OPT_LAST_PASS] = {OPT_LAST_PASS, "last-pass", 0, NULL, false, CMD_EXPLAIN, NULL,
                        "what the last failure had other than the last pass"},
+    [OPT_JUNIT] = {OPT_JUNIT, "junit", 0, "FILE", false, CMD_RUN | CMD_REPLAY, NULL,
+                   "when the run is over, write it to FILE as JUnit XML, a case a step"},
+    [OPT_TRACE] = {OPT_TRACE, "trace", 0, "FILE", false, CMD_RUN | CMD_REPLAY, NULL,
+                   "when the run is over, write to FILE what ran when, for Perfetto or "
+                   "chrome://tracing"},
 };
 
 const struct command_spec *command_find(const char *name)

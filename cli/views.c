@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "cli/attach.h"
 #include "cli/raw.h"
+#include "cli/report.h"
 
 #include <langinfo.h>
 #include <limits.h>
@@ -12,7 +13,8 @@
 
 void views_init(struct views *views, const struct options *options, uv_loop_t *loop, bool watching)
 {
-    *views = (struct views){.options = options, .loop = loop, .watching = watching};
+    *views = (struct views){
+        .options = options, .loop = loop, .watching = watching, .files = report_new(options)};
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -216,6 +218,8 @@ int views_open(struct views *v, struct engine *engine, struct control *control,
     }
     if (v->watching && !tui)
         engine_subscribe(engine, notice_unread, v);
+    if (v->files)
+        engine_subscribe(engine, report_event, v->files);
     return 0;
 }
 
@@ -226,6 +230,13 @@ void views_told(struct views *v, const struct event *event)
         view_json_event(v->json, event);
     else
         view_plain_event(v->plain, event);
+    if (v->files)
+        report_event(v->files, event);
+}
+
+int views_write(struct views *v, int code)
+{
+    return report_write(v->files, code);
 }
 
 void views_told_tick(struct views *v)
@@ -263,6 +274,7 @@ void views_release(struct views *v)
     attach_free(v->attach);
     view_plain_free(v->plain);
     view_json_free(v->json);
+    report_free(v->files);
     free(v->exe);
     free(v->config);
     free(v->kiln);

@@ -24,7 +24,8 @@ struct views {
     bool settings_loaded;
     struct view_plain *plain;
     struct view_json *json;
-    FILE *report; /* the plain view of what the screen shows */
+    struct report *files; /* as options->junit and the like; or NULL */
+    FILE *report;         /* the plain view of what the screen shows */
     char *report_text;
     size_t report_size;
     struct attach *attach; /* for plain, on a terminal */
@@ -55,6 +56,9 @@ int views_open(struct views *views, struct engine *engine, struct control *contr
  * need no engine. */
 void views_told(struct views *views, const struct event *event);
 void views_told_tick(struct views *views);
+/* Writes the files that the options ask for, when all is told. Returns code, or that they could not
+ * be written. */
+int views_write(struct views *views, int code);
 /* Takes the screen down; what is left to read is printed. Its handles close on the loop. */
 void views_close(struct views *views);
 void views_release(struct views *views);

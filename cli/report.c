@@ -1,0 +1,94 @@
+/* report.c - which reports are wanted, and when they are written (see report.h). */
+#include "cli/report.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct report {
+    const struct options *options;
+    struct seen seen;
+};
+
+struct report *report_new(const struct options *options)
+{
+    if (!options->junit && !options->trace)
+        return NULL;
+    struct report *report = mem_zalloc(1, sizeof *report);
+    report->options = options;
+    seen_init(&report->seen);
+    return report;
+}
+
+void report_event(void *ctx, const struct event *event)
+{
+    struct report *report = ctx;
+    seen_event(&report->seen, event);
+}
+
+static int make_parent(const char *path, struct err *err)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash || slash == path)
+        return 0;
+    char *parent = mem_strndup(path, (size_t)(slash - path));
+    int rc = file_mkdirs(parent, 0777, err);
+    free(parent);
+    return rc;
+}
+
+static int write_one(const struct options *options, const char *path, const struct seen *seen,
+                     void (*make)(const struct seen *seen, struct buf *out), int code)
+{
+    struct err err = ERR_INIT;
+    struct buf text = BUF_INIT;
+    if (!path)
+        return code;
+    make(seen, &text);
+    if (make_parent(path, &err) < 0 ||
+        file_write_atomic(path, buf_str(&text), text.len, 0644, &err) < 0) {
+        complain(options, err_text(&err));
+        code = code ? code : EXIT_KILN;
+    }
+    err_release(&err);
+    buf_release(&text);
+    return code;
+}
+
+static int write_all(const struct options *options, const struct seen *seen, int code)
+{
+    code = write_one(options, options->junit, seen, report_junit, code);
+    return write_one(options, options->trace, seen, report_trace, code);
+}
+
+int report_write(struct report *report, int code)
+{
+    /* Without a run there is nothing to tell: its exit code says why. */
+    return report && report->seen.begun ? write_all(report->options, &report->seen, code) : code;
+}
+
+void report_free(struct report *report)
+{
+    if (!report)
+        return;
+    seen_release(&report->seen);
+    free(report);
+}
+
+int report_past(const struct options *options, struct records *records, const char *id)
+{
+    struct err err = ERR_INIT;
+    struct seen seen;
+    int code;
+    if (seen_read_record(records, id, &seen, &err) < 0) {
+        code = err.kind == ERR_USAGE ? EXIT_USAGE : EXIT_KILN;
+        complain(options, err_text(&err));
+    } else {
+        code = write_all(options, &seen, EXIT_OK);
+    }
+    err_release(&err);
+    seen_release(&seen);
+    return code;
+}
