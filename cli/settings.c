@@ -36,6 +36,11 @@ static void take(struct cli_settings *out, const struct config_settings *said)
         out->tui.mouse = said->mouse == CONFIG_YES;
     if (said->screen_reader != CONFIG_UNSAID)
         out->screen_reader = said->screen_reader == CONFIG_YES;
+    for (size_t i = 0; i < said->n_commands; i++) {
+        const struct config_command *command = &said->commands[i];
+        settings_add_command(&out->tui, command->name, command->keys, command->n_keys,
+                             command->run);
+    }
     for (size_t i = 0; i < said->n_keys; i++)
         settings_add_keys(&out->tui, said->keys[i].action, said->keys[i].keys, said->keys[i].n);
 }

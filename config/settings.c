@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How long a command's name may be. */
+#define COMMAND_NAME 18
+
 struct reader {
     struct config_doc doc;
     const struct config_settings_known *known;
@@ -105,7 +108,7 @@ static int read_after(struct reader *r, uint32_t node)
     return 0;
 }
 
-static int read_keys_of(struct reader *r, uint32_t node, struct config_keys_of *out)
+static int read_key_names(struct reader *r, uint32_t node, const char *const **out, size_t *n_out)
 {
     const struct config_node *it = &r->doc.nodes.v[node];
     bool list = json_is_array(it->json);
@@ -123,10 +126,15 @@ static int read_keys_of(struct reader *r, uint32_t node, struct config_keys_of *
             return fail_key_name(r, at, name);
         keys[i] = arena_strdup(&r->settings->arena, name);
     }
-    out->action = arena_strdup(&r->settings->arena, it->key);
-    out->keys = keys;
-    out->n = n;
+    *out = keys;
+    *n_out = n;
     return 0;
+}
+
+static int read_keys_of(struct reader *r, uint32_t node, struct config_keys_of *out)
+{
+    out->action = arena_strdup(&r->settings->arena, r->doc.nodes.v[node].key);
+    return read_key_names(r, node, &out->keys, &out->n);
 }
 
 static int read_keys(struct reader *r, uint32_t node)
@@ -152,6 +160,78 @@ static int read_keys(struct reader *r, uint32_t node)
     return 0;
 }
 
+static int read_run(struct reader *r, uint32_t node, struct config_command *out)
+{
+    const struct config_node *it = &r->doc.nodes.v[node];
+    if (!json_is_array(it->json) || it->n == 0)
+        return fail(r, node,
+                    "\"run\" must be a list of words, the program first; write it as [\"git\", "
+                    "\"diff\"], or [\"sh\", \"-c\", \"...\"] for a shell");
+    const char **words = arena_zalloc(&r->settings->arena, it->n + 1, sizeof *words);
+    size_t n = 0;
+    config_doc_each(child, &r->doc, node)
+    {
+        const char *word = string_of(r, child);
+        if (!word)
+            return fail(r, child, "a word of a command must be a string; put it in double quotes");
+        words[n++] = arena_strdup(&r->settings->arena, word);
+    }
+    out->run = words;
+    return 0;
+}
+
+static int read_command(struct reader *r, uint32_t node, struct config_command *out)
+{
+    static const char *const parts[] = {"key", "run"};
+    const struct config_node *it = &r->doc.nodes.v[node];
+    const struct config_words *actions = &r->known->actions;
+    size_t n = strlen(it->key);
+    if (n == 0 || n > COMMAND_NAME || strspn(it->key, CONFIG_COMMAND_LETTERS) != n)
+        return config_doc_fail(&r->doc, 0, it->key_offset - 1,
+                               "a command's name has at most %d lower-case letters, digits and -",
+                               COMMAND_NAME);
+    for (size_t i = 0; i < actions->n; i++)
+        if (strcmp(actions->v[i], it->key) == 0)
+            return config_doc_fail(&r->doc, 0, it->key_offset - 1,
+                                   "kiln has an action \"%s\" already; give the command another "
+                                   "name",
+                                   it->key);
+    if (!json_is_object(it->json))
+        return fail(r, node,
+                    "a command must be an object; write it as {\"key\": \"^G\", \"run\": [\"git\", "
+                    "\"diff\"]}");
+    out->name = arena_strdup(&r->settings->arena, it->key);
+    config_doc_each(child, &r->doc, node)
+    {
+        const char *part = r->doc.nodes.v[child].key;
+        int code = strcmp(part, "key") == 0   ? read_key_names(r, child, &out->keys, &out->n_keys)
+                   : strcmp(part, "run") == 0 ? read_run(r, child, out)
+                                              : fail_word(r, child, true, part, "part of a command",
+                                                          (struct config_words){parts, 2});
+        if (code < 0)
+            return code;
+    }
+    return out->run ? 0 : fail(r, node, "a command needs \"run\": the program and its arguments");
+}
+
+static int read_commands(struct reader *r, uint32_t node)
+{
+    const struct config_node *it = &r->doc.nodes.v[node];
+    if (!json_is_object(it->json))
+        return fail(r, node,
+                    "\"commands\" must be an object; write it as {\"changes\": {\"key\": \"^G\", "
+                    "\"run\": [\"git\", \"diff\"]}}");
+    struct config_command *commands =
+        arena_zalloc(&r->settings->arena, it->n + 1, sizeof *commands);
+    r->settings->commands = commands;
+    config_doc_each(child, &r->doc, node)
+    {
+        if (read_command(r, child, &commands[r->settings->n_commands++]) < 0)
+            return -ERR_CONFIG;
+    }
+    return 0;
+}
+
 static int read_setting(struct reader *r, uint32_t node, enum config_setting_id id)
 {
     struct config_settings *s = r->settings;
@@ -164,6 +244,7 @@ static int read_setting(struct reader *r, uint32_t node, enum config_setting_id 
     case SETTING_MOUSE: return read_choice(r, node, &s->mouse);
     case SETTING_SCREEN_READER: return read_choice(r, node, &s->screen_reader);
     case SETTING_KEYS: return read_keys(r, node);
+    case SETTING_COMMANDS: return read_commands(r, node);
     case SETTING_SCHEMA:
     case SETTING_N: break;
     }

@@ -3,7 +3,8 @@
  * $XDG_CONFIG_HOME/kiln/config.json.
  *
  *     {"theme": "light", "mouse": false, "steps": "flat", "sort": "state", "notify": "desktop",
- * "notify_after": "1m", "screen_reader": false, "keys": {"retry": "r", "next-pane": ["Tab", "^N"]}}
+ * "notify_after": "1m", "screen_reader": false, "keys": {"retry": "r", "next-pane": ["Tab", "^N"]},
+ *      "commands": {"changes": {"key": "^G", "run": ["git", "diff", "--", "{file}"]}}}
  *
  * Read as kiln.json is: comments and trailing commas are fine, unknown keys are not, and errors
  * (ERR_CONFIG) say file:line:column and the nearest known name. What words there are for themes,
@@ -44,6 +45,14 @@ struct config_keys_of {
     size_t n;
 };
 
+/* A person's own command. */
+struct config_command {
+    const char *name; /* lower-case letters, digits and '-'; no action has it */
+    const char *const *keys;
+    size_t n_keys;
+    const char *const *run; /* words, at least one; ends with NULL */
+};
+
 struct config_settings {
     struct arena arena;
     const char *theme, *notify, *steps, *sort; /* NULL: not said */
@@ -51,6 +60,8 @@ struct config_settings {
     enum config_choice mouse, screen_reader;
     const struct config_keys_of *keys; /* in the order written */
     size_t n_keys;
+    const struct config_command *commands;
+    size_t n_commands;
 };
 
 /* Reads n bytes; messages call the file shown. */

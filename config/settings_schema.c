@@ -31,6 +31,10 @@ const struct config_setting config_setting_table[SETTING_N] = {
     [SETTING_KEYS] = {"keys", NULL, "Keys",
                       "The keys that actions have instead of their own, by the actions' names in "
                       "the palette."},
+    [SETTING_COMMANDS] =
+        {"commands", NULL, "Your own commands",
+         "Programs that run in the terminal, on keys and in the palette, by names "
+         "of yours. {step}, {file}, {line}, {run}, {log} and {root} are filled in."},
 };
 
 static json_t *words(struct config_words known)
@@ -64,6 +68,18 @@ static json_t *keys_schema(const struct config_settings_known *known)
                           "additionalProperties", 0));
 }
 
+static json_t *commands_schema(const struct config_settings_known *known)
+{
+    json_t *run = made(json_pack("{s:s, s:i, s:{s:s}}", "type", "array", "minItems", 1, "items",
+                                 "type", "string"));
+    json_t *command = made(json_pack("{s:s, s:{s:{s:s}, s:o}, s:[s], s:b}", "type", "object",
+                                     "properties", "key", "$ref", "#/$defs/keys", "run", run,
+                                     "required", "run", "additionalProperties", 0));
+    return made(json_pack("{s:s, s:{s:s, s:o}, s:o}", "type", "object", "propertyNames", "pattern",
+                          "^[a-z0-9-]{1,18}$", "not", words(known->actions), "additionalProperties",
+                          command));
+}
+
 /* A key: a name, or one or two characters. */
 static json_t *defs(const struct config_settings_known *known)
 {
@@ -86,6 +102,7 @@ static json_t *value_schema(enum config_setting_id id, const struct config_setti
     case SETTING_MOUSE:
     case SETTING_SCREEN_READER: return type("boolean");
     case SETTING_KEYS: return keys_schema(known);
+    case SETTING_COMMANDS: return commands_schema(known);
     case SETTING_SCHEMA:
     case SETTING_N: break;
     }

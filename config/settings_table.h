@@ -17,8 +17,12 @@ enum config_setting_id {
     SETTING_NOTIFY_AFTER,
     SETTING_SCREEN_READER,
     SETTING_KEYS,
+    SETTING_COMMANDS,
     SETTING_N
 };
+
+/* What names of commands are made of. */
+#define CONFIG_COMMAND_LETTERS "abcdefghijklmnopqrstuvwxyz0123456789-"
 
 struct config_setting {
     const char *name;

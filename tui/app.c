@@ -56,6 +56,7 @@ void app_release(struct app *app)
     buf_release(&app->typed);
     buf_release(&app->to_terminal);
     keymap_release(&app->keymap);
+    own_release(&app->own);
     app_program_started(app);
     vec_release(&app->want_program.argv);
     buf_release(&app->want_clip);

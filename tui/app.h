@@ -17,6 +17,7 @@
 #include "tui/log_view.h"
 #include "tui/look.h"
 #include "tui/model.h"
+#include "tui/own.h"
 #include "tui/past.h"
 #include "tui/screen.h"
 #include "tui/settings.h"
@@ -26,6 +27,8 @@
 
 #define KEYMAP_KEYS 5
 #define KEY_SPOTS   32
+
+struct action;
 
 /* The runs on record, as of the last answer. */
 struct runs_view {
@@ -74,9 +77,12 @@ struct palette {
     struct area list; /* where they were drawn */
 };
 
-/* The keys of each action, as the person has bound them. */
+/* The actions that there are, those of keymap_actions first, and the keys of each, as the person
+ * has bound them. */
 struct keymap {
-    uint32_t (*keys)[KEYMAP_KEYS]; /* of keymap_actions, in their order */
+    struct action *actions;
+    uint32_t (*keys)[KEYMAP_KEYS];
+    size_t n;
 };
 
 struct app;
@@ -131,6 +137,7 @@ struct app {
     enum { OVERLAY_NONE, OVERLAY_HELP, OVERLAY_PALETTE } overlay;
     struct palette palette;
     struct keymap keymap;
+    struct own_commands own;
     uint32_t held_key; /* the first of a pair; KEY_NONE: none */
     int help_top, help_rows, help_height;
     /* What the key line offers, and where, as it was drawn last. */

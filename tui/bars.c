@@ -255,8 +255,8 @@ static int rank_that_fits(const struct app *app, int width)
     char name[16];
     for (int rank = 20; rank > 1; rank--) {
         int taken = 1;
-        for (size_t i = 0; i < keymap_n; i++) {
-            const struct action *action = &keymap_actions[i];
+        for (size_t i = 0; i < app->keymap.n; i++) {
+            const struct action *action = &app->keymap.actions[i];
             if (on_key_line(app, action) && action->rank <= rank)
                 taken += (int)strlen(shown_key(app, action, name)) +
                          (int)strlen(shown_label(app, action)) + 3;
@@ -273,8 +273,8 @@ static void draw_key_line(struct app *app, struct area area)
     struct pen_row row = {&app->screen, area, 1, 0};
     char name[16];
     int rank = rank_that_fits(app, area.w);
-    for (size_t i = 0; i < keymap_n; i++) {
-        const struct action *action = &keymap_actions[i];
+    for (size_t i = 0; i < app->keymap.n; i++) {
+        const struct action *action = &app->keymap.actions[i];
         if (!on_key_line(app, action) || action->rank > rank)
             continue;
         int x = row.x;

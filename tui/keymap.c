@@ -15,7 +15,10 @@ unsigned keymap_context(const struct app *app)
 
 void keymap_init(struct keymap *keymap)
 {
+    keymap->n = keymap_n;
     keymap->keys = mem_alloc(keymap_n * sizeof *keymap->keys);
+    keymap->actions = mem_alloc(keymap_n * sizeof *keymap->actions);
+    memcpy(keymap->actions, keymap_actions, keymap_n * sizeof *keymap->actions);
     for (size_t i = 0; i < keymap_n; i++)
         memcpy(keymap->keys[i], keymap_actions[i].keys, sizeof keymap->keys[i]);
 }
@@ -23,25 +26,26 @@ void keymap_init(struct keymap *keymap)
 void keymap_release(struct keymap *keymap)
 {
     free(keymap->keys);
-    keymap->keys = NULL;
+    free(keymap->actions);
+    *keymap = (struct keymap){0};
 }
 
 const struct action *keymap_find(const struct keymap *keymap, uint32_t key, unsigned context)
 {
-    for (size_t i = 0; i < keymap_n && key != KEY_NONE; i++)
+    for (size_t i = 0; i < keymap->n && key != KEY_NONE; i++)
         for (size_t k = 0; k < KEYMAP_KEYS; k++)
-            if (keymap->keys[i][k] == key && (keymap_actions[i].contexts & context))
-                return &keymap_actions[i];
+            if (keymap->keys[i][k] == key && (keymap->actions[i].contexts & context))
+                return &keymap->actions[i];
     return NULL;
 }
 
 bool keymap_begins(const struct keymap *keymap, uint32_t key, unsigned context)
 {
-    for (size_t i = 0; i < keymap_n && key < 0x80; i++)
+    for (size_t i = 0; i < keymap->n && key < 0x80; i++)
         for (size_t k = 0; k < KEYMAP_KEYS; k++)
             if (keymap->keys[i][k] >= KEY_PAIR(0, 0) &&
                 keymap->keys[i][k] == KEY_PAIR(key, keymap->keys[i][k] & 0xff) &&
-                (keymap_actions[i].contexts & context))
+                (keymap->actions[i].contexts & context))
                 return true;
     return false;
 }
@@ -49,11 +53,11 @@ bool keymap_begins(const struct keymap *keymap, uint32_t key, unsigned context)
 /* Leaves no holes: the first key is what the key line shows. */
 static void unbind(struct keymap *keymap, uint32_t key, unsigned contexts)
 {
-    for (size_t i = 0; i < keymap_n; i++) {
+    for (size_t i = 0; i < keymap->n; i++) {
         size_t kept = 0;
         for (size_t k = 0; k < KEYMAP_KEYS; k++) {
             uint32_t have = keymap->keys[i][k];
-            if (have != key || !(keymap_actions[i].contexts & contexts))
+            if (have != key || !(keymap->actions[i].contexts & contexts))
                 keymap->keys[i][kept++] = have;
         }
         for (; kept < KEYMAP_KEYS; kept++)
@@ -64,8 +68,8 @@ static void unbind(struct keymap *keymap, uint32_t key, unsigned contexts)
 bool keymap_bind(struct keymap *keymap, const char *name, const uint32_t *keys, size_t n)
 {
     bool found = false;
-    for (size_t i = 0; i < keymap_n; i++) {
-        const struct action *action = &keymap_actions[i];
+    for (size_t i = 0; i < keymap->n; i++) {
+        const struct action *action = &keymap->actions[i];
         if (strcmp(action->name, name) != 0)
             continue;
         found = true;
@@ -80,14 +84,26 @@ bool keymap_bind(struct keymap *keymap, const char *name, const uint32_t *keys, 
     return found;
 }
 
+void keymap_add(struct keymap *keymap, const struct action *action)
+{
+    size_t n = 0;
+    keymap->actions = mem_realloc(keymap->actions, keymap->n + 1, sizeof *keymap->actions);
+    keymap->keys = mem_realloc(keymap->keys, keymap->n + 1, sizeof *keymap->keys);
+    keymap->actions[keymap->n] = *action;
+    memset(keymap->keys[keymap->n++], 0, sizeof *keymap->keys);
+    while (n < KEYMAP_KEYS && action->keys[n] != KEY_NONE)
+        n++;
+    (void)keymap_bind(keymap, action->name, action->keys, n);
+}
+
 uint32_t keymap_key(const struct keymap *keymap, const struct action *action)
 {
-    return keymap->keys[action - keymap_actions][0];
+    return keymap->keys[action - keymap->actions][0];
 }
 
 void keymap_keys(const struct keymap *keymap, const struct action *action, struct buf *out)
 {
-    const uint32_t *keys = keymap->keys[action - keymap_actions];
+    const uint32_t *keys = keymap->keys[action - keymap->actions];
     for (size_t k = 0; k < KEYMAP_KEYS && keys[k] != KEY_NONE; k++) {
         char name[16];
         buf_addf(out, "%s%s", k ? " " : "", key_name(keys[k], name));

@@ -55,6 +55,8 @@ bool keymap_begins(const struct keymap *keymap, uint32_t key, unsigned context);
 /* Binds the keys (n, at most KEYMAP_KEYS) to all actions of that name, in place of theirs; what
  * else had one of them in the same place loses it. False: there is no action of that name. */
 bool keymap_bind(struct keymap *keymap, const char *name, const uint32_t *keys, size_t n);
+/* Adds an action, which is copied, but not its words: they stay until keymap_release(). */
+void keymap_add(struct keymap *keymap, const struct action *action);
 /* The first key of the action, KEY_NONE when it has none. */
 uint32_t keymap_key(const struct keymap *keymap, const struct action *action);
 /* All keys of the action, "j Down"; added to out. */

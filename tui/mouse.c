@@ -31,7 +31,7 @@ static const struct action *offered(const struct app *app, int x, int y)
         return NULL;
     for (size_t i = 0; i < app->n_key_spots; i++)
         if (x >= app->key_spots[i].x && x < app->key_spots[i].x + app->key_spots[i].w)
-            return &keymap_actions[app->key_spots[i].action];
+            return &app->keymap.actions[app->key_spots[i].action];
     return NULL;
 }
 

@@ -166,8 +166,8 @@ static void say_paused(struct reader *reader, const char *step)
 {
     const struct keymap *keymap = &reader->app->keymap;
     struct buf text = BUF_INIT;
-    for (size_t i = 0; i < keymap_n; i++) {
-        const struct action *action = &keymap_actions[i];
+    for (size_t i = 0; i < keymap->n; i++) {
+        const struct action *action = &keymap->actions[i];
         char key[16];
         if (strcmp(action->name, "continue") == 0 && keymap_key(keymap, action) != KEY_NONE)
             buf_addf(&text, " %s goes on.", key_name(keymap_key(keymap, action), key));
@@ -385,8 +385,8 @@ static bool means_something(const struct action *action)
 static void say_help(struct reader *reader)
 {
     struct app *app = reader->app;
-    for (size_t i = 0; i < keymap_n; i++) {
-        const struct action *action = &keymap_actions[i];
+    for (size_t i = 0; i < app->keymap.n; i++) {
+        const struct action *action = &app->keymap.actions[i];
         size_t our = our_action(action);
         bool is_ours = our < sizeof ours / sizeof *ours;
         if (!action->help || !(action->contexts & IN_STEPS) || !means_something(action) ||
@@ -436,8 +436,8 @@ static void say_typed(struct reader *reader)
         say(reader, "%s: nothing is called like that.", buf_str(&app->typed));
     } else {
         const struct palette_item *item = &palette->items[palette->selected];
-        const char *name =
-            item->is_step ? app->model.steps.v[item->index].name : keymap_actions[item->index].name;
+        const char *name = item->is_step ? app->model.steps.v[item->index].name
+                                         : app->keymap.actions[item->index].name;
         say(reader, "%s: %s, %zu of %zu.", buf_str(&app->typed), name, palette->selected + 1,
             palette->n);
     }
@@ -520,7 +520,7 @@ static bool do_chosen(struct reader *reader)
     if (app->overlay != OVERLAY_PALETTE || palette->selected >= palette->n ||
         palette->items[palette->selected].is_step)
         return false;
-    const struct action *action = &keymap_actions[palette->items[palette->selected].index];
+    const struct action *action = &app->keymap.actions[palette->items[palette->selected].index];
     app_prompt_end(app, false);
     if (means_something(action))
         do_action(reader, action, KEY_NONE);

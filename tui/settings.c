@@ -33,6 +33,17 @@ void settings_release(struct settings *settings)
         free(settings->keys[i].keys);
     }
     free(settings->keys);
+    for (size_t i = 0; i < settings->n_commands; i++) {
+        struct settings_command *command = &settings->commands[i];
+        for (char **word = command->words; *word; word++)
+            free(*word);
+        free(command->words);
+        free(command->keys);
+        free(command->name);
+    }
+    free(settings->commands);
+    settings->commands = NULL;
+    settings->n_commands = 0;
     free(settings->file);
     free(settings->file_shown);
     settings->file = settings->file_shown = NULL;
@@ -133,4 +144,22 @@ void settings_add_keys(struct settings *settings, const char *action, const char
     *add = (struct settings_keys){mem_strdup(action), mem_zalloc(n + 1, sizeof *add->keys), n};
     for (size_t i = 0; i < n; i++)
         add->keys[i] = key_of_name(keys[i]);
+}
+
+void settings_add_command(struct settings *settings, const char *name, const char *const *keys,
+                          size_t n, const char *const *words)
+{
+    struct settings_command add = {
+        .name = mem_strdup(name), .keys = mem_zalloc(n + 1, sizeof *add.keys), .n_keys = n};
+    size_t n_words = 0;
+    while (words[n_words])
+        n_words++;
+    add.words = mem_zalloc(n_words + 1, sizeof *add.words);
+    for (size_t i = 0; i < n_words; i++)
+        add.words[i] = mem_strdup(words[i]);
+    for (size_t i = 0; i < n; i++)
+        add.keys[i] = key_of_name(keys[i]);
+    settings->commands =
+        mem_realloc(settings->commands, settings->n_commands + 1, sizeof *settings->commands);
+    settings->commands[settings->n_commands++] = add;
 }

@@ -37,6 +37,13 @@ struct settings {
         size_t n;
     } * keys;
     size_t n_keys;
+    struct settings_command {
+        char *name;
+        uint32_t *keys;
+        size_t n_keys;
+        char **words; /* ends with NULL */
+    } * commands;
+    size_t n_commands;
     /* The person's file, also as people write it; and what writes one choice into it, on a thread
      * of its own, in the file's words. NULL: choices are for the moment. */
     char *file, *file_shown;
@@ -68,5 +75,8 @@ void settings_set_sort(struct settings *settings, const char *word);
 void settings_choose(struct settings_choices *choices, const char *name, const char *word);
 void settings_add_keys(struct settings *settings, const char *action, const char *const *keys,
                        size_t n);
+/* words end with NULL. */
+void settings_add_command(struct settings *settings, const char *name, const char *const *keys,
+                          size_t n, const char *const *words);
 
 #endif

@@ -334,6 +334,8 @@ static void take_settings(struct tui *tui, const struct settings *given)
     settings_init(&defaults);
     const struct settings *settings = given ? given : &defaults;
     const struct caps *caps = term_caps(tui->term);
+    for (size_t i = 0; i < settings->n_commands; i++)
+        own_add(&tui->app, &settings->commands[i]);
     for (size_t i = 0; i < settings->n_keys; i++)
         keymap_bind(&tui->app.keymap, settings->keys[i].action, settings->keys[i].keys,
                     settings->keys[i].n);

@@ -13,8 +13,8 @@ static int draw_rows(struct app *app, struct area area, int top)
     const char *group = "";
     int count = 0;
     struct buf keys = BUF_INIT;
-    for (size_t i = 0; i < keymap_n; i++) {
-        const struct action *action = &keymap_actions[i];
+    for (size_t i = 0; i < app->keymap.n; i++) {
+        const struct action *action = &app->keymap.actions[i];
         if (!action->help || keymap_key(&app->keymap, action) == KEY_NONE)
             continue;
         if (strcmp(action->group, group) != 0) {

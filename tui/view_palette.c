@@ -50,8 +50,8 @@ static void find(struct app *app)
     if (!palette->items)
         palette->items = mem_alloc(MOST * sizeof *palette->items);
     palette->n = palette->selected = palette->top = 0;
-    for (size_t i = 0; i < keymap_n; i++) {
-        const struct action *action = &keymap_actions[i];
+    for (size_t i = 0; i < app->keymap.n; i++) {
+        const struct action *action = &app->keymap.actions[i];
         if (is_offered(action))
             offer(palette, &(struct palette_item){false, i, score_of(app, typed, action)});
     }
@@ -86,7 +86,7 @@ static void ended(struct app *app, bool accepted)
         return;
     const struct palette_item *item = &palette->items[palette->selected];
     if (!item->is_step) {
-        keymap_run(app, &keymap_actions[item->index]);
+        keymap_run(app, &app->keymap.actions[item->index]);
     } else if (item->index < app->model.steps.n) {
         app->hands_off = false;
         app_select(app, item->index);
@@ -114,7 +114,7 @@ static void draw_item(struct app *app, struct area area, int y, size_t index)
         screen_fit(screen, area, 1, y, area.w - 12, look_style(ROLE_TEXT), buf_str(&keys), false);
         screen_fit_right(screen, area, area.w - 10, y, 9, look_style(ROLE_DIM), "step");
     } else if (!item->is_step) {
-        const struct action *action = &keymap_actions[item->index];
+        const struct action *action = &app->keymap.actions[item->index];
         keymap_keys(&app->keymap, action, &keys);
         screen_fit(screen, area, 1, y, 19, look_style(ROLE_TEXT), action->name, false);
         screen_fit(screen, area, 21, y, area.w - 32, look_style(ROLE_DIM), action->help, false);

@@ -98,6 +98,46 @@ $PWD/src/a.c" ] || fail "the editor was told: $(cat "$T/nano")"
     usable
 }
 
+# A command of the person's own, on a key and in the palette, with what is on the screen filled in.
+test_own_command() {
+    failing
+    fake look
+    fake other
+    mkdir -p "$XDG_CONFIG_HOME/kiln"
+    printf '%s\n' '{"commands": {' \
+        "\"look\": {\"key\": \"^G\", \"run\": [\"$T/bin/look\", \"{file}:{line}\", \"{step} {x} {run}\", \"{root}\"]}," \
+        "\"in-shell\": {\"run\": [\"sh\", \"-c\", \"$T/bin/other \\\"\$1\\\"\", \"sh\", \"{log}\"]}}}" > "$XDG_CONFIG_HOME/kiln/config.json"
+    pane 100 30
+    open_log ''
+    types ']e'
+    tm send-keys C-g
+    wait_for test -e "$T/look"
+    assert_eq "$(cat "$T/look")" "$PWD/src/a.c:1
+build {x} 1
+$PWD"
+    tm send-keys Enter
+    wait_for shows '2 Log'
+    wait_for flag alternate_on 1
+    types ':'
+    wait_for shows Palette
+    types 'in-shell'
+    wait_for last_row ':in-shell'
+    tm send-keys Enter
+    wait_for test -e "$T/other"
+    assert_eq "$(tail -n 1 "$(cat "$T/other")")" 'the end'
+    tm send-keys Enter
+    wait_for shows '2 Log'
+    wait_for flag alternate_on 1
+    types '?'
+    wait_for shows Help
+    types G
+    wait_for shows 'Yours'
+    types '?'
+    types q
+    wait_for shows 'ended 1'
+    usable
+}
+
 # Where the selected step is defined: as the file is now, and in the program that makes the pipeline.
 test_definition() {
     project '{"version": 1, "name": "demo", "defaults": {"runner": "host"}, "steps": {

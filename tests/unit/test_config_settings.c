@@ -35,12 +35,15 @@ static const struct config_settings_known known = {.themes = {themes, 4},
                                                    .most_keys = 2,
                                                    .is_key = is_key};
 
-static const char good[] = "// mine\n"
-                           "{\"$schema\": \"x\", \"theme\": \"light\", \"mouse\": false,\n"
-                           " \"notify\": \"off\", \"notify_after\": \"1m30s\",\n"
-                           " \"screen_reader\": true, \"steps\": \"flat\", \"sort\": \"name\",\n"
-                           " \"keys\": {\"retry\": \"r\", \"next-pane\": [\"Tab\", \"x\"], "
-                           "\"quit\": [],}}\n";
+static const char good[] =
+    "// mine\n"
+    "{\"$schema\": \"x\", \"theme\": \"light\", \"mouse\": false,\n"
+    " \"notify\": \"off\", \"notify_after\": \"1m30s\",\n"
+    " \"screen_reader\": true, \"steps\": \"flat\", \"sort\": \"name\",\n"
+    " \"keys\": {\"retry\": \"r\", \"next-pane\": [\"Tab\", \"x\"], "
+    "\"quit\": [],},\n"
+    " \"commands\": {\"look-2\": {\"run\": [\"git\", \"{file}\"], \"key\": \"x\"},"
+    " \"b\": {\"run\": [\"b\"]}}}\n";
 
 static void test_all(void **state)
 {
@@ -63,6 +66,13 @@ static void test_all(void **state)
     assert_string_equal(s->keys[1].keys[0], "Tab");
     assert_string_equal(s->keys[1].keys[1], "x");
     assert_int_equal(s->keys[2].n, 0);
+    assert_int_equal(s->n_commands, 2);
+    assert_string_equal(s->commands[0].name, "look-2");
+    assert_int_equal(s->commands[0].n_keys, 1);
+    assert_string_equal(s->commands[0].keys[0], "x");
+    assert_string_equal(s->commands[0].run[1], "{file}");
+    assert_null(s->commands[0].run[2]);
+    assert_int_equal(s->commands[1].n_keys, 0);
     config_settings_free(s);
 }
 
@@ -105,6 +115,21 @@ static const struct {
      "c.json:1:21: a key must be a string; put it in double quotes"},
     {"{\"keys\": {\"retry\": [\"a\", \"b\", \"c\"]}}", "c.json:1:20: an action has at most 2 keys"},
     {"{\"keys\": []}", "c.json:1:10: \"keys\" must be an object"},
+    {"{\"commands\": {\"Look\": {\"run\": [\"x\"]}}}",
+     "c.json:1:15: a command's name has at most 18 lower-case letters, digits and -"},
+    {"{\"commands\": {\"retry\": {\"run\": [\"x\"]}}}",
+     "c.json:1:15: kiln has an action \"retry\" already; give the command another name"},
+    {"{\"commands\": {\"look\": [\"x\"]}}", "c.json:1:23: a command must be an object"},
+    {"{\"commands\": {\"look\": {\"key\": \"x\"}}}", "c.json:1:23: a command needs \"run\""},
+    {"{\"commands\": {\"look\": {\"run\": \"git diff\"}}}",
+     "c.json:1:31: \"run\" must be a list of words"},
+    {"{\"commands\": {\"look\": {\"run\": []}}}", "c.json:1:31: \"run\" must be a list of words"},
+    {"{\"commands\": {\"look\": {\"run\": [1]}}}", "c.json:1:32: a word of a command must be"},
+    {"{\"commands\": {\"look\": {\"run\": [\"x\"], \"kye\": \"x\"}}}",
+     "c.json:1:38: unknown part of a command \"kye\"; did you mean \"key\"?"},
+    {"{\"commands\": {\"look\": {\"run\": [\"x\"], \"key\": \"Taab\"}}}",
+     "c.json:1:45: \"Taab\" names no key"},
+    {"{\"commands\": []}", "c.json:1:14: \"commands\" must be an object"},
     {"{\"mouse\": true,, }", "c.json:1:"},
 };
 
@@ -165,13 +190,46 @@ static bool matches(const char *pattern, const char *text)
     return match;
 }
 
+/* Of what properties does not name: a schema of its own, or false. */
+static bool valid_others(const json_t *root, const json_t *schema, const json_t *of,
+                         const json_t *value)
+{
+    const json_t *properties = json_object_get(schema, "properties");
+    for (void *at = json_object_iter((json_t *)value); at;
+         at = json_object_iter_next((json_t *)value, at))
+        if (!json_object_get(properties, json_object_iter_key(at)) &&
+            (json_is_false(of) || !valid(root, of, json_object_iter_value(at))))
+            return false;
+    return true;
+}
+
+static bool valid_names(const json_t *root, const json_t *of, const json_t *value)
+{
+    bool is = true;
+    for (void *at = json_object_iter((json_t *)value); at;
+         at = json_object_iter_next((json_t *)value, at)) {
+        json_t *name = json_string(json_object_iter_key(at));
+        is = is && valid(root, of, name);
+        json_decref(name);
+    }
+    return is;
+}
+
+static bool has_all(const json_t *names, const json_t *value)
+{
+    for (size_t i = 0; i < json_array_size(names); i++)
+        if (!json_object_get(value, json_string_value(json_array_get(names, i))))
+            return false;
+    return true;
+}
+
 static bool valid_object(const json_t *root, const json_t *schema, const json_t *value)
 {
     const json_t *properties = json_object_get(schema, "properties");
     for (void *at = json_object_iter((json_t *)value); at;
          at = json_object_iter_next((json_t *)value, at)) {
         const json_t *property = json_object_get(properties, json_object_iter_key(at));
-        if (!property || !valid(root, property, json_object_iter_value(at)))
+        if (property && !valid(root, property, json_object_iter_value(at)))
             return false;
     }
     return true;
@@ -207,7 +265,16 @@ static bool valid(const json_t *root, const json_t *schema, const json_t *value)
             for (size_t i = 0; i < json_array_size(value); i++)
                 is = is && valid(root, of, json_array_get(value, i));
         } else if (strcmp(word, "additionalProperties") == 0) {
-            assert_true(json_is_false(of)); /* valid_object() takes that for granted */
+            is = !json_is_object(value) || valid_others(root, schema, of, value);
+        } else if (strcmp(word, "propertyNames") == 0) {
+            is = !json_is_object(value) || valid_names(root, of, value);
+        } else if (strcmp(word, "required") == 0) {
+            is = !json_is_object(value) || has_all(of, value);
+        } else if (strcmp(word, "minItems") == 0) {
+            is = !json_is_array(value) ||
+                 (json_int_t)json_array_size(value) >= json_integer_value(of);
+        } else if (strcmp(word, "not") == 0) {
+            is = !valid(root, of, value);
         } else if (strcmp(word, "title") && strcmp(word, "description") &&
                    strcmp(word, "default") && strcmp(word, "$schema") && strcmp(word, "$defs")) {
             fail_msg("the schema says \"%s\"", word);

@@ -104,8 +104,8 @@ static void test_actions(void **state)
     struct keymap keymap;
     (void)state;
     keymap_init(&keymap);
-    for (size_t i = 0; i < keymap_n; i++) {
-        const struct action *action = &keymap_actions[i];
+    for (size_t i = 0; i < keymap.n; i++) {
+        const struct action *action = &keymap.actions[i];
         assert_true(!action->run != !action->with.run);
         assert_true(action->help || action->label);
         assert_true(!action->label || action->rank > 0);
