@@ -84,7 +84,9 @@ void pty_resize(struct pty *pty, struct winsize size)
 
 bool pty_type(struct pty *pty, const char *bytes, size_t n)
 {
-    if (n > PTY_WAITING - pty->waiting.len)
+    pty_flush(pty);
+    pty->dropping = n > PTY_WAITING - pty->waiting.len || (pty->dropping && pty->waiting.len > 0);
+    if (pty->dropping)
         return false;
     if (!pty->waiting.data) /* in one piece, so that none of it stays where it grew out of */
         (void)buf_reserve(&pty->waiting, PTY_WAITING + 1);

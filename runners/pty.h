@@ -29,6 +29,7 @@ struct pty {
     int leader, terminal; /* -1: it has not been made yet, or no more */
     struct winsize size;
     bool marked;        /* the log tells of this size */
+    bool dropping;      /* there was no room, and there still waits something */
     struct buf waiting; /* typed, not taken by the kernel yet */
 };
 #define PTY_INIT                      \
@@ -45,7 +46,8 @@ int pty_adopt(struct pty *pty, int leader);
 void pty_close(struct pty *pty);
 /* Whoever is in the foreground there gets SIGWINCH when it is another size. */
 void pty_resize(struct pty *pty, struct winsize size);
-/* Queues what was typed; false, and nothing queued, when there is no room for all of it. */
+/* Queues what was typed; false, and nothing queued, when there is no room for all of it, and from
+ * then on until none waits: so what is dropped is one piece, not holes in a text. */
 bool pty_type(struct pty *pty, const char *bytes, size_t n);
 /* Hands over what waits, as far as there is room. */
 void pty_flush(struct pty *pty);

@@ -154,8 +154,8 @@ void runner_cancel(struct runner_exec *exec);
  * One that has started meanwhile goes on. Until either is known, start nothing ahead. */
 void runner_withdraw(struct runner_exec *exec);
 /* Types into the execution's own terminal (request.pty); what it does not read yet waits, without
- * making anybody else wait. False, and nothing typed, when there is no room for all of it, or no
- * such terminal. */
+ * making anybody else wait. False, and nothing typed, when there is no room for all of it, or was
+ * not for what came before and some still waits, or there is no such terminal. */
 bool runner_input(struct runner_exec *exec, const char *bytes, size_t n);
 /* That terminal has another size from now on. */
 void runner_resize(struct runner_exec *exec, const struct winsize *size);

@@ -131,6 +131,8 @@ static void test_full(void **state)
     assert_true(typed >= PTY_WAITING);
     assert_true(typed <= PTY_WAITING + (1 << 20));
     assert_false(runner_input(run->exec, piece, sizeof piece));
+    /* What follows what was dropped would be out of place, though there is room for it. */
+    assert_false(runner_input(run->exec, piece, 1));
     /* It ends while they wait. */
     runner_cancel(run->exec);
     run_wait(rig, run);
