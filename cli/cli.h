@@ -47,6 +47,8 @@ struct options {
     const char *run_id;        /* --run */
     uint32_t speed;            /* --speed; 0: at once */
     const char *junit, *trace; /* --junit, --trace */
+    uint32_t shard, shards;    /* --shard: from 1; shards 0: not given */
+    const char *durations;     /* --durations */
     bool caches;               /* --caches */
     const char *caches_name;   /* its NAME, or NULL */
     bool size_set;             /* --size */

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "base/vec.h"
+#include "cli/shard.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@ struct planning {
     size_t n_steps, n_run, n_pending;
     struct explain_style style;
     bool finished;
+    bool empty; /* there is nothing to plan */
     int exit_code;
 };
 
@@ -187,11 +189,21 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
                                      .done = on_done,
                                      .ctx = p};
     bool bad = engine_new(&options, &p->engine, &err) < 0;
-    if (bad)
+    struct shard shard = {0};
+    bad = bad || shard_take(p->options, graph, &shard, &err) < 0;
+    bool idle = !bad && shard.text && !shard.n;
+    if (bad || idle)
         graph_free(graph);
     else
-        bad =
-            engine_load(p->engine, graph, p->options->args, p->options->n_args, NULL, 0, &err) < 0;
+        bad = engine_load(p->engine, graph, shard.steps, shard.n, NULL, 0, &err) < 0;
+    if (!bad && shard.text)
+        remark(p->options, shard.text);
+    shard_release(&shard);
+    if (idle) {
+        p->empty = true;
+        engine_close(p->engine, on_closed, p);
+        return;
+    }
     if (bad) {
         complain(p->options, err_text(&err));
         p->exit_code = err.kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE;
@@ -263,7 +275,7 @@ int command_plan(const struct options *options)
         pipeline_load(&p.app, on_loaded, &p);
         while (!p.finished) /* the runner stays on the loop until app_close() */
             uv_run(&p.app.loop, UV_RUN_ONCE);
-        if (p.n_steps) {
+        if (p.n_steps || p.empty) {
             tail(&p);
             fputs(buf_str(&p.out), stdout);
         }

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/first_screen.h"
+#include "cli/shard.h"
 #include "cli/views.h"
 #include "cli/watcher.h"
 
@@ -256,6 +257,7 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
     struct session *s = ctx;
     const struct options *o = s->options;
     struct err err = ERR_INIT;
+    struct shard shard = {0};
     if (s->finished) {
         graph_free(graph);
         return;
@@ -311,16 +313,28 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
     }
     if (!bad && s->watching && s->views.tui)
         engine_subscribe(s->engine, keep_error, s);
-    if (bad)
+    if (bad || shard_take(o, graph, &shard, &err) < 0) {
+        bad = true;
         graph_free(graph);
-    else
-        bad = engine_load(s->engine, graph, o->args, s->unread_why ? 0 : o->n_args, sources,
+    } else if (shard.text) {
+        engine_notice(s->engine, "info", shard.text);
+    }
+    bool idle = !bad && shard.text && !shard.n;
+    if (idle)
+        graph_free(graph);
+    else if (!bad)
+        bad = engine_load(s->engine, graph, shard.steps, s->unread_why ? 0 : shard.n, sources,
                           n_sources, &err) < 0;
+    shard_release(&shard);
     if (bad) {
         views_close(&s->views);
         complain(o, err_text(&err));
         s->exit_code = err.kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE;
         err_release(&err);
+        finish(s);
+        return;
+    }
+    if (idle) {
         finish(s);
         return;
     }
@@ -352,7 +366,7 @@ static void on_told_tick(void *ctx)
 static bool is_plain_order(const struct options *o)
 {
     return !o->tui && !o->force && !o->n_force_steps && !o->no_cache && !o->rehash && !o->jobs &&
-           !o->update_images;
+           !o->update_images && !o->shards;
 }
 
 /* True when a kiln that watches the project has done it. */

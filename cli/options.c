@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_JOBS 1024 /* as kiln.json's "jobs" */
+#define MAX_JOBS   1024 /* as kiln.json's "jobs" */
+#define MAX_SHARDS 1000
 
 struct parser {
     struct options *out;
@@ -135,6 +136,17 @@ static int set_run(struct parser *parser, const struct option_spec *spec, const 
     return 0;
 }
 
+static int set_shard(struct parser *parser, const struct option_spec *spec, const char *value)
+{
+    struct options *out = parser->out;
+    const char *slash = strchr(value, '/');
+    char *first = mem_strndup(value, slash ? (size_t)(slash - value) : strlen(value));
+    bool good = slash && parse_number(slash + 1, 1, MAX_SHARDS, &out->shards) &&
+                parse_number(first, 1, out->shards, &out->shard);
+    free(first);
+    return good ? 0 : bad_value(parser, spec, value, "which of how many, such as 2/5 (up to 1000)");
+}
+
 /* Takes an option; value is NULL when it has none. */
 static int take(struct parser *parser, const struct option_spec *spec, const char *value)
 {
@@ -191,6 +203,8 @@ static int take(struct parser *parser, const struct option_spec *spec, const cha
     case OPT_LAST_PASS: out->last_pass = true; break;
     case OPT_JUNIT: out->junit = value; break;
     case OPT_TRACE: out->trace = value; break;
+    case OPT_SHARD: return set_shard(parser, spec, value);
+    case OPT_DURATIONS: out->durations = value; break;
     case OPT_N: break;
     }
     return 0;
@@ -349,6 +363,8 @@ static int check_options(struct parser *parser)
             first = name;
         }
     }
+    if (out->durations && !out->shards)
+        return err_set(parser->err, ERR_USAGE, "--durations goes with --shard");
     static const struct {
         enum option_id id;
         const char *subcommand;

@@ -84,6 +84,8 @@ enum option_id {
     OPT_LAST_PASS,
     OPT_JUNIT,
     OPT_TRACE,
+    OPT_SHARD,
+    OPT_DURATIONS,
     OPT_N
 };
 

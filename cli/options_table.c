@@ -296,6 +296,12 @@ const struct option_spec option_table[OPT_N] = {
                        "what the last failure had other than the last pass"},
     [OPT_JUNIT] = {OPT_JUNIT, "junit", 0, "FILE", false, CMD_RUN | CMD_REPLAY, NULL,
                    "when the run is over, write it to FILE as JUnit XML, a case a step"},
+    [OPT_SHARD] = {OPT_SHARD, "shard", 0, "I/N", false, CMD_RUN | CMD_PLAN, NULL,
+                   "only the part of it that is machine I's of N, with all that this part needs; "
+                   "the parts of all machines together are the whole"},
+    [OPT_DURATIONS] = {OPT_DURATIONS, "durations", 0, "FILE", false, CMD_RUN | CMD_PLAN, NULL,
+                       "divide by how long steps took in FILE, which \"kiln run --json\" wrote; it "
+                       "must be the same on all machines. Else all steps count the same"},
     [OPT_TRACE] = {OPT_TRACE, "trace", 0, "FILE", false, CMD_RUN | CMD_REPLAY, NULL,
                    "when the run is over, write to FILE what ran when, for Perfetto or "
                    "chrome://tracing"},
