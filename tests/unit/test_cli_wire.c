@@ -77,11 +77,12 @@ static void test_events(void **state)
                         .u.started = {"00", "host", 2, 99, reasons, 2, 30, "/log", "/src"}});
     assert_survives(&(struct event){
         .type = EVENT_STEP_LOG, .run = "7", .step = "a", .u.log = {2, 100, 20, "/log"}});
-    assert_survives(&(struct event){.type = EVENT_STEP_FINISHED,
-                                    .run = "7",
-                                    .step = "a",
-                                    .u.finished = {STEP_FAILED, -1, 9, true, true, 12, "00", NULL,
-                                                   "why", 3, 41, 42, outputs, 1, steps, 2, "/box"}});
+    assert_survives(
+        &(struct event){.type = EVENT_STEP_FINISHED,
+                        .run = "7",
+                        .step = "a",
+                        .u.finished = {STEP_FAILED, -1, 9, true, true, 12, "00", NULL, "why", 3, 41,
+                                       42, outputs, 1, steps, 2, "/box"}});
     assert_survives(
         &(struct event){.type = EVENT_STEP_PROGRESS,
                         .run = "7",
