@@ -16,6 +16,7 @@
  *     <path>/v1/layers/<name>/    an image's layer, unpacked; <name>.used: its last use, and flock
  *     <path>/v1/images/blobs/     blobs of images as they were fetched, likewise
  *     <path>/v1/box/              what isolated steps write (see box_dir.h)
+ *     <path>/v1/hook/              what hooks have checked out (cli/hook_checkout.c)
  *     <path>/v1/mounts/<name>/    cache directories of steps: never collected
  *
  * Integrity, not durability: written to tmp with O_EXCL while hashed, then renamed, no fsync;

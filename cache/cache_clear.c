@@ -50,8 +50,8 @@ static int clear_alone(struct cache *cache, struct cache_stats *removed, struct 
     if (rc == 0)
         rc = empty_dir(cache->cas_fd, err);
     snapshot_leave(cache);
-    static const char *const others[] = {"snap", "layers", "images", "box"};
-    for (size_t i = 0; rc == 0 && i < 4; i++)
+    static const char *const others[] = {"snap", "layers", "images", "box", "hook"};
+    for (size_t i = 0; rc == 0 && i < 5; i++)
         if (!cache_drop(cache, others[i]))
             rc = err_sys(err, errno, "cannot remove %s", others[i]);
     if (rc == 0)

@@ -109,7 +109,7 @@ int git_command_start(const struct git_command *command, struct git_running *out
         vec_push(&argv, mem_strdup("-C"));
         vec_push(&argv, mem_strdup(command->work_tree));
     }
-    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+    for (size_t i = 0; !command->own_settings && i < sizeof(settings) / sizeof(settings[0]); i++) {
         vec_push(&argv, mem_strdup("-c"));
         vec_push(&argv, mem_strdup(settings[i]));
     }

@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "cache/git_place.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct git_command {
@@ -21,6 +22,7 @@ struct git_command {
     const char *index;       /* likewise */
     const void *in;          /* what it reads from standard input */
     size_t n_in;
+    bool own_settings; /* it is to tell where the repository's hooks are, or such */
 };
 
 /* Runs it to its end; what it writes is added to out (NULL: dropped). ERR_SYSTEM when it can't be

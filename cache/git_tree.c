@@ -80,7 +80,7 @@ static int take_hex(const struct buf *out, char hex[GIT_TREE_HEX + 1], struct er
 {
     size_t n = strspn(buf_str(out), "0123456789abcdef");
     if (n != 40 && n != 64)
-        return err_set(err, ERR_CONFIG, "git write-tree did not tell a tree");
+        return err_set(err, ERR_CONFIG, "git did not tell a tree");
     memcpy(hex, out->data, n);
     hex[n] = '\0';
     return 0;
@@ -153,6 +153,21 @@ int git_tree_of_index(const struct git_place *place, const char *scratch,
     case GIT_INDEX_STRANGE: break;
     }
     return write_tree(place, scratch, hex, err);
+}
+
+int git_tree_of_commit(const struct git_place *place, const char *name, char hex[GIT_TREE_HEX + 1],
+                       struct err *err)
+{
+    struct buf out = BUF_INIT;
+    char *tree = mem_printf("%s^{tree}", name);
+    const char *const args[] = {"rev-parse", "--verify", tree, NULL};
+    struct git_command command = {.place = place, .args = args};
+    int rc = git_command_run(&command, &out, err);
+    if (rc == 0)
+        rc = take_hex(&out, hex, err);
+    free(tree);
+    buf_release(&out);
+    return rc;
 }
 
 int git_tree_checkout(const struct git_place *place, const char *hex, const char *dir,

@@ -24,6 +24,10 @@
 int git_tree_of_index(const struct git_place *place, const char *scratch,
                       char hex[GIT_TREE_HEX + 1], struct err *err) MUST_CHECK;
 
+/* The tree of a commit, by its id or what git resolves. ERR_CONFIG: there is no such commit. */
+int git_tree_of_commit(const struct git_place *place, const char *name, char hex[GIT_TREE_HEX + 1],
+                       struct err *err) MUST_CHECK;
+
 /* Makes the directory dir hold the files of the tree, and nothing else but what keep names, as a
  * checkout of it would write them (filters too). Both, and the directory that index lies in, are
  * the caller's own and outside of the working tree; missing ones are made. index is a file that

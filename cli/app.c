@@ -118,7 +118,7 @@ static int open_cache(struct app *app, struct err *err)
 }
 
 /* Without a place for records kiln works all the same; it just can't tell later. */
-static void open_state(struct app *app)
+static void open_state(struct app *app, const char *root)
 {
     struct err err = ERR_INIT;
     char *dir = path_xdg("XDG_STATE_HOME", ".local/state");
@@ -126,7 +126,7 @@ static void open_state(struct app *app)
         warn(app->options, "no run records are kept: set HOME or XDG_STATE_HOME");
         return;
     }
-    if (records_open(dir, app->root, &app->records, &err) < 0) {
+    if (records_open(dir, root, &app->records, &err) < 0) {
         err_wrap(&err, "no run records are kept");
         warn(app->options, err_text(&err));
     } else {
@@ -182,6 +182,8 @@ int app_open_given(struct app *app, const struct options *options, const struct 
     if ((parts & APP_RUNNER) && runner_host_new(&app->loop, &app->runner, err) < 0)
         return -(int)err->kind; /* first, while this process is still small and single */
     raise_descriptors();
+    if (given && given->project)
+        read_ahead(app, given->root, false);
     if (given && take_config(app, given, err) < 0)
         return -(int)err->kind;
     if ((parts & APP_CONFIG) && open_config(app, parts, err) < 0)
@@ -189,7 +191,7 @@ int app_open_given(struct app *app, const struct options *options, const struct 
     if ((parts & APP_CACHE) && open_cache(app, err) < 0)
         return -(int)err->kind;
     if ((parts & APP_STATE) && app->root)
-        open_state(app);
+        open_state(app, given && given->project ? given->project : app->root);
     return 0;
 }
 

@@ -31,7 +31,7 @@ enum when { WHEN_AUTO, WHEN_ALWAYS, WHEN_NEVER };
 struct options {
     const char *command; /* "run", "watch" ... */
     const char
-        *subcommand; /* of cache: "stats", "gc", "verify", "clear"; of hook: "run"; else NULL */
+        *subcommand; /* of cache: "stats", "gc", "verify", "clear"; of hook: "run", "install" ... */
     const char *directory, *config; /* -C, --config */
     enum when color;
     bool help;
@@ -109,6 +109,8 @@ int app_open(struct app *app, const struct options *options, unsigned parts,
 struct app_given {
     const char *path, *root;
     const struct buf *text;
+    const char *project; /* root is a copy of this one, which the records are about, with a stat
+                            cache of its own; or NULL */
 };
 int app_open_given(struct app *app, const struct options *options, const struct app_given *given,
                    unsigned parts, struct err *err) MUST_CHECK;
@@ -183,8 +185,9 @@ struct view_plain_options {
     bool color;
     bool live; /* a compact status line under what is printed, redrawn in place (a terminal) */
     bool watching;
-    bool groups;      /* logs in groups, where the environment says that a CI has them */
-    const char *kiln; /* how kiln is called for this project, outlives it; NULL: "kiln" */
+    bool groups;       /* logs in groups, where the environment says that a CI has them */
+    const char *kiln;  /* how kiln is called for this project, outlives it; NULL: "kiln" */
+    const char *again; /* its command that runs everything again; NULL: "run" and the step */
 };
 struct view_plain *view_plain_new(const struct view_plain_options *options);
 void view_plain_event(void *view, const struct event *event);

@@ -1,43 +1,151 @@
-/* cmd_hook.c - kiln hook: what is about to be committed is tested. */
+/* cmd_hook.c - kiln hook: what is about to be committed, or pushed, is tested. */
 #include "cli/hook.h"
 
-#include <string.h>
+#include "base/mem.h"
+#include "base/vec.h"
 
-static int exit_code_of(const struct err *err)
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int hook_exit_code(const struct err *err)
 {
     return err->kind == ERR_SYSTEM || err->kind == ERR_CORRUPT ? EXIT_KILN : EXIT_USAGE;
 }
 
-static int run(const struct options *options)
+static bool has_git(const char *path)
 {
-    struct hook_commit commit;
+    bool found = false;
+    while (!found && *path) {
+        size_t n = strcspn(path, ":");
+        char *file = mem_printf("%.*s/git", (int)n, path);
+        found = n && access(file, X_OK) == 0;
+        free(file);
+        path += n + (path[n] == ':');
+    }
+    return found;
+}
+
+/* What git tells its hooks is not the steps': a variable that they pass has the value that it has
+ * elsewhere, so that their keys are the same. git puts its own programs in front of PATH. */
+static void forget_git(void)
+{
+    static const char *const names[] = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX",
+                                        "GIT_IMPLICIT_WORK_TREE"};
+    const char *own = getenv("GIT_EXEC_PATH"), *path = getenv("PATH");
+    size_t n = own ? strlen(own) : 0;
+    while (n && path && !strncmp(path, own, n) && path[n] == ':')
+        path += n + 1;
+    if (n && path && has_git(path)) {
+        char *rest = mem_strdup(path);
+        setenv("PATH", rest, 1);
+        free(rest);
+    }
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        unsetenv(names[i]);
+}
+
+/* -- run --------------------------------------------------------------------------------------- */
+
+static int test(const struct options *options, const struct hook_commit *commit, const char *git)
+{
+    struct hook_checkout checkout = {.lock = -1};
     struct hook_answer answer = {0};
     struct err err = ERR_INIT;
     int code = EXIT_OK;
-    int rc = hook_commit_find(options, &commit, &err);
-    if (rc == 0)
-        rc = hook_ask(options, &commit, &answer, &err);
-    if (rc != 0) {
-        complain(options, err_text(&err));
-        code = exit_code_of(&err);
-    } else if (answer.all_cached) {
+    int rc = hook_ask(options, commit, &answer, &err);
+    if (rc == 0 && answer.all_cached) {
         if (answer.n_steps)
             printf("hook: all %zu steps cached\n", answer.n_steps);
         else
             puts("hook: all steps passed, as the kiln that watches has seen");
-    } else {
+    } else if (rc == 0 && options->dry_run) {
         fprintf(stderr, "hook: %s%s%s\n", answer.first ? answer.first : "",
                 answer.first ? ": " : "", answer.why);
         code = EXIT_STEP_FAILED;
+    } else if (rc == 0) {
+        rc = hook_checkout_make(options, commit, answer.config, &checkout, &err);
+        if (rc == 0)
+            code = hook_run(options, commit, &checkout, git);
     }
+    if (rc != 0) {
+        complain(options, err_text(&err));
+        code = hook_exit_code(&err);
+        fprintf(stderr, "hook: stopped; to go on without it: git %s --no-verify\n", git);
+    }
+    hook_checkout_release(&checkout);
     hook_answer_release(&answer);
+    err_release(&err);
+    return code;
+}
+
+static int test_index(const struct options *options)
+{
+    struct hook_commit commit;
+    struct err err = ERR_INIT;
+    int code;
+    int rc = hook_commit_find(options, &commit, &err);
+    if (rc == 0)
+        rc = hook_commit_index(&commit, &err);
+    if (rc == 0) {
+        forget_git();
+        code = test(options, &commit, "commit");
+    } else {
+        complain(options, err_text(&err));
+        code = hook_exit_code(&err);
+    }
     hook_commit_release(&commit);
     err_release(&err);
     return code;
 }
 
+/* The commits that git says on standard input are about to be pushed: "<ref> <id> <ref> <id>", the
+ * first id being zero for a ref that is deleted. */
+static int test_pushed(const struct options *options)
+{
+    struct hook_commit commit;
+    struct err err = ERR_INIT;
+    char *line = NULL;
+    size_t room = 0;
+    int code = EXIT_OK;
+    char tested[GIT_TREE_HEX + 1] = "";
+    int rc = hook_commit_find(options, &commit, &err);
+    forget_git();
+    while (rc == 0 && code == EXIT_OK && getline(&line, &room, stdin) > 0) {
+        char *rest = NULL;
+        (void)strtok_r(line, " \n", &rest);
+        const char *id = strtok_r(NULL, " \n", &rest);
+        if (!id || !id[strspn(id, "0")])
+            continue;
+        rc = git_tree_of_commit(&commit.place, id, commit.tree, &err);
+        if (rc != 0 || !strcmp(tested, commit.tree))
+            continue;
+        memcpy(tested, commit.tree, sizeof tested);
+        code = test(options, &commit, "push");
+    }
+    if (rc != 0) {
+        complain(options, err_text(&err));
+        code = hook_exit_code(&err);
+    }
+    free(line);
+    hook_commit_release(&commit);
+    err_release(&err);
+    return code;
+}
+
+static int run(const struct options *options)
+{
+    const char *name = options->n_args ? options->args[0] : hook_names[0];
+    if (options->n_args && !hook_is_name(name)) {
+        complain(options, "\"kiln hook run\" tests for pre-commit, commit-msg or pre-push");
+        return EXIT_USAGE;
+    }
+    return strcmp(name, "pre-push") == 0 ? test_pushed(options) : test_index(options);
+}
+
 int command_hook(const struct options *options)
 {
-    (void)options->subcommand; /* there is one */
-    return run(options);
+    if (!strcmp(options->subcommand, "run"))
+        return run(options);
+    return hook_command_place(options);
 }

@@ -3,8 +3,8 @@
  * already.
  *
  * hook_answer.c looks and runs nothing: the answer is mostly yes, and then nothing was written
- * anywhere but what was learned about objects of git. Where it is no, the steps must run, on a
- * checkout of the tree.
+ * anywhere but what was learned about objects of git. Where it is no, the tree is checked out
+ * (hook_checkout.c) and the steps run there (hook_run.c).
  *
  * Ownership: struct hook_commit is the caller's, hook_commit_release(). Loop thread.
  */
@@ -20,10 +20,12 @@ struct hook_commit {
     char tree[GIT_TREE_HEX + 1];
 };
 
-/* The project that the options name, and the tree that a commit would have now. Fails as
- * app_find(), git_place_find() and git_tree_of_index() do. */
+/* The project that the options name; the tree is still to be told. Fails as app_find() and
+ * git_place_find() do. */
 int hook_commit_find(const struct options *options, struct hook_commit *out,
                      struct err *err) MUST_CHECK;
+/* Takes the tree that a commit would have now. Fails as git_tree_of_index() does. */
+int hook_commit_index(struct hook_commit *commit, struct err *err) MUST_CHECK;
 void hook_commit_release(struct hook_commit *commit);
 
 struct hook_answer {
@@ -32,6 +34,7 @@ struct hook_answer {
                               run or wait */
     char *first;           /* all_cached false: one of them, or NULL, and */
     char *why;             /* why it is not cached, or why that can't be told here */
+    struct config *config; /* the pipeline of the tree; NULL where a watcher told */
 };
 
 /* Whether every step passed on that tree. What can't be told without running something
@@ -41,6 +44,27 @@ int hook_ask(const struct options *options, const struct hook_commit *commit,
              struct hook_answer *out, struct err *err) MUST_CHECK;
 void hook_answer_release(struct hook_answer *answer);
 
+/* Where the tree is checked out: a directory of kiln's own, with a repository that borrows the
+ * objects of the other. */
+struct hook_checkout {
+    char *dir, *root; /* its top, and the project's folder in it */
+    struct cache *cache;
+    int lock;
+};
+/* The project's folder in it, whether it is there or not; a new string, or NULL. */
+char *hook_checkout_root(const struct hook_commit *commit);
+/* Makes it hold the tree, but for outputs of the config's steps that are there; waits for another
+ * hook of the same working tree. hook_checkout_release() also when it fails. */
+int hook_checkout_make(const struct options *options, const struct hook_commit *commit,
+                       const struct config *config, struct hook_checkout *out,
+                       struct err *err) MUST_CHECK;
+void hook_checkout_release(struct hook_checkout *checkout);
+
+/* Runs the steps of the hook there, and says what went wrong and what to do: git is the command
+ * that can go without ("commit"). Returns kiln's exit code. */
+int hook_run(const struct options *options, const struct hook_commit *commit,
+             const struct hook_checkout *checkout, const char *git);
+
 /* The tree, with the memo of its repository. */
 struct git_source;
 int hook_source(const struct hook_commit *commit, struct git_source **out,
@@ -49,6 +73,13 @@ int hook_source(const struct hook_commit *commit, struct git_source **out,
  * kiln.lock that lies at lock_path. */
 bool hook_same_pipeline(struct git_source *source, const struct hook_commit *commit,
                         const struct config *config, const char *lock_path);
+
+/* The hooks that kiln can be, the one it is by default first; ends with NULL. */
+extern const char *const hook_names[];
+bool hook_is_name(const char *name);
+/* kiln hook install, uninstall, status. */
+int hook_command_place(const struct options *options);
+int hook_exit_code(const struct err *err);
 
 /* The names of the pipeline's steps that are part of the hook; n 0: every step. The array is the
  * caller's, the names are the config's. */

@@ -12,11 +12,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define CONFIG_BYTES ((size_t)16 << 20)
 
 struct looking {
     struct app app;
+    const struct hook_commit *commit;
+    const char *root; /* where the steps would run */
     struct git_source *source;
     const char **steps;
     size_t n_steps;
@@ -37,18 +40,22 @@ static char *cache_folder(const char *name)
 int hook_commit_find(const struct options *options, struct hook_commit *out, struct err *err)
 {
     *out = (struct hook_commit){0};
-    char *scratch = cache_folder("v1/tmp");
     int rc = app_find(options, &out->config, &out->root, err);
-    if (rc == 0)
-        rc = git_place_find(out->root, &out->place, err);
-    if (rc == 0 && !scratch)
+    return rc == 0 ? git_place_find(out->root, &out->place, err) : rc;
+}
+
+int hook_commit_index(struct hook_commit *commit, struct err *err)
+{
+    char *scratch = cache_folder("v1/tmp");
+    int rc = 0;
+    if (!scratch)
         rc = err_set(err, ERR_SYSTEM,
                      "there is no place for the cache: set HOME, XDG_CACHE_HOME or "
                      "KILN_CACHE_DIR");
     if (rc == 0)
         rc = file_mkdirs(scratch, 0700, err);
     if (rc == 0)
-        rc = git_tree_of_index(&out->place, scratch, out->tree, err);
+        rc = git_tree_of_index(&commit->place, scratch, commit->tree, err);
     free(scratch);
     return rc;
 }
@@ -64,6 +71,7 @@ void hook_answer_release(struct hook_answer *answer)
 {
     free(answer->first);
     free(answer->why);
+    config_free(answer->config);
     *answer = (struct hook_answer){0};
 }
 
@@ -163,7 +171,8 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
     }
     struct engine_options options = {.loop = &app->loop,
                                      .mode = ENGINE_PLAN,
-                                     .root = app->root,
+                                     .root = look->root,
+                                     .known_root = look->commit->root,
                                      .git = look->source,
                                      .scratch_path = app->scratch_path,
                                      .version = KILN_VERSION,
@@ -225,6 +234,16 @@ bool hook_same_pipeline(struct git_source *source, const struct hook_commit *com
     return same && same_lock(source, commit, config, lock_path, &same, NULL) == 0 && same;
 }
 
+/* Whether all is cached of what the steps would make in that folder. */
+static void plan_in(struct looking *look, const char *root)
+{
+    look->root = root;
+    look->finished = false;
+    pipeline_load(&look->app, on_loaded, look);
+    while (!look->finished)
+        uv_run(&look->app.loop, UV_RUN_ONCE);
+}
+
 static int plan(struct looking *look, const struct hook_commit *commit, struct err *err)
 {
     bool same;
@@ -238,9 +257,15 @@ static int plan(struct looking *look, const struct hook_commit *commit, struct e
     if (rc != 0 || !same)
         return rc;
     look->steps = hook_steps(look->app.config, &look->n_steps);
-    pipeline_load(&look->app, on_loaded, look);
-    while (!look->finished)
-        uv_run(&look->app.loop, UV_RUN_ONCE);
+    plan_in(look, commit->root);
+    /* What a hook has run before is known by where that was. */
+    char *checkout = hook_checkout_root(commit);
+    if (!err->kind && !look->answer->all_cached && checkout && access(checkout, F_OK) == 0) {
+        hook_answer_release(look->answer);
+        look->answer->all_cached = true;
+        plan_in(look, checkout);
+    }
+    free(checkout);
     return err->kind ? -(int)err->kind : 0;
 }
 
@@ -278,7 +303,7 @@ int hook_ask(const struct options *options, const struct hook_commit *commit,
     *out = (struct hook_answer){.all_cached = true};
     if (watcher_knows(options, commit))
         return 0;
-    struct looking look = {.answer = out, .err = err};
+    struct looking look = {.commit = commit, .answer = out, .err = err};
     struct buf text = BUF_INIT;
     struct app_given given = {.path = commit->config, .root = commit->root, .text = &text};
     struct err unsaved = ERR_INIT;
@@ -295,6 +320,8 @@ int hook_ask(const struct options *options, const struct hook_commit *commit,
         rc = app_open_given(&look.app, options, &given, APP_CACHE | APP_STATE | APP_RUNNER, err);
         if (rc == 0)
             rc = plan(&look, commit, err);
+        out->config = look.app.config;
+        look.app.config = NULL;
         app_close(&look.app);
     }
     if (look.source && git_source_save(look.source, &unsaved) != 0)

@@ -367,10 +367,15 @@ static int check_options(struct parser *parser)
         return err_set(parser->err, ERR_USAGE, "--durations goes with --shard");
     static const struct {
         enum option_id id;
+        unsigned command;
         const char *subcommand;
-    } of_one[] = {{OPT_YES, "clear"}, {OPT_CACHES, "clear"}, {OPT_DRY_RUN, "gc"}, {OPT_SIZE, "gc"}};
+    } of_one[] = {{OPT_YES, CMD_CACHE, "clear"},     {OPT_CACHES, CMD_CACHE, "clear"},
+                  {OPT_DRY_RUN, CMD_CACHE, "gc"},    {OPT_SIZE, CMD_CACHE, "gc"},
+                  {OPT_DRY_RUN, CMD_HOOK, "run"},    {OPT_PLAIN, CMD_HOOK, "run"},
+                  {OPT_KEEP_GOING, CMD_HOOK, "run"}, {OPT_JOBS, CMD_HOOK, "run"}};
     for (size_t i = 0; i < sizeof of_one / sizeof *of_one; i++) {
         if (parser->given[of_one[i].id] && out->subcommand &&
+            of_one[i].command == parser->command->bit &&
             strcmp(out->subcommand, of_one[i].subcommand) != 0)
             return err_set(parser->err, ERR_USAGE, "\"kiln %s %s\" has no option --%s",
                            out->command, out->subcommand, option_table[of_one[i].id].name);

@@ -14,6 +14,9 @@ static const struct choice cache_subcommands[] = {
 };
 
 static const struct choice hook_subcommands[] = {
+    {"install", "has git call kiln before it commits"},
+    {"uninstall", "puts back what was there before"},
+    {"status", "tells which hooks there are, and what a commit now would run"},
     {"run", "tests what is about to be committed"},
     {NULL, NULL},
 };
@@ -140,16 +143,24 @@ const struct command_spec command_table[] = {
     {
         .name = "hook",
         .bit = CMD_HOOK,
-        .arguments = "run",
+        .arguments = "install|uninstall|status|run [HOOK...]",
         .summary = "test what is about to be committed",
         .help =
-            "\"run\" takes the tree that a commit would have now, from the index that git names "
-            "(GIT_INDEX_FILE), and finds out whether all steps passed on it before: those with "
-            "\"hook\": true, or every step where none says so. Neither the working tree nor the "
-            "index is touched.\n\n"
-            "Exits with 0 when all of them did.",
+            "\"install\" writes the hook into the directory where git looks for it "
+            "(core.hooksPath counts). A hook that is there already runs first, and \"uninstall\" "
+            "puts it back. HOOK is pre-commit, which it is without, commit-msg or pre-push. "
+            "\"status\" tells what is installed and what a commit now would run; it exits with 1 "
+            "where none of kiln's hooks is installed.\n\n"
+            "\"run\" is what the hook calls. It takes the tree that a commit would have now, from "
+            "the index that git names (GIT_INDEX_FILE), and finds out whether all steps passed on "
+            "it before: those with \"hook\": true, or every step where none says so. If not, it "
+            "checks the tree out into a directory of kiln's own and runs them there. Neither the "
+            "working tree nor the index is touched. With pre-push it reads from standard input "
+            "which commits are about to be pushed, as git writes them.\n\n"
+            "\"run\" exits with 0 when all of them passed; git stops otherwise. \"git commit "
+            "--no-verify\" goes without it.",
         .min_args = 1,
-        .max_args = 1,
+        .max_args = 4,
         .subcommands = hook_subcommands,
     },
     {
@@ -247,22 +258,24 @@ const struct option_spec option_table[OPT_N] = {
                    "auto, always or never; auto heeds NO_COLOR, CLICOLOR_FORCE and the terminal"},
     [OPT_HELP] = {OPT_HELP, "help", 'h', NULL, false, CMD_ALL, NULL, "tell about the command"},
     [OPT_VERSION] = {OPT_VERSION, "version", 0, NULL, false, CMD_ALL, NULL, "print the version"},
-    [OPT_JOBS] = {OPT_JOBS, "jobs", 'j', "N", false, CMD_WORK, NULL,
+    [OPT_JOBS] = {OPT_JOBS, "jobs", 'j', "N", false, CMD_WORK | CMD_HOOK, NULL,
                   "run up to N steps at a time; else what kiln.json says, or one a processor"},
     [OPT_FORCE] = {OPT_FORCE, "force", 0, "STEP", true, CMD_WORK, NULL,
                    "run even what is cached: every selected step, or just STEP (may be repeated)"},
-    [OPT_KEEP_GOING] = {OPT_KEEP_GOING, "keep-going", 'k', NULL, false, CMD_WORK, NULL,
+    [OPT_KEEP_GOING] = {OPT_KEEP_GOING, "keep-going", 'k', NULL, false, CMD_WORK | CMD_HOOK, NULL,
                         "after a failure, still start what does not depend on it"},
-    [OPT_DRY_RUN] = {OPT_DRY_RUN, "dry-run", 'n', NULL, false, CMD_RUN | CMD_CACHE | CMD_INIT, NULL,
-                     "only show what would be done: what would run, as \"kiln plan\" does; what "
-                     "\"cache gc\" would remove; the kiln.json that \"init\" would write"},
+    [OPT_DRY_RUN] =
+        {OPT_DRY_RUN, "dry-run", 'n', NULL, false, CMD_RUN | CMD_CACHE | CMD_INIT | CMD_HOOK, NULL,
+         "only show what would be done: what would run, as \"kiln plan\" does; what "
+         "\"cache gc\" would remove; the kiln.json that \"init\" would write; whether the \"hook\" "
+         "would have to run steps (it exits with 1 then)"},
     [OPT_NO_CACHE] = {OPT_NO_CACHE, "no-cache", 0, NULL, false, CMD_WORK, NULL,
                       "neither take results from the cache nor put them there"},
     [OPT_REHASH] = {OPT_REHASH, "rehash", 0, NULL, false, CMD_WORK | CMD_PLAN | CMD_EXPLAIN, NULL,
                     "read every input again instead of trusting unchanged time stamps"},
     [OPT_UPDATE_IMAGES] = {OPT_UPDATE_IMAGES, "update-images", 0, NULL, false, CMD_WORK, NULL,
                            "ask anew what the images of steps mean, and write it to kiln.lock"},
-    [OPT_PLAIN] = {OPT_PLAIN, "plain", 0, NULL, false, CMD_WORK | CMD_REPLAY, NULL,
+    [OPT_PLAIN] = {OPT_PLAIN, "plain", 0, NULL, false, CMD_WORK | CMD_REPLAY | CMD_HOOK, NULL,
                    "print plain lines, one an event, also on a terminal"},
     [OPT_JSON] = {OPT_JSON, "json", 0, NULL, false,
                   CMD_WORK | CMD_PLAN | CMD_EXPLAIN | CMD_LOGS | CMD_RUNS | CMD_REPLAY | CMD_CACHE |

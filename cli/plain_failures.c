@@ -126,7 +126,9 @@ static void show(const struct plain_failure *failure, const struct plain_to *to,
     }
     if (failure->log)
         rule(text, color, "end of ", failure->step, buf_str(&after));
-    if (!to->watching)
+    if (to->again)
+        buf_addf(text, "to run it again: %s %s\n", to->kiln, to->again);
+    else if (!to->watching)
         add_remedy(text, failure->step, "to run it again", to->kiln, "run");
     if (failure->kept)
         add_remedy(text, failure->step, "to look into it", to->kiln, "shell --failed");

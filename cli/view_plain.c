@@ -60,7 +60,8 @@ struct view_plain *view_plain_new(const struct view_plain_options *options)
                                  .color = options->color,
                                  .watching = options->watching,
                                  .ci = options->groups ? plain_ci_here() : PLAIN_CI_NONE,
-                                 .kiln = options->kiln ? options->kiln : "kiln"};
+                                 .kiln = options->kiln ? options->kiln : "kiln",
+                                 .again = options->again};
     view->is_live = options->live;
     view->utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
     if (view->is_live)

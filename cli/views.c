@@ -73,8 +73,7 @@ static void add_option(struct buf *text, const char *option, const char *value)
     buf_addc(text, '\'');
 }
 
-/* How a person calls kiln for this project, from where they called it now. */
-static const char *kiln_words(struct views *v)
+const char *views_kiln(struct views *v)
 {
     const struct options *o = v->options;
     struct buf text = BUF_INIT;
@@ -105,7 +104,8 @@ static void open_plain_views(struct views *v)
                                                            .live = v->live,
                                                            .watching = v->watching,
                                                            .groups = !o->plain && !v->live,
-                                                           .kiln = kiln_words(v)});
+                                                           .kiln = views_kiln(v),
+                                                           .again = v->again});
 }
 
 /* In the background the screen is somebody else's. */
@@ -199,7 +199,7 @@ int views_open(struct views *v, struct engine *engine, struct control *control,
         if (!v->watching) { /* what is left to read when the screen is gone */
             v->report = open_memstream(&v->report_text, &v->report_size);
             v->plain = view_plain_new(&(struct view_plain_options){
-                .out = v->report, .color = options.colour, .kiln = kiln_words(v)});
+                .out = v->report, .color = options.colour, .kiln = views_kiln(v)});
             engine_subscribe(engine, view_plain_event, v->plain);
         }
     } else {

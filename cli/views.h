@@ -18,6 +18,8 @@ struct views {
     bool watching;
     void (*unread)(void *ctx); /* watching: nobody reads what is written any more */
     void *ctx;
+    const char *again; /* the command that runs it all again ("hook run"), behind views_kiln();
+                          NULL: "run" and the step */
     /* The rest is views.c's; tui is NULL where there is no screen. */
     struct tui *tui;
     struct cli_settings settings; /* with it */
@@ -62,5 +64,7 @@ int views_write(struct views *views, int code);
 /* Takes the screen down; what is left to read is printed. Its handles close on the loop. */
 void views_close(struct views *views);
 void views_release(struct views *views);
+/* How a person calls kiln for this project, from where they called it now; owned by views. */
+const char *views_kiln(struct views *views);
 
 #endif

@@ -100,11 +100,12 @@ static size_t platform_of(struct engine *e, const struct node *node, struct aren
     const struct op_exec *exec = node->exec;
     if (!strcmp(exec->runner, "sandbox") && !e->system.known)
         system_packages_look(&e->system, "");
-    struct platform_facts facts = {.isa = e->machine.machine,
-                                   .os = e->machine.sysname,
-                                   .root = e->opt.root,
-                                   .system = &e->system.digest,
-                                   .secrets = secrets_hashes(e, exec, arena)};
+    struct platform_facts facts = {
+        .isa = e->machine.machine,
+        .os = e->machine.sysname,
+        .root = exec->n_outputs == 0 && e->opt.known_root ? e->opt.known_root : e->opt.root,
+        .system = &e->system.digest,
+        .secrets = secrets_hashes(e, exec, arena)};
     const struct pin *pin = node->pin ? images_pin(e, node) : NULL;
     char hex[DIGEST_HEX + 1];
     if (pin && pin->state == PIN_KNOWN) {

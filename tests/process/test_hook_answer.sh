@@ -15,10 +15,10 @@ state() {
     git --no-optional-locks status --porcelain
 }
 
-# hook EXIT: kiln hook run, which touches nothing.
+# hook EXIT: what kiln hook run would answer, which touches nothing.
 hook() {
     state >"$T/before"
-    kiln "$1" hook run
+    kiln "$1" hook run --dry-run
     state >"$T/after"
     cmp "$T/before" "$T/after" || fail "the hook touched something"
 }
@@ -102,7 +102,7 @@ test_filters() {
 test_forms_of_commit() {
     a_project
     pass_elsewhere
-    printf '#!/bin/sh\n"%s" hook run >>"%s/said" 2>&1\n' "$KILN" "$T" >.git/hooks/pre-commit
+    printf '#!/bin/sh\n"%s" hook run --dry-run >>"%s/said" 2>&1\n' "$KILN" "$T" >.git/hooks/pre-commit
     chmod +x .git/hooks/pre-commit
     git commit -q -m first
     echo 2 >a/one
@@ -199,7 +199,7 @@ test_a_damaged_memo() {
 
 # Whether the watcher answered; on a busy machine it may be given up too early.
 answered() {
-    kiln any hook run
+    kiln any hook run --dry-run
     [ "$RC" = 0 ] && grep -q 'as the kiln that watches has seen' "$T/out"
 }
 
@@ -242,7 +242,7 @@ test_below_the_top() {
     git add -f sub
     pass_elsewhere sub
     state >"$T/before"
-    (cd sub/dir && kiln 0 hook run)
+    (cd sub/dir && kiln 0 hook run --dry-run)
     state >"$T/after"
     cmp "$T/before" "$T/after"
 }

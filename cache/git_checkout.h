@@ -1,0 +1,30 @@
+/*
+ * git_checkout.h - a directory that holds a tree of git, as a fresh clone would.
+ *
+ * It has a repository of its own, which borrows the objects of the other: what is tracked and
+ * ignored is as in a clone, and git commands of steps find a repository in which nothing can be
+ * spoiled.
+ *
+ *     <dir>/                 the files of the tree (git_tree_checkout())
+ *     <dir>/.git/            HEAD as in the repository; objects/info/alternates names its objects
+ *     <dir>/.git/index       of the files: what the next call goes by
+ *
+ * Stateless; any thread, one call at a time for one directory: the caller's lock.
+ */
+#ifndef KILN_CACHE_GIT_CHECKOUT_H
+#define KILN_CACHE_GIT_CHECKOUT_H
+
+#include "base/buf.h"
+#include "cache/git_tree.h"
+
+/* Makes dir, which need not be there, hold the tree; keep as git_tree_checkout() has it. Fails as
+ * that does; the next call mends what was left half done. */
+int git_checkout(const struct git_place *place, const char *hex, const char *dir,
+                 const char *const *keep, size_t n_keep, struct err *err) MUST_CHECK;
+
+/* The files of the tree that are not as they were checked out, each with a zero byte behind it, are
+ * added to out; paths are relative to dir. */
+int git_checkout_changed(const struct git_place *place, const char *dir, struct buf *out,
+                         struct err *err) MUST_CHECK;
+
+#endif

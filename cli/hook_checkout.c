@@ -1,0 +1,208 @@
+/*
+ * hook_checkout.c - where the tree that is being committed is checked out (see hook.h).
+ *
+ *     <cache>/v1/hook/<id>/lock    flock: one hook at a time; its mtime is the last use
+ *     <cache>/v1/hook/<id>/<name>  the checkout; the name is that of the working tree's top
+ *
+ * id is made from the working tree's path. What has not been used for long is removed by the next
+ * hook of any project; clearing the cache removes all.
+ */
+#include "cli/hook.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/vec.h"
+#include "cache/git_checkout.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ID_HEX    16
+#define KEEP_DAYS 30
+
+/* v1/hook below the cache, without links; NULL where there is no cache. */
+static char *hooks_folder(void)
+{
+    char *cache = cache_default_path(), *v1 = cache ? path_join(cache, "v1") : NULL;
+    char *real = v1 ? realpath(v1, NULL) : NULL;
+    char *folder = real ? path_join(real, "hook") : NULL;
+    free(cache);
+    free(v1);
+    free(real);
+    return folder;
+}
+
+static char *home_of(const struct hook_commit *commit)
+{
+    char hex[DIGEST_HEX + 1], *folder = hooks_folder();
+    struct digest id = digest_of(commit->place.work_tree, strlen(commit->place.work_tree));
+    digest_hex(&id, hex);
+    char *home = folder ? mem_printf("%s/%.*s", folder, ID_HEX, hex) : NULL;
+    free(folder);
+    return home;
+}
+
+static char *dir_in(const char *home, const struct hook_commit *commit)
+{
+    const char *name = strrchr(commit->place.work_tree, '/') + 1;
+    bool odd = !*name || !strcmp(name, "lock");
+    return path_join(home, odd ? "tree" : name);
+}
+
+static char *root_in(const char *dir, const struct hook_commit *commit)
+{
+    size_t n = strlen(commit->place.prefix);
+    return n ? mem_printf("%s/%.*s", dir, (int)(n - 1), commit->place.prefix) : mem_strdup(dir);
+}
+
+char *hook_checkout_root(const struct hook_commit *commit)
+{
+    char *home = home_of(commit), *dir = home ? dir_in(home, commit) : NULL;
+    char *root = dir ? root_in(dir, commit) : NULL;
+    free(home);
+    free(dir);
+    return root;
+}
+
+/* -- tidying ----------------------------------------------------------------------------------- */
+
+static void remove_if_old(int folder, const char *name)
+{
+    struct stat st;
+    char *lock_name = path_join(name, "lock");
+    int lock = openat(folder, lock_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    free(lock_name);
+    if (lock < 0)
+        return;
+    if (fstat(lock, &st) == 0 && st.st_mtime < time(NULL) - (time_t)KEEP_DAYS * 24 * 3600 &&
+        flock(lock, LOCK_EX | LOCK_NB) == 0)
+        (void)!file_remove_tree(folder, name, NULL); /* who comes now finds its lock gone */
+    close(lock);
+}
+
+static void remove_old(void)
+{
+    char *path = hooks_folder();
+    DIR *dir = path ? opendir(path) : NULL;
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (entry->d_name[0] != '.')
+            remove_if_old(dirfd(dir), entry->d_name);
+    if (dir)
+        closedir(dir);
+    free(path);
+}
+
+/* -- one hook at a time ------------------------------------------------------------------------ */
+
+/* Whether path still is what was opened. */
+static bool is_still(int fd, const char *path)
+{
+    struct stat a, b;
+    return fstat(fd, &a) == 0 && stat(path, &b) == 0 && a.st_ino == b.st_ino &&
+           a.st_dev == b.st_dev;
+}
+
+static int take_lock(const struct options *options, const char *home, int *out, struct err *err)
+{
+    char *path = path_join(home, "lock");
+    int rc = 0, fd = -1;
+    while (rc == 0 && fd < 0) {
+        rc = file_mkdirs(home, 0700, err);
+        if (rc == 0 && (fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0 &&
+            errno != ENOENT)
+            rc = err_sys(err, errno, "cannot open %s", path);
+        if (rc != 0 || fd < 0)
+            continue;
+        if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+            if (errno == EWOULDBLOCK)
+                remark(options, "another hook tests this working tree; waiting for it");
+            while ((rc = flock(fd, LOCK_EX)) != 0 && errno == EINTR)
+                ;
+            if (rc != 0)
+                rc = err_sys(err, errno, "cannot lock %s", path);
+        }
+        if (rc != 0 || !is_still(fd, path)) {
+            close(fd);
+            fd = -1;
+        }
+    }
+    if (fd >= 0)
+        (void)futimens(fd, NULL);
+    free(path);
+    *out = fd;
+    return rc;
+}
+
+/* -- the files --------------------------------------------------------------------------------- */
+
+/* A path as a gitignore pattern that means it alone. */
+static char *pattern_of(const char *prefix, const char *path)
+{
+    struct buf out = BUF_INIT;
+    buf_addc(&out, '/');
+    for (int part = 0; part < 2; part++)
+        for (const char *c = part ? path : prefix; *c; c++) {
+            if (strchr("*?[]\\ !#", *c))
+                buf_addc(&out, '\\');
+            buf_addc(&out, *c);
+        }
+    return buf_detach(&out);
+}
+
+int hook_checkout_make(const struct options *options, const struct hook_commit *commit,
+                       const struct config *config, struct hook_checkout *out, struct err *err)
+{
+    VEC(char *) keep = VEC_INIT;
+    struct err why = ERR_INIT;
+    bool read_only = false;
+    char *cache = cache_default_path();
+    *out = (struct hook_checkout){.lock = -1};
+    /* Nobody clears the cache meanwhile. */
+    int rc = cache_open(cache, &out->cache, &read_only, &why);
+    if (rc != 0 || read_only)
+        rc = err_set(err, ERR_SYSTEM, "the tree can't be checked out for the hook: %s",
+                     err_text(&why));
+    char *home = rc == 0 ? home_of(commit) : NULL;
+    if (rc == 0 && !home)
+        rc = err_set(err, ERR_SYSTEM, "the cache at %s can't be found", cache);
+    if (rc == 0)
+        rc = take_lock(options, home, &out->lock, err);
+    if (rc == 0) {
+        out->dir = dir_in(home, commit);
+        out->root = root_in(out->dir, commit);
+        /* What steps made is there for the next time, as in a working tree. */
+        for (size_t i = 0; i < config->n_steps; i++)
+            for (size_t k = 0; k < config->steps[i].n_outputs; k++)
+                vec_push(&keep, pattern_of(commit->place.prefix, config->steps[i].outputs[k].text));
+        rc = git_checkout(&commit->place, commit->tree, out->dir, (const char *const *)keep.v,
+                          keep.n, err);
+    }
+    if (rc == 0)
+        rc = file_mkdirs(out->root, 0700, err); /* a pipeline that is kept elsewhere */
+    if (rc == 0)
+        remove_old();
+    vec_each (char *, pattern, &keep)
+        free(*pattern);
+    vec_release(&keep);
+    err_release(&why);
+    free(home);
+    free(cache);
+    return rc;
+}
+
+void hook_checkout_release(struct hook_checkout *checkout)
+{
+    if (checkout->lock >= 0)
+        close(checkout->lock);
+    cache_close(checkout->cache);
+    free(checkout->dir);
+    free(checkout->root);
+    *checkout = (struct hook_checkout){.lock = -1};
+}

@@ -1,0 +1,265 @@
+/*
+ * hook_run.c - the steps of the hook run on a checkout of the tree that is being committed (see
+ * hook.h).
+ */
+#include "cli/hook.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/vec.h"
+#include "cache/git_checkout.h"
+#include "cli/views.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CONFIG_BYTES ((size_t)16 << 20)
+#define FILES_SHOWN  10
+
+struct hooking {
+    struct app app;
+    const struct options *options;
+    const struct hook_commit *commit;
+    const struct hook_checkout *checkout;
+    struct views views;
+    struct control control;
+    struct engine *engine;
+    struct tidy *tidy;
+    const char **steps;
+    size_t n_steps;
+    uv_signal_t signals[3];
+    int n_signals;
+    bool finished;
+    int signal, exit_code;
+    char *run;
+    VEC(char *) failed;
+};
+
+/* -- its end ----------------------------------------------------------------------------------- */
+
+static void handle_closed(uv_handle_t *handle)
+{
+    (void)handle;
+}
+
+static void engine_closed(void *ctx)
+{
+    struct hooking *h = ctx;
+    h->engine = NULL;
+    for (int i = 0; i < h->n_signals; i++)
+        uv_close((uv_handle_t *)&h->signals[i], handle_closed);
+    views_close(&h->views);
+    app_close_runners(&h->app);
+}
+
+static void finish(struct hooking *h)
+{
+    if (h->finished)
+        return;
+    h->finished = true;
+    if (!h->engine) {
+        engine_closed(h);
+        return;
+    }
+    int code = engine_exit_code(h->engine);
+    if (!code && engine_busy(h->engine))
+        code = EXIT_STEP_FAILED; /* ended before it was done */
+    h->exit_code = h->exit_code ? h->exit_code : code;
+    engine_close(h->engine, engine_closed, h);
+}
+
+static void on_done(void *ctx)
+{
+    finish(ctx);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct hooking *h = handle->data;
+    if (h->signal && h->engine)
+        engine_kill(h->engine); /* asked twice: no more grace */
+    h->signal = number;
+    finish(h);
+}
+
+static void catch_signals(struct hooking *h)
+{
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        uv_signal_t *handle = &h->signals[h->n_signals++];
+        uv_signal_init(&h->app.loop, handle);
+        handle->data = h;
+        uv_signal_start(handle, on_signal, numbers[i]);
+        uv_unref((uv_handle_t *)handle);
+    }
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+}
+
+/* -- the run ----------------------------------------------------------------------------------- */
+
+static void on_event(void *ctx, const struct event *event)
+{
+    struct hooking *h = ctx;
+    if (event->type == EVENT_RUN_STARTED && event->run && !h->run)
+        h->run = mem_strdup(event->run);
+    if (event->type == EVENT_STEP_FINISHED && event->u.finished.status == STEP_FAILED)
+        vec_push(&h->failed, mem_strdup(event->step));
+}
+
+static int on_boxes(void *ctx, struct engine_boxes *out, struct err *err)
+{
+    return app_boxes(&((struct hooking *)ctx)->app, out, err);
+}
+
+static int open_engine(struct hooking *h, struct err *err)
+{
+    const struct options *o = h->options;
+    struct engine_options options = {.loop = &h->app.loop,
+                                     .mode = ENGINE_RUN,
+                                     .typing = ENGINE_TYPING_NOBODY,
+                                     .root = h->app.root,
+                                     .known_root = h->commit->root,
+                                     .stat_path = h->app.stat_path,
+                                     .stat_ahead = h->app.stat_ahead,
+                                     .scratch_path = h->app.scratch_path,
+                                     .version = KILN_VERSION,
+                                     .trigger = "hook",
+                                     .cache = h->app.cache,
+                                     .cache_read_only = h->app.read_only,
+                                     .runner = h->app.runner,
+                                     .boxes = on_boxes,
+                                     .lock_path = h->app.lock_path,
+                                     .records = h->app.records,
+                                     .history = h->app.history,
+                                     .jobs = o->jobs ? o->jobs : h->app.config->jobs,
+                                     .keep_going = o->keep_going,
+                                     .done = on_done,
+                                     .ctx = h};
+    if (engine_new(&options, &h->engine, err) < 0)
+        return -(int)err->kind;
+    h->control = engine_control(h->engine);
+    h->tidy = tidy_new(&h->app.loop, h->app.cache);
+    engine_subscribe(h->engine, on_event, h);
+    return views_open(&h->views, h->engine, &h->control, &h->app, err);
+}
+
+static void on_loaded(void *ctx, struct graph *graph, const char *const *sources, size_t n_sources,
+                      int exit_code, const char *error)
+{
+    struct hooking *h = ctx;
+    struct err err = ERR_INIT;
+    if (h->finished || !graph) {
+        if (!h->finished)
+            complain(h->options, error);
+        h->exit_code = exit_code;
+        graph_free(graph);
+        finish(h);
+        return;
+    }
+    int rc = open_engine(h, &err);
+    if (rc < 0)
+        graph_free(graph);
+    else
+        rc = engine_load(h->engine, graph, h->steps, h->n_steps, sources, n_sources, &err);
+    if (rc < 0) {
+        complain(h->options, err_text(&err));
+        h->exit_code = err.kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE;
+        err_release(&err);
+        finish(h);
+        return;
+    }
+    engine_start(h->engine);
+}
+
+static int open_app(struct hooking *h, struct err *err)
+{
+    const struct hook_commit *commit = h->commit;
+    size_t n = strlen(commit->root);
+    bool inside = path_is_below(commit->config, commit->root) && commit->config[n] == '/';
+    char *path =
+        inside ? path_join(h->checkout->root, commit->config + n + 1) : mem_strdup(commit->config);
+    struct buf text = BUF_INIT;
+    struct app_given given = {
+        .path = path, .root = h->checkout->root, .text = &text, .project = commit->root};
+    int rc = file_read(path, CONFIG_BYTES, &text, err);
+    if (rc == 0)
+        rc = app_open_given(&h->app, h->options, &given, APP_CACHE | APP_STATE | APP_RUNNER, err);
+    buf_release(&text);
+    free(path);
+    return rc;
+}
+
+/* What was tested is the tree only if steps left it as it was. */
+static int check_files(struct hooking *h, struct err *err)
+{
+    struct buf changed = BUF_INIT;
+    int rc = git_checkout_changed(&h->commit->place, h->checkout->dir, &changed, err);
+    size_t shown = 0, at = 0;
+    for (; rc == 0 && at < changed.len && shown < FILES_SHOWN; at += strlen(changed.data + at) + 1)
+        fprintf(stderr, "%s%s", shown++ ? ", " : "hook: steps changed files that are committed: ",
+                changed.data + at);
+    if (shown) {
+        fprintf(stderr,
+                "%s\nhook: others may have seen them so; let them write elsewhere, or "
+                "commit what they make of the files\n",
+                at < changed.len ? " ..." : "");
+        h->exit_code = EXIT_STEP_FAILED;
+    }
+    buf_release(&changed);
+    return rc;
+}
+
+static void say_what_now(const struct hooking *h, const char *git)
+{
+    const char *kiln = views_kiln((struct views *)&h->views);
+    if (h->signal || !h->exit_code)
+        return;
+    fflush(stdout);
+    for (size_t i = 0; h->run && i < h->failed.n && i < FILES_SHOWN; i++)
+        fprintf(stderr, "hook: what %s wrote: %s logs --run %s %s\n", h->failed.v[i], kiln, h->run,
+                h->failed.v[i]);
+    fprintf(stderr, "hook: stopped; to go on without it: git %s --no-verify\n", git);
+}
+
+int hook_run(const struct options *options, const struct hook_commit *commit,
+             const struct hook_checkout *checkout, const char *git)
+{
+    struct options shown = *options;
+    struct hooking h = {.options = &shown, .commit = commit, .checkout = checkout};
+    struct err err = ERR_INIT;
+    int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    if (tty >= 0)
+        close(tty);
+    else
+        shown.plain = true; /* a client with windows: nobody sees a line that is drawn anew */
+    views_init(&h.views, h.options, &h.app.loop, false);
+    h.views.again = "hook run";
+    int rc = open_app(&h, &err);
+    if (rc == 0) {
+        h.steps = hook_steps(h.app.config, &h.n_steps);
+        catch_signals(&h);
+        pipeline_load(&h.app, on_loaded, &h);
+        uv_run(&h.app.loop, UV_RUN_DEFAULT);
+        if (!h.exit_code && !h.signal)
+            rc = check_files(&h, &err);
+    }
+    if (rc != 0) {
+        complain(options, err_text(&err));
+        h.exit_code = err.kind == ERR_SYSTEM || err.kind == ERR_CORRUPT ? EXIT_KILN : EXIT_USAGE;
+    }
+    tidy_end(h.tidy, options);
+    say_what_now(&h, git);
+    err_release(&err);
+    views_release(&h.views);
+    app_close(&h.app);
+    vec_each (char *, name, &h.failed)
+        free(*name);
+    vec_release(&h.failed);
+    free(h.steps);
+    free(h.run);
+    return h.signal ? 128 + h.signal : h.exit_code;
+}
