@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "base/vec.h"
 #include "driver_answers.h"
+#include "driver_words.h"
 #include "tui/tui.h"
 
 #include <errno.h>
@@ -17,8 +18,6 @@
 #include <string.h>
 #include <unistd.h>
 #include <uv.h>
-
-#define EPOCH_NS UINT64_C(1700000000000000000)
 
 /* There with AddressSanitizer, NULL without. */
 extern int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
@@ -174,55 +173,6 @@ static void emit(struct driver *driver, struct event *event)
         tui_event(driver->tui, event);
 }
 
-/* The next word, blanks for its underscores; NULL for "-" or the end. */
-static char *word(char **rest)
-{
-    char *start = strsep(rest, " ");
-    if (!start || strcmp(start, "-") == 0)
-        return NULL;
-    for (char *p = start; *p; p++)
-        if (*p == '_')
-            *p = ' ';
-    return start;
-}
-
-static long number(char **rest)
-{
-    const char *text = word(rest);
-    return text ? strtol(text, NULL, 10) : 0;
-}
-
-static int index_of(const char *name, const char *const *names, int n)
-{
-    for (int i = 0; i < n; i++)
-        if (name && strcmp(name, names[i]) == 0)
-            return i;
-    return 0;
-}
-
-static void unescape(const char *text, struct buf *out)
-{
-    for (; *text; text++) {
-        if (*text != '\\' || !text[1]) {
-            buf_addc(out, *text);
-            continue;
-        }
-        char digits[3] = {0};
-        switch (*++text) {
-        case 'n': buf_addc(out, '\n'); break;
-        case 'e': buf_addc(out, 0x1b); break;
-        case 'r': buf_addc(out, '\r'); break;
-        case 't': buf_addc(out, '\t'); break;
-        case 'x':
-            for (int i = 0; i < 2 && text[1]; i++)
-                digits[i] = *++text;
-            buf_addc(out, (char)strtol(digits, NULL, 16));
-            break;
-        default: buf_addc(out, *text); break;
-        }
-    }
-}
-
 static void add_log(struct driver *driver, const char *step, int stream, const char *bytes,
                     size_t n)
 {
@@ -241,15 +191,15 @@ static void add_log(struct driver *driver, const char *step, int stream, const c
 static void do_step(struct driver *driver, char *rest)
 {
     struct event_step_info info = {0};
-    info.name = arena_strdup(&driver->arena, word(&rest));
-    char *needs = word(&rest), *need;
-    const char *about = word(&rest);
+    info.name = arena_strdup(&driver->arena, word_take(&rest));
+    char *needs = word_take(&rest), *need;
+    const char *about = word_take(&rest);
     const char **list = arena_zalloc(&driver->arena, 16, sizeof *list);
     while (needs && (need = strsep(&needs, ",")) && info.n_needs < 16)
         list[info.n_needs++] = arena_strdup(&driver->arena, need);
     info.needs = list;
     info.description = about ? arena_strdup(&driver->arena, about) : NULL;
-    info.interactive = word(&rest) != NULL;
+    info.interactive = word_take(&rest) != NULL;
     info.command = arena_printf(&driver->arena, "make %s", info.name);
     vec_push(&driver->steps, info);
 }
@@ -297,10 +247,11 @@ static void do_reason(struct driver *driver, char *rest)
     static const char *const kinds[] = {"new",      "file",     "command",    "env",
                                         "upstream", "settings", "forced",     "evicted",
                                         "failed",   "tainted",  "uncacheable"};
-    struct reason reason = {.kind = (enum reason_kind)index_of(word(&rest), kinds, REASON_N)};
+    struct reason reason = {.kind =
+                                (enum reason_kind)word_index(word_take(&rest), kinds, REASON_N)};
     const char **const fields[] = {&reason.subject, &reason.step, &reason.old, &reason.now};
     for (int i = 0; i < 4; i++) {
-        const char *text = word(&rest);
+        const char *text = word_take(&rest);
         *fields[i] = text ? arena_strdup(&driver->arena, text) : NULL;
     }
     vec_push(&driver->reasons, reason);
@@ -308,11 +259,11 @@ static void do_reason(struct driver *driver, char *rest)
 
 static void do_started(struct driver *driver, char *rest)
 {
-    struct event event = {.type = EVENT_STEP_STARTED, .step = word(&rest)};
+    struct event event = {.type = EVENT_STEP_STARTED, .step = word_take(&rest)};
     struct spool *spool = spool_of(driver, event.step);
     if (spool->size > 0)
         open_spool(driver, spool);
-    event.u.started.attempt = (uint32_t)number(&rest);
+    event.u.started.attempt = (uint32_t)word_number(&rest);
     event.u.started.key = "5c1d07aa0f3d0e57b62f0f3d0e57b62f0f3d0e57b62f0f3d0e57b62f0f3d0e57";
     event.u.started.runner = "host";
     event.u.started.pid = told_pid(&driver->told, event.step);
@@ -326,12 +277,13 @@ static void do_started(struct driver *driver, char *rest)
 static void do_finished(struct driver *driver, char *rest)
 {
     static const char *const statuses[] = {"passed", "cached", "failed", "skipped", "cancelled"};
-    struct event event = {.type = EVENT_STEP_FINISHED, .step = word(&rest)};
-    event.u.finished.status = (enum step_status)index_of(word(&rest), statuses, STEP_STATUS_N);
-    event.u.finished.duration_ms = (uint64_t)number(&rest);
-    event.u.finished.exit_code = (int)number(&rest);
-    event.u.finished.signal = (int)number(&rest);
-    event.u.finished.saved_ms = (uint64_t)number(&rest);
+    struct event event = {.type = EVENT_STEP_FINISHED, .step = word_take(&rest)};
+    event.u.finished.status =
+        (enum step_status)word_index(word_take(&rest), statuses, STEP_STATUS_N);
+    event.u.finished.duration_ms = (uint64_t)word_number(&rest);
+    event.u.finished.exit_code = (int)word_number(&rest);
+    event.u.finished.signal = (int)word_number(&rest);
+    event.u.finished.saved_ms = (uint64_t)word_number(&rest);
     event.u.finished.error = rest;
     struct usage_facts *used = &told_use_of(&driver->told, event.step)->facts;
     event.u.finished.cpu_ms = used->cpu_us / 1000;
@@ -345,8 +297,8 @@ static void do_finished(struct driver *driver, char *rest)
 static void do_lines(struct driver *driver, char *rest)
 {
     struct buf text = BUF_INIT;
-    const char *step = word(&rest);
-    long n = number(&rest);
+    const char *step = word_take(&rest);
+    long n = word_number(&rest);
     for (long i = 1; i <= n; i++)
         buf_addf(&text, "line %ld of %ld\n", i, n);
     add_log(driver, step, 1, buf_str(&text), text.len);
@@ -384,81 +336,6 @@ static void ask(void *ctx, struct question *question)
         uv_timer_start(&driver->answer, on_answer, 0, 0);
 }
 
-static void do_record(struct driver *driver, char *rest)
-{
-    static const char *const statuses[] = {"passed", "failed", "cancelled"};
-    struct arena *arena = &driver->told.arena;
-    struct run_facts run = {.id = arena_strdup(arena, word(&rest))};
-    run.trigger = arena_strdup(arena, word(&rest));
-    const char *status = word(&rest);
-    run.status = status ? index_of(status, statuses, RUN_STATUS_N) : -1;
-    run.time_ns = (uint64_t)((int64_t)EPOCH_NS + number(&rest) * 1000000);
-    run.duration_ms = (uint64_t)number(&rest);
-    run.passed = (uint32_t)number(&rest);
-    run.cached = (uint32_t)number(&rest);
-    run.failed = (uint32_t)number(&rest);
-    run.skipped = (uint32_t)number(&rest);
-    run.saved_ms = (uint64_t)number(&rest);
-    vec_push(&driver->told.records, run);
-}
-
-static void do_facts(struct driver *driver, char *rest)
-{
-    struct cache_facts *facts = &driver->told.facts;
-    *facts = (struct cache_facts){.path = "/home/me/.cache/kiln",
-                                  .results = 56,
-                                  .blobs = 1234,
-                                  .snapshots = 3,
-                                  .images = 2,
-                                  .snapshot_bytes = 1100000,
-                                  .image_bytes = 84000000,
-                                  .mount_bytes = 1300000000};
-    facts->disk_bytes = (uint64_t)number(&rest);
-    facts->limit_bytes = (uint64_t)number(&rest);
-    facts->gc_bytes = (uint64_t)number(&rest);
-    facts->gc_results = (uint64_t)number(&rest);
-    facts->oldest_ns = facts->gc_bytes ? EPOCH_NS - UINT64_C(4000000000000) : 0;
-}
-
-static void do_input(struct driver *driver, char *rest)
-{
-    static const char *const changes[] = {"same", "changed", "added", "removed"};
-    struct input_file file = {.path = arena_strdup(&driver->told.arena, word(&rest))};
-    file.bytes = (uint64_t)number(&rest);
-    file.change = index_of(word(&rest), changes, 4);
-    vec_push(&driver->told.inputs, file);
-}
-
-static void do_key(struct driver *driver, char *rest)
-{
-    const char *step = word(&rest), *key = word(&rest);
-    if (key)
-        map_put_str(&driver->told.keys, step, arena_strdup(&driver->told.arena, key));
-    else
-        map_del_str(&driver->told.keys, step);
-}
-
-static void do_stored(struct driver *driver, char *rest)
-{
-    struct buf out = BUF_INIT;
-    const char *step = word(&rest);
-    int stream = (int)number(&rest);
-    const char *ms = word(&rest);
-    unescape(rest ? rest : "", &out);
-    told_stored(&driver->told, driver->options->dir, step, stream,
-                ms ? 1 + strtoull(ms, NULL, 10) * 1000000 : 0, &out);
-    buf_release(&out);
-}
-
-static void do_diff(struct driver *driver, char *rest)
-{
-    struct buf out = BUF_INIT;
-    const char *path = strsep(&rest, " ");
-    unescape(rest ? rest : "", &out);
-    map_put_str(&driver->told.diffs, path, arena_strdup(&driver->told.arena, buf_str(&out)));
-    buf_release(&out);
-}
-
 static void on_readable(uv_poll_t *handle, int status, int events);
 
 static void on_pause(uv_timer_t *timer)
@@ -474,29 +351,31 @@ static void do_line(struct driver *driver, char *line)
     char *rest = line;
     const char *verb = strsep(&rest, " ");
     struct event event = {0};
+    if (told_line(&driver->told, driver->options->dir, verb, rest))
+        return;
     if (strcmp(verb, "pipeline") == 0) {
         vec_clear(&driver->steps);
-        driver->name = arena_strdup(&driver->arena, word(&rest));
+        driver->name = arena_strdup(&driver->arena, word_take(&rest));
         driver->watching = rest && strcmp(rest, "watch") == 0;
     } else if (strcmp(verb, "step") == 0) {
         do_step(driver, rest);
     } else if (strcmp(verb, "end") == 0) {
         do_end(driver);
     } else if (strcmp(verb, "now") == 0) {
-        driver->now_ns = EPOCH_NS + (uint64_t)number(&rest) * 1000000;
+        driver->now_ns = EPOCH_NS + (uint64_t)word_number(&rest) * 1000000;
     } else if (strcmp(verb, "run") == 0) {
         do_run(driver);
     } else if (strcmp(verb, "queued") == 0) {
-        event = (struct event){.type = EVENT_STEP_QUEUED, .step = word(&rest)};
+        event = (struct event){.type = EVENT_STEP_QUEUED, .step = word_take(&rest)};
         emit(driver, &event);
     } else if (strcmp(verb, "reason") == 0) {
         do_reason(driver, rest);
     } else if (strcmp(verb, "started") == 0) {
         do_started(driver, rest);
     } else if (strcmp(verb, "log") == 0 || strcmp(verb, "err") == 0) {
-        const char *step = word(&rest);
+        const char *step = word_take(&rest);
         struct buf text = BUF_INIT;
-        unescape(rest ? rest : "", &text);
+        word_unescape(rest ? rest : "", &text);
         add_log(driver, step, *verb == 'e' ? 2 : 1, buf_str(&text), text.len);
         buf_release(&text);
     } else if (strcmp(verb, "lines") == 0) {
@@ -506,30 +385,30 @@ static void do_line(struct driver *driver, char *line)
     } else if (strcmp(verb, "ended") == 0) {
         event.type = EVENT_RUN_FINISHED;
         event.u.run_finished.status =
-            (enum run_status)index_of(word(&rest), statuses, RUN_STATUS_N);
-        event.u.run_finished.duration_ms = (uint64_t)number(&rest);
+            (enum run_status)word_index(word_take(&rest), statuses, RUN_STATUS_N);
+        event.u.run_finished.duration_ms = (uint64_t)word_number(&rest);
         emit(driver, &event);
     } else if (strcmp(verb, "paused") == 0) {
-        event = (struct event){.type = EVENT_STEP_PAUSED, .step = word(&rest)};
+        event = (struct event){.type = EVENT_STEP_PAUSED, .step = word_take(&rest)};
         event.u.paused.failed = rest != NULL;
-        event.u.paused.exit_code = (int)number(&rest);
-        event.u.paused.duration_ms = (uint64_t)number(&rest);
+        event.u.paused.exit_code = (int)word_number(&rest);
+        event.u.paused.duration_ms = (uint64_t)word_number(&rest);
         emit(driver, &event);
     } else if (strcmp(verb, "resumed") == 0) {
-        event = (struct event){.type = EVENT_STEP_RESUMED, .step = word(&rest)};
+        event = (struct event){.type = EVENT_STEP_RESUMED, .step = word_take(&rest)};
         emit(driver, &event);
     } else if (strcmp(verb, "breakpoint") == 0) {
-        event = (struct event){.type = EVENT_BREAKPOINT, .step = word(&rest)};
-        event.u.breakpoint.set = number(&rest) != 0;
+        event = (struct event){.type = EVENT_BREAKPOINT, .step = word_take(&rest)};
+        event.u.breakpoint.set = word_number(&rest) != 0;
         emit(driver, &event);
     } else if (strcmp(verb, "tree") == 0) {
         event.type = EVENT_WATCH_TREE;
-        event.u.tree.branch = word(&rest);
-        event.u.tree.dirty = (uint64_t)number(&rest);
+        event.u.tree.branch = word_take(&rest);
+        event.u.tree.dirty = (uint64_t)word_number(&rest);
         emit(driver, &event);
     } else if (strcmp(verb, "changed") == 0) {
         event.type = EVENT_WATCH_CHANGED;
-        event.u.changed.count = (uint64_t)number(&rest);
+        event.u.changed.count = (uint64_t)word_number(&rest);
         emit(driver, &event);
     } else if (strcmp(verb, "idle") == 0) {
         event.type = EVENT_WATCH_IDLE;
@@ -541,42 +420,20 @@ static void do_line(struct driver *driver, char *line)
     } else if (strcmp(verb, "notice") == 0) {
         struct buf text = BUF_INIT;
         event.type = EVENT_NOTICE;
-        event.u.notice.level = word(&rest);
-        unescape(rest ? rest : "", &text);
+        event.u.notice.level = word_take(&rest);
+        word_unescape(rest ? rest : "", &text);
         event.u.notice.text = buf_str(&text);
         emit(driver, &event);
         buf_release(&text);
-    } else if (strcmp(verb, "record") == 0) {
-        do_record(driver, rest);
-    } else if (strcmp(verb, "facts") == 0) {
-        do_facts(driver, rest);
-    } else if (strcmp(verb, "inputs") == 0) {
-        vec_clear(&driver->told.inputs);
-    } else if (strcmp(verb, "input") == 0) {
-        do_input(driver, rest);
-    } else if (strcmp(verb, "key") == 0) {
-        do_key(driver, rest);
-    } else if (strcmp(verb, "stored") == 0) {
-        do_stored(driver, rest);
-    } else if (strcmp(verb, "use") == 0) {
-        struct usage_facts *use = &told_use_of(&driver->told, word(&rest))->facts;
-        use->cpu_us = (uint64_t)number(&rest) * 1000;
-        use->memory = (uint64_t)number(&rest);
-    } else if (strcmp(verb, "gone") == 0) {
-        const char *step = word(&rest);
-        told_log_of(&driver->told, step)->gone =
-            arena_strdup(&driver->told.arena, rest ? rest : "");
-    } else if (strcmp(verb, "diff") == 0) {
-        do_diff(driver, rest);
     } else if (strcmp(verb, "sync") == 0) {
-        driver->typed = (unsigned long)number(&rest);
-        driver->cols = (int)number(&rest);
-        driver->rows = (int)number(&rest);
+        driver->typed = (unsigned long)word_number(&rest);
+        driver->cols = (int)word_number(&rest);
+        driver->rows = (int)word_number(&rest);
         driver->syncing = true;
         try_sync(driver);
     } else if (strcmp(verb, "pause") == 0) {
         driver->paused = true;
-        uv_timer_start(&driver->pause, on_pause, (uint64_t)number(&rest), 0);
+        uv_timer_start(&driver->pause, on_pause, (uint64_t)word_number(&rest), 0);
     } else if (strcmp(verb, "echo") == 0) {
         reply(driver, "echo\n");
     } else if (strcmp(verb, "crash") == 0) {

@@ -1,12 +1,22 @@
 #include "screen.h"
 
-/* The build makes one program of a test and this file. */
-#include "driver.c"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "driver.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 #include <vterm.h>
 
 #define DEADLINE_MS 30000
