@@ -7,11 +7,15 @@
  *         names in LAYERS, the lowest first. Prints "read BYTES" now and then, then "skipped N".
  *     kiln internal remove LAYERS NAME...
  *         removes layers.
+ *     kiln internal man kiln.1|kiln.json.5
+ *         prints a page of the manual, for the build.
  *
  * What goes wrong is said on standard error. Exits with 0, with 1 when the layer is refused, with 4
  * when the blob is damaged, else with 2 or 3 as ever.
  */
 #include "cli/cli.h"
+#include "cli/man.h"
+#include "config/man.h"
 #include "runners/unpack.h"
 
 #include <inttypes.h>
@@ -74,6 +78,21 @@ static int remove_layers(int argc, char **argv, struct err *err)
     return rc;
 }
 
+/* A page of the manual, for the build: "kiln.1" or "kiln.json.5". */
+static int print_manual(int argc, char **argv, struct err *err)
+{
+    struct buf out = BUF_INIT;
+    if (argc == 1 && !strcmp(argv[0], "kiln.1"))
+        man_kiln(&out);
+    else if (argc == 1 && !strcmp(argv[0], "kiln.json.5"))
+        config_man(MAN_DATE, &out);
+    else
+        return err_set(err, ERR_USAGE, "internal man: there is no such page");
+    fwrite(buf_str(&out), 1, out.len, stdout);
+    buf_release(&out);
+    return fflush(stdout) == 0 ? 0 : err_set(err, ERR_SYSTEM, "internal man: it can't be written");
+}
+
 int command_internal(int argc, char **argv)
 {
     struct err err = ERR_INIT;
@@ -82,6 +101,8 @@ int command_internal(int argc, char **argv)
         rc = unpack(argc - 1, argv + 1, &err);
     else if (argc > 0 && strcmp(argv[0], "remove") == 0)
         rc = remove_layers(argc - 1, argv + 1, &err);
+    else if (argc > 0 && strcmp(argv[0], "man") == 0)
+        rc = print_manual(argc - 1, argv + 1, &err);
     else
         rc = err_set(&err, ERR_USAGE, "internal: there is no such command");
     if (rc < 0)

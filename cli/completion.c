@@ -12,12 +12,16 @@
 #include <string.h>
 #include <unistd.h>
 
-/* In single quotes for any of the three shells: the table's texts have no quotes of that kind. */
-static void add_quoted(struct buf *out, const char *text)
+/* In single quotes, as fish has them or (fish false) as the other shells do. */
+static void add_quoted(struct buf *out, const char *text, bool fish)
 {
     buf_addc(out, '\'');
     for (; *text; text++) {
-        if (*text != '\'' && *text != '\\')
+        if (*text == '\'')
+            buf_adds(out, fish ? "\\'" : "'\\''");
+        else if (*text == '\\' && fish)
+            buf_adds(out, "\\\\");
+        else
             buf_addc(out, *text);
     }
     buf_addc(out, '\'');
@@ -40,7 +44,7 @@ static const struct choice *first_words(const struct command_spec *spec)
     return spec->subcommands ? spec->subcommands : spec->values;
 }
 
-/* -- bash, and zsh through its bashcompinit ---------------------------------------------------- */
+/* -- bash -------------------------------------------------------------------------------------- */
 
 static void add_bash(struct buf *out)
 {
@@ -83,6 +87,13 @@ static void add_bash(struct buf *out)
     for (size_t i = 0; i < n_commands; i++)
         buf_addf(out, " %s", command_table[i].name);
     buf_adds(out, "'\n        ;;\n    esac\n"
+                  "    if [[ $current == = ]]; then current=; word==; "
+                  "else word=${COMP_WORDS[COMP_CWORD-1]}; fi\n"
+                  "    if [[ $word == = ]]; then\n"
+                  "        compopt -o filenames 2>/dev/null\n"
+                  "        COMPREPLY=($(compgen -f -- \"$current\"))\n"
+                  "        return\n"
+                  "    fi\n"
                   "    if [[ $current == -* ]]; then words=$options; fi\n"
                   "    COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
                   "    if [[ ${COMPREPLY[0]} == *= ]]; then compopt -o nospace 2>/dev/null; fi\n"
@@ -90,10 +101,105 @@ static void add_bash(struct buf *out)
                   "complete -F _kiln kiln\n");
 }
 
+/* -- zsh --------------------------------------------------------------------------------------- */
+
+/* "name:what it does" for _describe, quoted. */
+static void add_described(struct buf *out, const char *name, const char *text)
+{
+    struct buf both = BUF_INIT;
+    buf_addf(&both, "%s:%s", name, text ? text : "");
+    buf_addc(out, ' ');
+    add_quoted(out, buf_str(&both), false);
+    buf_release(&both);
+}
+
+/* Those that want a value are apart: no blank is to stand behind their "=". */
+static void add_zsh_options(struct buf *out, unsigned bit)
+{
+    for (int valued = 0; valued <= 1; valued++) {
+        buf_adds(out, valued ? "        valued=(" : "        plain=(");
+        for (size_t i = 0; i < OPT_N; i++) {
+            const struct option_spec *spec = &option_table[i];
+            struct buf name = BUF_INIT;
+            if (!(spec->commands & bit) || (spec->argument && !spec->optional) != valued)
+                continue;
+            buf_addf(&name, "--%s%s", spec->name, valued ? "=" : "");
+            add_described(out, buf_str(&name), spec->help);
+            if (spec->letter) {
+                char letter[] = {'-', spec->letter, '\0'};
+                add_described(out, letter, spec->help);
+            }
+            buf_release(&name);
+        }
+        buf_adds(out, ")\n");
+    }
+}
+
+static void add_zsh_words(struct buf *out, const struct command_spec *spec)
+{
+    if (spec->takes_steps)
+        buf_adds(out, "        choices=(${(f)\"$(kiln completion steps 2>/dev/null)\"})\n");
+    if (first_words(spec) || spec->bit == CMD_HELP)
+        buf_adds(out, "        choices=(");
+    for (const struct choice *c = first_words(spec); c && c->name; c++)
+        add_described(out, c->name, c->summary);
+    for (size_t i = 0; i < n_commands && spec->bit == CMD_HELP; i++)
+        add_described(out, command_table[i].name, command_table[i].summary);
+    if (first_words(spec) || spec->bit == CMD_HELP)
+        buf_adds(out, ")\n");
+    else if (!spec->takes_steps && spec->max_args)
+        buf_adds(out, "        files=1\n");
+}
+
 static void add_zsh(struct buf *out)
 {
-    buf_adds(out, "autoload -U +X bashcompinit && bashcompinit\n");
-    add_bash(out);
+    buf_adds(out, "#compdef kiln\n"
+                  "_kiln() {\n"
+                  "    local command= word files=\n"
+                  "    local -a plain valued choices\n"
+                  "    for word in \"${(@)words[2,CURRENT-1]}\"; do\n"
+                  "        case $word in\n"
+                  "        -*) ;;\n"
+                  "        ");
+    for (size_t i = 0; i < n_commands; i++)
+        buf_addf(out, "%s%s", i ? "|" : "", command_table[i].name);
+    buf_adds(out, ") command=$word; break ;;\n"
+                  "        esac\n"
+                  "    done\n"
+                  "    case $command in\n");
+    for (size_t i = 0; i < n_commands; i++) {
+        buf_addf(out, "    %s)\n", command_table[i].name);
+        add_zsh_options(out, command_table[i].bit);
+        add_zsh_words(out, &command_table[i]);
+        buf_adds(out, "        ;;\n");
+    }
+    buf_adds(out, "    *)\n");
+    add_zsh_options(out, CMD_ALL);
+    buf_adds(out, "        choices=(");
+    for (size_t i = 0; i < n_commands; i++)
+        add_described(out, command_table[i].name, command_table[i].summary);
+    buf_adds(out, ")\n        ;;\n    esac\n"
+                  "    if [[ $PREFIX == --color=* ]]; then\n"
+                  "        compset -P '*='\n"
+                  "        compadd");
+    for (const struct choice *c = option_table[OPT_COLOR].values; c->name; c++)
+        buf_addf(out, " %s", c->name);
+    buf_adds(out, "\n    elif [[ $PREFIX == --*=* ]]; then\n"
+                  "        compset -P '*='\n"
+                  "        _files\n"
+                  "    elif [[ $PREFIX == -* ]]; then\n"
+                  "        _describe -o option plain -- valued -S ''\n"
+                  "    elif [[ -n $files ]]; then\n"
+                  "        _files\n"
+                  "    else\n"
+                  "        _describe word choices\n"
+                  "    fi\n"
+                  "}\n"
+                  "if [[ $zsh_eval_context[-1] == loadautofunc ]]; then\n"
+                  "    _kiln \"$@\"\n"
+                  "else\n"
+                  "    compdef _kiln kiln\n"
+                  "fi\n");
 }
 
 /* -- fish -------------------------------------------------------------------------------------- */
@@ -113,7 +219,8 @@ static void add_fish_option(struct buf *out, const struct option_spec *spec)
     if (spec->letter)
         buf_addf(out, " -s %c", spec->letter);
     if (spec->argument && !spec->optional)
-        buf_adds(out, " -r");
+        buf_adds(out, !strcmp(spec->argument, "FILE") || !strcmp(spec->argument, "DIR") ? " -r -F"
+                                                                                        : " -r");
     if (spec->values) {
         buf_adds(out, " -f -a '");
         for (const struct choice *c = spec->values; c->name; c++)
@@ -121,7 +228,7 @@ static void add_fish_option(struct buf *out, const struct option_spec *spec)
         buf_adds(out, "'");
     }
     buf_adds(out, " -d ");
-    add_quoted(out, spec->help);
+    add_quoted(out, spec->help, true);
     buf_addc(out, '\n');
 }
 
@@ -131,13 +238,15 @@ static void add_fish(struct buf *out)
     for (size_t i = 0; i < n_commands; i++) {
         const struct command_spec *spec = &command_table[i];
         buf_addf(out, "complete -c kiln -n __fish_use_subcommand -a %s -d ", spec->name);
-        add_quoted(out, spec->summary);
+        add_quoted(out, spec->summary, true);
         buf_addc(out, '\n');
         if (spec->takes_steps)
             buf_addf(out,
                      "complete -c kiln -n '__fish_seen_subcommand_from %s' -a "
                      "'(kiln completion steps 2>/dev/null)'\n",
                      spec->name);
+        else if (!first_words(spec) && spec->max_args && spec->bit != CMD_HELP)
+            buf_addf(out, "complete -c kiln -n '__fish_seen_subcommand_from %s' -F\n", spec->name);
         for (const struct choice *c = first_words(spec); c && c->name; c++)
             buf_addf(out, "complete -c kiln -n '__fish_seen_subcommand_from %s' -a %s\n",
                      spec->name, c->name);
