@@ -15,7 +15,6 @@
  */
 #include "cli/cli.h"
 #include "cli/man.h"
-#include "config/man.h"
 #include "runners/unpack.h"
 
 #include <inttypes.h>

@@ -174,4 +174,8 @@ void config_where(const struct config *config, const struct config_step *step,
  * the parser checks by. */
 void config_schema(struct buf *out);
 
+/* Adds the manual page kiln.json(5) in mdoc, made from the table of keys. date: as such pages have
+ * it, "January 31, 2026". */
+void config_man(const char *date, struct buf *out);
+
 #endif

@@ -1,8 +1,7 @@
-/* man.c - kiln.json(5) (see man.h). */
-#include "config/man.h"
+/* man.c - kiln.json(5), made from the table of keys. */
+#include "config/config.h"
 
 #include "base/roff.h"
-#include "config/config.h"
 #include "config/keys.h"
 
 static const char *type_words(enum config_type type)
