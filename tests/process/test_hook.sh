@@ -442,4 +442,99 @@ test_interrupted() {
     cmp "$T/before" "$T/after"
 }
 
+# -- calls that go wrong -------------------------------------------------------------------------------
+
+# what_goes_wrong: a kiln (and the gits it runs) of which a call goes wrong, as $T/wrong KIND AT ARGUMENT...
+what_goes_wrong() {
+    command -v cc >/dev/null || { echo "(not tried: there is no C compiler)"; return 1; }
+    local sanitized=
+    ! grep -qa __asan_init "$KILN" || sanitized=-DFAULT_NO_MALLOC
+    # shellcheck disable=SC2086
+    cc -std=gnu17 -D_GNU_SOURCE -O1 -shared -fPIC -w $sanitized -o "$T/fault.so" "$SOURCE_DIR/tests/process/fault.c" -ldl
+    cc -std=gnu17 -D_GNU_SOURCE -O1 -w -o "$T/kill_at" "$SOURCE_DIR/tests/process/kill_at.c"
+    export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0}:verify_asan_link_order=0:detect_leaks=0
+}
+
+wrong() { # KIND AT ARGUMENT...
+    local kind=$1 at=$2 how
+    shift 2
+    how=(env LD_PRELOAD="$T/fault.so" FAULT_KIND="$kind" FAULT_AT="$at" FAULT_COUNT="$T/count")
+    [ "$kind" != kill ] || how=("$T/kill_at" "$at" "$T/count")
+    : >"$T/count"
+    RC=0
+    # Standard output and error are pipes, so that writing to them is not what goes wrong.
+    { timeout "$DEADLINE" "${how[@]}" "$KILN" "$@" 2>&1 </dev/null || echo "$?" >"$T/rc"; } | cat >"$T/out"
+}
+
+counted() { # KIND
+    if [ "$1" = kill ]; then cat "$T/count"; else od -An -t u8 "$T/count" | tr -d ' '; fi
+}
+
+# One point in each of N equal parts of all calls.
+points() { # N TOTAL
+    local i
+    for ((i = 0; i < $1; i++)); do echo $((i * $2 / $1 + RANDOM % ($2 / $1 + 1) + 1)); done
+}
+
+# Whatever goes wrong: index and working tree are as they were, no failure passes, and the next hook is right.
+wrong_in_a_run() { # KIND N
+    local at checkout
+    a_project
+    what_goes_wrong || return 0
+    git commit -q -m first
+    hook 0
+    cp -a .git/index "$T/good"
+    git update-index --add --cacheinfo "100644,$(echo BAD | git hash-object -w --stdin),src/new"
+    cp -a .git/index "$T/bad"
+    cp -a "$XDG_CACHE_HOME" "$T/cache"
+    wrong "$1" 0 hook run
+    for at in $(points "$2" "$(counted "$1")"); do
+        rm -rf "$XDG_CACHE_HOME" "$T/rc"
+        cp -a "$T/cache" "$XDG_CACHE_HOME"
+        cp -a "$T/bad" .git/index
+        state >"$T/before"
+        wrong "$1" "$at" hook run
+        [ -s "$T/rc" ] || fail "$1 at $at: what fails has passed"
+        state | cmp - "$T/before" || fail "$1 at $at: something is touched"
+        assert_no_file .git/index.lock
+        kiln 1 hook run
+        assert_out '^test: FAILED'
+        checkout=$(echo "$XDG_CACHE_HOME"/kiln/v1/hook/*/project)
+        git -C "$checkout" diff --quiet || fail "$1 at $at: the checkout is another tree"
+        grep -q BAD "$checkout/src/new"
+        cp -a "$T/good" .git/index
+        hook 0
+    done
+}
+
+test_killed_in_a_run() { wrong_in_a_run kill 10; }
+test_a_full_disk_in_a_run() { wrong_in_a_run ENOSPC 6; }
+test_reads_that_fail_in_a_run() { wrong_in_a_run read 6; }
+
+# git finds one whole hook at every moment: what was there, or kiln's.
+test_killed_while_installing() {
+    local at ours other
+    a_project
+    what_goes_wrong || return 0
+    printf '#!/bin/sh\nexit 0\n' >.git/hooks/pre-commit
+    chmod +x .git/hooks/pre-commit
+    other=$(sha256sum <.git/hooks/pre-commit)
+    kiln 0 hook install
+    ours=$(sha256sum <.git/hooks/pre-commit)
+    kiln 0 hook uninstall
+    wrong kill 0 hook install
+    kiln 0 hook uninstall
+    for at in $(points 12 "$(counted kill)"); do
+        wrong kill "$at" hook install
+        case $(sha256sum <.git/hooks/pre-commit) in "$ours" | "$other") ;; *) fail "killed at $at: neither hook is there" ;; esac
+        kiln 0 hook install
+        assert_eq "$(sha256sum <.git/hooks/pre-commit)" "$ours"
+        assert_eq "$(sha256sum <.git/hooks/pre-commit.before-kiln)" "$other"
+        wrong kill "$at" hook uninstall
+        kiln 0 hook uninstall
+        assert_eq "$(sha256sum <.git/hooks/pre-commit)" "$other"
+        assert_no_file .git/hooks/pre-commit.before-kiln
+    done
+}
+
 run_tests
