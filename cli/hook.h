@@ -48,6 +48,8 @@ void hook_answer_release(struct hook_answer *answer);
  * objects of the other. */
 struct hook_checkout {
     char *dir, *root; /* its top, and the project's folder in it */
+    char **bound;     /* what of the config's "bind" is linked to the working tree's: no inputs */
+    size_t n_bound;
     struct cache *cache;
     int lock;
 };

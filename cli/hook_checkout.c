@@ -156,6 +156,64 @@ static char *pattern_of(const char *prefix, const char *path)
     return buf_detach(&out);
 }
 
+/* -- bound directories ------------------------------------------------------------------------- */
+
+/* No step's output is to be put through the link. */
+static bool has_outputs(const struct config *config, const char *path)
+{
+    for (size_t i = 0; i < config->n_steps; i++)
+        for (size_t k = 0; k < config->steps[i].n_outputs; k++)
+            if (path_is_below(config->steps[i].outputs[k].text, path) ||
+                path_is_below(path, config->steps[i].outputs[k].text))
+                return true;
+    return false;
+}
+
+/* Before git writes files: nothing is to be written through them. */
+static void unbind(const struct hook_checkout *checkout, const struct config *config)
+{
+    struct stat st;
+    for (size_t i = 0; i < config->hook.n_bind; i++) {
+        char *path = path_join(checkout->root, config->hook.bind[i].text);
+        if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
+            (void)unlink(path);
+        free(path);
+    }
+}
+
+/* True when it leads there. What is committed at that place is what is tested. */
+static bool bind_one(const struct options *options, const struct hook_checkout *checkout,
+                     const char *from, const char *name)
+{
+    char *path = path_join(checkout->root, name), *to = path_join(from, name);
+    char *parent = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
+    bool bound = access(to, F_OK) == 0 && file_mkdirs(parent, 0700, NULL) == 0;
+    if (bound && symlink(to, path) != 0) {
+        bound = false;
+        if (errno != EEXIST) {
+            char *text =
+                mem_printf("%s can't be bound into the hook's checkout: %s", name, strerror(errno));
+            warn(options, text);
+            free(text);
+        }
+    }
+    free(parent);
+    free(path);
+    free(to);
+    return bound;
+}
+
+static void bind_all(const struct options *options, const struct hook_commit *commit,
+                     struct hook_checkout *checkout, const struct config *config)
+{
+    checkout->bound = mem_zalloc(config->hook.n_bind + 1, sizeof *checkout->bound);
+    for (size_t i = 0; i < config->hook.n_bind; i++) {
+        const char *name = config->hook.bind[i].text;
+        if (!has_outputs(config, name) && bind_one(options, checkout, commit->root, name))
+            checkout->bound[checkout->n_bound++] = mem_strdup(name);
+    }
+}
+
 int hook_checkout_make(const struct options *options, const struct hook_commit *commit,
                        const struct config *config, struct hook_checkout *out, struct err *err)
 {
@@ -181,13 +239,16 @@ int hook_checkout_make(const struct options *options, const struct hook_commit *
         for (size_t i = 0; i < config->n_steps; i++)
             for (size_t k = 0; k < config->steps[i].n_outputs; k++)
                 vec_push(&keep, pattern_of(commit->place.prefix, config->steps[i].outputs[k].text));
+        unbind(out, config);
         rc = git_checkout(&commit->place, commit->tree, out->dir, (const char *const *)keep.v,
                           keep.n, err);
     }
     if (rc == 0)
         rc = file_mkdirs(out->root, 0700, err); /* a pipeline that is kept elsewhere */
-    if (rc == 0)
+    if (rc == 0) {
+        bind_all(options, commit, out, config);
         remove_old();
+    }
     vec_each (char *, pattern, &keep)
         free(*pattern);
     vec_release(&keep);
@@ -202,6 +263,9 @@ void hook_checkout_release(struct hook_checkout *checkout)
     if (checkout->lock >= 0)
         close(checkout->lock);
     cache_close(checkout->cache);
+    for (size_t i = 0; i < checkout->n_bound; i++)
+        free(checkout->bound[i]);
+    free(checkout->bound);
     free(checkout->dir);
     free(checkout->root);
     *checkout = (struct hook_checkout){.lock = -1};

@@ -145,12 +145,16 @@ static void say_whose(const struct place *place)
 static int install(const struct place *place, struct err *err)
 {
     const struct options *o = place->options;
+    struct config *config = NULL;
     int rc = 0;
-    say_whose(place);
     if (!o->n_args)
-        return install_one(place, hook_names[0], err);
-    for (size_t i = 0; rc == 0 && i < o->n_args; i++)
-        rc = install_one(place, o->args[i], err);
+        rc = config_load(place->commit.config, place->commit.root, &config, err);
+    if (rc == 0)
+        say_whose(place);
+    for (const char *const *name = config ? config->hook.stages : o->args;
+         rc == 0 && (config ? *name != NULL : name < o->args + o->n_args); name++)
+        rc = install_one(place, *name, err);
+    config_free(config);
     return rc;
 }
 

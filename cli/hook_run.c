@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "base/vec.h"
 #include "cache/git_checkout.h"
 #include "cli/views.h"
@@ -32,10 +33,14 @@ struct hooking {
     size_t n_steps;
     uv_signal_t signals[3];
     int n_signals;
+    uv_timer_t budget;
+    bool budget_open;
     bool finished;
     int signal, exit_code;
     char *run;
     VEC(char *) failed;
+    VEC(char *) running;
+    const char *git;
 };
 
 /* -- its end ----------------------------------------------------------------------------------- */
@@ -51,6 +56,8 @@ static void engine_closed(void *ctx)
     h->engine = NULL;
     for (int i = 0; i < h->n_signals; i++)
         uv_close((uv_handle_t *)&h->signals[i], handle_closed);
+    if (h->budget_open)
+        uv_close((uv_handle_t *)&h->budget, handle_closed);
     views_close(&h->views);
     app_close_runners(&h->app);
 }
@@ -101,13 +108,57 @@ static void catch_signals(struct hooking *h)
 
 /* -- the run ----------------------------------------------------------------------------------- */
 
+static void no_longer_runs(struct hooking *h, const char *step)
+{
+    for (size_t i = 0; i < h->running.n; i++)
+        if (!strcmp(h->running.v[i], step)) {
+            free(h->running.v[i]);
+            h->running.v[i] = h->running.v[--h->running.n];
+            return;
+        }
+}
+
 static void on_event(void *ctx, const struct event *event)
 {
     struct hooking *h = ctx;
     if (event->type == EVENT_RUN_STARTED && event->run && !h->run)
         h->run = mem_strdup(event->run);
+    if (event->type == EVENT_STEP_STARTED)
+        vec_push(&h->running, mem_strdup(event->step));
+    if (event->type == EVENT_STEP_FINISHED)
+        no_longer_runs(h, event->step);
     if (event->type == EVENT_STEP_FINISHED && event->u.finished.status == STEP_FAILED)
         vec_push(&h->failed, mem_strdup(event->step));
+}
+
+static void on_budget(uv_timer_t *timer)
+{
+    struct hooking *h = timer->data;
+    struct buf text = BUF_INIT;
+    char time[16];
+    if (!h->engine || h->finished || !h->running.n)
+        return; /* asked again soon */
+    uv_timer_stop(timer);
+    buf_addf(&text, "the hook takes longer than the %s that it may",
+             text_duration(h->app.config->hook.budget_ms, time));
+    for (size_t i = 0; i < h->running.n; i++)
+        buf_addf(&text, "%s%s", i ? ", " : "; still at work: ", h->running.v[i]);
+    buf_addf(&text, "; ^C and git %s --no-verify goes without it", h->git);
+    engine_notice(h->engine, "warning", buf_str(&text));
+    buf_release(&text);
+}
+
+static void begin_budget(struct hooking *h)
+{
+    uint64_t ms = h->app.config->hook.budget_ms;
+    if (!ms)
+        return;
+    uv_timer_init(&h->app.loop, &h->budget);
+    h->budget.data = h;
+    h->budget_open = true;
+    uv_update_time(&h->app.loop);
+    uv_timer_start(&h->budget, on_budget, ms, 50);
+    uv_unref((uv_handle_t *)&h->budget);
 }
 
 static int on_boxes(void *ctx, struct engine_boxes *out, struct err *err)
@@ -137,6 +188,8 @@ static int open_engine(struct hooking *h, struct err *err)
                                      .history = h->app.history,
                                      .jobs = o->jobs ? o->jobs : h->app.config->jobs,
                                      .keep_going = o->keep_going,
+                                     .own_files = (const char *const *)h->checkout->bound,
+                                     .n_own_files = h->checkout->n_bound,
                                      .done = on_done,
                                      .ctx = h};
     if (engine_new(&options, &h->engine, err) < 0)
@@ -172,6 +225,7 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
         finish(h);
         return;
     }
+    begin_budget(h);
     engine_start(h->engine);
 }
 
@@ -213,23 +267,23 @@ static int check_files(struct hooking *h, struct err *err)
     return rc;
 }
 
-static void say_what_now(const struct hooking *h, const char *git)
+static void say_what_now(struct hooking *h)
 {
-    const char *kiln = views_kiln((struct views *)&h->views);
+    const char *kiln = views_kiln(&h->views);
     if (h->signal || !h->exit_code)
         return;
     fflush(stdout);
     for (size_t i = 0; h->run && i < h->failed.n && i < FILES_SHOWN; i++)
         fprintf(stderr, "hook: what %s wrote: %s logs --run %s %s\n", h->failed.v[i], kiln, h->run,
                 h->failed.v[i]);
-    fprintf(stderr, "hook: stopped; to go on without it: git %s --no-verify\n", git);
+    fprintf(stderr, "hook: stopped; to go on without it: git %s --no-verify\n", h->git);
 }
 
 int hook_run(const struct options *options, const struct hook_commit *commit,
              const struct hook_checkout *checkout, const char *git)
 {
     struct options shown = *options;
-    struct hooking h = {.options = &shown, .commit = commit, .checkout = checkout};
+    struct hooking h = {.options = &shown, .commit = commit, .checkout = checkout, .git = git};
     struct err err = ERR_INIT;
     int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (tty >= 0)
@@ -252,13 +306,16 @@ int hook_run(const struct options *options, const struct hook_commit *commit,
         h.exit_code = err.kind == ERR_SYSTEM || err.kind == ERR_CORRUPT ? EXIT_KILN : EXIT_USAGE;
     }
     tidy_end(h.tidy, options);
-    say_what_now(&h, git);
+    say_what_now(&h);
     err_release(&err);
     views_release(&h.views);
     app_close(&h.app);
     vec_each (char *, name, &h.failed)
         free(*name);
     vec_release(&h.failed);
+    vec_each (char *, name, &h.running)
+        free(*name);
+    vec_release(&h.running);
     free(h.steps);
     free(h.run);
     return h.signal ? 128 + h.signal : h.exit_code;

@@ -148,7 +148,8 @@ const struct command_spec command_table[] = {
         .help =
             "\"install\" writes the hook into the directory where git looks for it "
             "(core.hooksPath counts). A hook that is there already runs first, and \"uninstall\" "
-            "puts it back. HOOK is pre-commit, which it is without, commit-msg or pre-push. "
+            "puts it back. HOOK is pre-commit, commit-msg or pre-push; without, those of \"hook\" in "
+            "kiln.json, or else pre-commit. "
             "\"status\" tells what is installed and what a commit now would run; it exits with 1 "
             "where none of kiln's hooks is installed.\n\n"
             "\"run\" is what the hook calls. It takes the tree that a commit would have now, from "

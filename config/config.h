@@ -129,6 +129,14 @@ struct config_generate {
     size_t n_pass_env;
 };
 
+/* What "kiln hook" does for everybody who works on the project. */
+struct config_hook {
+    const char *const *stages;      /* hooks of git by their names, NULL terminated */
+    uint64_t budget_ms;             /* 0 = none */
+    const struct config_text *bind; /* normalised relative paths, sorted */
+    size_t n_bind;
+};
+
 struct config {
     struct arena arena;
     const char *path;  /* the file, absolute: where to point an editor */
@@ -141,6 +149,7 @@ struct config {
     size_t n_steps;
     const uint32_t *order;                  /* indices of steps, topological; ties as written */
     const struct config_generate *generate; /* NULL for a written pipeline; then n_steps is 0 */
+    struct config_hook hook;
 };
 
 /* Finds kiln.json: from directory start upwards to the git root (or the file system's, outside of

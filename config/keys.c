@@ -118,6 +118,20 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
                                   "Sharing",
                                   "shared: by several steps at once; locked: by one step at a "
                                   "time; private: a directory of its own for each at once."},
+    [CONFIG_KEY_GIT_HOOK] = {"hook", FILE_, 0, CONFIG_BLOCK, 0, 0, NULL, "Git hooks",
+                             "What \"kiln hook\" does for everybody who works on the project."},
+    [CONFIG_KEY_HOOK_STAGES] = {"stages", CONFIG_IN_HOOK, 0, CONFIG_CHOICES, 0, 0,
+                                "[\"pre-commit\"]", "Hooks",
+                                "Which hooks \"kiln hook install\" installs."},
+    [CONFIG_KEY_HOOK_BUDGET] = {"budget", CONFIG_IN_HOOK, 0, CONFIG_DURATION, 0, 0, NULL,
+                                "Time budget",
+                                "How long a hook should take, as 10s: when it takes longer, it "
+                                "says what still runs and how to go without it."},
+    [CONFIG_KEY_HOOK_BIND] = {"bind", CONFIG_IN_HOOK, 0, CONFIG_PATHS, 0, 0, "[]",
+                              "Bound directories",
+                              "Directories that are not committed, as node_modules, which steps of "
+                              "the host find in the hook's checkout, too: as links to those of "
+                              "the working tree. They are no inputs."},
     [CONFIG_KEY_INTERACTIVE] =
         {"interactive", STEP, 0, CONFIG_BOOL, 0, 0, "false", "Interactive",
          "true gives the step a terminal: what is typed reaches it (i in the panes; kiln run hands "
@@ -156,7 +170,10 @@ const char *const *config_choices(enum config_key_id id)
     static const char *const networks[] = {"none", "host", NULL};
     static const char *const mounts[] = {"same", NULL};
     static const char *const sharings[] = {"shared", "private", "locked", NULL};
+    static const char *const stages[] = {"pre-commit", "commit-msg", "pre-push", NULL};
 
+    if (id == CONFIG_KEY_HOOK_STAGES)
+        return stages;
     return id == CONFIG_KEY_NETWORK ? networks : id == CONFIG_KEY_MOUNT ? mounts : sharings;
 }
 
@@ -196,6 +213,7 @@ const char *config_place_name(enum config_place place)
     case CONFIG_IN_LIMITS: return "\"limits\"";
     case CONFIG_IN_SECRET: return "a secret";
     case CONFIG_IN_CACHE: return "a cache directory";
+    case CONFIG_IN_HOOK: return "\"hook\"";
     }
     return "";
 }

@@ -52,6 +52,11 @@ enum config_key_id {
     /* of a cache directory */
     CONFIG_KEY_CACHE_NAME,
     CONFIG_KEY_CACHE_SHARING,
+    /* of the file's "hook" */
+    CONFIG_KEY_GIT_HOOK,
+    CONFIG_KEY_HOOK_STAGES,
+    CONFIG_KEY_HOOK_BUDGET,
+    CONFIG_KEY_HOOK_BIND,
     /* known, but not what this kiln has */
     CONFIG_KEY_INTERACTIVE,
     CONFIG_KEY_FIX,
@@ -67,6 +72,7 @@ enum config_place {
     CONFIG_IN_LIMITS = 16,
     CONFIG_IN_SECRET = 32, /* one of "secrets" */
     CONFIG_IN_CACHE = 64,  /* one of "caches" */
+    CONFIG_IN_HOOK = 128,  /* the file's "hook" */
 };
 
 enum config_type {
@@ -84,6 +90,7 @@ enum config_type {
     CONFIG_PATH,     /* a path */
     CONFIG_RUNNERS,  /* a runner's name */
     CONFIG_CHOICE,   /* one of some words (config_choices()) */
+    CONFIG_CHOICES,  /* a list of such words */
     CONFIG_SIZE,     /* "512MiB" */
     CONFIG_CPUS,     /* a number of processors, also a part of one */
     CONFIG_BLOCK,    /* an object with keys of its own, or the steps */
@@ -119,7 +126,7 @@ extern const size_t config_n_runners, config_n_available_runners;
 
 /* The runners that a step's key has a meaning for, as bits by enum config_runner. */
 unsigned config_key_runners(enum config_key_id id);
-/* The words that a CONFIG_CHOICE may be, NULL terminated. */
+/* The words that a CONFIG_CHOICE, or each of CONFIG_CHOICES, may be, NULL terminated. */
 const char *const *config_choices(enum config_key_id id);
 
 /* Patterns of the schema for what the parser checks by hand. */

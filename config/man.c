@@ -21,6 +21,7 @@ static const char *type_words(enum config_type type)
     case CONFIG_PATH: return "a path";
     case CONFIG_RUNNERS:
     case CONFIG_CHOICE: return "one of";
+    case CONFIG_CHOICES: return "a list of";
     case CONFIG_SIZE: return "a size, such as 512MiB";
     case CONFIG_CPUS: return "a number, such as 1.5";
     case CONFIG_BLOCK: return "an object";
@@ -43,7 +44,7 @@ static void add_key(struct buf *out, const struct config_key *key, enum config_p
     buf_adds(&type, type_words(key->type));
     if (key->type == CONFIG_RUNNERS)
         add_words(&type, config_runners, config_n_available_runners);
-    if (key->type == CONFIG_CHOICE)
+    if (key->type == CONFIG_CHOICE || key->type == CONFIG_CHOICES)
         add_words(&type, config_choices((enum config_key_id)(key - config_keys)), SIZE_MAX);
     if (key->required_in & place)
         buf_adds(&type, "; required");
@@ -97,6 +98,7 @@ void config_man(const char *date, struct buf *out)
              CONFIG_IN_SECRET);
     add_keys(out, "Cache directories",
              "\"caches\" has for each absolute path a name, or an object with:", CONFIG_IN_CACHE);
+    add_keys(out, "Git hooks", "\"hook\" at the top has:", CONFIG_IN_HOOK);
     buf_adds(out, ".Sh EXAMPLES\n.Bd -literal\n"
                   "{\n"
                   "  \"version\": 1,\n"

@@ -34,8 +34,8 @@ static int read_settings(struct config_reader *r, const config_found found, stru
 {
     if (config_read_surroundings(r, found, &set->around) < 0)
         return -ERR_CONFIG;
-    if (found[CONFIG_KEY_TIMEOUT] &&
-        config_read_timeout(r, found[CONFIG_KEY_TIMEOUT], &set->timeout_ms) < 0)
+    if (found[CONFIG_KEY_TIMEOUT] && config_read_duration(r, found[CONFIG_KEY_TIMEOUT],
+                                                          CONFIG_KEY_TIMEOUT, &set->timeout_ms) < 0)
         return -ERR_CONFIG;
     set->retries = number_or(r, found[CONFIG_KEY_RETRIES], set->retries);
     set->cache = bool_or(r, found[CONFIG_KEY_CACHE], set->cache);
@@ -61,8 +61,8 @@ static int read_step(struct config_reader *r, uint32_t node, const struct defaul
     if (step->has_inputs &&
         config_read_inputs(r, found[CONFIG_KEY_INPUTS], &step->inputs, &step->n_inputs) < 0)
         return -ERR_CONFIG;
-    if (found[CONFIG_KEY_OUTPUTS] &&
-        config_read_outputs(r, found[CONFIG_KEY_OUTPUTS], &step->outputs, &step->n_outputs) < 0)
+    if (found[CONFIG_KEY_OUTPUTS] && config_read_outputs(r, found[CONFIG_KEY_OUTPUTS], "output",
+                                                         &step->outputs, &step->n_outputs) < 0)
         return -ERR_CONFIG;
     step->cwd = "";
     if (found[CONFIG_KEY_CWD] && config_read_cwd(r, found[CONFIG_KEY_CWD], &step->cwd) < 0)
@@ -188,6 +188,8 @@ static int read_file(struct config_reader *r)
 
     if (config_read_keys(r, 0, CONFIG_IN_FILE, found) < 0 || check_file(r, found) < 0 ||
         read_name(r, found[CONFIG_KEY_NAME]) < 0)
+        return -ERR_CONFIG;
+    if (config_read_hook(r, found[CONFIG_KEY_GIT_HOOK]) < 0)
         return -ERR_CONFIG;
     r->config->jobs = number_or(r, found[CONFIG_KEY_JOBS], 0);
     if (found[CONFIG_KEY_GENERATE])

@@ -150,6 +150,7 @@ static int check_type(struct config_reader *r, uint32_t node, const struct confi
         return check_list(r, node, name, "");
     case CONFIG_PATTERNS: return check_list(r, node, name, "[\"src\", \"Makefile\"]");
     case CONFIG_PATHS: return check_list(r, node, name, "[\"build/app\"]");
+    case CONFIG_CHOICES: return check_list(r, node, name, "[\"pre-commit\"]");
     case CONFIG_NAMES: return check_list(r, node, name, "[\"build\"]");
     case CONFIG_VARS: return check_list(r, node, name, "[\"LANG\"]");
     case CONFIG_ENV: return check_env(r, node, name);
@@ -195,7 +196,7 @@ static int fail_misplaced(struct config_reader *r, const struct config_node *it,
                           const struct config_key *key, enum config_place place)
 {
     const char *in = place == CONFIG_IN_FILE ? "the top of the file" : config_place_name(place);
-    unsigned nested = CONFIG_IN_LIMITS | CONFIG_IN_SECRET | CONFIG_IN_CACHE;
+    unsigned nested = CONFIG_IN_LIMITS | CONFIG_IN_SECRET | CONFIG_IN_CACHE | CONFIG_IN_HOOK;
 
     if (key->places & CONFIG_IN_FILE)
         return config_fail(r, it->key_pos,

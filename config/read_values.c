@@ -156,7 +156,7 @@ static bool has_git_component(const char *path)
     return false;
 }
 
-static int read_output(struct config_reader *r, uint32_t node, const char **path)
+static int read_output(struct config_reader *r, uint32_t node, const char *what, const char **path)
 {
     struct config_pos pos = at(r, node)->pos;
     const char *text = config_string(r, node);
@@ -165,28 +165,28 @@ static int read_output(struct config_reader *r, uint32_t node, const char **path
 
     if (*text == '!')
         return config_fail(r, pos,
-                           "output %s: nothing can be excluded from outputs; name the files or "
+                           "%s %s: nothing can be excluded from %ss; name the files or "
                            "directories that the step makes",
-                           name);
+                           what, name, what);
     if (glob_is_wild(text))
-        return config_fail(
-            r, pos, "output %s: globs are not supported in outputs; name the directory", name);
-    if (read_path(r, node, "output", path) < 0)
+        return config_fail(r, pos, "%s %s: globs are not supported in %ss; name the directory",
+                           what, name, what);
+    if (read_path(r, node, what, path) < 0)
         return -ERR_CONFIG;
     if (!**path)
         return config_fail(r, pos,
-                           "output %s is the whole project; name the files or directories that "
+                           "%s %s is the whole project; name the files or directories that "
                            "the step makes",
-                           name);
+                           what, name);
     if (has_git_component(*path))
-        return config_fail(r, pos, "output %s lies in git's own folder; choose another place",
+        return config_fail(r, pos, "%s %s lies in git's own folder; choose another place", what,
                            name);
     if (path_is_below(r->config->path, root) && r->config->path[strlen(root)] == '/' &&
         path_is_below(r->config->path + strlen(root) + 1, *path))
         return config_fail(r, pos,
-                           "output %s holds the pipeline's own file; a step cannot make that: "
+                           "%s %s holds the pipeline's own file; a step cannot make that: "
                            "choose another place",
-                           name);
+                           what, name);
     return 0;
 }
 
@@ -195,8 +195,8 @@ static int compare_texts(const void *a, const void *b)
     return strcmp(((const struct config_text *)a)->text, ((const struct config_text *)b)->text);
 }
 
-int config_read_outputs(struct config_reader *r, uint32_t node, const struct config_text **outputs,
-                        size_t *n)
+int config_read_outputs(struct config_reader *r, uint32_t node, const char *what,
+                        const struct config_text **outputs, size_t *n)
 {
     struct config_text *list =
         arena_zalloc(&r->config->arena, at(r, node)->n, sizeof(struct config_text));
@@ -206,7 +206,7 @@ int config_read_outputs(struct config_reader *r, uint32_t node, const struct con
     config_doc_each(item, &r->doc, node)
     {
         const char *path = NULL;
-        if (read_output(r, item, &path) < 0)
+        if (read_output(r, item, what, &path) < 0)
             return -ERR_CONFIG;
         list[(*n)++] = (struct config_text){path, at(r, item)->pos};
     }
@@ -215,15 +215,15 @@ int config_read_outputs(struct config_reader *r, uint32_t node, const struct con
     return 0;
 }
 
-int config_read_timeout(struct config_reader *r, uint32_t node, uint64_t *ms)
+int config_read_duration(struct config_reader *r, uint32_t node, enum config_key_id id,
+                         uint64_t *ms)
 {
     if (text_parse_duration(config_string(r, node), ms))
         return 0;
-    return config_fail(
-        r, at(r, node)->pos,
-        "\"timeout\" %s is not a duration; write it as \"500ms\", \"90s\", \"5m\" or "
-        "\"1h30m\", more than zero and at most \"1000h\"",
-        config_quote(r, config_string(r, node)));
+    return config_fail(r, at(r, node)->pos,
+                       "\"%s\" %s is not a duration; write it as \"500ms\", \"90s\", \"5m\" or "
+                       "\"1h30m\", more than zero and at most \"1000h\"",
+                       config_keys[id].name, config_quote(r, config_string(r, node)));
 }
 
 int config_read_runner(struct config_reader *r, uint32_t node, enum config_runner *runner)

@@ -60,15 +60,19 @@ int config_read_command(struct config_reader *r, uint32_t node, const char *cons
                         const char **shown) MUST_CHECK;
 int config_read_inputs(struct config_reader *r, uint32_t node, const struct config_text **inputs,
                        size_t *n) MUST_CHECK;
-int config_read_outputs(struct config_reader *r, uint32_t node, const struct config_text **outputs,
-                        size_t *n) MUST_CHECK;
+/* Paths that kiln makes; what: the word for one, in messages. */
+int config_read_outputs(struct config_reader *r, uint32_t node, const char *what,
+                        const struct config_text **outputs, size_t *n) MUST_CHECK;
 int config_read_cwd(struct config_reader *r, uint32_t node, const char **cwd) MUST_CHECK;
-int config_read_timeout(struct config_reader *r, uint32_t node, uint64_t *ms) MUST_CHECK;
+int config_read_duration(struct config_reader *r, uint32_t node, enum config_key_id id,
+                         uint64_t *ms) MUST_CHECK;
 int config_read_runner(struct config_reader *r, uint32_t node,
                        enum config_runner *runner) MUST_CHECK;
 /* One of config_choices(id), as an index. */
 int config_read_choice(struct config_reader *r, uint32_t node, enum config_key_id id,
                        size_t *out) MUST_CHECK;
+/* The file's "hook". */
+int config_read_hook(struct config_reader *r, uint32_t node) MUST_CHECK;
 /* What is around a step: sets what "defaults" or a step say of it, leaves the rest as it is. */
 int config_read_surroundings(struct config_reader *r, const config_found found,
                              struct config_surroundings *set) MUST_CHECK;

@@ -105,6 +105,8 @@ static json_t *type_schema(const struct config_key *key)
     case CONFIG_PATH: return text_like("^[^/]");
     case CONFIG_RUNNERS: return runners();
     case CONFIG_CHOICE: return choices(id);
+    case CONFIG_CHOICES:
+        return made(json_pack("{s:s, s:o}", "type", "array", "items", choices(id)));
     case CONFIG_SIZE: return text_like(CONFIG_SIZE_PATTERN);
     case CONFIG_CPUS:
         return made(
@@ -179,9 +181,10 @@ void config_schema(struct buf *out)
     json_object_set_new(secret, "maxProperties", made(json_integer(1)));
     json_object_set_new(
         schema, "$defs",
-        made(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "step", place_schema(CONFIG_IN_STEP),
+        made(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "step", place_schema(CONFIG_IN_STEP),
                        "defaults", place_schema(CONFIG_IN_DEFAULTS), "generate",
                        place_schema(CONFIG_IN_GENERATE), "limits", place_schema(CONFIG_IN_LIMITS),
-                       "secret", secret, "cache", place_schema(CONFIG_IN_CACHE))));
+                       "secret", secret, "cache", place_schema(CONFIG_IN_CACHE), "hook",
+                       place_schema(CONFIG_IN_HOOK))));
     config_json_write(schema, out);
 }
