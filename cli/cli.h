@@ -39,7 +39,7 @@ struct options {
     size_t n_args;
     bool plain, json, tui, keep_going, dry_run, no_cache, rehash, force, dot, mermaid, yes,
         settings;
-    bool update_images, failed, screen_reader, last_pass;
+    bool update_images, failed, screen_reader, last_pass, overwrite;
     const char *shell_command; /* shell: --command */
     const char **force_steps;  /* --force=STEP, any number; owned */
     size_t n_force_steps;
@@ -216,6 +216,7 @@ int command_shell(const struct options *options);
 int command_cache(const struct options *options);
 int command_hook(const struct options *options);
 int command_init(const struct options *options);
+int command_ci(const struct options *options);
 int command_doctor(const struct options *options);
 int command_schema(const struct options *options);
 int command_version(const struct options *options);

@@ -23,7 +23,7 @@ static const struct {
     {"init", command_init},       {"doctor", command_doctor},
     {"schema", command_schema},   {"version", command_version},
     {"help", command_help},       {"completion", command_completion},
-    {"compare", command_compare},
+    {"compare", command_compare}, {"ci", command_ci},
 };
 
 static int dispatch(const struct options *options)

@@ -92,7 +92,7 @@ void man_kiln(struct buf *out)
         {"KILN_SCREEN_READER", "1: plain sentences in place of the full screen."},
         {"CI", "Neither empty nor \"false\": plain lines, no full screen."},
         {"GITHUB_ACTIONS", "\"true\": logs in groups, lines marked, a summary of the job."},
-        {"GITLAB_CI", "\"true\": logs in groups."},
+        {"GITLAB_CI", "\"true\": logs in groups, as with BUILDKITE."},
         {"NO_COLOR", "Not empty: no colours. CLICOLOR_FORCE and FORCE_COLOR ask for them."},
         {"XDG_CACHE_HOME", "Where the cache lies, in kiln; else ~/.cache."},
         {"XDG_CONFIG_HOME", "Where your settings lie, in kiln; else ~/.config."},

@@ -205,6 +205,7 @@ static int take(struct parser *parser, const struct option_spec *spec, const cha
     case OPT_TRACE: out->trace = value; break;
     case OPT_SHARD: return set_shard(parser, spec, value);
     case OPT_DURATIONS: out->durations = value; break;
+    case OPT_OVERWRITE: out->overwrite = true; break;
     case OPT_N: break;
     }
     return 0;

@@ -31,7 +31,8 @@ enum {
     CMD_REPLAY = 1 << 14,
     CMD_HOOK = 1 << 15,
     CMD_COMPARE = 1 << 16,
-    CMD_ALL = (1 << 17) - 1,
+    CMD_CI = 1 << 17,
+    CMD_ALL = (1 << 18) - 1,
 };
 
 #define ARGS_ANY 1000000u
@@ -86,6 +87,7 @@ enum option_id {
     OPT_TRACE,
     OPT_SHARD,
     OPT_DURATIONS,
+    OPT_OVERWRITE,
     OPT_N
 };
 

@@ -21,6 +21,14 @@ static const struct choice hook_subcommands[] = {
     {NULL, NULL},
 };
 
+static const struct choice ci_subcommands[] = {
+    {"init", "writes the file with which a CI installs kiln and runs the pipeline"},
+    {NULL, NULL},
+};
+
+static const struct choice ci_names[] = {
+    {"github", NULL}, {"gitlab", NULL}, {"jenkins", NULL}, {NULL, NULL}};
+
 /* "steps" is for the scripts: the names of the pipeline's steps. */
 static const struct choice shells[] = {
     {"bash", NULL}, {"zsh", NULL}, {"fish", NULL}, {"steps", NULL}, {NULL, NULL}};
@@ -50,7 +58,8 @@ const struct command_spec command_table[] = {
                 "step.\n\n"
                 "A kiln that watches the same tree is asked, where there is one, instead of "
                 "looking at every file.\n\n"
-                "In GitHub Actions and GitLab CI each step's log is in a group, GitHub marks the "
+                "In GitHub Actions, GitLab CI and Buildkite each step's log is in a group, GitHub "
+                "marks the "
                 "lines that a failed step complains of, and shows a summary of the job; --plain "
                 "leaves that out.\n\n"
                 "Exits with 0 when all passed or were cached, with 1 when a step failed.",
@@ -196,6 +205,20 @@ const struct command_spec command_table[] = {
                 "nothing, and never overwrites.",
     },
     {
+        .name = "ci",
+        .bit = CMD_CI,
+        .arguments = "init github|gitlab|jenkins",
+        .summary = "write what a CI needs to run the pipeline",
+        .help = "Writes .github/workflows/kiln.yml, .gitlab-ci.yml or Jenkinsfile into the "
+                "repository: the lines that install kiln, keep its cache from run to run, run the "
+                "pipeline, and hand its JUnit file and trace on. It never overwrites, unless with "
+                "--overwrite; --dry-run prints the file.",
+        .min_args = 2,
+        .max_args = 2,
+        .subcommands = ci_subcommands,
+        .values = ci_names,
+    },
+    {
         .name = "doctor",
         .bit = CMD_DOCTOR,
         .arguments = "",
@@ -266,7 +289,8 @@ const struct option_spec option_table[OPT_N] = {
     [OPT_KEEP_GOING] = {OPT_KEEP_GOING, "keep-going", 'k', NULL, false, CMD_WORK | CMD_HOOK, NULL,
                         "after a failure, still start what does not depend on it"},
     [OPT_DRY_RUN] =
-        {OPT_DRY_RUN, "dry-run", 'n', NULL, false, CMD_RUN | CMD_CACHE | CMD_INIT | CMD_HOOK, NULL,
+        {OPT_DRY_RUN, "dry-run", 'n', NULL, false,
+         CMD_RUN | CMD_CACHE | CMD_INIT | CMD_CI | CMD_HOOK, NULL,
          "only show what would be done: what would run, as \"kiln plan\" does; what "
          "\"cache gc\" would remove; the kiln.json that \"init\" would write; whether the \"hook\" "
          "would have to run steps (it exits with 1 then)"},
@@ -316,6 +340,8 @@ const struct option_spec option_table[OPT_N] = {
     [OPT_DURATIONS] = {OPT_DURATIONS, "durations", 0, "FILE", false, CMD_RUN | CMD_PLAN, NULL,
                        "divide by how long steps took in FILE, which \"kiln run --json\" wrote; it "
                        "must be the same on all machines. Else all steps count the same"},
+    [OPT_OVERWRITE] = {OPT_OVERWRITE, "overwrite", 0, NULL, false, CMD_CI, NULL,
+                       "replace the file that is there"},
     [OPT_TRACE] = {OPT_TRACE, "trace", 0, "FILE", false, CMD_RUN | CMD_REPLAY, NULL,
                    "when the run is over, write to FILE what ran when, for Perfetto or "
                    "chrome://tracing"},

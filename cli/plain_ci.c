@@ -1,4 +1,4 @@
-/* plain_ci.c - the orders that GitHub's and GitLab's log viewers take (see plain_ci.h). */
+/* plain_ci.c - the orders that the log viewers of CIs take (see plain_ci.h). */
 #include "cli/plain_ci.h"
 
 #include <ctype.h>
@@ -17,6 +17,7 @@ enum plain_ci plain_ci_here(void)
 {
     return is_true("GITHUB_ACTIONS") ? PLAIN_CI_GITHUB
            : is_true("GITLAB_CI")    ? PLAIN_CI_GITLAB
+           : is_true("BUILDKITE")    ? PLAIN_CI_BUILDKITE
                                      : PLAIN_CI_NONE;
 }
 
@@ -59,7 +60,7 @@ static void add_section(struct buf *out, const char *id)
 }
 
 void plain_ci_open(enum plain_ci ci, struct buf *out, const char *id, const char *title,
-                   uint64_t now_ns)
+                   bool failed, uint64_t now_ns)
 {
     if (ci == PLAIN_CI_GITHUB) {
         buf_adds(out, "::group::");
@@ -69,6 +70,8 @@ void plain_ci_open(enum plain_ci ci, struct buf *out, const char *id, const char
         buf_addf(out, "\033[0Ksection_start:%" PRIu64 ":", now_ns / 1000000000);
         add_section(out, id);
         buf_addf(out, "[collapsed=true]\r\033[0K%s\n", title);
+    } else if (ci == PLAIN_CI_BUILDKITE) {
+        buf_addf(out, "%s %s\n", failed ? "+++" : "---", title);
     }
 }
 
@@ -80,6 +83,8 @@ void plain_ci_close(enum plain_ci ci, struct buf *out, const char *id, uint64_t 
         buf_addf(out, "\033[0Ksection_end:%" PRIu64 ":", now_ns / 1000000000);
         add_section(out, id);
         buf_adds(out, "\r\033[0K\n");
+    } else if (ci == PLAIN_CI_BUILDKITE) {
+        buf_adds(out, "+++ kiln\n");
     }
 }
 

@@ -18,17 +18,19 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum plain_ci { PLAIN_CI_NONE, PLAIN_CI_GITHUB, PLAIN_CI_GITLAB };
+enum plain_ci { PLAIN_CI_NONE, PLAIN_CI_GITHUB, PLAIN_CI_GITLAB, PLAIN_CI_BUILDKITE };
 
-/* GITHUB_ACTIONS and GITLAB_CI are "true" there. */
+/* GITHUB_ACTIONS, GITLAB_CI or BUILDKITE is "true" there. */
 enum plain_ci plain_ci_here(void);
 
 /* Adds kiln's own words so that no line of them is an order to the CI. */
 void plain_ci_words(enum plain_ci ci, const char *text, size_t n, struct buf *out);
 
-/* A group, which is shown folded: id tells it from others of the job. */
+/* A group, which is shown folded, but for one of what failed in Buildkite: id tells it from others
+ * of the job. In Buildkite what follows is in the next group, so one of kiln's own words is opened
+ * behind it. */
 void plain_ci_open(enum plain_ci ci, struct buf *out, const char *id, const char *title,
-                   uint64_t now_ns);
+                   bool failed, uint64_t now_ns);
 void plain_ci_close(enum plain_ci ci, struct buf *out, const char *id, uint64_t now_ns);
 
 /* Around what a step wrote: orders in it are text. The word is new each time. */

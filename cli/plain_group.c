@@ -27,7 +27,8 @@ void plain_group(const struct plain_group *group, const struct plain_to *to)
     struct buf text = BUF_INIT, orders = BUF_INIT;
     struct plain_ci_hush hush;
     bool empty;
-    plain_ci_open(to->ci, &orders, group->id, group->title, clock_realtime_ns());
+    plain_ci_open(to->ci, &orders, group->id, group->title, group->how != NULL,
+                  clock_realtime_ns());
     plain_order(to, &orders);
     if (group->command)
         plain_command(&text, group->command);

@@ -53,14 +53,14 @@ static void test_groups(void **state)
 {
     (void)state;
     struct buf out = BUF_INIT;
-    plain_ci_open(PLAIN_CI_GITHUB, &out, "1", "100% of a:b\n", 5000000000);
+    plain_ci_open(PLAIN_CI_GITHUB, &out, "1", "100% of a:b\n", false, 5000000000);
     plain_ci_close(PLAIN_CI_GITHUB, &out, "1", 6000000000);
     expect(&out, "::group::100%25 of a:b%0A\n::endgroup::\n");
-    plain_ci_open(PLAIN_CI_GITLAB, &out, "kiln_1_a/b@c", "a/b: passed", 5000000000);
+    plain_ci_open(PLAIN_CI_GITLAB, &out, "kiln_1_a/b@c", "a/b: passed", false, 5000000000);
     plain_ci_close(PLAIN_CI_GITLAB, &out, "kiln_1_a/b@c", 6000000000);
     expect(&out, "\033[0Ksection_start:5:kiln_1_a_b_c[collapsed=true]\r\033[0Ka/b: passed\n"
                  "\033[0Ksection_end:6:kiln_1_a_b_c\r\033[0K\n");
-    plain_ci_open(PLAIN_CI_NONE, &out, "1", "a", 0);
+    plain_ci_open(PLAIN_CI_NONE, &out, "1", "a", true, 0);
     plain_ci_close(PLAIN_CI_NONE, &out, "1", 0);
     expect(&out, "");
 }
