@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/first_screen.h"
+#include "cli/report.h"
 #include "cli/shard.h"
 #include "cli/views.h"
 #include "cli/watcher.h"
@@ -282,6 +283,7 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
                                      .scratch_path = s->app.scratch_path,
                                      .version = KILN_VERSION,
                                      .trigger = s->watching ? "watch" : "command",
+                                     .trace = report_trace_id(s->views.files),
                                      .cache = s->app.cache,
                                      .cache_read_only = s->app.read_only,
                                      .runner = s->app.runner,
@@ -376,7 +378,8 @@ static bool done_by_watcher(struct session *s)
         .options = s->options, .event = on_told, .tick = on_told_tick, .ctx = s};
     char *config = NULL, *root = NULL;
     bool done = false;
-    if (s->watching || !is_plain_order(s->options))
+    /* Steps of a watcher know of no trace. */
+    if (s->watching || !is_plain_order(s->options) || report_trace_id(s->views.files))
         return false;
     if (app_find(s->options, &config, &root, NULL) == 0) {
         find_own_files(s, root);

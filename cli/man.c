@@ -93,6 +93,8 @@ void man_kiln(struct buf *out)
         {"CI", "Neither empty nor \"false\": plain lines, no full screen."},
         {"GITHUB_ACTIONS", "\"true\": logs in groups, lines marked, a summary of the job."},
         {"GITLAB_CI", "\"true\": logs in groups, as with BUILDKITE."},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT",
+         "A collector of OpenTelemetry that kiln run sends its trace to, below TRACEPARENT."},
         {"NO_COLOR", "Not empty: no colours. CLICOLOR_FORCE and FORCE_COLOR ask for them."},
         {"XDG_CACHE_HOME", "Where the cache lies, in kiln; else ~/.cache."},
         {"XDG_CONFIG_HOME", "Where your settings lie, in kiln; else ~/.config."},

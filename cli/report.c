@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "cli/otlp.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,14 +11,17 @@
 struct report {
     const struct options *options;
     struct seen seen;
+    struct otlp *otlp; /* or NULL */
 };
 
 struct report *report_new(const struct options *options)
 {
-    if (!options->junit && !options->trace)
+    struct otlp *otlp = strcmp(options->command, "run") == 0 ? otlp_new() : NULL;
+    if (!options->junit && !options->trace && !otlp)
         return NULL;
     struct report *report = mem_zalloc(1, sizeof *report);
     report->options = options;
+    report->otlp = otlp;
     seen_init(&report->seen);
     return report;
 }
@@ -26,6 +30,11 @@ void report_event(void *ctx, const struct event *event)
 {
     struct report *report = ctx;
     seen_event(&report->seen, event);
+}
+
+const char *report_trace_id(const struct report *report)
+{
+    return report && report->otlp ? otlp_trace(report->otlp) : NULL;
 }
 
 static int make_parent(const char *path, struct err *err)
@@ -66,7 +75,14 @@ static int write_all(const struct options *options, const struct seen *seen, int
 int report_write(struct report *report, int code)
 {
     /* Without a run there is nothing to tell: its exit code says why. */
-    return report && report->seen.begun ? write_all(report->options, &report->seen, code) : code;
+    if (!report || !report->seen.begun)
+        return code;
+    struct err err = ERR_INIT;
+    code = write_all(report->options, &report->seen, code);
+    if (report->otlp && otlp_send(report->otlp, &report->seen, &err) < 0)
+        warn(report->options, err_text(&err));
+    err_release(&err);
+    return code;
 }
 
 void report_free(struct report *report)
@@ -74,6 +90,7 @@ void report_free(struct report *report)
     if (!report)
         return;
     seen_release(&report->seen);
+    otlp_free(report->otlp);
     free(report);
 }
 

@@ -17,8 +17,10 @@
 
 struct report;
 
-/* NULL where the options ask for none. */
+/* NULL where neither the options nor the environment (otlp.h) ask for one. */
 struct report *report_new(const struct options *options);
+/* Of the trace that is sent when all is over; report's. NULL: there is none. */
+const char *report_trace_id(const struct report *report);
 /* As event_cb. */
 void report_event(void *report, const struct event *event);
 /* Writes what was asked for; what can't be is complained of. Returns code, or EXIT_KILN where that

@@ -86,7 +86,7 @@ struct engine_options {
     uv_loop_t *loop;
     enum engine_mode mode;
     enum engine_typing typing;
-    const char *root;                  /* the project's folder, absolute */
+    const char *root; /* the project's folder, absolute */
     /* The folder that results which hand nothing out are known by (decision 0018): steps of the
      * host without outputs. NULL: root. */
     const char *known_root;
@@ -98,6 +98,8 @@ struct engine_options {
     const char *scratch_path; /* a directory kiln may write small things to; outside of the tree */
     const char *version;
     const char *trigger; /* of the first run: "command", "hook" */
+    const char *trace;   /* each step is told by TRACEPARENT which span of it it is (trace.h); its
+                            key is not: or NULL. Outlives the engine */
     struct cache *cache;
     struct runner *runner; /* host */
     /* For isolated steps: called once, when the first must run, or an image's meaning is to be

@@ -8,6 +8,7 @@
 #include "engine/rounds.h"
 #include "engine/running.h"
 #include "engine/tell.h"
+#include "engine/trace.h"
 #include "engine/wants.h"
 
 #include <errno.h>
@@ -245,6 +246,22 @@ static void on_secret_output(void *ctx, int stream, const char *bytes, size_t n,
     secrets_filter(flight->secrets, stream, bytes, n, out);
 }
 
+/* A step that sets the variable itself means another trace. */
+static void add_trace(const struct engine *e, const struct flight *flight, char ***envp)
+{
+    static const char name[] = "TRACEPARENT=";
+    char span[TRACE_SPAN + 1];
+    size_t n = 0;
+    for (; (*envp)[n]; n++) {
+        if (!strncmp((*envp)[n], name, sizeof name - 1))
+            return;
+    }
+    trace_span(e->opt.trace, e->nodes.v[flight->node].exec->name, flight->owner->attempt, span);
+    *envp = mem_realloc(*envp, n + 2, sizeof **envp);
+    (*envp)[n] = mem_printf("%s00-%s-%s-01", name, e->opt.trace, span);
+    (*envp)[n + 1] = NULL;
+}
+
 static int launch(struct engine *e, struct flight *flight, struct err *err);
 
 /* What may start next does not wait for this one's result, unless too many are on their way
@@ -407,6 +424,8 @@ static int launch(struct engine *e, struct flight *flight, struct err *err)
     if ((flight->box ? check_cwd_inside(e, flight, err) : check_cwd(e, exec, err)) < 0)
         return -(int)err->kind;
     char **envp = key_environment(e, exec, secrets_values(flight->secrets));
+    if (e->opt.trace)
+        add_trace(e, flight, &envp);
     flight->announced = false;
     struct runner_request request = {.argv = exec->argv,
                                      .envp = (const char *const *)envp,
