@@ -80,8 +80,10 @@ void hook_script_write(const struct hook_script *script, struct buf *out)
              "    fi\n"
              "fi\n",
              pushes ? "push" : "commit");
-    buf_adds(out, "case ${GIT_DIR-} in '' | /*) ;; *) GIT_DIR=$PWD/$GIT_DIR && export GIT_DIR ;; "
-                  "esac\n");
+    if (*script->folder) /* what git names from here */
+        buf_adds(out, "case ${GIT_DIR-} in '' | /*) ;; *) GIT_DIR=$PWD/$GIT_DIR ;; esac\n"
+                      "case ${GIT_WORK_TREE-} in '' | /*) ;; *) "
+                      "GIT_WORK_TREE=$PWD/$GIT_WORK_TREE ;; esac\n");
     buf_addf(out, "%s\"$kiln\"%s", pushes ? "printf '%s' \"$said\" | " : "exec ",
              *script->folder ? " -C \"./$project\"" : "");
     if (script->config) {

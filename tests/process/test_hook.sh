@@ -291,8 +291,29 @@ test_below_the_top() {
     (cd "sub dir" && kiln 0 hook install)
     commit 0
     grep -q '3 passed' "$T/out" || fail "the hook was not run"
+    git --git-dir=.git --work-tree=. commit -q --allow-empty -m named >"$T/out" 2>&1 || fail "with --git-dir"
+    assert_out 'all 3 steps cached'
+    (cd "sub dir/src" && git commit -q --allow-empty -m within) >"$T/out" 2>&1 || fail "from within"
+    assert_out 'all 3 steps cached'
     echo UGLY >>"sub dir/t.txt"
     commit 1 -a
+}
+
+# A repository within another one, whose git directory lies elsewhere.
+test_a_submodule() {
+    a_project
+    git commit -q -m first
+    git init -q "$T/outer"
+    cd "$T/outer"
+    git -c protocol.file.allow=always submodule --quiet add "$P" inner
+    cd inner
+    kiln 0 hook install
+    assert_out '/outer/.git/modules/inner/hooks'
+    git commit -q --allow-empty -m second >"$T/out" 2>&1 || fail "git commit"
+    assert_out '3 passed'
+    echo BAD >src/a
+    ! git commit -q -a -m third >"$T/out" 2>&1 || fail "what fails was committed"
+    assert_out 'BAD'
 }
 
 # -- each form of git commit -------------------------------------------------------------------------
@@ -455,19 +476,32 @@ test_what_kiln_json_says() {
 
 test_interrupted() {
     a_project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"wait": {"run": "echo $$ > '"$T/pid"'; exec sleep 1000"}}}'
-    local pid
+    local pid second step
     state >"$T/before"
     "$KILN" hook run >"$T/out" 2>"$T/err" </dev/null &
     pid=$!
     wait_for test -s "$T/pid"
     # Another one waits for its turn.
+    "$KILN" hook run >"$T/out2" 2>"$T/err2" </dev/null &
+    second=$!
+    wait_for grep 'another hook tests this working tree' "$T/err2"
+    step=$(cat "$T/pid")
+    rm "$T/pid"
     kill -INT "$pid"
     RC=0
     wait "$pid" || RC=$?
     assert_eq "$RC" 130
+    wait_for gone "$step"
+    wait_for test -s "$T/pid"
+    # Killed outright, it leaves nothing behind, and nothing locked.
+    kill -KILL "$second"
+    wait "$second" 2>/dev/null || :
     wait_for gone "$(cat "$T/pid")"
     state >"$T/after"
     cmp "$T/before" "$T/after"
+    sed -i 's/exec sleep 1000/true/' kiln.json
+    git add kiln.json
+    hook 0
 }
 
 # -- calls that go wrong -------------------------------------------------------------------------------
