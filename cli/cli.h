@@ -78,7 +78,9 @@ struct app {
     bool loop_open;
     char *root;
     struct config *config;
-    struct stat config_stat; /* of its file, just before it was read */
+    struct stat config_stat;   /* of its file, just before it was read */
+    const struct config *made; /* in a pipeline_cb: what the graph is made from, which a generator
+                                  may have printed */
     struct cache *cache;
     bool read_only;          /* the cache */
     struct records *records; /* NULL when there is no usable state directory: said once */

@@ -29,8 +29,6 @@ struct hooking {
     struct control control;
     struct engine *engine;
     struct tidy *tidy;
-    const char **steps;
-    size_t n_steps;
     uv_signal_t signals[3];
     int n_signals;
     uv_timer_t budget;
@@ -213,11 +211,14 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
         finish(h);
         return;
     }
+    size_t n_steps;
+    const char **steps = hook_steps(h->app.made, &n_steps);
     int rc = open_engine(h, &err);
     if (rc < 0)
         graph_free(graph);
     else
-        rc = engine_load(h->engine, graph, h->steps, h->n_steps, sources, n_sources, &err);
+        rc = engine_load(h->engine, graph, steps, n_steps, sources, n_sources, &err);
+    free(steps);
     if (rc < 0) {
         complain(h->options, err_text(&err));
         h->exit_code = err.kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE;
@@ -294,7 +295,6 @@ int hook_run(const struct options *options, const struct hook_commit *commit,
     h.views.again = "hook run";
     int rc = open_app(&h, &err);
     if (rc == 0) {
-        h.steps = hook_steps(h.app.config, &h.n_steps);
         catch_signals(&h);
         pipeline_load(&h.app, on_loaded, &h);
         uv_run(&h.app.loop, UV_RUN_DEFAULT);
@@ -316,7 +316,6 @@ int hook_run(const struct options *options, const struct hook_commit *commit,
     vec_each (char *, name, &h.running)
         free(*name);
     vec_release(&h.running);
-    free(h.steps);
     free(h.run);
     return h.signal ? 128 + h.signal : h.exit_code;
 }

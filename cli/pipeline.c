@@ -45,7 +45,9 @@ static void answer(struct loading *l, struct graph *graph)
         vec_push(&sources, "**");
     for (size_t i = 0; generate && i < generate->n_inputs; i++)
         vec_push(&sources, generate->inputs[i].text);
+    app->made = l->config ? l->config : config;
     l->cb(l->ctx, graph, sources.v, sources.n, l->exit_code, graph ? NULL : buf_str(&l->error));
+    app->made = NULL;
     vec_release(&sources);
     config_free(l->config);
     buf_release(&l->log);

@@ -280,6 +280,10 @@ test_a_generated_pipeline() {
     hook 0
     git add t.txt
     hook 1
+    # Only what it says.
+    sed -i 's/"build": {/"build": {"hook": true, /' pipeline.json
+    git add pipeline.json
+    hook 0
 }
 
 test_below_the_top() {
