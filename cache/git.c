@@ -1,21 +1,26 @@
 #include "cache/git.h"
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* The one whose headers kiln was made with: another one may have other structures. */
 #define LIBRARY "libgit2.so." LIBGIT2_SOVERSION
+/* "kiln itself could not go on" */
+#define EXIT_CODE 3
 
 static _Noreturn void no_libgit2(void)
 {
+    bool few = errno == EMFILE || errno == ENFILE;
     const char *why = dlerror();
-    fprintf(stderr,
-            "kiln: cannot load %s, which it needs to read git repositories: %s; install it, or "
-            "build kiln anew\n",
-            LIBRARY, why ? why : "it lacks a function");
-    abort();
+    fprintf(stderr, "kiln: cannot load %s, which it needs to read git repositories: %s; %s\n",
+            LIBRARY, why ? why : "it lacks a function",
+            few ? "allow more (ulimit -n)" : "install it, or build kiln anew");
+    _exit(EXIT_CODE);
 }
 
 void git_load(struct git *git)

@@ -34,7 +34,8 @@ struct git {
 };
 
 /* Loads the library, ready to be used, and fills in git. An installation without it is no
- * installation of kiln: says so and aborts. */
+ * installation of kiln, and one that may open no more files can't go on: says so and ends kiln with
+ * exit code 3. */
 void git_load(struct git *git);
 
 #endif

@@ -18,6 +18,7 @@
 
 struct stored {
     size_t n;
+    bool whole; /* all below it is here as well */
     unsigned char bytes[];
 };
 
@@ -66,6 +67,7 @@ static void store(struct trees *trees, const uint8_t *hash, const void *bytes, s
 {
     struct stored *stored = arena_alloc(&trees->arena, sizeof(*stored) + n);
     stored->n = n;
+    stored->whole = false;
     if (n > 0)
         memcpy(stored->bytes, bytes, n);
     map_put(&trees->by_hash, hash, DIGEST_BYTES, stored, NULL);
@@ -103,7 +105,7 @@ void trees_ask_no_more(struct trees *trees, const void *ctx)
     trees->sources.n = kept;
 }
 
-static const struct stored *find(const struct trees *trees, const struct digest *digest)
+static struct stored *find(const struct trees *trees, const struct digest *digest)
 {
     void **place = map_get(&trees->by_hash, digest->hash, sizeof(digest->hash));
     return place ? *place : NULL;
@@ -125,6 +127,19 @@ const void *trees_get(const struct trees *trees, const struct digest *digest, si
 bool trees_grown(const struct trees *trees)
 {
     return trees->bytes > 2 * trees->bytes_swept + GROWN_BYTES;
+}
+
+void trees_set_whole(const struct trees *trees, const struct digest *digest)
+{
+    struct stored *stored = find(trees, digest);
+    if (stored)
+        stored->whole = true;
+}
+
+bool trees_is_whole(const struct trees *trees, const struct digest *digest)
+{
+    const struct stored *stored = find(trees, digest);
+    return stored && stored->whole;
 }
 
 size_t trees_bytes(const struct trees *trees)
@@ -166,8 +181,13 @@ void trees_sweep(struct trees *trees)
     map_each (entry, &trees->kept) {
         void **place = map_get(&all, entry->key, DIGEST_BYTES);
         const struct stored *stored = place ? *place : NULL;
-        if (stored && stored->n)
-            store(trees, entry->key, stored->bytes, stored->n);
+        if (!stored || !stored->n)
+            continue;
+        store(trees, entry->key, stored->bytes, stored->n);
+        struct digest digest;
+        memcpy(digest.hash, entry->key, DIGEST_BYTES);
+        if (stored->whole) /* what is kept is kept with all below */
+            trees_set_whole(trees, &digest);
     }
     map_release(&all);
     arena_release(&arena);

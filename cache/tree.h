@@ -76,6 +76,10 @@ bool trees_grown(const struct trees *trees);
 void trees_keep(struct trees *trees, const struct digest *root);
 /* Lets go of what was not kept since the last one; what trees_get() gave before is gone. */
 void trees_sweep(struct trees *trees);
+/* Notes that all below the directory is in the store as well, where the caller has seen to that;
+ * and whether that was noted. A memo: it changes nothing of what the store holds. */
+void trees_set_whole(const struct trees *trees, const struct digest *digest);
+bool trees_is_whole(const struct trees *trees, const struct digest *digest);
 /* How much is stored. */
 size_t trees_bytes(const struct trees *trees);
 /* Opens a directory of the store into the arena; ERR_CORRUPT when it is not there. */

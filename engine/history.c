@@ -146,7 +146,7 @@ static void forget_dirs(struct history *history)
     history->first_pending = 0;
 }
 
-static bool load_order(struct history *history, struct walk *walk, struct trees *trees)
+static bool load_order(struct walk *walk, struct trees *trees)
 {
     for (size_t i = 0; i < walk->order.n; i++) {
         const struct digest *digest = &walk->order.v[i];
@@ -159,9 +159,7 @@ static bool load_order(struct history *history, struct walk *walk, struct trees 
             if (!digest_eq(&put, digest))
                 return false;
         }
-        struct dir *dir = history_view_find_dir(history->view, digest);
-        if (dir)
-            dir->loaded = trees;
+        trees_set_whole(trees, digest); /* what it names came before it */
     }
     return true;
 }
@@ -173,7 +171,7 @@ bool history_load_tree(const struct history *history, const struct digest *root,
     struct history *self = (struct history *)(uintptr_t)history;
     struct walk walk = {.history = self, .trees = trees, .loaded = trees};
     bool known = history_view_find_dir(self->view, root) != NULL;
-    bool ok = history_walk_tree(&walk, root) && load_order(self, &walk, trees);
+    bool ok = history_walk_tree(&walk, root) && load_order(&walk, trees);
     if (!ok && known)
         forget_dirs(self);
     history_walk_release(&walk);
@@ -190,7 +188,7 @@ void history_load_dir(const struct history *history, const struct digest *digest
     history_walk_release(&walk);
 }
 
-void history_add_dirs(struct history *history, struct walk *walk, const struct trees *loaded)
+void history_add_dirs(struct history *history, struct walk *walk)
 {
     for (size_t i = 0; i < walk->order.n; i++) {
         const struct digest *digest = &walk->order.v[i];
@@ -200,7 +198,6 @@ void history_add_dirs(struct history *history, struct walk *walk, const struct t
             return;
         size_t offset = history_log_add_dir(&history->pending, digest, bytes);
         history_view_add_dir(history->view, digest, offset, true);
-        vec_last(&history->view->dirs).loaded = loaded;
     }
 }
 
@@ -219,7 +216,7 @@ int history_note(struct history *history, const struct history_record *record,
                        record->step, record->n_command);
     struct walk walk = {.trees = trees, .known = history->view};
     if (history_walk_tree(&walk, &record->input_root))
-        history_add_dirs(history, &walk, trees);
+        history_add_dirs(history, &walk);
     history_walk_release(&walk);
     history_log_add_step(&history->pending, record);
     history_view_add_step(history->view, history_log_copy_step(record));

@@ -16,9 +16,8 @@
 
 struct dir {
     struct digest digest;
-    bool pending;               /* the message is in the pending buffer, not in the file */
-    uint64_t offset;            /* of the message */
-    const struct trees *loaded; /* the store that was given it and all below it */
+    bool pending;    /* the message is in the pending buffer, not in the file */
+    uint64_t offset; /* of the message */
 };
 
 struct step {
@@ -55,7 +54,7 @@ struct walk {
     const struct trees *trees;     /* ... or from here; either may be NULL */
     /* Directories of these are passed over with all below. */
     const struct view *known;
-    const struct trees *loaded; /* when set, those of history that this store has been given */
+    const struct trees *loaded; /* when set, those that this store has whole */
     struct map seen;
     VEC(struct visit) stack;
     VEC(struct digest) order;
@@ -81,7 +80,7 @@ void history_walk_release(struct walk *walk);
 
 /* Opens the log for writing, or where that is not allowed for reading alone. */
 int history_open_log(const char *path, bool *writable, int *out, struct err *err) MUST_CHECK;
-/* Adds the directories of the walk to what is pending; loaded: the store they are in, or NULL. */
-void history_add_dirs(struct history *history, struct walk *walk, const struct trees *loaded);
+/* Adds the directories of the walk to what is pending. */
+void history_add_dirs(struct history *history, struct walk *walk);
 
 #endif

@@ -136,11 +136,7 @@ static bool walk_skips(const struct walk *walk, const struct digest *digest)
 {
     if (walk->known && history_view_find_dir(walk->known, digest))
         return true;
-    if (!walk->loaded)
-        return false;
-    size_t n;
-    const struct dir *dir = history_view_find_dir(walk->history->view, digest);
-    return dir && dir->loaded == walk->loaded && trees_get(walk->loaded, digest, &n);
+    return walk->loaded && trees_is_whole(walk->loaded, digest);
 }
 
 static bool walk_push_children(struct walk *walk, const struct digest *digest)

@@ -53,7 +53,7 @@ static void move_item(void *ctx, const struct log_item *item)
         return;
     struct walk walk = {.history = move->from, .known = move->to->view};
     if (history_walk_tree(&walk, &item->step->input_root))
-        history_add_dirs(move->to, &walk, NULL);
+        history_add_dirs(move->to, &walk);
     history_walk_release(&walk);
     history_log_add_step(&move->to->pending, item->step);
     history_view_add_step(move->to->view, item->step);

@@ -136,6 +136,32 @@ static void loading_one(void **state)
     history_close(history);
 }
 
+/* What was loaded into one store is not taken for loaded into the next, which may lie at the same
+ * address. */
+static void loading_into_another(void **state)
+{
+    struct fixture *f = *state;
+    struct history *history = open_history(f->path);
+    note(history, f->trees, "a", HISTORY_PASSED, 1);
+    struct digest root = history_last(history, "a")->input_root;
+    for (int i = 0; i < 20; i++) {
+        struct trees *fresh = trees_new();
+        size_t n = 0;
+        if (i % 2)
+            history_load_dir(history, &root, fresh);
+        assert_false(trees_is_whole(fresh, &root));
+        assert_true(history_load_tree(history, &root, fresh));
+        assert_true(trees_is_whole(fresh, &root));
+        assert_int_equal(trees_walk(fresh, &root, count_entry, &n, NULL), 0);
+        trees_keep(fresh, &root);
+        trees_sweep(fresh);
+        assert_true(trees_is_whole(fresh, &root));
+        assert_int_equal(trees_walk(fresh, &root, count_entry, &n, NULL), 0);
+        trees_free(fresh);
+    }
+    history_close(history);
+}
+
 static void deep_and_wide_trees(void **state)
 {
     struct fixture *f = *state;
@@ -311,6 +337,7 @@ int main(void)
         TEST(trees_that_are_not_whole),
         TEST(loading_twice),
         TEST(loading_one),
+        TEST(loading_into_another),
         TEST(deep_and_wide_trees),
         TEST(places_that_cannot_be_used),
         TEST(read_only),
