@@ -60,6 +60,12 @@ struct comparing {
     bool inputs_known;
 };
 
+/* What had nothing to be compared is not the same. */
+static bool is_same(const struct comparing *c)
+{
+    return !c->list.n && c->common;
+}
+
 static bool is_number(const char *text)
 {
     return *text && strlen(text) < 20 && !text[strspn(text, "0123456789")];
@@ -279,7 +285,11 @@ static void compare_text(struct buf *out, struct comparing *c)
         add_run(out, c, 0);
         buf_adds(out, " and ");
         add_run(out, c, 1);
-        buf_addf(out, " do not differ: %zu steps were the same, inputs and outputs.\n", c->common);
+        if (c->common)
+            buf_addf(out, " do not differ: %zu steps were the same, inputs and outputs.\n",
+                     c->common);
+        else
+            buf_adds(out, " cannot be compared: there is no step that both got to.\n");
     }
     add_names(out, "Differs by itself, too:", own.v, own.n);
     add_names(out, "Differs because of what it needs:", follow.v, follow.n);
@@ -345,7 +355,7 @@ static void compare_json(struct buf *out, const struct comparing *c)
     buf_addc(out, '{');
     json_side(out, c, 0);
     json_side(out, c, 1);
-    buf_addf(out, "\"same\":%s,\"first\":", c->list.n ? "false" : "true");
+    buf_addf(out, "\"same\":%s,\"first\":", is_same(c) ? "true" : "false");
     if (c->list.n) {
         const struct difference *d = c->list.v;
         struct plan_step step = {.reasons = c->reasons.list.v,
@@ -403,7 +413,7 @@ int command_compare(const struct options *options)
             compare_json(&out, &c);
         else
             compare_text(&out, &c);
-        code = c.list.n ? EXIT_STEP_FAILED : EXIT_OK;
+        code = is_same(&c) ? EXIT_OK : EXIT_STEP_FAILED;
     }
     fwrite(buf_str(&out), 1, out.len, stdout);
     buf_release(&out);

@@ -129,7 +129,8 @@ const struct command_spec command_table[] = {
                 "what, whose inputs are others, which gave other outputs for the same inputs, or "
                 "which passed in the one and failed in the other; what of its inputs differs, as "
                 "far as that is on record here; and which steps differ because of it.\n\n"
-                "Exits with 0 when nothing differs, with 1 when something does.",
+                "Exits with 0 when nothing differs, with 1 when something does, or when there is no step "
+                "that both got to.",
         .min_args = 2,
         .max_args = 2,
     },

@@ -116,6 +116,16 @@ test_not_compared() {
     assert_eq "$(jq -r '.differs | map(.step) | join(" ")' "$T/out")" "gen"
 }
 
+test_nothing_in_common() {
+    begin
+    kiln 0 run other
+    kiln 0 run gen
+    kiln 1 compare 2 3
+    assert_out 'run 2 and run 3 cannot be compared: there is no step that both got to\.$'
+    kiln 1 compare --json 2 3
+    jq -e '(.same | not) and .first == null and .only_a == ["other"] and .only_b == ["gen"]' "$T/out" > /dev/null
+}
+
 test_bad_arguments() {
     begin
     kiln 2 compare 1
