@@ -45,7 +45,8 @@ static void shrink(struct chunks *chunks)
         if (first > 0)
             break;
     }
-    uint64_t part = (vec_last(&chunks->list).time_ns - first) / (most(chunks) / 4);
+    size_t parts = most(chunks) / 4;
+    uint64_t part = (vec_last(&chunks->list).time_ns - first) / (parts ? parts : 1);
     if (part > chunks->grain_ns)
         chunks->grain_ns = part;
     merge(chunks);

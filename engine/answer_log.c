@@ -204,7 +204,7 @@ static bool look_in_cache(struct cache *cache, struct records *records, const st
 {
     struct buf bytes = BUF_INIT;
     struct arena arena = ARENA_INIT;
-    struct action_result result;
+    struct action_result result = {0};
     struct err err = ERR_INIT;
     enum cache_answer answer = CACHE_MISS;
     bool whole = false;
