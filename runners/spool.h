@@ -19,7 +19,7 @@
 /* Bytes read and written at a time, and what a large pipe holds: enough for both sides to work at
  * once. splice(2) would spare a copy, but keeps the pipe locked while it writes to the file, so
  * that who fills the pipe waits, and all takes longer. */
-#define SPOOL_PIECE ((size_t)1024 * 1024)
+#define SPOOL_PIECE ((size_t)512 * 1024)
 
 struct spool {
     int (*open)(void *ctx); /* gives the file, or -1 with errno; called once */

@@ -187,8 +187,9 @@ static void test_late_reader(void **state)
 static void test_hang_up(void **state)
 {
     struct rig *rig = *state;
-    struct run *run = start(rig, "trap 'echo hung up >said; exit' HUP; trap '' TERM; "
-                                 "echo ready; while :; do sleep 60 & wait; done");
+    /* Its child began before: one that is made in this moment would miss the HUP, deaf to TERM. */
+    struct run *run = start(rig, "sleep 60 & trap 'echo hung up >said; exit' HUP; trap '' TERM; "
+                                 "echo ready; while :; do wait; done");
     run_wait_text(rig, run, "ready");
     runner_cancel(run->exec); /* shells are deaf to TERM */
     run_wait(rig, run);
