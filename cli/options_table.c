@@ -129,7 +129,8 @@ const struct command_spec command_table[] = {
                 "what, whose inputs are others, which gave other outputs for the same inputs, or "
                 "which passed in the one and failed in the other; what of its inputs differs, as "
                 "far as that is on record here; and which steps differ because of it.\n\n"
-                "Exits with 0 when nothing differs, with 1 when something does, or when there is no step "
+                "Exits with 0 when nothing differs, with 1 when something does, or when there is "
+                "no step "
                 "that both got to.",
         .min_args = 2,
         .max_args = 2,
@@ -158,7 +159,8 @@ const struct command_spec command_table[] = {
         .help =
             "\"install\" writes the hook into the directory where git looks for it "
             "(core.hooksPath counts). A hook that is there already runs first, and \"uninstall\" "
-            "puts it back. HOOK is pre-commit, commit-msg or pre-push; without, those of \"hook\" in "
+            "puts it back. HOOK is pre-commit, commit-msg or pre-push; without, those of \"hook\" "
+            "in "
             "kiln.json, or else pre-commit. "
             "\"status\" tells what is installed and what a commit now would run; it exits with 1 "
             "where none of kiln's hooks is installed.\n\n"

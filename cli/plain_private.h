@@ -21,7 +21,7 @@ struct plain_to {
     bool color;
     bool watching;
     enum plain_ci ci;
-    const char *kiln; /* how kiln is called for this project: "kiln -C sub" */
+    const char *kiln;  /* how kiln is called for this project: "kiln -C sub" */
     const char *again; /* NULL, or its command that runs everything again */
 };
 
