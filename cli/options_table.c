@@ -59,9 +59,8 @@ const struct command_spec command_table[] = {
                 "A kiln that watches the same tree is asked, where there is one, instead of "
                 "looking at every file.\n\n"
                 "In GitHub Actions, GitLab CI and Buildkite each step's log is in a group, GitHub "
-                "marks the "
-                "lines that a failed step complains of, and shows a summary of the job; --plain "
-                "leaves that out.\n\n"
+                "marks the lines that a failed step "
+                "complains of, and shows a summary of the job; --plain leaves that out.\n\n"
                 "Exits with 0 when all passed or were cached, with 1 when a step failed.",
         .max_args = ARGS_ANY,
         .takes_steps = true,
@@ -130,8 +129,7 @@ const struct command_spec command_table[] = {
                 "which passed in the one and failed in the other; what of its inputs differs, as "
                 "far as that is on record here; and which steps differ because of it.\n\n"
                 "Exits with 0 when nothing differs, with 1 when something does, or when there is "
-                "no step "
-                "that both got to.",
+                "no step that both got to.",
         .min_args = 2,
         .max_args = 2,
     },
@@ -160,8 +158,7 @@ const struct command_spec command_table[] = {
             "\"install\" writes the hook into the directory where git looks for it "
             "(core.hooksPath counts). A hook that is there already runs first, and \"uninstall\" "
             "puts it back. HOOK is pre-commit, commit-msg or pre-push; without, those of \"hook\" "
-            "in "
-            "kiln.json, or else pre-commit. "
+            "in kiln.json, or else pre-commit. "
             "\"status\" tells what is installed and what a commit now would run; it exits with 1 "
             "where none of kiln's hooks is installed.\n\n"
             "\"run\" is what the hook calls. It takes the tree that a commit would have now, from "
