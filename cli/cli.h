@@ -40,9 +40,13 @@ struct options {
     bool plain, json, tui, keep_going, dry_run, no_cache, rehash, force, dot, mermaid, yes,
         settings;
     bool update_images, failed, screen_reader, last_pass, overwrite;
-    const char *shell_command; /* shell: --command */
+    const char *shell_command; /* shell, debug: --command */
     const char **force_steps;  /* --force=STEP, any number; owned */
     size_t n_force_steps;
+    const char **breaks, **breaks_on; /* debug: --break, --break-on; owned */
+    size_t n_breaks, n_breaks_on;
+    const char *on_failure; /* debug: "pause", "keep", "continue"; NULL: not given */
+    bool diff, take;        /* debug */
     uint32_t jobs;
     const char *run_id;        /* --run */
     uint32_t speed;            /* --speed; 0: at once */
@@ -207,7 +211,7 @@ void view_json_event(void *view, const struct event *event);
 void view_json_free(struct view_json *view);
 
 /* Commands: each returns the exit code. */
-int command_run(const struct options *options);       /* run, watch */
+int command_run(const struct options *options);       /* run, watch, debug */
 int command_plan(const struct options *options);      /* plan, explain, run --dry-run */
 int command_last_pass(const struct options *options); /* explain --last-pass */
 int command_compare(const struct options *options);
@@ -215,6 +219,7 @@ int command_logs(const struct options *options);
 int command_runs(const struct options *options);
 int command_replay(const struct options *options);
 int command_shell(const struct options *options);
+int command_debug(const struct options *options);
 int command_cache(const struct options *options);
 int command_hook(const struct options *options);
 int command_init(const struct options *options);

@@ -367,8 +367,8 @@ static void on_told_tick(void *ctx)
  * here. */
 static bool is_plain_order(const struct options *o)
 {
-    return !o->tui && !o->force && !o->n_force_steps && !o->no_cache && !o->rehash && !o->jobs &&
-           !o->update_images && !o->shards;
+    return strcmp(o->command, "run") == 0 && !o->tui && !o->force && !o->n_force_steps &&
+           !o->no_cache && !o->rehash && !o->jobs && !o->update_images && !o->shards;
 }
 
 /* True when a kiln that watches the project has done it. */

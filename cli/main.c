@@ -24,6 +24,7 @@ static const struct {
     {"schema", command_schema},   {"version", command_version},
     {"help", command_help},       {"completion", command_completion},
     {"compare", command_compare}, {"ci", command_ci},
+    {"debug", command_debug},
 };
 
 static int dispatch(const struct options *options)

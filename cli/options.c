@@ -20,6 +20,8 @@ struct parser {
     const struct command_spec *command;
     VEC(const char *) words; /* neither options nor their arguments */
     VEC(const char *) force;
+    VEC(const char *) breaks;
+    VEC(const char *) breaks_on;
     size_t literal; /* words from here on came after "--" */
     bool given[OPT_N];
     struct err *err;
@@ -125,6 +127,14 @@ static int set_color(struct parser *parser, const struct option_spec *spec, cons
     return 0;
 }
 
+static int set_on_failure(struct parser *parser, const struct option_spec *spec, const char *value)
+{
+    if (!is_choice(value, spec->values))
+        return unknown_choice(parser->err, "--on-failure does not know", value, spec->values);
+    parser->out->on_failure = value;
+    return 0;
+}
+
 static int set_run(struct parser *parser, const struct option_spec *spec, const char *value)
 {
     uint32_t number;
@@ -206,6 +216,11 @@ static int take(struct parser *parser, const struct option_spec *spec, const cha
     case OPT_SHARD: return set_shard(parser, spec, value);
     case OPT_DURATIONS: out->durations = value; break;
     case OPT_OVERWRITE: out->overwrite = true; break;
+    case OPT_BREAK: vec_push(&parser->breaks, value); break;
+    case OPT_BREAK_ON: vec_push(&parser->breaks_on, value); break;
+    case OPT_ON_FAILURE: return set_on_failure(parser, spec, value);
+    case OPT_DIFF: out->diff = true; break;
+    case OPT_TAKE: out->take = true; break;
     case OPT_N: break;
     }
     return 0;
@@ -450,7 +465,11 @@ static int parse(struct parser *parser, int argc, char **argv)
         out->args[i] = parser->words.v[used + i];
     out->force_steps = parser->force.v;
     out->n_force_steps = parser->force.n;
-    parser->force.v = NULL;
+    out->breaks = parser->breaks.v;
+    out->n_breaks = parser->breaks.n;
+    out->breaks_on = parser->breaks_on.v;
+    out->n_breaks_on = parser->breaks_on.n;
+    parser->force.v = parser->breaks.v = parser->breaks_on.v = NULL;
     code = check_options(parser);
     if (code < 0)
         return code;
@@ -464,10 +483,17 @@ static int parse(struct parser *parser, int argc, char **argv)
 int options_parse(int argc, char **argv, struct options *out, struct err *err)
 {
     *out = (struct options){.command = "watch"};
-    struct parser parser = {.out = out, .words = VEC_INIT, .force = VEC_INIT, .err = err};
+    struct parser parser = {.out = out,
+                            .words = VEC_INIT,
+                            .force = VEC_INIT,
+                            .breaks = VEC_INIT,
+                            .breaks_on = VEC_INIT,
+                            .err = err};
     int code = parse(&parser, argc, argv);
     vec_release(&parser.words);
     vec_release(&parser.force);
+    vec_release(&parser.breaks);
+    vec_release(&parser.breaks_on);
     if (code < 0)
         options_release(out);
     return code;
@@ -477,7 +503,8 @@ void options_release(struct options *options)
 {
     free(options->args);
     free(options->force_steps);
-    options->args = NULL;
-    options->force_steps = NULL;
-    options->n_args = options->n_force_steps = 0;
+    free(options->breaks);
+    free(options->breaks_on);
+    options->args = options->force_steps = options->breaks = options->breaks_on = NULL;
+    options->n_args = options->n_force_steps = options->n_breaks = options->n_breaks_on = 0;
 }

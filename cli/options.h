@@ -32,7 +32,8 @@ enum {
     CMD_HOOK = 1 << 15,
     CMD_COMPARE = 1 << 16,
     CMD_CI = 1 << 17,
-    CMD_ALL = (1 << 18) - 1,
+    CMD_DEBUG = 1 << 18,
+    CMD_ALL = (1 << 19) - 1,
 };
 
 #define ARGS_ANY 1000000u
@@ -88,6 +89,11 @@ enum option_id {
     OPT_SHARD,
     OPT_DURATIONS,
     OPT_OVERWRITE,
+    OPT_BREAK,
+    OPT_BREAK_ON,
+    OPT_ON_FAILURE,
+    OPT_DIFF,
+    OPT_TAKE,
     OPT_N
 };
 

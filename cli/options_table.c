@@ -32,6 +32,8 @@ static const struct choice ci_names[] = {
 /* "steps" is for the scripts: the names of the pipeline's steps. */
 static const struct choice shells[] = {
     {"bash", NULL}, {"zsh", NULL}, {"fish", NULL}, {"steps", NULL}, {NULL, NULL}};
+static const struct choice failures[] = {
+    {"pause", NULL}, {"keep", NULL}, {"continue", NULL}, {NULL, NULL}};
 static const struct choice whens[] = {
     {"auto", NULL}, {"always", NULL}, {"never", NULL}, {NULL, NULL}};
 
@@ -147,6 +149,20 @@ const struct command_spec command_table[] = {
                 "Exits as the command does.",
         .min_args = 1,
         .max_args = 1,
+        .takes_steps = true,
+    },
+    {
+        .name = "debug",
+        .bit = CMD_DEBUG,
+        .arguments = "[STEP...]",
+        .summary = "step through a run: hold steps, look, try again",
+        .help = "Runs the steps, with all they need, once, and holds those that are asked for: by "
+                "--break before they start or after they ended, by --break-on when something is "
+                "so, by --on-failure where they failed. Without any of these, where they fail. "
+                "While a step is held, what depends on it waits.\n\n"
+                "On a terminal this opens the full screen, with what is held and its keys at the "
+                "bottom.",
+        .max_args = ARGS_ANY,
         .takes_steps = true,
     },
     {
@@ -270,7 +286,7 @@ const struct command_spec command_table[] = {
 };
 const size_t n_commands = sizeof command_table / sizeof *command_table;
 
-#define CMD_WORK (CMD_WATCH | CMD_RUN)
+#define CMD_WORK (CMD_WATCH | CMD_RUN | CMD_DEBUG)
 
 const struct option_spec option_table[OPT_N] = {
     [OPT_DIRECTORY] = {OPT_DIRECTORY, "directory", 'C', "DIR", false, CMD_ALL, NULL,
@@ -315,13 +331,13 @@ const struct option_spec option_table[OPT_N] = {
                  "print the graph for Graphviz instead"},
     [OPT_MERMAID] = {OPT_MERMAID, "mermaid", 0, NULL, false, CMD_PLAN, NULL,
                      "print the graph for Mermaid instead"},
-    [OPT_RUN] = {OPT_RUN, "run", 0, "ID", false, CMD_LOGS, NULL,
+    [OPT_RUN] = {OPT_RUN, "run", 0, "ID", false, CMD_LOGS | CMD_DEBUG, NULL,
                  "of that run, as \"kiln runs\" numbers them; else the newest"},
     [OPT_SPEED] = {OPT_SPEED, "speed", 0, "N", false, CMD_REPLAY, NULL,
                    "N times as fast as it was (1: as it was), instead of all at once"},
     [OPT_SIZE] = {OPT_SIZE, "size", 0, "SIZE", false, CMD_CACHE, NULL,
                   "bring the cache down to that size (20GiB, 500MB) instead of its limit"},
-    [OPT_COMMAND] = {OPT_COMMAND, "command", 0, "CMD", false, CMD_SHELL, NULL,
+    [OPT_COMMAND] = {OPT_COMMAND, "command", 0, "CMD", false, CMD_SHELL | CMD_DEBUG, NULL,
                      "run CMD with sh instead of an interactive shell"},
     [OPT_FAILED] = {OPT_FAILED, "failed", 0, NULL, false, CMD_SHELL, NULL,
                     "where the last failure left things: STEP's, or without STEP that of all"},
@@ -342,6 +358,19 @@ const struct option_spec option_table[OPT_N] = {
                        "must be the same on all machines. Else all steps count the same"},
     [OPT_OVERWRITE] = {OPT_OVERWRITE, "overwrite", 0, NULL, false, CMD_CI, NULL,
                        "replace the file that is there"},
+    [OPT_BREAK] = {OPT_BREAK, "break", 0, "STEP", false, CMD_DEBUG, NULL,
+                   "hold STEP, a name or a pattern, before it starts; STEP:after when it ended, "
+                   "however (may be repeated)"},
+    [OPT_BREAK_ON] = {OPT_BREAK_ON, "break-on", 0, "COND", false, CMD_DEBUG, NULL,
+                      "hold what ends with COND: failure, key-changed, duration>30s or "
+                      "output~REGEX; COND@STEP: only of that step (may be repeated)"},
+    [OPT_ON_FAILURE] = {OPT_ON_FAILURE, "on-failure", 0, "WHAT", false, CMD_DEBUG, failures,
+                        "pause where a step failed, keep what it left without a pause, or "
+                        "continue as a run would"},
+    [OPT_DIFF] = {OPT_DIFF, "diff", 0, NULL, false, CMD_DEBUG, NULL,
+                  "print what was changed in the box that STEP's last failure left"},
+    [OPT_TAKE] = {OPT_TAKE, "take", 0, NULL, false, CMD_DEBUG, NULL,
+                  "take what was changed there into the working tree; STEP PATH...: only that"},
     [OPT_TRACE] = {OPT_TRACE, "trace", 0, "FILE", false, CMD_RUN | CMD_REPLAY, NULL,
                    "when the run is over, write to FILE what ran when, for Perfetto or "
                    "chrome://tracing"},
