@@ -44,22 +44,30 @@ static const struct choice *first_words(const struct command_spec *spec)
     return spec->subcommands ? spec->subcommands : spec->values;
 }
 
-/* -- bash -------------------------------------------------------------------------------------- */
-
-static void add_bash(struct buf *out)
+/* Looks for the command among the words before the cursor, and begins the branches for it. */
+static void add_command(struct buf *out, const char *words)
 {
-    buf_adds(out, "_kiln() {\n"
-                  "    local current=${COMP_WORDS[COMP_CWORD]} command= word options words=\n"
-                  "    for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
-                  "        case $word in\n"
-                  "        -*) ;;\n"
-                  "        ");
+    buf_addf(out,
+             "    for word in \"%s\"; do\n"
+             "        case $word in\n"
+             "        -*) ;;\n"
+             "        ",
+             words);
     for (size_t i = 0; i < n_commands; i++)
         buf_addf(out, "%s%s", i ? "|" : "", command_table[i].name);
     buf_adds(out, ") command=$word; break ;;\n"
                   "        esac\n"
                   "    done\n"
                   "    case $command in\n");
+}
+
+/* -- bash -------------------------------------------------------------------------------------- */
+
+static void add_bash(struct buf *out)
+{
+    buf_adds(out, "_kiln() {\n"
+                  "    local current=${COMP_WORDS[COMP_CWORD]} command= word options words=\n");
+    add_command(out, "${COMP_WORDS[@]:1:COMP_CWORD-1}");
     for (size_t i = 0; i < n_commands; i++) {
         const struct command_spec *spec = &command_table[i];
         buf_addf(out, "    %s)\n        options='", spec->name);
@@ -156,17 +164,8 @@ static void add_zsh(struct buf *out)
     buf_adds(out, "#compdef kiln\n"
                   "_kiln() {\n"
                   "    local command= word files=\n"
-                  "    local -a plain valued choices\n"
-                  "    for word in \"${(@)words[2,CURRENT-1]}\"; do\n"
-                  "        case $word in\n"
-                  "        -*) ;;\n"
-                  "        ");
-    for (size_t i = 0; i < n_commands; i++)
-        buf_addf(out, "%s%s", i ? "|" : "", command_table[i].name);
-    buf_adds(out, ") command=$word; break ;;\n"
-                  "        esac\n"
-                  "    done\n"
-                  "    case $command in\n");
+                  "    local -a plain valued choices\n");
+    add_command(out, "${(@)words[2,CURRENT-1]}");
     for (size_t i = 0; i < n_commands; i++) {
         buf_addf(out, "    %s)\n", command_table[i].name);
         add_zsh_options(out, command_table[i].bit);
