@@ -18,8 +18,11 @@
  *     changed N | idle | degraded TEXT | notice LEVEL TEXT
  *     record ..., facts ..., input ..., inputs, key ..., use ...      driver_answers.h
  *     sync TYPED COLS ROWS          answered with "ok BYTES" once so much input was taken, that
- * size drawn and all is written pause MS                      nothing for so long (to be looked at
- * by people; tests never wait) echo                          answered with "echo" crash abort(3)
+ *                                   size drawn and all is written
+ *     pause MS                      nothing for so long (to be looked at by people; tests never
+ *                                   wait)
+ *     echo                          answered with "echo"
+ *     crash                         abort(3)
  *
  * The process ends with its script, with COMMAND_QUIT, and at SIGTERM as kiln does: loop stopped,
  * terminal given back.

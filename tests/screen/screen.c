@@ -213,6 +213,14 @@ void pty_end(struct pty *pty)
     free(pty);
 }
 
+void pty_end_left(struct pty *pty)
+{
+    pty_wait_left(pty);
+    if (!pty_sane(pty))
+        give_up(pty, "the terminal's modes are not what they were");
+    pty_end(pty);
+}
+
 void pty_say(struct pty *pty, const char *format, ...)
 {
     struct buf line = BUF_INIT;
@@ -508,6 +516,15 @@ void pty_continue(struct pty *pty)
 int pty_wait_ended(struct pty *pty)
 {
     return wait_shell(pty, 'X');
+}
+
+int pty_terminated(struct pty *pty)
+{
+    pty_signal(pty, SIGTERM);
+    int status = pty_wait_ended(pty);
+    if (!WIFEXITED(status))
+        give_up(pty, "the driver did not end by itself at SIGTERM");
+    return WEXITSTATUS(status);
 }
 
 void pty_hang_up(struct pty *pty)

@@ -3,8 +3,8 @@
  * libvterm as the eyes.
  *
  *     struct pty *pty = pty_start(&(struct pty_options){80, 24, "xterm-256color", true, true});
- *     pty_say(pty, "run");  pty_type(pty, "j");  pty_sync(pty);  pty_golden(pty, "name");
- * pty_end(pty);
+ *     pty_say(pty, "run");  pty_type(pty, "j");  pty_sync(pty);
+ *     pty_golden(pty, "name");  pty_end(pty);
  *
  * Nothing waits for time to pass: pty_sync() asks the driver, which answers once all that was said
  * and typed is on its way, with the number of bytes it has written; then so many are read.
@@ -31,6 +31,8 @@ struct pty_options {
 struct pty *pty_start(const struct pty_options *options);
 /* Ends driver and shell, if they have not; frees all. */
 void pty_end(struct pty *pty);
+/* The same once the driver has ended, or is about to: the terminal has to be given back. */
+void pty_end_left(struct pty *pty);
 
 void pty_say(struct pty *pty, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void pty_type(struct pty *pty, const char *keys);
@@ -76,6 +78,8 @@ void pty_wait_stopped(struct pty *pty);
 void pty_continue(struct pty *pty);
 /* Waits until the shell has seen the driver end; returns its status as of waitpid(2). */
 int pty_wait_ended(struct pty *pty);
+/* Sends SIGTERM and waits; returns the exit status. */
+int pty_terminated(struct pty *pty);
 /* Closes the terminal's other end, as a closed window does. Only pty_reply(), pty_wait_ended() and
  * pty_end() make sense after it. */
 void pty_hang_up(struct pty *pty);

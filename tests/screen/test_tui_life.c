@@ -69,13 +69,8 @@ static void test_terminated(void **state)
 {
     (void)state;
     struct pty *pty = start();
-    pty_signal(pty, SIGTERM);
-    int status = pty_wait_ended(pty);
-    assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 128 + SIGTERM);
-    pty_wait_left(pty);
-    assert_true(pty_sane(pty));
-    pty_end(pty);
+    assert_int_equal(pty_terminated(pty), 128 + SIGTERM);
+    pty_end_left(pty);
 }
 
 static void test_killed(void **state)
@@ -85,9 +80,7 @@ static void test_killed(void **state)
     pty_signal(pty, SIGKILL);
     int status = pty_wait_ended(pty);
     assert_true(WIFSIGNALED(status));
-    pty_wait_left(pty);
-    assert_true(pty_sane(pty));
-    pty_end(pty);
+    pty_end_left(pty);
 }
 
 static void test_killed_while_stopped(void **state)
@@ -112,9 +105,7 @@ static void test_crashed(void **state)
     pty_say(pty, "crash");
     int status = pty_wait_ended(pty);
     assert_true(WIFSIGNALED(status) || WEXITSTATUS(status) != 0);
-    pty_wait_left(pty);
-    assert_true(pty_sane(pty));
-    pty_end(pty);
+    pty_end_left(pty);
 }
 
 static void test_stalled(void **state)
@@ -143,12 +134,8 @@ static void test_stalled_and_terminated(void **state)
         pty_say(pty, "lines build 50");
         pty_said(pty);
     }
-    pty_signal(pty, SIGTERM);
-    int status = pty_wait_ended(pty);
-    assert_true(WIFEXITED(status));
-    pty_wait_left(pty);
-    assert_true(pty_sane(pty));
-    pty_end(pty);
+    pty_terminated(pty);
+    pty_end_left(pty);
 }
 
 static void test_hangup(void **state)
