@@ -4,80 +4,9 @@
  *
  * As root the same is done by an ordinary process too, in the process tests.
  */
-#include "tests/unit/test_runners_rig.h"
+#include "tests/unit/test_runners_box.h"
 
-#include "base/file.h"
-#include "base/mem.h"
-#include "runners/box.h"
-#include "runners/probe.h"
-
-#include <sys/ioctl.h>
 #include <sys/resource.h>
-
-struct box_rig {
-    struct rig rig;
-    struct box_owner owner;
-    char view[96], dir[96], layer[96];
-    const char *views[1], *layers[1];
-};
-
-static void make_dir(const struct box_rig *r, const char *path)
-{
-    assert_int_equal(mkdir(path, 0755), 0);
-    assert_int_equal(lchown(path, r->owner.uid, r->owner.gid), 0);
-}
-
-static void make_file(const struct box_rig *r, const char *dir, const char *name, const char *text,
-                      mode_t mode)
-{
-    char path[160];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-    assert_int_equal(fchown(fd, r->owner.uid, r->owner.gid), 0);
-    close(fd);
-}
-
-static void box_init(struct box_rig *r)
-{
-    struct err err = ERR_INIT;
-    memset(r, 0, sizeof *r);
-    rig_init(&r->rig);
-    rig_close(&r->rig); /* the host's is not wanted */
-    r->rig.closed = false;
-    assert_int_equal(chmod(r->rig.dir, 0755), 0);
-    if (box_owner(&r->owner, &err) < 0)
-        fail_msg("%s", err_text(&err));
-    assert_int_equal(runner_box_new(&r->rig.loop, NULL, &r->rig.runner, &err), 0);
-    snprintf(r->view, sizeof r->view, "%s/view", r->rig.dir);
-    make_dir(r, r->view);
-    make_file(r, r->view, "input", "as it was\n", 0644);
-    r->views[0] = r->view;
-}
-
-/* overlayfs leaves a directory that nobody may enter. */
-static void box_free(struct box_rig *r)
-{
-    struct err err = ERR_INIT;
-    if (box_remove(r->dir, &err) < 0)
-        fail_msg("%s", err_text(&err));
-    rig_free(&r->rig);
-}
-
-static struct runner_box new_box(struct box_rig *r, const char *name)
-{
-    static const char *const parts[] = {"upper"};
-    char path[160];
-    snprintf(r->dir, sizeof r->dir, "%s/%s", r->rig.dir, name);
-    make_dir(r, r->dir);
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        snprintf(path, sizeof path, "%s/%s", r->dir, parts[i]);
-        make_dir(r, path);
-    }
-    return (struct runner_box){
-        .view = r->views, .n_view = 1, .mount = BOX_PROJECT, .dir = r->dir, .user = ""};
-}
 
 static void use_image(struct box_rig *r, struct runner_box *box)
 {
@@ -101,13 +30,6 @@ static void use_image(struct box_rig *r, struct runner_box *box)
     box->root = BOX_ROOT_IMAGE;
     box->layers = r->layers;
     box->n_layers = 1;
-}
-
-/* The words are gone after the callback. */
-static void tell_lost(struct run *run)
-{
-    if (run->exit.lost)
-        print_error("lost: %s\n", run->exit.lost);
 }
 
 static struct run *run_in(struct box_rig *r, const struct runner_box *box, const char *script)
@@ -442,154 +364,6 @@ static void test_own_limits(void **state)
     box_free(&r);
 }
 
-struct screen {
-    int leader;
-    char text[4096];
-    size_t n;
-};
-
-static void on_replaced(void *ctx, int leader)
-{
-    struct screen *screen = ctx;
-    close(screen->leader);
-    screen->leader = leader;
-}
-
-static bool screen_shows(struct screen *screen, const char *text)
-{
-    ssize_t got =
-        read(screen->leader, screen->text + screen->n, sizeof screen->text - 1 - screen->n);
-    screen->n += got > 0 ? (size_t)got : 0;
-    screen->text[screen->n] = '\0';
-    return strstr(screen->text, text) != NULL;
-}
-
-static void screen_wait(struct box_rig *r, const struct run *run, struct screen *screen,
-                        const char *text)
-{
-    while (!screen_shows(screen, text)) {
-        if (run->n_exited && !screen_shows(screen, text))
-            fail_msg("exit code %d, no '%s' in '%s'", run->exit.exit_code, text, screen->text);
-        uv_run(&r->rig.loop, UV_RUN_ONCE);
-    }
-}
-
-/* It is the box's own, whose size follows: by the runtime's doing, or by ours where the runtime
- * hands it over. */
-static void check_terminal(void)
-{
-    struct box_rig r;
-    struct winsize size = {.ws_row = 31, .ws_col = 97};
-    struct screen screen = {.leader = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK)};
-    box_init(&r);
-    struct runner_box box = new_box(&r, "box");
-    assert_true(screen.leader >= 0 && grantpt(screen.leader) == 0 && unlockpt(screen.leader) == 0);
-    struct runner_terminal terminal = {
-        .fd = open(ptsname(screen.leader), O_RDWR | O_NOCTTY | O_CLOEXEC),
-        .replaced = on_replaced,
-        .ctx = &screen};
-    assert_true(terminal.fd >= 0);
-    assert_int_equal(ioctl(screen.leader, TIOCSWINSZ, &size), 0);
-    struct run *run = run_new(&r.rig);
-    run->request.box = &box;
-    run->request.terminal = &terminal;
-    run->on_exit = tell_lost;
-    static const char *const argv[] = {"/bin/sh", "-c",
-                                       "test -t 0 && test -t 1 && test -t 2 && tty && stty size\n"
-                                       "trap 'stty size' WINCH\n"
-                                       "echo ready\n"
-                                       "until read x && [ \"$x\" ]; do :; done\n"
-                                       "echo got $x > /dev/tty",
-                                       NULL};
-    run_start_argv(&r.rig, run, argv);
-    screen_wait(&r, run, &screen, "ready");
-    assert_int_equal(run->n_started, 1);
-    assert_non_null(strstr(screen.text, "/dev/pts/0"));
-    assert_non_null(strstr(screen.text, "31 97"));
-    size = (struct winsize){.ws_row = 40, .ws_col = 120};
-    assert_int_equal(ioctl(screen.leader, TIOCSWINSZ, &size), 0);
-    screen_wait(&r, run, &screen, "40 120");
-    assert_int_equal(write(screen.leader, "hello\n", 6), 6);
-    screen_wait(&r, run, &screen, "got hello");
-    rig_wait(&r.rig, &run->n_exited, 1);
-    assert_int_equal(run->exit.exit_code, 0);
-    assert_int_equal(run->n_pieces, 0);
-    run_free(run);
-    close(terminal.fd);
-    close(screen.leader);
-    box_free(&r);
-}
-
-static void test_terminal(void **state)
-{
-    (void)state;
-    check_terminal();
-}
-
-/* It does not hand the terminal over, but lets it follow its own. */
-static void test_terminal_of_runc(void **state)
-{
-    (void)state;
-    char *runc = probe_program("runc");
-    if (!runc)
-        skip();
-    free(runc);
-    setenv("KILN_RUNTIME", "runc", 1);
-    check_terminal();
-    unsetenv("KILN_RUNTIME");
-}
-
-/* One that kiln makes itself and types into, whoever makes the terminal in the box. */
-static void check_pty(void)
-{
-    static const char *const argv[] = {
-        "/bin/sh", "-c",
-        "tty && stty size\ntrap 'stty size' WINCH\nprintf 'ready? '\n"
-        "until read x && [ \"$x\" ]; do :; done\necho got $x >/dev/tty\n"
-        "stty -echo; printf 'secret? '; read y; test \"$y\" = hidden",
-        NULL};
-    const struct winsize before = {.ws_row = 31, .ws_col = 97}, after = {.ws_row = 9, .ws_col = 60};
-    struct box_rig r;
-    box_init(&r);
-    struct runner_box box = new_box(&r, "box");
-    struct run *run = run_new(&r.rig);
-    run->request.box = &box;
-    run->request.pty = &before;
-    run->on_exit = tell_lost;
-    run_start_argv(&r.rig, run, argv);
-    run_wait_text(&r.rig, run, "/dev/pts/0\r\n31 97\r\nready? ");
-    assert_int_equal(run->n_started, 1);
-    runner_resize(run->exec, &after);
-    run_wait_text(&r.rig, run, "9 60");
-    assert_true(runner_input(run->exec, "hello\n", 6));
-    run_wait_text(&r.rig, run, "hello\r\n");
-    run_wait_text(&r.rig, run, "got hello\r\nsecret? ");
-    assert_true(runner_input(run->exec, "hidden\n", 7));
-    run_wait(&r.rig, run);
-    assert_int_equal(run->exit.exit_code, 0);
-    assert_null(strstr(buf_str(&run->text), "hidden"));
-    run_free(run);
-    box_free(&r);
-}
-
-static void test_pty(void **state)
-{
-    (void)state;
-    check_pty();
-}
-
-static void test_pty_of_runc(void **state)
-{
-    (void)state;
-    char *runc = probe_program("runc");
-    if (!runc)
-        skip();
-    free(runc);
-    setenv("KILN_RUNTIME", "runc", 1);
-    check_pty();
-    unsetenv("KILN_RUNTIME");
-}
-
 /* Root's cache lies where nobody else can go, and must be a box's all the same. */
 static void test_veiled(void **state)
 {
@@ -638,24 +412,13 @@ static void test_nest_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sandbox),
-        cmocka_unit_test(test_image),
-        cmocka_unit_test(test_user),
-        cmocka_unit_test(test_no_program),
-        cmocka_unit_test(test_exit_codes),
-        cmocka_unit_test(test_nothing_stays),
-        cmocka_unit_test(test_runtime_killed),
-        cmocka_unit_test(test_secrets),
-        cmocka_unit_test(test_caches),
-        cmocka_unit_test(test_odd_paths),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_ends_in_peace),
-        cmocka_unit_test(test_own_limits),
-        cmocka_unit_test(test_terminal),
-        cmocka_unit_test(test_terminal_of_runc),
-        cmocka_unit_test(test_pty),
-        cmocka_unit_test(test_pty_of_runc),
-        cmocka_unit_test(test_veiled),
+        cmocka_unit_test(test_sandbox),        cmocka_unit_test(test_image),
+        cmocka_unit_test(test_user),           cmocka_unit_test(test_no_program),
+        cmocka_unit_test(test_exit_codes),     cmocka_unit_test(test_nothing_stays),
+        cmocka_unit_test(test_runtime_killed), cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_caches),         cmocka_unit_test(test_odd_paths),
+        cmocka_unit_test(test_limits),         cmocka_unit_test(test_ends_in_peace),
+        cmocka_unit_test(test_own_limits),     cmocka_unit_test(test_veiled),
         cmocka_unit_test(test_nest_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

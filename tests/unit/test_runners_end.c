@@ -1,20 +1,6 @@
 /* The host runner: how executions end, and that nothing of them stays. */
 #include "test_runners_rig.h"
 
-static int set_up(void **state)
-{
-    static struct rig rig;
-    rig_init(&rig);
-    *state = &rig;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    rig_free(*state);
-    return 0;
-}
-
 /* Waits for the run to say "ready". */
 static struct run *run_ready(struct rig *rig, const char *script)
 {
@@ -436,21 +422,21 @@ static void test_warden_ignores(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_timeout, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_timeout_ignored, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_cancel_twice, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_grace_for_children, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_cancel_reaches_escapees, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_stopped, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_left_behind, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_others_survive, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_ambiguous, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_runaway, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_close_while_running, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_close_in_callback, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_warden_killed, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_warden_ignores, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_timeout, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_timeout_ignored, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_cancel, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_cancel_twice, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_grace_for_children, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_cancel_reaches_escapees, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_stopped, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_left_behind, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_others_survive, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_ambiguous, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_runaway, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_close_while_running, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_close_in_callback, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_warden_killed, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_warden_ignores, rig_set_up, rig_tear_down),
         cmocka_unit_test(test_kiln_killed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,20 +3,6 @@
 
 #include <ctype.h>
 
-static int set_up(void **state)
-{
-    static struct rig rig;
-    rig_init(&rig);
-    *state = &rig;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    rig_free(*state);
-    return 0;
-}
-
 /* Capitals, and the last byte of each stream held back until it is over. */
 struct kept {
     struct run *run; /* first: the callbacks' context is a run */
@@ -130,11 +116,11 @@ static void test_silence(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_streams_apart, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_much, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_limit, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_nothing_left, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_silence, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_streams_apart, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_much, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_limit, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_nothing_left, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_silence, rig_set_up, rig_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

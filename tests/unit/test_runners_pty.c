@@ -243,35 +243,21 @@ static void test_none(void **state)
     run_free(run);
 }
 
-static int set_up(void **state)
-{
-    static struct rig rig;
-    rig_init(&rig);
-    *state = &rig;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    rig_free(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_question, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_password, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_end, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_interrupt, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_jobs, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_resize, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_full, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_late_reader, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_hang_up, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_flood, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_missing_program, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_none, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_question, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_password, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_end, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_interrupt, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_jobs, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_resize, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_full, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_late_reader, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_hang_up, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_flood, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_missing_program, rig_set_up, rig_tear_down),
+        cmocka_unit_test_setup_teardown(test_none, rig_set_up, rig_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

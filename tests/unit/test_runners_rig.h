@@ -121,6 +121,32 @@ static inline void rig_free(struct rig *rig)
     assert_int_equal(system(command), 0);
 }
 
+/* For cmocka: a rig a test. */
+static inline int rig_set_up(void **state)
+{
+    static struct rig rig;
+    rig_init(&rig);
+    *state = &rig;
+    return 0;
+}
+
+static inline int rig_tear_down(void **state)
+{
+    rig_free(*state);
+    return 0;
+}
+
+static inline void rig_write_file(const struct rig *rig, const char *name, const char *text,
+                                  mode_t mode)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", rig->dir, name);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+}
+
 static inline void run_started(void *ctx, pid_t pid)
 {
     struct run *run = ctx;
