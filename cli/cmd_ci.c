@@ -135,6 +135,11 @@ static const char jenkins[] =
                                 "allowEmptyResults: true\n"
                                 "            archiveArtifacts artifacts: '.kiln/trace.json', "
                                 "allowEmptyArchive: true\n"
+                                "            // With the Warnings plugin, what compilers say is "
+                                "shown "
+                                "at its lines:\n"
+                                "            // recordIssues enabledForFailure: true, "
+                                "tools: [gcc()]\n"
                                 "        }\n"
                                 "    }\n"
                                 "}\n";

@@ -337,6 +337,7 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
         return;
     }
     if (idle) {
+        report_nothing(s->views.files, s->app.config->name);
         finish(s);
         return;
     }

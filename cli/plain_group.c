@@ -8,16 +8,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_PLACES 10 /* GitHub shows no more of a job's step */
+#define MAX_MARKS  10   /* GitHub shows no more of a job's step */
+#define MAX_PLACES 1000 /* that are looked for */
+
+static bool may_mark(struct plain_marks *marks)
+{
+    bool may = marks->set < MAX_MARKS;
+    marks->set += may;
+    marks->left += !may;
+    return may;
+}
 
 static void mark_places(const struct plain_group *group, struct buf *orders)
 {
     struct plain_places places = {0};
     if (group->root)
         plain_places_find(&places, MAX_PLACES, group->log, group->root, group->mount);
-    vec_each (struct plain_place, place, &places.list)
-        plain_ci_error_at(orders, group->step, place);
-    if (!places.list.n)
+    vec_each (struct plain_place, place, &places.list) {
+        if (may_mark(group->marks))
+            plain_ci_error_at(orders, group->step, place);
+    }
+    if (!places.list.n && may_mark(group->marks))
         plain_ci_error(orders, group->step, group->how);
     plain_places_release(&places);
 }

@@ -61,18 +61,24 @@ void plain_failures_add(struct plain_failures *failures, const struct event *eve
  * be left in text. Returns how many that were. */
 size_t plain_failures_show(struct plain_failures *failures, const char *run,
                            const struct plain_to *to, struct buf *text);
+/* What GitHub was asked to mark in this run; it shows the first ten of a job's step. */
+struct plain_marks {
+    size_t set, left; /* left: not asked for any more */
+};
+
 /* plain_group.c: in a CI, the step's log in a group with that title; and, where it failed, what it
  * complains of. */
 struct plain_group {
     const char *id, *title, *step, *command, *log;
     const char *root, *mount; /* as event.h has them */
     const char *how;          /* it failed; or NULL */
+    struct plain_marks *marks;
 };
 void plain_group(const struct plain_group *group, const struct plain_to *to);
 void plain_failures_release(struct plain_failures *failures);
 
-/* plain_summary.c: what a run did as a page that GitHub shows with the job, added to the file that
- * GITHUB_STEP_SUMMARY names. Start it zeroed. */
+/* plain_summary.c: what a run did as a page that is shown with the job: GitHub's is added to the
+ * file that GITHUB_STEP_SUMMARY names, Buildkite has one of a run that failed. Start it zeroed. */
 struct plain_summary {
     VEC(struct plain_summary_row {
         char *step;
@@ -80,12 +86,20 @@ struct plain_summary {
         uint64_t ms;
     })
     rows;
+    struct plain_marks marks;
 };
 void plain_summary_add(struct plain_summary *summary, const struct event *finished);
-/* Empties it. failures: of that run, as they are before they are shown. */
+/* Empties it. failures: of that run, as they are before they are shown. What a person should know
+ * of it is added to text. */
 void plain_summary_write(struct plain_summary *summary, const struct plain_failures *failures,
-                         const struct event *run_finished, const struct plain_to *to);
+                         const struct event *run_finished, const struct plain_to *to,
+                         struct buf *text);
 void plain_summary_release(struct plain_summary *summary);
+
+/* plain_annotate.c: gives the page to Buildkite's program, where that is installed, and waits for
+ * it for a while. Whatever comes of it changes nothing; a line for people is added to text where it
+ * took too long. */
+void plain_annotate(const struct buf *page, struct buf *text);
 
 /* plain_escape.c: a filter for what programs write to terminals, fed piece by piece. Start it as
  * {.keep_color = ...}. */

@@ -1,7 +1,7 @@
 /*
- * plain_summary.c - a run as a page of Markdown, which GitHub shows with the job (see
+ * plain_summary.c - a run as a page of Markdown, which a CI shows with the job (see
  * plain_private.h): a table of the steps that are worth a line, and for each that failed its log's
- * end and the command that runs it again.
+ * end and the command that runs it again. Neither takes more than 1 MiB.
  */
 #include "cli/plain_private.h"
 
@@ -31,6 +31,7 @@ static void empty(struct plain_summary *summary)
     vec_each (struct plain_summary_row, row, &summary->rows)
         free(row->step);
     vec_clear(&summary->rows);
+    summary->marks = (struct plain_marks){0};
 }
 
 /* Text that has no meaning in Markdown or HTML, within a line of a table. */
@@ -108,28 +109,66 @@ static void add_failure(struct buf *out, const struct plain_failure *failure, co
     buf_release(&tail);
 }
 
-void plain_summary_write(struct plain_summary *summary, const struct plain_failures *failures,
-                         const struct event *run_finished, const struct plain_to *to)
+/* "kiln: failed in 3s", and in Buildkite of which of the build's jobs. */
+static void add_title(struct buf *out, const struct event *run_finished, enum plain_ci ci)
+{
+    const char *label = ci == PLAIN_CI_BUILDKITE ? getenv("BUILDKITE_LABEL") : NULL;
+    char time[16];
+    buf_addf(out, "## kiln: %s in %s", run_status_name(run_finished->u.run_finished.status),
+             text_duration(run_finished->u.run_finished.duration_ms, time));
+    if (label && *label) {
+        buf_adds(out, ": ");
+        add_text(out, label);
+    }
+    buf_adds(out, "\n\n");
+}
+
+static void add_page(struct buf *out, const struct plain_summary *summary,
+                     const struct plain_failures *failures, const struct event *run_finished,
+                     const struct plain_to *to)
+{
+    size_t shown = 0;
+    add_title(out, run_finished, to->ci);
+    add_rows(out, summary);
+    vec_each (const struct plain_failure, failure, &failures->list) {
+        bool ours = !strcmp(failure->run, run_finished->run ? run_finished->run : "");
+        if (ours && shown++ < MAX_FAILURES)
+            add_failure(out, failure, to->kiln);
+    }
+    if (shown > MAX_FAILURES)
+        buf_addf(out, "%zu more failed; the job's log has what they wrote.\n\n",
+                 shown - MAX_FAILURES);
+}
+
+static void add_to_github(const struct buf *page)
 {
     const char *path = getenv("GITHUB_STEP_SUMMARY");
     int fd = path && *path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666) : -1;
-    struct buf page = BUF_INIT;
-    char time[16];
-    size_t shown = 0;
     if (fd >= 0) {
-        buf_addf(&page, "## kiln: %s in %s\n\n",
-                 run_status_name(run_finished->u.run_finished.status),
-                 text_duration(run_finished->u.run_finished.duration_ms, time));
-        add_rows(&page, summary);
-        vec_each (const struct plain_failure, failure, &failures->list) {
-            bool ours = !strcmp(failure->run, run_finished->run ? run_finished->run : "");
-            if (ours && shown++ < MAX_FAILURES)
-                add_failure(&page, failure, to->kiln);
-        }
         /* A page more or less: the lines have said it all. */
-        (void)!file_write_all(fd, buf_str(&page), page.len);
+        (void)!file_write_all(fd, page->data, page->len);
         close(fd);
     }
+}
+
+void plain_summary_write(struct plain_summary *summary, const struct plain_failures *failures,
+                         const struct event *run_finished, const struct plain_to *to,
+                         struct buf *text)
+{
+    struct buf page = BUF_INIT;
+    add_page(&page, summary, failures, run_finished, to);
+    if (summary->marks.left) {
+        struct buf marks = BUF_INIT;
+        buf_addf(&marks, "%zu errors are marked, as many as GitHub shows; %zu more are in the log",
+                 summary->marks.set, summary->marks.left);
+        buf_addf(&page, "%s.\n", buf_str(&marks));
+        buf_addf(text, "kiln: %s\n", buf_str(&marks));
+        buf_release(&marks);
+    }
+    if (to->ci == PLAIN_CI_GITHUB)
+        add_to_github(&page);
+    else if (run_finished->u.run_finished.status == RUN_FAILED)
+        plain_annotate(&page, text);
     buf_release(&page);
     empty(summary);
 }

@@ -23,6 +23,8 @@ struct report *report_new(const struct options *options);
 const char *report_trace_id(const struct report *report);
 /* As event_cb. */
 void report_event(void *report, const struct event *event);
+/* There is nothing to run in this part of the pipeline of that name: a run without steps. */
+void report_nothing(struct report *report, const char *pipeline);
 /* Writes what was asked for; what can't be is complained of. Returns code, or EXIT_KILN where that
  * was EXIT_OK. NULL is fine. */
 int report_write(struct report *report, int code);

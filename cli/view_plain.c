@@ -264,10 +264,17 @@ static void end_line(struct view_plain *view, const struct event *event, size_t 
                                       .log = log,
                                       .root = view->root,
                                       .mount = known->mount,
-                                      .how = failed ? vec_last(&view->failures.list).how : NULL},
+                                      .how = failed ? vec_last(&view->failures.list).how : NULL,
+                                      .marks = &view->summary.marks},
                 &view->to);
     free(line);
     free(id);
+}
+
+/* There is a page to show with the job. */
+static bool has_page(const struct view_plain *view)
+{
+    return view->to.ci == PLAIN_CI_GITHUB || view->to.ci == PLAIN_CI_BUILDKITE;
 }
 
 static void on_finished(struct view_plain *view, const struct event *event)
@@ -276,7 +283,7 @@ static void on_finished(struct view_plain *view, const struct event *event)
     view->live.done++;
     view->live.cached += event->u.finished.status == STEP_CACHED;
     view->live.failed += event->u.finished.status == STEP_FAILED;
-    if (view->to.ci == PLAIN_CI_GITHUB)
+    if (has_page(view))
         plain_summary_add(&view->summary, event);
     if (view->is_live && event->u.finished.status == STEP_CACHED)
         return;
@@ -335,14 +342,18 @@ static void add_count(struct view_plain *view, uint32_t count, const char *word,
 
 static void on_run_finished(struct view_plain *view, const struct event *event)
 {
-    if (view->to.ci == PLAIN_CI_GITHUB)
-        plain_summary_write(&view->summary, &view->failures, event, &view->to);
+    struct buf page = BUF_INIT; /* what is to be said of it */
+    if (has_page(view))
+        plain_summary_write(&view->summary, &view->failures, event, &view->to, &page);
     size_t shown = plain_failures_show(&view->failures, run_of(event), &view->to, &view->text);
     enum run_status status = event->u.run_finished.status;
     bool worked = event->u.run_finished.passed || event->u.run_finished.failed ||
                   event->u.run_finished.skipped || event->u.run_finished.cancelled;
     bool any = false;
-    buf_adds(&view->text, shown ? "\nkiln: " : "kiln: ");
+    buf_adds(&view->text, shown ? "\n" : "");
+    buf_adds(&view->text, buf_str(&page));
+    buf_release(&page);
+    buf_adds(&view->text, "kiln: ");
     paint(view,
           status == RUN_PASSED   ? PLAIN_GOOD
           : status == RUN_FAILED ? PLAIN_BAD

@@ -110,4 +110,48 @@ test_buildkite() {
     assert_no_out '^(---|\+\+\+) (good|kiln)'
 }
 
+# agent [COMMAND]: a program as Buildkite's, which keeps what it is told in $T/told and $T/page, and then does that.
+agent() {
+    mkdir -p "$T/bin"
+    printf '#!/bin/sh\necho "$*" > "%s/told"\ncat > "%s/page"\necho annotated\n%s\n' "$T" "$T" "${1-}" > "$T/bin/buildkite-agent"
+    chmod +x "$T/bin/buildkite-agent"
+    export PATH=$T/bin:$PATH BUILDKITE=true
+}
+
+test_buildkite_annotation() {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"good": {"run": "echo fine", "inputs": ["t"]},
+        "bad": {"run": "echo \"<$TOKEN>\"; echo wrong; exit 3", "inputs": ["t"], "secrets": {"TOKEN": {"env": "HUSH"}}}}}'
+    mkdir t
+    agent
+    export HUSH=verysecretword
+    BUILDKITE_JOB_ID=0190-a BUILDKITE_LABEL='tests *1*' kiln 1 run -k
+    assert_no_out '^annotated'
+    assert_file "$T/told" 'annotate --style=error --context=kiln-0190-a'
+    assert_match "$(head -n 1 "$T/page")" '^## kiln: failed in .*: tests &#42;1&#42;$'
+    assert_match "$(cat "$T/page")" '❌ failed'
+    assert_match "$(cat "$T/page")" $'\n''<\*\*\*>'$'\n''wrong'
+    assert_match "$(cat "$T/page")" 'kiln run bad'
+    if grep verysecretword "$T/page" "$T/out"; then fail "the secret is out"; fi
+    # Neither where all is well, nor where nothing is to be in groups.
+    rm "$T/told" "$T/page"
+    kiln 0 run good
+    kiln 1 run --plain
+    kiln 1 run --json
+    assert_no_file "$T/told"
+}
+
+# Whatever becomes of it, the run is what it is.
+test_buildkite_annotation_fails() {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"bad": {"run": "exit 3", "inputs": []}}}'
+    agent 'echo "no server" >&2; exit 9'
+    kiln 1 run
+    assert_err '^no server'
+    assert_out '^kiln: failed: 1 failed'
+    printf '#!/bin/sh\necho $$ > "%s/pid"\nexec sleep 1000\n' "$T" > "$T/bin/buildkite-agent"
+    kiln 1 run
+    assert_out '^kiln: buildkite-agent was not done with the annotation'
+    assert_out '^kiln: failed: 1 failed'
+    if kill -0 "$(cat "$T/pid")" 2> /dev/null; then fail "the program is left behind"; fi
+}
+
 run_tests

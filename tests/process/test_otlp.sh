@@ -102,6 +102,15 @@ test_collectors_that_fail() {
     assert_no_err
 }
 
+# A part without steps is a span without others below it.
+test_empty_shard() {
+    begin
+    collector
+    kiln 0 run --shard 9/9
+    assert_no_err
+    assert_eq "$(jq -c '[.resourceSpans[0].scopeSpans[0].spans[] | [.name, .status.code]]' "$T/request")" '[["demo",1]]'
+}
+
 test_bad_parents() {
     local parent
     begin

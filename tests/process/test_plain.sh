@@ -128,6 +128,49 @@ END
     assert_no_out '^::'
 }
 
+# It shows ten errors of a job's step, whichever steps of kiln's they are of; the others are counted.
+test_github_marks_ten() {
+    export CI=true GITHUB_ACTIONS=true GITHUB_STEP_SUMMARY=$T/summary
+    project '{"version": 1, "jobs": 1, "defaults": {"runner": "host"}, "steps": {
+        "a": {"run": "seq -f a.c:%g:1:\\ error:\\ no 8; exit 1", "inputs": []},
+        "b": {"run": "seq -f a.c:%g:1:\\ error:\\ no 11 17; exit 1", "inputs": []},
+        "c": {"run": "echo nowhere; exit 1", "inputs": []}}}'
+    touch a.c
+    kiln 1 run -k
+    assert_eq "$(grep -c '^::error' "$T/out")" 10
+    assert_out '^kiln: 10 errors are marked, as many as GitHub shows; 6 more are in the log$'
+    grep -q '^10 errors are marked, .* 6 more' "$T/summary"
+    kiln 1 run a
+    assert_eq "$(grep -c '^::error' "$T/out")" 8
+    assert_no_out 'errors are marked'
+}
+
+# The page is not longer than it may be.
+test_github_summary_of_many() {
+    export CI=true GITHUB_ACTIONS=true GITHUB_STEP_SUMMARY=$T/summary
+    python3 - > kiln.json << 'END'
+import json
+run = "head -c 100000 /dev/zero | tr '\\0' x | fold -w 1000; exit 1"
+print(json.dumps({"version": 1, "defaults": {"runner": "host"}, "steps": {"s%02d" % i: {"run": run, "inputs": []} for i in range(25)}}))
+END
+    kiln 1 run -k
+    grep -q '^5 more failed; the job' "$T/summary"
+    assert_eq "$(grep -c '^### ' "$T/summary")" 20
+    [ "$(stat -c %s "$T/summary")" -lt 1000000 ] || fail "the page is too long"
+}
+
+# Neither what is marked nor the page has what is masked in logs.
+test_github_secrets() {
+    export CI=true GITHUB_ACTIONS=true GITHUB_STEP_SUMMARY=$T/summary HUSH=verysecretword
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {
+        "run": "echo a.c:1:1: error: $TOKEN; exit 1", "inputs": [], "secrets": {"TOKEN": {"env": "HUSH"}}}}}'
+    touch a.c
+    kiln 1 run
+    assert_out '^::error file=.*::error: \*\*\*$'
+    grep -q '^a.c:1:1: error: \*\*\*$' "$T/summary"
+    if grep verysecretword "$T/summary" "$T/out" "$T/err"; then fail "the secret is out"; fi
+}
+
 # What kiln says itself gives no orders either.
 test_github_takes_no_order_from_kiln() {
     export CI=true GITHUB_ACTIONS=true

@@ -98,6 +98,16 @@ test_of_the_past() {
     assert_no_file c.xml
 }
 
+# A part of a pipeline without steps is a run without cases.
+test_of_an_empty_shard() {
+    project '{"version": 1, "name": "demo", "defaults": {"runner": "host"}, "steps": {"a": {"run": "true", "inputs": ["t"]}}}'
+    mkdir t
+    kiln 0 run --shard 9/9 --junit j.xml --trace t.json
+    valid j.xml
+    assert_eq "$(junit j.xml 'suite.get("name"), suite.get("tests"), suite.get("timestamp")[:2], len(cases)')" "('demo', '0', '20', 0)"
+    jq -e '.otherData.status == "passed" and all(.traceEvents[]; .ph == "M")' t.json > /dev/null
+}
+
 # The same where a kiln that watches does it.
 test_of_a_watcher() {
     project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"bad": {"run": "echo oh; exit 1", "inputs": ["t"]}}}'
