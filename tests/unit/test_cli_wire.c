@@ -12,6 +12,35 @@
 
 #include <cmocka.h>
 
+#include "base/file.h"
+
+/* The fuzzer begins with these: they are of use only as long as they are read to their end. Where
+ * KILN_UPDATE_GOLDEN is set they are written. */
+static void in_corpus(const char *name, const struct buf *frame)
+{
+    const char *update = getenv("KILN_UPDATE_GOLDEN");
+    char path[512];
+    struct buf kept = BUF_INIT;
+    struct arena arena = ARENA_INIT;
+    struct event event;
+    struct wire_request request;
+    enum wire_frame type;
+    const char *payload;
+    size_t at = 0, n;
+    snprintf(path, sizeof path, "%s/tests/corpus/wire/%s", SOURCE_DIR, name);
+    if (update && *update)
+        assert_int_equal(file_write_atomic(path, frame->data, frame->len, 0644, NULL), 0);
+    assert_int_equal(file_read(path, 1 << 20, &kept, NULL), 0);
+    assert_int_equal(wire_take(&kept, &at, WIRE_MAX_FRAME, &type, &payload, &n), WIRE_GOT);
+    assert_int_equal(at, kept.len);
+    bool read = type == WIRE_EVENT ? wire_get_event(payload, n, &arena, &event)
+                                   : wire_get_request(payload, n, &arena, &request);
+    if (!read)
+        fail_msg("%s is none any more; KILN_UPDATE_GOLDEN=1 writes it as it would be now", path);
+    buf_release(&kept);
+    arena_release(&arena);
+}
+
 /* The event of the one frame in the buffer; both live as long as the buffer and the arena. */
 static struct event read_back(const struct buf *frame, struct arena *arena)
 {
@@ -36,6 +65,7 @@ static void assert_survives(const struct event *event)
     event_json(event, NULL, &before);
     event_json(&again, NULL, &after);
     assert_string_equal(buf_str(&before), buf_str(&after));
+    in_corpus(event_type_name(event->type), &frame);
     /* Cut anywhere it is none, and nothing is read behind the cut. */
     for (size_t n = 0; n + 5 < frame.len; n++) {
         char *piece = malloc(n + 1);
@@ -132,6 +162,10 @@ static void test_a_request(void **state)
     assert_int_equal(got.n_steps, 1);
     assert_true(got.keep_going);
     assert_string_equal(got.tree, "4b825dc");
+    buf_reset(&frame);
+    request.stand = (struct wire_stand){0}; /* the same on every machine */
+    wire_put_request(&frame, &request);
+    in_corpus("request", &frame);
     buf_release(&frame);
     arena_release(&arena);
 }
