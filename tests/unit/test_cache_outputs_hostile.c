@@ -3,6 +3,7 @@
 #include "test_cache_outputs.h"
 
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -270,12 +271,25 @@ static void test_killed(void **state)
     err_release(&err);
 }
 
+/* Somebody changes what is there all the time. On a machine that stops them meanwhile it may be
+ * still for one capture, but not for all of them. */
+static void assert_change_is_seen(struct fixture *f, const char *path)
+{
+    struct err err = ERR_INIT;
+    struct action_output *outputs;
+    uint64_t deadline = clock_monotonic_ns() + UINT64_C(60000000000);
+    int rc = 0;
+    while (rc == 0 && clock_monotonic_ns() < deadline)
+        rc = outputs_capture(f->cache, f->root, &path, 1, &f->arena, &outputs, NULL, &err);
+    assert_int_equal(rc, -(int)ERR_CORRUPT);
+    assert_has(err_text(&err), "changed while it was read");
+    err_release(&err);
+}
+
 /* A file that grows while it is read is told, not stored as it never was. */
 static void test_changing(void **state)
 {
     struct fixture *f = *state;
-    struct err err = ERR_INIT;
-    struct action_output *outputs;
     const char *path = "growing";
     char *in = path_join(f->root, path);
     char *chunk = mem_zalloc(1, 1 << 20);
@@ -289,9 +303,8 @@ static void test_changing(void **state)
         (void)fcntl(go[0], F_SETFL, O_NONBLOCK);
         close(go[1]);
         char byte;
-        for (int i = 0; i < 100000 && read(go[0], &byte, 1) != 0; i++)
-            if (write(fd, "x", 1) != 1)
-                break;
+        while (read(go[0], &byte, 1) != 0 && write(fd, "x", 1) == 1)
+            ;
         _exit(0);
     }
     close(go[0]);
@@ -299,18 +312,13 @@ static void test_changing(void **state)
     do /* until it surely writes */
         st = stat_of(f, path);
     while (st.st_size == 1 << 20);
-    int rc = outputs_capture(f->cache, f->root, &path, 1, &f->arena, &outputs, NULL, &err);
+    assert_change_is_seen(f, path);
     close(go[1]);
-    if (rc != 0) { /* on a machine that stopped the child meanwhile it may have been still */
-        assert_int_equal(rc, -(int)ERR_CORRUPT);
-        assert_has(err_text(&err), "changed while it was read");
-    }
     int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     close(fd);
     free(chunk);
     free(in);
-    err_release(&err);
 }
 
 /* Below any depth that can be stored, and with more levels than a process may have files open. */
@@ -350,19 +358,23 @@ static void test_stamp(void **state)
     buf_release(&path);
 }
 
-/* Told is also a directory in which something comes and goes while its files are taken. */
-static void test_changing_directory(void **state)
+/* Two hundred files. */
+static void make_many(struct fixture *f)
 {
-    struct fixture *f = *state;
-    struct err err = ERR_INIT;
-    struct action_output *outputs;
-    const char *path = "out";
     char name[64];
-    make_dir(f, path);
+    make_dir(f, "out");
     for (int i = 0; i < 200; i++) {
         snprintf(name, sizeof(name), "out/f%d", i);
         make_file(f, name, name, 0644);
     }
+}
+
+/* Told is also a directory in which something comes and goes while it is listed. */
+static void test_changing_directory(void **state)
+{
+    struct fixture *f = *state;
+    const char *path = "out";
+    make_many(f);
     struct stat first = stat_of(f, path), st;
     int go[2];
     assert_int_equal(pipe(go), 0);
@@ -384,14 +396,64 @@ static void test_changing_directory(void **state)
         st = stat_of(f, path);
     while (st.st_ctim.tv_sec == first.st_ctim.tv_sec &&
            st.st_ctim.tv_nsec == first.st_ctim.tv_nsec);
-    int rc = outputs_capture(f->cache, f->root, &path, 1, &f->arena, &outputs, NULL, &err);
+    assert_change_is_seen(f, path);
     close(go[1]);
-    if (rc != 0) { /* on a machine that stopped the child meanwhile it may have been still */
-        assert_int_equal(rc, -(int)ERR_CORRUPT);
-        assert_has(err_text(&err), "output \"out");
-        assert_has(err_text(&err), "changed while it was read");
-    }
     int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+}
+
+/* Each time it is told to, adds a file to the directory as soon as somebody opens one of those that
+ * are there; tells before that it waits for it, and when it has. */
+static void add_when_opened(struct fixture *f, int in, int out)
+{
+    char *file = path_join(f->root, "out/f0"), event[4096], name[64], byte;
+    bool ok = true;
+    for (int i = 0; ok && read(in, &byte, 1) == 1; i++) {
+        int watch = inotify_init1(IN_CLOEXEC);
+        snprintf(name, sizeof(name), "out/late %d", i);
+        ok = inotify_add_watch(watch, file, IN_OPEN) >= 0 && write(out, "w", 1) == 1 &&
+             read(watch, event, sizeof(event)) > 0;
+        int fd = openat(f->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+        ok = ok && fd >= 0 && close(fd) == 0 && write(out, "d", 1) == 1;
+        close(watch);
+    }
+    free(file);
+}
+
+/* And one that is changed when it is listed, while its files are taken. */
+static void test_changing_behind(void **state)
+{
+    struct fixture *f = *state;
+    struct err err = ERR_INIT;
+    struct action_output *outputs;
+    const char *path = "out";
+    int go[2], told[2], status, rc = 0;
+    char byte;
+    make_many(f);
+    assert_int_equal(pipe2(go, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(told, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        close(go[1]);
+        close(told[0]);
+        add_when_opened(f, go[0], told[1]);
+        _exit(0);
+    }
+    close(go[0]);
+    close(told[1]);
+    uint64_t deadline = clock_monotonic_ns() + UINT64_C(60000000000);
+    while (rc == 0 && clock_monotonic_ns() < deadline) { /* it may come too late */
+        assert_int_equal(write(go[1], "g", 1), 1);
+        assert_int_equal(read(told[0], &byte, 1), 1);
+        rc = outputs_capture(f->cache, f->root, &path, 1, &f->arena, &outputs, NULL, &err);
+        assert_int_equal(read(told[0], &byte, 1), 1);
+    }
+    close(go[1]);
+    close(told[0]);
+    assert_int_equal(rc, -(int)ERR_CORRUPT);
+    assert_has(err_text(&err), "output \"out\"");
+    assert_has(err_text(&err), "changed while it was read");
     assert_int_equal(waitpid(pid, &status, 0), pid);
     err_release(&err);
 }
@@ -403,6 +465,7 @@ int main(void)
         with_project(test_damaged_cache),   with_project(test_whole_or_not_at_all),
         with_project(test_killed),          with_project(test_changing),
         with_project(test_stamp),           with_project(test_changing_directory),
+        with_project(test_changing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
