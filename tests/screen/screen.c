@@ -85,7 +85,8 @@ static bool read_terminal(struct pty *pty)
 }
 
 /* The shell's part: one job in the foreground; "S" when it stops, "X" and its status when it ends;
- * "c" continues it, the end of the pipe ends all. */
+ * "c" continues it, the end of the pipe ends all. Only a stopped one is continued: SIGCONT takes
+ * back a SIGSTOP that is on its way, and the look for leaks attaches by one. */
 static _Noreturn void be_shell(const struct driver_options *driver, int told, int say)
 {
     signal(SIGTTOU, SIG_IGN);
@@ -113,8 +114,11 @@ static _Noreturn void be_shell(const struct driver_options *driver, int told, in
         what = WIFSTOPPED(status) ? 'S' : 'X';
         if (write(say, &what, 1) != 1 || write(say, &status, sizeof status) != sizeof status)
             _exit(1);
-        if (read(told, &what, 1) != 1 || what != 'c')
+        if (read(told, &what, 1) != 1 || what != 'c') {
+            if (WIFSTOPPED(status))
+                kill(-job, SIGCONT);
             _exit(0);
+        }
         tcsetpgrp(0, job);
         kill(-job, SIGCONT);
     }
@@ -197,7 +201,6 @@ void pty_end(struct pty *pty)
         close(pty->master);
     close(pty->shell_tell);
     int status;
-    kill(pty->job, SIGCONT);
     while (waitpid(pty->shell, &status, 0) < 0 && errno == EINTR)
         ;
     close(pty->replies);
