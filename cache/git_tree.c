@@ -170,6 +170,19 @@ int git_tree_of_commit(const struct git_place *place, const char *name, char hex
     return rc;
 }
 
+int git_tree_has(const struct git_place *place, const char *hex, const char *path, bool *has,
+                 struct err *err)
+{
+    const char *const args[] = {
+        "--literal-pathspecs", "ls-tree", "--full-tree", "--name-only", hex, "--", path, NULL};
+    struct buf out = BUF_INIT;
+    struct git_command command = {.place = place, .args = args};
+    int rc = git_command_run(&command, &out, err);
+    *has = rc == 0 && out.len > 0;
+    buf_release(&out);
+    return rc;
+}
+
 int git_tree_checkout(const struct git_place *place, const char *hex, const char *dir,
                       const char *index, const char *const *keep, size_t n_keep, struct err *err)
 {

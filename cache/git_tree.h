@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "cache/git_place.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define GIT_TREE_HEX 64
@@ -27,6 +28,10 @@ int git_tree_of_index(const struct git_place *place, const char *scratch,
 /* The tree of a commit, by its id or what git resolves. ERR_CONFIG: there is no such commit. */
 int git_tree_of_commit(const struct git_place *place, const char *name, char hex[GIT_TREE_HEX + 1],
                        struct err *err) MUST_CHECK;
+
+/* Whether the tree has something at path, which is relative to the repository's top. */
+int git_tree_has(const struct git_place *place, const char *hex, const char *path, bool *has,
+                 struct err *err) MUST_CHECK;
 
 /* Makes the directory dir hold the files of the tree, and nothing else but what keep names, as a
  * checkout of it would write them (filters too). Both, and the directory that index lies in, are

@@ -48,15 +48,14 @@ void hook_answer_release(struct hook_answer *answer);
  * objects of the other. */
 struct hook_checkout {
     char *dir, *root; /* its top, and the project's folder in it */
-    char **bound;     /* what of the config's "bind" is linked to the working tree's: no inputs */
-    size_t n_bound;
     struct cache *cache;
     int lock;
 };
 /* The project's folder in it, whether it is there or not; a new string, or NULL. */
 char *hook_checkout_root(const struct hook_commit *commit);
-/* Makes it hold the tree, but for outputs of the config's steps that are there; waits for another
- * hook of the same working tree. hook_checkout_release() also when it fails. */
+/* Makes it hold the tree, but for outputs of the config's steps that are there, and copies of what
+ * the config's "bind" names; waits for another hook of the same working tree.
+ * hook_checkout_release() also when it fails. */
 int hook_checkout_make(const struct options *options, const struct hook_commit *commit,
                        const struct config *config, struct hook_checkout *out,
                        struct err *err) MUST_CHECK;

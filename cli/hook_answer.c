@@ -137,6 +137,15 @@ static void no(struct hook_answer *answer, const char *step, const char *why)
     answer->why = mem_strdup(why);
 }
 
+/* The bound directory that the step misses as an input: it is no part of the tree. Or NULL. */
+static const char *bound_input(const struct config *config, const struct plan_step *step)
+{
+    for (size_t i = 0; step->error && i < config->hook.n_bind; i++)
+        if (strstr(step->error, config->hook.bind[i].text))
+            return config->hook.bind[i].text;
+    return NULL;
+}
+
 static void on_plan(void *ctx, const struct plan_step *step)
 {
     struct looking *look = ctx;
@@ -145,10 +154,17 @@ static void on_plan(void *ctx, const struct plan_step *step)
     if (step->state == PLAN_CACHED && !step->error)
         return;
     answer->n_run++;
+    const char *bound = bound_input(look->app.config, step);
+    char *why = bound ? mem_printf("it reads %s, which is not committed; with a copy of that in "
+                                   "the checkout it may be cached",
+                                   bound)
+                      : NULL;
     no(answer, step->name,
-       step->error               ? step->error
+       why                       ? why
+       : step->error             ? step->error
        : step->state == PLAN_RUN ? "it has not passed with these inputs"
                                  : "it waits for others");
+    free(why);
 }
 
 static int on_boxes(void *ctx, struct engine_boxes *out, struct err *err)

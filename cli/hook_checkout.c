@@ -3,6 +3,9 @@
  *
  *     <cache>/v1/hook/<id>/lock    flock: one hook at a time; its mtime is the last use
  *     <cache>/v1/hook/<id>/<name>  the checkout; the name is that of the working tree's top
+ *     <cache>/v1/hook/<id>/bound   when what "bind" names was copied: its mtime is the end; a line
+ *                                  with the begin in nanoseconds, one with the project's folder
+ *                                  below the top, then one for each name. bound.begin: for its time
  *
  * id is made from the working tree's path. What has not been used for long is removed by the next
  * hook of any project; clearing the cache removes all.
@@ -13,6 +16,7 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "cache/git_checkout.h"
+#include "cache/mirror.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -52,7 +56,7 @@ static char *home_of(const struct hook_commit *commit)
 static char *dir_in(const char *home, const struct hook_commit *commit)
 {
     const char *name = strrchr(commit->place.work_tree, '/') + 1;
-    bool odd = !*name || !strcmp(name, "lock");
+    bool odd = !*name || !strcmp(name, "lock") || !strncmp(name, "bound", 5);
     return path_join(home, odd ? "tree" : name);
 }
 
@@ -158,7 +162,13 @@ static char *pattern_of(const char *prefix, const char *path)
 
 /* -- bound directories ------------------------------------------------------------------------- */
 
-/* No step's output is to be put through the link. */
+/* What of the config's "bind" is to be in the checkout: names in the project's folder. */
+struct bound {
+    const char **names;
+    size_t n;
+};
+
+/* A step's output there is what the step makes. */
 static bool has_outputs(const struct config *config, const char *path)
 {
     for (size_t i = 0; i < config->n_steps; i++)
@@ -169,55 +179,90 @@ static bool has_outputs(const struct config *config, const char *path)
     return false;
 }
 
-/* Before git writes files: nothing is to be written through them. */
-static void unbind(const struct hook_checkout *checkout, const struct config *config)
+/* Those that the working tree has and the commit has not: what is committed is what is tested. */
+static int find_bound(const struct hook_commit *commit, const struct config *config,
+                      struct bound *out, struct err *err)
 {
-    struct stat st;
-    for (size_t i = 0; i < config->hook.n_bind; i++) {
-        char *path = path_join(checkout->root, config->hook.bind[i].text);
-        if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode))
-            (void)unlink(path);
-        free(path);
-    }
-}
-
-/* True when it leads there. What is committed at that place is what is tested. */
-static bool bind_one(const struct options *options, const struct hook_checkout *checkout,
-                     const char *from, const char *name)
-{
-    char *path = path_join(checkout->root, name), *to = path_join(from, name);
-    char *parent = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
-    bool bound = access(to, F_OK) == 0 && file_mkdirs(parent, 0700, NULL) == 0;
-    if (bound && symlink(to, path) != 0) {
-        bound = false;
-        if (errno != EEXIST) {
-            char *text =
-                mem_printf("%s can't be bound into the hook's checkout: %s", name, strerror(errno));
-            warn(options, text);
-            free(text);
-        }
-    }
-    free(parent);
-    free(path);
-    free(to);
-    return bound;
-}
-
-static void bind_all(const struct options *options, const struct hook_commit *commit,
-                     struct hook_checkout *checkout, const struct config *config)
-{
-    checkout->bound = mem_zalloc(config->hook.n_bind + 1, sizeof *checkout->bound);
-    for (size_t i = 0; i < config->hook.n_bind; i++) {
+    size_t n = config->hook.n_bind;
+    int rc = 0;
+    *out = (struct bound){.names = mem_zalloc(n + 1, sizeof *out->names)};
+    for (size_t i = 0; rc == 0 && i < n; i++) {
         const char *name = config->hook.bind[i].text;
-        if (!has_outputs(config, name) && bind_one(options, checkout, commit->root, name))
-            checkout->bound[checkout->n_bound++] = mem_strdup(name);
+        char *here = path_join(commit->root, name);
+        char *in_tree = mem_printf("%s%s", commit->place.prefix, name);
+        bool committed = true;
+        if (access(here, F_OK) == 0 && !has_outputs(config, name))
+            rc = git_tree_has(&commit->place, commit->tree, in_tree, &committed, err);
+        if (!committed)
+            out->names[out->n++] = name;
+        free(in_tree);
+        free(here);
     }
+    return rc;
+}
+
+/* The file that says when they were copied: when that began, and of which project what. */
+static char *describe(const struct hook_commit *commit, const struct bound *bound, int64_t begun_ns)
+{
+    struct buf out = BUF_INIT;
+    buf_addf(&out, "%lld\n%s\n", (long long)begun_ns, commit->place.prefix);
+    for (size_t i = 0; i < bound->n; i++)
+        buf_addf(&out, "%s\n", bound->names[i]);
+    return buf_detach(&out);
+}
+
+static struct mirror_times last_times(const struct hook_commit *commit, const struct bound *bound,
+                                      const char *path)
+{
+    struct mirror_times last = {0};
+    struct buf text = BUF_INIT;
+    struct stat st;
+    if (stat(path, &st) == 0 && file_read(path, (size_t)1 << 20, &text, NULL) == 0) {
+        int64_t begun_ns = strtoll(buf_str(&text), NULL, 10);
+        char *same = describe(commit, bound, begun_ns);
+        if (!strcmp(same, buf_str(&text)))
+            last = (struct mirror_times){begun_ns, (int64_t)st.st_mtim.tv_sec * 1000000000 +
+                                                       st.st_mtim.tv_nsec};
+        free(same);
+    }
+    buf_release(&text);
+    return last;
+}
+
+/* They are copies, so that whatever steps do, those of the working tree stay as they are; and so
+ * that links in them lead to what is tested. */
+static int copy_bound(const struct hook_commit *commit, const char *home,
+                      const struct hook_checkout *checkout, const struct bound *bound,
+                      struct err *err)
+{
+    if (!bound->n)
+        return 0;
+    char *path = path_join(home, "bound"), *begin = path_join(home, "bound.begin");
+    struct mirror_times last = last_times(commit, bound, path), now = {0};
+    int rc = mirror_clock(begin, "", &now.begun_ns, err);
+    for (size_t i = 0; rc == 0 && i < bound->n; i++) {
+        char *from = path_join(commit->root, bound->names[i]);
+        char *to = path_join(checkout->root, bound->names[i]);
+        rc = mirror_make(from, to, &last, err);
+        if (rc != 0)
+            err_wrap(err, "copying %s, as \"bind\" has it, for the hook", bound->names[i]);
+        free(to);
+        free(from);
+    }
+    char *text = describe(commit, bound, now.begun_ns);
+    if (rc == 0)
+        rc = mirror_clock(path, text, &now.ended_ns, err);
+    free(text);
+    free(begin);
+    free(path);
+    return rc;
 }
 
 int hook_checkout_make(const struct options *options, const struct hook_commit *commit,
                        const struct config *config, struct hook_checkout *out, struct err *err)
 {
     VEC(char *) keep = VEC_INIT;
+    struct bound bound = {0};
     struct err why = ERR_INIT;
     bool read_only = false;
     char *cache = cache_default_path();
@@ -239,16 +284,20 @@ int hook_checkout_make(const struct options *options, const struct hook_commit *
         for (size_t i = 0; i < config->n_steps; i++)
             for (size_t k = 0; k < config->steps[i].n_outputs; k++)
                 vec_push(&keep, pattern_of(commit->place.prefix, config->steps[i].outputs[k].text));
-        unbind(out, config);
-        rc = git_checkout(&commit->place, commit->tree, out->dir, (const char *const *)keep.v,
-                          keep.n, err);
+        rc = find_bound(commit, config, &bound, err);
+        for (size_t i = 0; rc == 0 && i < bound.n; i++)
+            vec_push(&keep, pattern_of(commit->place.prefix, bound.names[i]));
+        if (rc == 0)
+            rc = git_checkout(&commit->place, commit->tree, out->dir, (const char *const *)keep.v,
+                              keep.n, err);
     }
     if (rc == 0)
         rc = file_mkdirs(out->root, 0700, err); /* a pipeline that is kept elsewhere */
-    if (rc == 0) {
-        bind_all(options, commit, out, config);
+    if (rc == 0)
+        rc = copy_bound(commit, home, out, &bound, err);
+    if (rc == 0)
         remove_old();
-    }
+    free(bound.names);
     vec_each (char *, pattern, &keep)
         free(*pattern);
     vec_release(&keep);
@@ -263,9 +312,6 @@ void hook_checkout_release(struct hook_checkout *checkout)
     if (checkout->lock >= 0)
         close(checkout->lock);
     cache_close(checkout->cache);
-    for (size_t i = 0; i < checkout->n_bound; i++)
-        free(checkout->bound[i]);
-    free(checkout->bound);
     free(checkout->dir);
     free(checkout->root);
     *checkout = (struct hook_checkout){.lock = -1};

@@ -186,8 +186,6 @@ static int open_engine(struct hooking *h, struct err *err)
                                      .history = h->app.history,
                                      .jobs = o->jobs ? o->jobs : h->app.config->jobs,
                                      .keep_going = o->keep_going,
-                                     .own_files = (const char *const *)h->checkout->bound,
-                                     .n_own_files = h->checkout->n_bound,
                                      .done = on_done,
                                      .ctx = h};
     if (engine_new(&options, &h->engine, err) < 0)

@@ -129,9 +129,9 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
                                 "says what still runs and how to go without it."},
     [CONFIG_KEY_HOOK_BIND] = {"bind", CONFIG_IN_HOOK, 0, CONFIG_PATHS, 0, 0, "[]",
                               "Bound directories",
-                              "Directories that are not committed, as node_modules, which steps of "
-                              "the host find in the hook's checkout, too: as links to those of "
-                              "the working tree. They are no inputs."},
+                              "Directories that are not committed, as node_modules, of which the "
+                              "hook's checkout has copies. Steps that name them in \"inputs\" have "
+                              "them in their key; isolated steps see them only then."},
     [CONFIG_KEY_INTERACTIVE] =
         {"interactive", STEP, 0, CONFIG_BOOL, 0, 0, "false", "Interactive",
          "true gives the step a terminal: what is typed reaches it (i in the panes; kiln run hands "

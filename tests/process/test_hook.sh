@@ -451,31 +451,18 @@ test_push() {
 }
 
 test_what_kiln_json_says() {
-    a_project '{"version": 1, "defaults": {"runner": "host"}, "hook": {"stages": ["pre-push", "commit-msg"], "budget": "10ms", "bind": ["node_modules", "none", "src"]}, "steps": {
-        "use": {"run": "test -e go || until [ -e '"$T/go"' ]; do sleep 0.05; done; cat node_modules/m src/a; test ! -L src", "inputs": ["src", "*.txt"]},
+    a_project '{"version": 1, "defaults": {"runner": "host"}, "hook": {"stages": ["pre-push", "commit-msg"], "budget": "10ms"}, "steps": {
+        "use": {"run": "test -e go || until [ -e '"$T/go"' ]; do sleep 0.05; done", "inputs": ["src", "*.txt"]},
         "all": {"run": "ls"}}}'
     kiln 0 hook install
     assert_no_file .git/hooks/pre-commit
     [ -x .git/hooks/pre-push ] && [ -x .git/hooks/commit-msg ]
-    mkdir node_modules
-    echo module >node_modules/m
     "$KILN" hook run >"$T/said" 2>&1 </dev/null &
     wait_for grep 'the hook takes longer than the 0.01s that it may; still at work: .*use' "$T/said"
     touch "$T/go"
     wait $! || fail "kiln hook run"
-    kiln 0 logs use
-    assert_out '^module'
     git commit -q -m first >"$T/out" 2>&1 || fail "commit-msg"
     assert_out 'all 2 steps cached'
-    git rm -q --cached -r src
-    echo node_modules >>.gitignore
-    git add .gitignore
-    hook 1 # now it is bound
-    assert_out '^one'
-    git add src
-    hook 0
-    assert_file node_modules/m module
-    assert_file src/a one
 }
 
 test_interrupted() {
