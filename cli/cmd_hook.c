@@ -1,8 +1,8 @@
 /* cmd_hook.c - kiln hook: what is about to be committed, or pushed, is tested. */
 #include "cli/hook.h"
 
+#include "base/file.h"
 #include "base/mem.h"
-#include "base/vec.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +45,46 @@ static void forget_git(void)
         unsetenv(names[i]);
 }
 
+/* -- the message ------------------------------------------------------------------------------- */
+
+/* Steps see it where they pass this variable, and then it is in their key. */
+#define MESSAGE "KILN_COMMIT_MSG"
+/* A variable has room for some more. */
+#define MESSAGE_BYTES ((size_t)100000)
+#define SCISSORS      " ------------------------ >8 ------------------------\n"
+
+/* What stands above the line from which on git takes nothing: with "git commit -v" the whole change
+ * follows it. Comments stay: whether git will strip them it alone knows. */
+static void cut(struct buf *text)
+{
+    for (size_t at = 0; at < text->len; at += strcspn(text->data + at, "\n") + 1)
+        if (at + 1 < text->len && !strncmp(text->data + at + 1, SCISSORS, strlen(SCISSORS))) {
+            buf_truncate(text, at);
+            return;
+        }
+}
+
+/* file NULL: there is none. */
+static int take_message(const char *file, struct err *err)
+{
+    struct buf text = BUF_INIT;
+    int rc = 0;
+    unsetenv(MESSAGE);
+    if (file)
+        rc = file_read(file, (size_t)64 << 20, &text, err);
+    if (file && rc == 0) {
+        cut(&text);
+        if (text.len > MESSAGE_BYTES || strlen(buf_str(&text)) != text.len)
+            rc = err_set(err, ERR_CONFIG,
+                         "the message in %s can't be given to steps: it %s; make it shorter", file,
+                         text.len > MESSAGE_BYTES ? "is longer than 100 kB" : "has a zero byte");
+        else
+            setenv(MESSAGE, buf_str(&text), 1);
+    }
+    buf_release(&text);
+    return rc;
+}
+
 /* -- run --------------------------------------------------------------------------------------- */
 
 static int test(const struct options *options, const struct hook_commit *commit, const char *git)
@@ -79,12 +119,14 @@ static int test(const struct options *options, const struct hook_commit *commit,
     return code;
 }
 
-static int test_index(const struct options *options)
+static int test_index(const struct options *options, const char *message)
 {
     struct hook_commit commit;
     struct err err = ERR_INIT;
     int code;
     int rc = hook_commit_find(options, &commit, &err);
+    if (rc == 0)
+        rc = take_message(message, &err);
     if (rc == 0)
         rc = hook_commit_index(&commit, &err);
     if (rc == 0) {
@@ -99,48 +141,77 @@ static int test_index(const struct options *options)
     return code;
 }
 
-/* The commits that git says on standard input are about to be pushed: "<ref> <id> <ref> <id>", the
- * first id being zero for a ref that is deleted. */
+struct pushing {
+    const struct options *options;
+    struct hook_commit commit;
+    char tested[GIT_TREE_HEX + 1]; /* the last one */
+    int code;
+};
+
+/* A commit by its id; zero is a ref that is deleted. */
+static int test_commit(struct pushing *pushing, const char *id, struct err *err)
+{
+    struct hook_commit *commit = &pushing->commit;
+    if (!id[strspn(id, "0")])
+        return 0;
+    int rc = git_tree_of_commit(&commit->place, id, commit->tree, err);
+    if (rc != 0 || !strcmp(pushing->tested, commit->tree))
+        return rc;
+    memcpy(pushing->tested, commit->tree, sizeof pushing->tested);
+    pushing->code = test(pushing->options, commit, "push");
+    return 0;
+}
+
+/* The commits that git says on standard input are about to be pushed: "<ref> <id> <ref> <id>".
+ * pre-commit reads that itself, and hands on the last commit in a variable. */
 static int test_pushed(const struct options *options)
 {
-    struct hook_commit commit;
+    struct pushing pushing = {.options = options};
     struct err err = ERR_INIT;
+    const char *told = getenv("PRE_COMMIT_TO_REF");
     char *line = NULL;
     size_t room = 0;
-    int code = EXIT_OK;
-    char tested[GIT_TREE_HEX + 1] = "";
-    int rc = hook_commit_find(options, &commit, &err);
+    bool any = false;
+    int rc = hook_commit_find(options, &pushing.commit, &err);
+    if (rc == 0)
+        rc = take_message(NULL, &err);
     forget_git();
-    while (rc == 0 && code == EXIT_OK && getline(&line, &room, stdin) > 0) {
+    while (rc == 0 && pushing.code == EXIT_OK && getline(&line, &room, stdin) > 0) {
         char *rest = NULL;
         (void)strtok_r(line, " \n", &rest);
         const char *id = strtok_r(NULL, " \n", &rest);
-        if (!id || !id[strspn(id, "0")])
-            continue;
-        rc = git_tree_of_commit(&commit.place, id, commit.tree, &err);
-        if (rc != 0 || !strcmp(tested, commit.tree))
-            continue;
-        memcpy(tested, commit.tree, sizeof tested);
-        code = test(options, &commit, "push");
+        any |= id != NULL;
+        rc = id ? test_commit(&pushing, id, &err) : 0;
     }
+    if (rc == 0 && !any && told && *told)
+        rc = test_commit(&pushing, told, &err);
+    else if (rc == 0 && !any)
+        fputs("hook: nothing was tested: standard input names no commit that is pushed\n", stderr);
     if (rc != 0) {
         complain(options, err_text(&err));
-        code = hook_exit_code(&err);
+        pushing.code = hook_exit_code(&err);
     }
     free(line);
-    hook_commit_release(&commit);
+    hook_commit_release(&pushing.commit);
     err_release(&err);
-    return code;
+    return pushing.code;
 }
 
 static int run(const struct options *options)
 {
     const char *name = options->n_args ? options->args[0] : hook_names[0];
-    if (options->n_args && !hook_is_name(name)) {
+    const char *file = options->n_args > 1 ? options->args[1] : NULL;
+    bool message = !strcmp(name, "commit-msg");
+    if (!hook_is_name(name)) {
         complain(options, "\"kiln hook run\" tests for pre-commit, commit-msg or pre-push");
         return EXIT_USAGE;
     }
-    return strcmp(name, "pre-push") == 0 ? test_pushed(options) : test_index(options);
+    if (options->n_args > 1 + (size_t)message && strcmp(name, "pre-push") != 0) {
+        complain(options, message ? "\"kiln hook run commit-msg\" takes one file with the message"
+                                  : "\"kiln hook run pre-commit\" takes no more arguments");
+        return EXIT_USAGE;
+    }
+    return strcmp(name, "pre-push") == 0 ? test_pushed(options) : test_index(options, file);
 }
 
 int command_hook(const struct options *options)

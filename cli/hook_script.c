@@ -53,6 +53,7 @@ static void add_before(const struct hook_script *script, bool listens, struct bu
 void hook_script_write(const struct hook_script *script, struct buf *out)
 {
     bool pushes = !strcmp(script->name, "pre-push");
+    bool message = !strcmp(script->name, "commit-msg");
     buf_adds(out, "#!/bin/sh\n" SECOND KILN);
     quote(out, script->kiln);
     buf_adds(out, "\nproject=");
@@ -84,13 +85,15 @@ void hook_script_write(const struct hook_script *script, struct buf *out)
         buf_adds(out, "case ${GIT_DIR-} in '' | /*) ;; *) GIT_DIR=$PWD/$GIT_DIR ;; esac\n"
                       "case ${GIT_WORK_TREE-} in '' | /*) ;; *) "
                       "GIT_WORK_TREE=$PWD/$GIT_WORK_TREE ;; esac\n");
+    if (*script->folder && message)
+        buf_adds(out, "case $1 in /*) ;; *) set -- \"$PWD/$1\" ;; esac\n");
     buf_addf(out, "%s\"$kiln\"%s", pushes ? "printf '%s' \"$said\" | " : "exec ",
              *script->folder ? " -C \"./$project\"" : "");
     if (script->config) {
         buf_adds(out, " --config ");
         quote(out, script->config);
     }
-    buf_addf(out, " hook run %s\n", script->name);
+    buf_addf(out, " hook run %s%s\n", script->name, message ? " \"$1\"" : "");
     last_line(out);
 }
 
