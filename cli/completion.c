@@ -12,6 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The words before the cursor, but for kiln itself. */
+#define BASH_WORDS "${COMP_WORDS[@]:1:COMP_CWORD-1}"
+#define ZSH_WORDS  "${(@)words[2,CURRENT-1]}"
+
 /* In single quotes, as fish has them or (fish false) as the other shells do. */
 static void add_quoted(struct buf *out, const char *text, bool fish)
 {
@@ -44,6 +48,26 @@ static const struct choice *first_words(const struct command_spec *spec)
     return spec->subcommands ? spec->subcommands : spec->values;
 }
 
+/* What follows the subcommand, or NULL. */
+static const struct choice *second_words(const struct command_spec *spec)
+{
+    return !spec->subcommands ? NULL : spec->then ? spec->then : spec->values;
+}
+
+static void add_names(struct buf *out, const struct choice *choices, const char *between)
+{
+    for (const struct choice *c = choices; c->name; c++)
+        buf_addf(out, "%s%s", c == choices ? "" : between, c->name);
+}
+
+/* Where one of the subcommands stands among the words already, begins what holds then. */
+static void add_subcommand(struct buf *out, const struct command_spec *spec, const char *words)
+{
+    buf_addf(out, "        for word in \"%s\"; do case $word in ", words);
+    add_names(out, spec->subcommands, "|");
+    buf_adds(out, ") ");
+}
+
 /* Looks for the command among the words before the cursor, and begins the branches for it. */
 static void add_command(struct buf *out, const char *words)
 {
@@ -67,7 +91,7 @@ static void add_bash(struct buf *out)
 {
     buf_adds(out, "_kiln() {\n"
                   "    local current=${COMP_WORDS[COMP_CWORD]} command= word options words=\n");
-    add_command(out, "${COMP_WORDS[@]:1:COMP_CWORD-1}");
+    add_command(out, BASH_WORDS);
     for (size_t i = 0; i < n_commands; i++) {
         const struct command_spec *spec = &command_table[i];
         buf_addf(out, "    %s)\n        options='", spec->name);
@@ -77,9 +101,14 @@ static void add_bash(struct buf *out)
             buf_adds(out, "        words=$(kiln completion steps 2>/dev/null)\n");
         if (first_words(spec)) {
             buf_adds(out, "        words='");
-            for (const struct choice *c = first_words(spec); c->name; c++)
-                buf_addf(out, " %s", c->name);
+            add_names(out, first_words(spec), " ");
             buf_adds(out, "'\n");
+        }
+        if (second_words(spec)) {
+            add_subcommand(out, spec, BASH_WORDS);
+            buf_adds(out, "words='");
+            add_names(out, second_words(spec), " ");
+            buf_adds(out, "' ;; esac; done\n");
         }
         if (spec->bit == CMD_HELP) {
             buf_adds(out, "        words='");
@@ -157,6 +186,12 @@ static void add_zsh_words(struct buf *out, const struct command_spec *spec)
         buf_adds(out, ")\n");
     else if (!spec->takes_steps && spec->max_args)
         buf_adds(out, "        files=1\n");
+    if (second_words(spec)) {
+        add_subcommand(out, spec, ZSH_WORDS);
+        buf_adds(out, "choices=(");
+        add_names(out, second_words(spec), " ");
+        buf_adds(out, ") ;; esac; done\n");
+    }
 }
 
 static void add_zsh(struct buf *out)
@@ -165,7 +200,7 @@ static void add_zsh(struct buf *out)
                   "_kiln() {\n"
                   "    local command= word files=\n"
                   "    local -a plain valued choices\n");
-    add_command(out, "${(@)words[2,CURRENT-1]}");
+    add_command(out, ZSH_WORDS);
     for (size_t i = 0; i < n_commands; i++) {
         buf_addf(out, "    %s)\n", command_table[i].name);
         add_zsh_options(out, command_table[i].bit);
@@ -207,7 +242,7 @@ static void add_fish_option(struct buf *out, const struct option_spec *spec)
 {
     buf_adds(out, "complete -c kiln");
     if (spec->commands != CMD_ALL) {
-        buf_adds(out, " -n '__fish_seen_subcommand_from");
+        buf_adds(out, " -n '__kiln_is");
         for (size_t i = 0; i < n_commands; i++) {
             if (spec->commands & command_table[i].bit)
                 buf_addf(out, " %s", command_table[i].name);
@@ -233,7 +268,18 @@ static void add_fish_option(struct buf *out, const struct option_spec *spec)
 
 static void add_fish(struct buf *out)
 {
-    buf_adds(out, "complete -c kiln -f\n");
+    buf_adds(out, "complete -c kiln -f\n"
+                  "function __kiln_is\n"
+                  "    for word in (commandline -opc)[2..-1]\n"
+                  "        contains -- $word");
+    for (size_t i = 0; i < n_commands; i++)
+        buf_addf(out, " %s", command_table[i].name);
+    buf_adds(out, "; or continue\n"
+                  "        contains -- $word $argv\n"
+                  "        return\n"
+                  "    end\n"
+                  "    return 1\n"
+                  "end\n");
     for (size_t i = 0; i < n_commands; i++) {
         const struct command_spec *spec = &command_table[i];
         buf_addf(out, "complete -c kiln -n __fish_use_subcommand -a %s -d ", spec->name);
@@ -241,14 +287,25 @@ static void add_fish(struct buf *out)
         buf_addc(out, '\n');
         if (spec->takes_steps)
             buf_addf(out,
-                     "complete -c kiln -n '__fish_seen_subcommand_from %s' -a "
+                     "complete -c kiln -n '__kiln_is %s' -a "
                      "'(kiln completion steps 2>/dev/null)'\n",
                      spec->name);
         else if (!first_words(spec) && spec->max_args && spec->bit != CMD_HELP)
-            buf_addf(out, "complete -c kiln -n '__fish_seen_subcommand_from %s' -F\n", spec->name);
-        for (const struct choice *c = first_words(spec); c && c->name; c++)
-            buf_addf(out, "complete -c kiln -n '__fish_seen_subcommand_from %s' -a %s\n",
-                     spec->name, c->name);
+            buf_addf(out, "complete -c kiln -n '__kiln_is %s' -F\n", spec->name);
+        for (const struct choice *c = first_words(spec); c && c->name; c++) {
+            buf_addf(out, "complete -c kiln -n '__kiln_is %s", spec->name);
+            if (second_words(spec)) {
+                buf_adds(out, "; and not __fish_seen_subcommand_from ");
+                add_names(out, spec->subcommands, " ");
+            }
+            buf_addf(out, "' -a %s\n", c->name);
+        }
+        for (const struct choice *c = second_words(spec); c && c->name; c++) {
+            buf_addf(out, "complete -c kiln -n '__kiln_is %s; and __fish_seen_subcommand_from ",
+                     spec->name);
+            add_names(out, spec->subcommands, " ");
+            buf_addf(out, "' -a %s\n", c->name);
+        }
     }
     for (size_t i = 0; i < OPT_N; i++)
         add_fish_option(out, &option_table[i]);

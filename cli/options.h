@@ -53,6 +53,7 @@ struct command_spec {
     const struct choice
         *subcommands;            /* its first argument is one of these; ends with a NULL name */
     const struct choice *values; /* likewise, but an ordinary argument */
+    const struct choice *then;   /* what may follow the subcommand, for completion */
     bool takes_steps;            /* arguments are names of steps */
 };
 

@@ -21,6 +21,9 @@ static const struct choice hook_subcommands[] = {
     {NULL, NULL},
 };
 
+static const struct choice git_hooks[] = {
+    {"pre-commit", NULL}, {"commit-msg", NULL}, {"pre-push", NULL}, {NULL, NULL}};
+
 static const struct choice ci_subcommands[] = {
     {"init", "writes the file with which a CI installs kiln and runs the pipeline"},
     {NULL, NULL},
@@ -181,13 +184,16 @@ const struct command_spec command_table[] = {
             "the index that git names (GIT_INDEX_FILE), and finds out whether all steps passed on "
             "it before: those with \"hook\": true, or every step where none says so. If not, it "
             "checks the tree out into a directory of kiln's own and runs them there. Neither the "
-            "working tree nor the index is touched. With pre-push it reads from standard input "
-            "which commits are about to be pushed, as git writes them.\n\n"
+            "working tree nor the index is touched. With commit-msg the file with the message may "
+            "follow, and steps that pass KILN_COMMIT_MSG see it. With pre-push it reads from "
+            "standard "
+            "input which commits are about to be pushed, as git writes them.\n\n"
             "\"run\" exits with 0 when all of them passed; git stops otherwise. \"git commit "
             "--no-verify\" goes without it.",
         .min_args = 1,
         .max_args = 4,
         .subcommands = hook_subcommands,
+        .then = git_hooks,
     },
     {
         .name = "cache",

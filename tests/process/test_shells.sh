@@ -39,6 +39,10 @@ test_bash() {
     assert_eq "$(bash_completes kiln -k cache v)" "verify"
     assert_eq "$(bash_completes kiln help rep)" "replay"
     assert_eq "$(bash_completes kiln completion f)" "fish"
+    assert_eq "$(bash_completes kiln hook in)" "install"
+    assert_eq "$(bash_completes kiln hook install pre)" "pre-commit pre-push"
+    assert_eq "$(bash_completes kiln hook run "")" "commit-msg pre-commit pre-push"
+    assert_eq "$(bash_completes kiln ci init git)" "github gitlab"
     # With a terminal, as a person.
     printf 'set enable-bracketed-paste off\n' > "$T/inputrc"
     assert_match "$(typed bash "source $T/script" "kiln expl	bui	 END")" "kiln explain build +END"
@@ -95,6 +99,8 @@ test_zsh() {
     assert_match "$(typed zsh "$setup" "kiln run --jun	so	END")" "kiln run --junit=some-file +END"
     assert_match "$(typed zsh "$setup" "kiln run --color=al	END")" "kiln run --color=always +END"
     assert_match "$(typed zsh "$setup" "kiln cache ver	END")" "kiln cache verify +END"
+    assert_match "$(typed zsh "$setup" "kiln hook inst	com	END")" "kiln hook install commit-msg +END"
+    assert_match "$(typed zsh "$setup" "kiln hook run pre-pu	END")" "kiln hook run pre-push +END"
     # As one of the functions that zsh looks for: works the first time.
     mkdir "$T/functions"
     cp "$T/script" "$T/functions/_kiln"
@@ -117,6 +123,10 @@ test_fish() {
     assert_eq "$(fish_completes 'kiln run --color al')" "always"
     assert_eq "$(fish_completes 'kiln cache v')" "verify"
     assert_eq "$(fish_completes 'kiln compare some')" "some-file"
+    assert_eq "$(fish_completes 'kiln hook in')" "install"
+    assert_eq "$(fish_completes 'kiln hook install ')" "commit-msg pre-commit pre-push"
+    assert_eq "$(fish_completes 'kiln hook run ')" "commit-msg pre-commit pre-push"
+    assert_eq "$(fish_completes 'kiln ci init git')" "github gitlab"
     assert_eq "$(fish_completes 'kiln plan --jun')" ""
 }
 
