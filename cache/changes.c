@@ -75,6 +75,29 @@ bool changes_diff(const struct buf *old, const struct buf *now, size_t max_lines
     return rc == 0;
 }
 
+bool changes_patch(const struct buf *old, const struct buf *now, struct buf *out)
+{
+    struct git git;
+    git_patch *patch = NULL;
+    git_diff_options options;
+    git_buf text = {NULL, 0, 0};
+    git_load(&git);
+    int rc = git.diff_options_init(&options, GIT_DIFF_OPTIONS_VERSION);
+    options.flags |= GIT_DIFF_FORCE_TEXT;
+    if (rc == 0)
+        rc = git.patch_from_buffers(&patch, buf_str(old), old->len, NULL, buf_str(now), now->len,
+                                    NULL, &options);
+    if (rc == 0 && git.patch_num_hunks(patch) > 0) {
+        rc = git.patch_to_buf(&text, patch);
+        const char *hunks = rc == 0 ? strstr(text.ptr, "\n@@ ") : NULL;
+        if (hunks)
+            buf_add(out, hunks + 1, text.size - (size_t)(hunks + 1 - text.ptr));
+    }
+    git.buf_dispose(&text);
+    git.patch_free(patch);
+    return rc == 0;
+}
+
 /* -- what git has ------------------------------------------------------------------------------ */
 
 /* Takes the object's content if it is what is looked for; frees the object. */

@@ -177,6 +177,8 @@ SIMPLE(ssize_t, copy_file_range,
 SIMPLE(int, rename, (const char *a, const char *b), (a, b), CHANGES, const char *, const char *)
 SIMPLE(int, renameat, (int a, const char *b, int c, const char *d), (a, b, c, d), CHANGES, int,
        const char *, int, const char *)
+SIMPLE(int, renameat2, (int a, const char *b, int c, const char *d, unsigned int e),
+       (a, b, c, d, e), CHANGES, int, const char *, int, const char *, unsigned int)
 SIMPLE(int, mkdir, (const char *a, mode_t b), (a, b), CHANGES, const char *, mode_t)
 SIMPLE(int, mkdirat, (int a, const char *b, mode_t c), (a, b, c), CHANGES, int, const char *,
        mode_t)
