@@ -211,7 +211,7 @@ void view_json_event(void *view, const struct event *event);
 void view_json_free(struct view_json *view);
 
 /* Commands: each returns the exit code. */
-int command_run(const struct options *options);       /* run, watch, debug */
+int command_run(const struct options *options);       /* run, watch */
 int command_plan(const struct options *options);      /* plan, explain, run --dry-run */
 int command_last_pass(const struct options *options); /* explain --last-pass */
 int command_compare(const struct options *options);

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "cli/debug.h"
 #include "cli/first_screen.h"
 #include "cli/report.h"
 #include "cli/shard.h"
@@ -21,6 +22,7 @@ struct session {
     struct app app;
     const struct options *options;
     bool watching, finished, check_source;
+    struct debugging *debugging; /* or NULL */
     struct engine *engine;
     struct control control;
     struct views views;
@@ -97,6 +99,8 @@ static void engine_closed(void *ctx)
     s->engine = NULL;
     for (int i = 0; i < s->n_signals; i++)
         uv_close((uv_handle_t *)&s->signals[i], handle_closed);
+    if (s->debugging)
+        debugging_close(s->debugging);
     views_close(&s->views);
     if (s->error && s->exit_code == EXIT_KILN)
         complain(s->options, s->error);
@@ -298,6 +302,7 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
                                      .force = o->force,
                                      .force_steps = o->force_steps,
                                      .n_force_steps = o->n_force_steps,
+                                     .breaks = s->debugging ? &s->debugging->rules : NULL,
                                      .reload = on_reload,
                                      .own_files = (const char *const *)s->own,
                                      .n_own_files = s->n_own,
@@ -312,6 +317,8 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
             engine_subscribe(s->engine, tidy_event, s->tidy);
         }
         bad = views_open(&s->views, s->engine, &s->control, &s->app, &err) < 0;
+        if (!bad && s->debugging)
+            debugging_open(s->debugging, &s->app, s->engine, &s->control);
     }
     if (!bad && s->watching && s->views.tui)
         engine_subscribe(s->engine, keep_error, s);
@@ -437,7 +444,12 @@ static int open_app(struct session *s, unsigned parts, struct err *err)
 
 int command_run(const struct options *options)
 {
-    struct session s = {.options = options};
+    return run_debugged(options, NULL);
+}
+
+int run_debugged(const struct options *options, struct debugging *debugging)
+{
+    struct session s = {.options = options, .debugging = debugging};
     struct err err = ERR_INIT;
     s.watching = strcmp(options->command, "watch") == 0;
     if (!s.watching)

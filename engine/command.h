@@ -27,19 +27,24 @@ enum command_type {
     COMMAND_QUIT,    /* cancel everything and end */
     COMMAND_INIT,    /* where there is no pipeline: write a first one */
     COMMAND_FORCE,   /* step and all that depends on it, NULL: every step; whatever the cache has */
-    COMMAND_BREAK,   /* hold step before it starts; NULL: whichever fails, after it did */
+    COMMAND_BREAK,   /* hold what the rule says, or step before it starts; a bad rule is told by a
+                        notice */
     COMMAND_UNBREAK, /* do not; what is held stays so */
-    COMMAND_CONTINUE, /* held step, NULL: all of them: it starts, or its failure stands. RETRY runs
-                         one that has failed again. */
-    COMMAND_ABORT, /* held step is cancelled, its failure stands; NULL: everything is cancelled */
-    COMMAND_INPUT, /* step, which is interactive and runs, reads these bytes; what it has no room
-                      for is dropped, and told by a notice */
+    COMMAND_CONTINUE, /* held step, NULL: all of them: it starts, or ends as it did. RETRY runs one
+                         that has ended again. */
+    COMMAND_STEP,     /* the same, and what starts then is held before: one step after the other */
+    COMMAND_SKIP,     /* held step, which has not passed, counts as skipped in this run */
+    COMMAND_ABORT,    /* held step is cancelled, one that has ended ends so; NULL: everything is
+                         cancelled */
+    COMMAND_INPUT,    /* step, which is interactive and runs, reads these bytes; what it has no room
+                         for is dropped, and told by a notice */
     COMMAND_TERMINAL, /* the terminals of interactive steps are of that size from now on */
 };
 
 struct command {
     enum command_type type;
     const char *step;    /* name, or NULL where it is not needed; borrowed */
+    const char *rule;    /* BREAK, UNBREAK: as break_rules.h has them; NULL: step counts */
     const char *bytes;   /* INPUT; borrowed */
     size_t n;            /* at most COMMAND_INPUT_MAX */
     uint16_t rows, cols; /* TERMINAL */
@@ -144,6 +149,19 @@ struct step_place {
     uint32_t line, column; /* from 1; 0: that can't be told */
 };
 
+/* What a step runs as, and how that differs from its last pass. */
+struct step_facts {
+    struct arena arena;                         /* of all strings; the caller's to release */
+    const char *command, *cwd, *runner, *image; /* image: or NULL */
+    const char *const *env;                     /* "NAME=value"; a secret's value is "***" */
+    size_t n_env;
+    bool keyed; /* the rest is known: it has been looked at in this run */
+    char key[DIGEST_HEX + 1], input_root[DIGEST_HEX + 1];
+    const char *since; /* the run in which it last passed; NULL: it has not */
+    const struct reason *reasons;
+    size_t n_reasons, all_reasons;
+};
+
 struct control {
     void *ctx;
     /* Carries it out now, or soon; what comes of it arrives as events. Unknown steps are ignored.
@@ -160,6 +178,8 @@ struct control {
     /* What the step reads: the n files from that place on, in page->v. A bounded piece of work. */
     void (*inputs)(void *ctx, const char *step, uint64_t from, size_t n, struct inputs_page *page);
     void (*ask)(void *ctx, struct question *question);
+    /* False when there is no such step; then there is nothing to release. */
+    bool (*facts)(void *ctx, const char *step, struct step_facts *out);
 };
 
 #endif

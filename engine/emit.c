@@ -135,9 +135,9 @@ void emit_run_finished(struct engine *e, struct run *run)
 {
     struct event event = {
         .type = EVENT_RUN_FINISHED,
-        .u.run_finished = {.status = run->counts[STEP_FAILED]      ? RUN_FAILED
-                                     : run->counts[STEP_CANCELLED] ? RUN_CANCELLED
-                                                                   : RUN_PASSED,
+        .u.run_finished = {.status = run->counts[STEP_FAILED]                       ? RUN_FAILED
+                                     : run->counts[STEP_CANCELLED] || run->left_out ? RUN_CANCELLED
+                                                                                    : RUN_PASSED,
                            .duration_ms = (clock_monotonic_ns() - run->start_ns) / 1000000,
                            .passed = run->counts[STEP_PASSED],
                            .cached = run->counts[STEP_CACHED],

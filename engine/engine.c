@@ -34,6 +34,7 @@ int engine_new(const struct engine_options *options, struct engine **out, struct
     calm_open(e);
     round_open(e);
     ahead_open(e);
+    breaks_open(e);
     preparing_open(e);
     *out = e;
     return 0;
@@ -124,7 +125,7 @@ static int open_graph(struct engine *e, const char *const *steps, size_t n,
     }
     order_steps(e);
     emit_pipeline(e);
-    return 0;
+    return e->started ? 0 : breaks_load(e, err);
 }
 
 static void close_graph(struct engine *e)

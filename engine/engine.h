@@ -15,6 +15,7 @@
 #include "base/digest.h"
 #include "base/err.h"
 #include "cache/cache.h"
+#include "engine/break_rules.h"
 #include "engine/command.h"
 #include "engine/event.h"
 #include "engine/graph.h"
@@ -117,6 +118,9 @@ struct engine_options {
     bool force;                       /* run even what is cached */
     const char *const *force_steps;
     size_t n_force_steps;
+    /* Which steps are held for a person; outlives the engine, which adds and removes as it is told,
+     * and counts. NULL: none to begin with. */
+    struct break_rules *breaks;
     /* Files below the root that are no inputs although they lie there: kiln's own standard output.
      */
     const char *const *own_files;

@@ -12,9 +12,10 @@
  *     step.finished   "error", "saved_ms"; "hints" and "box" where there are any; "cpu_ms" and
  *                     "memory_bytes" where they are not 0
  *     run.finished    "saved_ms"
- *     step.paused     "failed": false when it has not started yet; else "exit_code", "signal",
- *                     "timed_out", "duration_ms", "error", "box" as in step.finished
- *     breakpoint      "step" (null: whichever fails), "set"
+ *     step.paused     "rule" (null: stepping), "reason", "key", "failed", "passed" (both false: it
+ *                     has not started yet); else "exit_code", "signal", "timed_out",
+ *                     "duration_ms", "error", "box" as in step.finished
+ *     breakpoint      "step" (that is held before it starts, or null), "set", "rule"
  *     watch.tree      "branch" (null: no repository), "dirty"
  *     watch.changed   "clock": {"epoch", "tick"}
  *     pipeline.loaded "pipeline", "root", "watching", "steps" [{"step", "description", "command",
@@ -312,8 +313,12 @@ static void add_finished(struct buf *out, const struct event *event)
 static void add_paused(struct buf *out, const struct event *event)
 {
     field_str(out, "step", event->step);
+    field_str(out, "rule", event->u.paused.rule);
+    field_str(out, "reason", event->u.paused.reason);
+    field_str(out, "key", event->u.paused.key);
     field_bool(out, "failed", event->u.paused.failed);
-    if (!event->u.paused.failed)
+    field_bool(out, "passed", event->u.paused.passed);
+    if (!event->u.paused.failed && !event->u.paused.passed)
         return;
     add_exit(out, event->u.paused.exit_code, event->u.paused.signal);
     field_bool(out, "timed_out", event->u.paused.timed_out);
@@ -388,6 +393,7 @@ void event_json(const struct event *event, const char *data, struct buf *out)
     case EVENT_BREAKPOINT:
         field_str(out, "step", event->step);
         field_bool(out, "set", event->u.breakpoint.set);
+        field_str(out, "rule", event->u.breakpoint.rule);
         break;
     case EVENT_WATCH_TREE:
         field_str(out, "branch", event->u.tree.branch);

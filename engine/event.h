@@ -34,7 +34,7 @@ enum event_type {
     EVENT_STEP_STARTED,
     EVENT_STEP_LOG,
     EVENT_STEP_FINISHED,
-    EVENT_STEP_PAUSED,  /* a breakpoint holds it: before it starts, or after it failed */
+    EVENT_STEP_PAUSED,  /* it is held for a person: before it starts, or when it has ended */
     EVENT_STEP_RESUMED, /* it goes on: it is queued again, unless it is finished at once */
     EVENT_RUN_FINISHED,
     EVENT_WATCH_CHANGED,
@@ -104,7 +104,7 @@ struct event {
     uint64_t seq;     /* 1, 2, ... in this stream */
     uint64_t time_ns; /* CLOCK_REALTIME */
     const char *run;  /* the run's id; NULL for events outside of any run */
-    const char *step; /* step.*: its name; breakpoint: of which step, NULL: whichever fails */
+    const char *step; /* step.*: its name; breakpoint: which is held before it starts, or NULL */
     union {
         struct {
             const char *version, *pipeline, *root,
@@ -158,8 +158,11 @@ struct event {
             const char *box; /* failed: the directory with what it wrote, which is kept; or NULL */
         } finished;
         struct {
-            bool failed;   /* else it has not started yet, and the rest is empty */
-            int exit_code; /* these as in step.finished */
+            const char *rule;    /* because of which (break_rules.h); NULL: stepping */
+            const char *reason;  /* why, in words */
+            const char *key;     /* 64 hex */
+            bool failed, passed; /* neither: it has not started yet, and the rest is empty */
+            int exit_code;       /* these as in step.finished */
             int signal;
             bool timed_out;
             uint64_t duration_ms;
@@ -167,6 +170,7 @@ struct event {
         } paused;
         struct {
             bool set;
+            const char *rule; /* as break_rules.h writes it */
         } breakpoint;
         struct {
             const char *branch; /* or a commit's first digits; NULL: there is no repository */

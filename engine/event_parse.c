@@ -301,7 +301,11 @@ static void parse_finished(struct parse *parse, const json_t *object, struct eve
 
 static void parse_paused(struct parse *parse, const json_t *object, struct event *out)
 {
+    out->u.paused.rule = get_string(parse, object, "rule");
+    out->u.paused.reason = get_string(parse, object, "reason");
+    out->u.paused.key = get_string(parse, object, "key");
     out->u.paused.failed = get_bool(parse, object, "failed");
+    out->u.paused.passed = get_bool(parse, object, "passed");
     out->u.paused.exit_code = (int)get_number(parse, object, "exit_code", -1, INT32_MAX, -1);
     out->u.paused.signal = get_signal(parse, object);
     out->u.paused.timed_out = get_bool(parse, object, "timed_out");
@@ -375,6 +379,7 @@ static void parse_body(struct parse *parse, const json_t *object, struct event *
     case EVENT_BREAKPOINT:
         out->step = get_string(parse, object, "step");
         out->u.breakpoint.set = get_bool(parse, object, "set");
+        out->u.breakpoint.rule = get_string(parse, object, "rule");
         break;
     case EVENT_WATCH_TREE:
         out->u.tree.branch = get_string(parse, object, "branch");

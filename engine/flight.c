@@ -38,6 +38,7 @@ static void flight_free(struct flight *flight)
     worktree_check_free(flight->check);
     secrets_release(flight->secrets);
     caches_release(flight->caches);
+    breaks_watch_free(flight->watch);
     vec_release(&flight->dep_stamps);
     vec_release(&flight->dep_ticks);
     vec_release(&flight->sharers);
@@ -84,9 +85,7 @@ void flight_end(struct engine *e, struct flight *flight, enum step_status status
     char *same = mem_printf("the equal step %s failed", node->exec->name);
     if (follows)
         ask_follow(e, flight->owner);
-    else if (status == STEP_FAILED && breaks_holds_failure(e, flight))
-        breaks_hold_failed(e, flight->owner, exit, tainted, duration_ms, error);
-    else
+    else if (!breaks_hold_end(e, flight, status, tainted, duration_ms, error))
         instance_finish(e, flight->owner, status, exit, tainted, duration_ms, error);
     vec_each (struct instance *, in, &shared)
         instance_finish(e, *in, status, exit, false, duration_ms,
@@ -238,6 +237,8 @@ static void on_output(void *ctx, int stream, uint64_t offset, uint64_t n)
     chunks_add(&flight->times, offset, n, 1, clock_realtime_ns());
     flight->spooled = offset + n;
     emit_log(flight->engine, flight, stream, offset, n);
+    if (flight->watch)
+        breaks_read(flight->engine, flight, stream, offset, n);
 }
 
 static void on_secret_output(void *ctx, int stream, const char *bytes, size_t n, struct buf *out)
@@ -480,6 +481,7 @@ void flight_start(struct engine *e, struct instance *in, struct flight_caches *c
         flight_disturb_dependents(e, node);
     }
     flight->shell = e->opt.shell && strcmp(node->exec->name, e->opt.shell->step) == 0;
+    breaks_watch(e, flight);
     in->state = RUNNING;
     in->flight = flight;
     node->flight = flight;

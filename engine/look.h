@@ -14,6 +14,7 @@ struct look; /* what was counted and compared before */
 bool look_key(void *ctx, const char *step, char hex[DIGEST_HEX + 1]);
 bool look_place(void *ctx, const char *step, struct step_place *out);
 void look_inputs(void *ctx, const char *step, uint64_t from, size_t n, struct inputs_page *page);
+bool look_facts(void *ctx, const char *step, struct step_facts *out);
 /* NULL is fine. */
 void look_free(struct look *look);
 

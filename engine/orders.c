@@ -9,6 +9,8 @@
 #include "engine/tell.h"
 #include "engine/wants.h"
 
+#include <stdlib.h>
+
 /* The command that runs, be it for an older run, and what was to follow it. */
 static void cancel_step(struct engine *e, struct node *node)
 {
@@ -17,6 +19,15 @@ static void cancel_step(struct engine *e, struct node *node)
         flight_cancel(node->flight, NULL);
     if (in && in->run && !(node->flight && node->flight->owner == in))
         schedule_cancel(e, in, NULL);
+}
+
+static void set_break(struct engine *e, const struct command *command)
+{
+    bool set = command->type == COMMAND_BREAK;
+    char *before = !command->rule && command->step ? break_rule_before(command->step) : NULL;
+    if (command->rule || before)
+        breaks_set(e, before ? before : command->rule, set);
+    free(before);
 }
 
 static void on_command(void *ctx, const struct command *command)
@@ -42,9 +53,14 @@ static void on_command(void *ctx, const struct command *command)
         schedule_pump(e);
         break;
     case COMMAND_FORCE: round_force(e, command->step); break;
-    case COMMAND_BREAK: breaks_set(e, command->step, true); break;
-    case COMMAND_UNBREAK: breaks_set(e, command->step, false); break;
-    case COMMAND_CONTINUE: breaks_go_on(e, command->step); break;
+    case COMMAND_BREAK:
+    case COMMAND_UNBREAK: set_break(e, command); break;
+    case COMMAND_CONTINUE: breaks_go_on(e, command->step, false); break;
+    case COMMAND_STEP: breaks_go_on(e, command->step, true); break;
+    case COMMAND_SKIP:
+        if (op != OP_NONE)
+            breaks_skip(e, &e->nodes.v[e->node_of[op]]);
+        break;
     case COMMAND_ABORT:
         if (op != OP_NONE && e->nodes.v[e->node_of[op]].current &&
             e->nodes.v[e->node_of[op]].current->held)
@@ -101,5 +117,6 @@ struct control engine_control(struct engine *e)
                             .key_now = look_key,
                             .place = look_place,
                             .inputs = look_inputs,
-                            .ask = on_question};
+                            .ask = on_question,
+                            .facts = look_facts};
 }

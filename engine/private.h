@@ -20,7 +20,7 @@
  *     WAITING -> READY -> QUEUED -> RUNNING -> DONE
  *                  |-> SHARING (an equal key is in flight) -> DONE or back to READY
  *                  `-> RESTORING (a hit whose outputs are not in place) -> DONE or QUEUED
- *     RUNNING -> HELD (it failed, and a person looks) -> DONE or READY
+ *     RUNNING -> HELD (it ended, and a person looks) -> DONE or READY
  *     FOLLOWING -> DONE, as the node's current instance ends (or it takes that one's place)
  *
  * The instances of an asked run (ask.c) are not superseded: they follow whatever the step comes to.
@@ -77,7 +77,8 @@ struct ask;
 struct preparing;
 struct look;
 struct answers;
-struct held_failure;
+struct held_end;
+struct break_watch;
 
 /* The outcome of an exec: what the cache or an execution gave. Lives in its own arena, replaced as
  * a whole. */
@@ -157,13 +158,13 @@ struct instance {
     struct run *run;
     enum instance_state state;
     bool forced, tainted_before, evicted, restored;
-    bool waited;  /* for another kiln: what the worktree knows of the outputs may be old */
-    bool told;    /* step.queued */
-    size_t ready; /* READY: place + 1 in the list of those; 0: in none */
-    bool held;    /* breaks.c: it waits for a person */
-    bool let_go;  /* a breakpoint has held it already */
-    struct held_failure *failure; /* while HELD */
-    bool unwanted;                /* while RESTORING: cancelled by a person */
+    bool waited;          /* for another kiln: what the worktree knows of the outputs may be old */
+    bool told;            /* step.queued */
+    size_t ready;         /* READY: place + 1 in the list of those; 0: in none */
+    bool held;            /* breaks.c: it waits for a person */
+    bool let_go;          /* it has been held already, and goes on */
+    struct held_end *end; /* while HELD */
+    bool unwanted;        /* while RESTORING: cancelled by a person */
     uint32_t blocked;
     bool has_key;
     struct digest key, input_root;
@@ -203,6 +204,7 @@ struct run {
     uint32_t counts[STEP_STATUS_N];
     uint64_t saved_ms; /* by its hits */
     bool failed, closing;
+    bool left_out;   /* a person has skipped a step of it */
     struct ask *ask; /* who wants it; NULL: nobody in particular, or not any more */
     int code;        /* the worst of its instances */
     bool stopping;   /* asked for without keep-going, and a step failed */
@@ -254,7 +256,8 @@ struct flight {
     VEC(uint64_t) ticks;              /* of the node's locals, when their digests were taken */
     uint64_t epoch;
     struct runner_exit exit;
-    struct boxing *box; /* boxed: what it runs in; NULL: the working tree */
+    struct boxing *box;        /* boxed: what it runs in; NULL: the working tree */
+    struct break_watch *watch; /* a rule is about what it writes; or NULL */
 };
 
 enum round_state { ROUND_IDLE, ROUND_SETTLING, ROUND_BARRIER, ROUND_HASHING };
@@ -313,10 +316,12 @@ struct engine {
     size_t n_withdrawing;
     bool pace_is_quick; /* the last command took no time to speak of */
     uv_timer_t ahead_timer;
-    size_t n_landing;  /* those whose result is on its way */
-    struct map breaks; /* breaks.c: names of steps that are held before they start */
-    bool break_on_failure;
+    size_t n_landing;           /* those whose result is on its way */
+    struct break_rules *breaks; /* breaks.c: which steps are held; the caller's, or ... */
+    struct break_rules own_breaks;
+    bool stepping;        /* one step after the other is held before it starts */
     instances held_steps; /* those that wait for a person */
+    size_t n_let_go;      /* instances that were held and are not done yet */
     bool stop_starting, started, finished, closing, paused, pumping;
     int exit_code;
     bool root_gone;

@@ -207,6 +207,16 @@ static void tell_new(struct engine *e, size_t max, const struct instance *in, st
         diff(e, max, in, out);
 }
 
+bool reasons_since_pass(struct engine *e, const struct instance *in, struct reasons *out)
+{
+    size_t max = e->opt.max_reasons ? e->opt.max_reasons : 20;
+    out->base =
+        e->opt.history ? history_last_pass(e->opt.history, e->nodes.v[in->node].exec->name) : NULL;
+    if (out->base)
+        diff(e, max, in, out);
+    return out->base != NULL;
+}
+
 void reasons_of(struct engine *e, const struct instance *in, struct reasons *out)
 {
     const struct node *node = &e->nodes.v[in->node];

@@ -45,8 +45,10 @@ static void run_finish(struct engine *e, struct run *run)
     }
     if (e->opt.mode != ENGINE_PLAN)
         emit_run_finished(e, run);
-    bool bad =
-        run->counts[STEP_FAILED] || (e->opt.mode == ENGINE_RUN && run->counts[STEP_CANCELLED]);
+    bool bad = run->counts[STEP_FAILED] ||
+               (e->opt.mode == ENGINE_RUN && (run->counts[STEP_CANCELLED] || run->left_out));
+    if (!e->runs.n)
+        e->stepping = false;
     if (e->opt.mode != ENGINE_WATCH)
         e->exit_code = e->exit_code < 2 ? bad : e->exit_code;
     else if (!e->root_gone) /* the last run counts */
@@ -196,7 +198,7 @@ struct run *run_new(struct engine *e, const char *trigger, const bool *affected)
         emit_run_started(e, run);
     vec_each (struct instance *, old, &superseded) {
         if ((*old)->state == HELD)
-            breaks_fail(e, *old);
+            breaks_end(e, *old);
         else if ((*old)->run->ask)
             ask_follow(e, *old);
         else

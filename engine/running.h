@@ -54,26 +54,37 @@ void schedule_cancel(struct engine *e, struct instance *in, const char *why);
 bool schedule_busy(const struct engine *e);
 
 /* breaks.c: steps that are held for a person */
-bool breaks_any(const struct engine *e);
-/* Sets a breakpoint, or takes it away; step NULL: after any failure. */
-void breaks_set(struct engine *e, const char *step, bool set);
+void breaks_open(struct engine *e);
 void breaks_close(struct engine *e);
-/* The instance is no longer held, for whatever reason. */
+/* The first graph is there: tells which rules there are. Fails when one is about none of its steps.
+ */
+int breaks_load(struct engine *e, struct err *err) MUST_CHECK;
+bool breaks_any(const struct engine *e);
+/* Adds a rule (break_rules.h), or takes it away; a bad one is told by a notice. */
+void breaks_set(struct engine *e, const char *rule, bool set);
+/* The instance is neither held nor on its way any more, for whatever reason. */
 void breaks_forget(struct engine *e, struct instance *in);
 /* Whether the instance, which would start now, has to wait for a person. */
 bool breaks_hold(struct engine *e, struct instance *in);
-/* The same for an execution that has failed; then it is held instead of finished. */
-bool breaks_holds_failure(const struct engine *e, const struct flight *flight);
-void breaks_hold_failed(struct engine *e, struct instance *in, const struct runner_exit *exit,
-                        bool tainted, uint64_t duration_ms, const char *error);
+/* An execution begins: notes whether a rule is about what it writes. If so, what it wrote is to be
+ * read. */
+void breaks_watch(struct engine *e, struct flight *flight);
+void breaks_read(struct engine *e, struct flight *flight, int stream, uint64_t offset, uint64_t n);
+void breaks_watch_free(struct break_watch *watch);
+/* An execution has ended: true when its owner is held instead of finished. */
+bool breaks_hold_end(struct engine *e, struct flight *flight, enum step_status status, bool tainted,
+                     uint64_t duration_ms, const char *error);
 /* Nothing new may start until a failure that is held has been decided upon. */
 bool breaks_stop_starting(const struct engine *e);
-/* The failure of an instance in state HELD stands. */
-void breaks_fail(struct engine *e, struct instance *in);
-/* Lets the step (NULL: all that are held) go on: it starts, or its failure stands. */
-void breaks_go_on(struct engine *e, const char *step);
-/* Runs a held step, again where it has failed; false when it is not held. */
+/* An instance in state HELD ends as it did. */
+void breaks_end(struct engine *e, struct instance *in);
+/* Lets the step (NULL: all that are held) go on: it starts, or ends as it did. stepping: until the
+ * next one is about to start. */
+void breaks_go_on(struct engine *e, const char *step, bool stepping);
+/* Runs a held step, again where it has ended; false when it is not held. */
 bool breaks_retry(struct engine *e, struct node *node);
+/* A held step that has not passed counts as skipped. */
+void breaks_skip(struct engine *e, struct node *node);
 
 /* ahead.c: places, and executions that are started before there is one for them */
 void ahead_open(struct engine *e);

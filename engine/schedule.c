@@ -277,7 +277,7 @@ void schedule_cancel(struct engine *e, struct instance *in, const char *why)
     if (in->state == RUNNING && in->flight)
         flight_cancel(in->flight, why);
     else if (in->state == HELD)
-        breaks_fail(e, in);
+        breaks_end(e, in);
     else if (in->state == RESTORING)
         in->unwanted = true;
     else

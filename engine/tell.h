@@ -46,6 +46,8 @@ bool plan_can_restore(struct engine *e, const struct node *node);
 
 /* reasons.c */
 void reasons_of(struct engine *e, const struct instance *in, struct reasons *out);
+/* What of it differs from the step's last pass; false when it has not passed before. */
+bool reasons_since_pass(struct engine *e, const struct instance *in, struct reasons *out);
 
 /* engine.c: made when it is first needed */
 struct answers *engine_answers(struct engine *e);

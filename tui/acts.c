@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What happens now: orders are about that, also while a run of the past is looked at. */
 static const struct model *now(const struct app *app)
 {
     return app->past.id ? &app->past.live : &app->model;
@@ -30,6 +29,11 @@ static const struct model_step *chosen(const struct app *app)
 static bool is_held(const struct app *app)
 {
     return chosen(app) && chosen(app)->state == STATE_PAUSED;
+}
+
+const struct model *act_now(const struct app *app)
+{
+    return now(app);
 }
 
 const struct model_step *act_step(const struct app *app)
@@ -176,8 +180,8 @@ void act_break(struct app *app)
 
 void act_break_on_failure(struct app *app)
 {
-    bool set = !now(app)->break_on_failure;
-    app_send(app, set ? COMMAND_BREAK : COMMAND_UNBREAK, NULL);
+    bool set = !model_holds_failures(now(app));
+    app_send_rule(app, set ? COMMAND_BREAK : COMMAND_UNBREAK, "failure");
     app_say(app, set ? "a step that fails is held, until you let it go on"
                      : "a step that fails is not held any more");
 }
@@ -190,6 +194,27 @@ bool act_can_go_on(const struct app *app)
 void act_go_on(struct app *app)
 {
     app_send(app, COMMAND_CONTINUE, is_held(app) ? chosen(app)->name : NULL);
+}
+
+void act_next(struct app *app)
+{
+    app_send(app, COMMAND_STEP, is_held(app) ? chosen(app)->name : NULL);
+}
+
+/* What has passed can't be left out any more. */
+static bool fits_skip(const struct app *app, const struct model_step *step)
+{
+    return !app->quitting && step->state == STATE_PAUSED && !step->held_passed;
+}
+
+bool act_can_skip(const struct app *app)
+{
+    return any_fits(app, fits_skip);
+}
+
+void act_skip(struct app *app)
+{
+    order(app, COMMAND_SKIP, fits_skip);
 }
 
 void act_abort(struct app *app)
@@ -249,6 +274,9 @@ const char *act_refusal(const struct app *app, const char *action)
         {"cancel", "it neither runs nor waits: there is nothing to cancel"},
         {"pause", "nothing is being watched"},
         {"continue", "no step is held (b sets a breakpoint)"},
+        {"next-step", "no step is held (b sets a breakpoint)"},
+        {"skip", "no step is held here that has not passed"},
+        {"breaks", "nothing is to be held (b, A, B and H say what is)"},
         {"abort", "no step is held (x cancels one)"},
         {"shell", "there is no kiln to open a shell with"},
     };

@@ -10,6 +10,8 @@
 
 #include "tui/app.h"
 
+/* What happens now: orders are about that, also while a run of the past is looked at. */
+const struct model *act_now(const struct app *app);
 /* The selected step as it is now; NULL when it is not there, or there is no now. */
 const struct model_step *act_step(const struct app *app);
 bool act_can_retry(const struct app *app);
@@ -30,7 +32,18 @@ void act_break_on_failure(struct app *app);
 /* What is held goes on: the selected step where it is, else all that are. */
 bool act_can_go_on(const struct app *app);
 void act_go_on(struct app *app);
+/* The same, and the next one that starts is held. */
+void act_next(struct app *app);
+bool act_can_skip(const struct app *app);
+void act_skip(struct app *app);
 void act_abort(struct app *app);
+/* acts_breaks.c: hold the step when it has ended; ask for a rule; offer the rules to be taken away.
+ */
+bool act_has_step(const struct app *app);
+void act_break_after(struct app *app);
+void act_ask_break(struct app *app);
+bool act_has_breaks(const struct app *app);
+void act_list_breaks(struct app *app);
 /* The step's command, to the clipboard. */
 bool act_can_copy(const struct app *app);
 void act_copy(struct app *app);

@@ -86,13 +86,25 @@ void app_focus(struct app *app, enum pane pane)
     app->recent[pane] = ++app->focused;
 }
 
-void app_send(struct app *app, enum command_type type, const char *step)
+static void give_order(struct app *app, const struct command *order)
 {
-    char *name = step ? mem_strdup(step) : NULL;
-    struct command command = {.type = type, .step = name};
+    char *step = order->step ? mem_strdup(order->step) : NULL;
+    char *rule = order->rule ? mem_strdup(order->rule) : NULL;
+    struct command command = {.type = order->type, .step = step, .rule = rule};
     past_close(app); /* what is ordered happens now */
     app->control->send(app->control->ctx, &command);
-    free(name);
+    free(step);
+    free(rule);
+}
+
+void app_send(struct app *app, enum command_type type, const char *step)
+{
+    give_order(app, &(struct command){.type = type, .step = step});
+}
+
+void app_send_rule(struct app *app, enum command_type type, const char *rule)
+{
+    give_order(app, &(struct command){.type = type, .rule = rule});
 }
 
 /* The step that matters most now: the one that failed first, else the one that started last of

@@ -69,10 +69,11 @@ struct diffs {
 /* What the palette has found for what is typed. */
 struct palette {
     struct palette_item {
-        bool is_step;
-        size_t index; /* of an action or a step */
+        enum { ITEM_ACTION, ITEM_STEP, ITEM_BREAK } kind;
+        size_t index; /* of an action, a step, a rule of the model */
         int score;
     } * items;
+    bool breaks; /* it offers the rules to be taken away, and nothing else */
     size_t n, selected, top;
     struct area list; /* where they were drawn */
 };
@@ -214,5 +215,7 @@ void app_prompt(struct app *app, const struct prompt *prompt);
 /* Ends it, as Enter and Esc do. */
 void app_prompt_end(struct app *app, bool accepted);
 void app_send(struct app *app, enum command_type type, const char *step);
+/* COMMAND_BREAK or COMMAND_UNBREAK of a rule. */
+void app_send_rule(struct app *app, enum command_type type, const char *rule);
 
 #endif

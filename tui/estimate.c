@@ -22,7 +22,7 @@ static uint64_t own(const struct model_step *step, uint64_t now_ns, struct estim
     uint64_t spent = runs ? model_elapsed_ms(step, now_ns) : 0;
     bool held = step->state == STATE_PAUSED; /* nobody knows for how long */
     estimate->at_least = estimate->at_least || held;
-    if (held && step->held_failed)
+    if (held && (step->held_failed || step->held_passed))
         return 0;
     if (!runs && !held && step->state != STATE_WAITING && step->state != STATE_QUEUED)
         return 0;

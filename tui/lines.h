@@ -13,9 +13,9 @@
 #define KILN_TUI_LINES_H
 
 #include "base/buf.h"
+#include "base/pattern.h"
 #include "base/vec.h"
 #include "tui/logfile.h"
-#include "tui/pattern.h"
 
 struct lines {
     struct logfile *file; /* NULL: there is no log */

@@ -81,7 +81,7 @@ static bool has_spool(const struct model_step *step)
     return step->log && step->has_started &&
            (step->state == STATE_RUNNING || step->state == STATE_PASSED ||
             step->state == STATE_FAILED || step->state == STATE_CANCELLED ||
-            (step->state == STATE_PAUSED && step->held_failed));
+            (step->state == STATE_PAUSED && (step->held_failed || step->held_passed)));
 }
 
 static void open_file(struct log_view *log, const char *path)

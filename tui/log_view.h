@@ -9,9 +9,9 @@
 
 #include "base/chunks.h"
 #include "base/links.h"
+#include "base/pattern.h"
 #include "base/vec.h"
 #include "tui/lines.h"
-#include "tui/pattern.h"
 #include "tui/search.h"
 
 /* Which directories lines of the file from ... to enter ("make[1]: Entering directory ..."), and

@@ -56,6 +56,8 @@ static void step_release(struct model_step *step)
     chunks_release(&step->chunks);
     free(step->doing);
     free(step->box);
+    free(step->held_why);
+    free(step->held_rule);
     hints_release(step);
 }
 
@@ -81,6 +83,7 @@ void model_release(struct model *model)
     vec_each (struct model_run, run, &model->under_way)
         free(run->id);
     vec_release(&model->under_way);
+    model_release_breaks(model);
 }
 
 size_t model_find(const struct model *model, const char *name)
@@ -237,7 +240,7 @@ static void fold_run_started(struct model *model, const struct event *event)
         step->pid = 0;
         step->exit_code = -1;
         step->signal = 0;
-        step->timed_out = step->tainted = step->held_failed = false;
+        step->timed_out = step->tainted = step->held_failed = step->held_passed = false;
         step->duration_ms = step->saved_ms = 0;
         step->cpu_ms = step->memory_bytes = 0;
         model->timed = model->timed || step->ran_ms > 0;
@@ -375,47 +378,13 @@ static void fold_finished(struct model *model, const struct event *event)
         step->hints[i] = mem_strdup(event->u.finished.hints[i]);
     replace(&step->source, event->u.finished.source);
     replace(&step->box, event->u.finished.box);
-    step->held_failed = false;
+    step->held_failed = step->held_passed = false;
     if (event->u.finished.key)
         replace(&step->key, event->u.finished.key);
     if (step->state == STATE_PASSED)
         step->ran_ms = step->duration_ms ? step->duration_ms : 1;
     if (step->state == STATE_CACHED && step->saved_ms > 0)
         step->ran_ms = step->saved_ms;
-}
-
-static void fold_paused(struct model *model, const struct event *event)
-{
-    struct model_step *step = step_of(model, event->step);
-    if (!step)
-        return;
-    model_set_state(model, step, STATE_PAUSED);
-    model->latest = (size_t)(step - model->steps.v);
-    step->held_failed = event->u.paused.failed;
-    step->exit_code = event->u.paused.exit_code;
-    step->signal = event->u.paused.signal;
-    step->timed_out = event->u.paused.timed_out;
-    step->duration_ms = event->u.paused.duration_ms;
-    replace(&step->error, event->u.paused.error);
-    replace(&step->box, event->u.paused.box);
-}
-
-static void fold_resumed(struct model *model, const struct event *event)
-{
-    struct model_step *step = step_of(model, event->step);
-    if (!step || step->state != STATE_PAUSED)
-        return;
-    model_set_state(model, step, STATE_QUEUED);
-    step->held_failed = false;
-}
-
-static void fold_breakpoint(struct model *model, const struct event *event)
-{
-    size_t at = model_find(model, event->step);
-    if (!event->step)
-        model->break_on_failure = event->u.breakpoint.set;
-    else if (at < model->steps.n)
-        model->steps.v[at].breakpoint = event->u.breakpoint.set;
 }
 
 static void fold_notice(struct model *model, const struct event *event)
@@ -451,9 +420,9 @@ void model_fold(struct model *model, const struct event *event)
     case EVENT_STEP_STARTED: fold_started(model, event); break;
     case EVENT_STEP_LOG: fold_log(model, event); break;
     case EVENT_STEP_FINISHED: fold_finished(model, event); break;
-    case EVENT_STEP_PAUSED: fold_paused(model, event); break;
-    case EVENT_STEP_RESUMED: fold_resumed(model, event); break;
-    case EVENT_BREAKPOINT: fold_breakpoint(model, event); break;
+    case EVENT_STEP_PAUSED: model_fold_paused(model, event); break;
+    case EVENT_STEP_RESUMED: model_fold_resumed(model, event); break;
+    case EVENT_BREAKPOINT: model_fold_breakpoint(model, event); break;
     case EVENT_WATCH_TREE:
         replace(&model->branch, event->u.tree.branch);
         model->dirty = event->u.tree.dirty;

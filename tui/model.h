@@ -24,7 +24,7 @@ enum step_state {
     STATE_WAITING, /* in the run, not yet ready */
     STATE_QUEUED,  /* ready, waits for a place */
     STATE_RUNNING,
-    STATE_PAUSED, /* held by a breakpoint: before it starts, or after it failed */
+    STATE_PAUSED, /* held for a person: before it starts, or when it has ended */
     STATE_PASSED,
     STATE_CACHED,
     STATE_FAILED,
@@ -67,11 +67,12 @@ struct model_step {
     int doing_percent;          /* with that: how far it is; -1: that is not known */
     char **hints;               /* what may help against its failure */
     size_t n_hints;
-    uint64_t starts;  /* counts starts: a new one is a new log */
-    bool breakpoint;  /* it is to be held before it starts */
-    bool held_failed; /* PAUSED: it has failed */
-    char *box;        /* where what it wrote when it last failed is kept; or NULL */
-    bool interactive; /* it has a terminal, and takes what is typed */
+    uint64_t starts;               /* counts starts: a new one is a new log */
+    bool breakpoint;               /* it is to be held before it starts */
+    bool held_failed, held_passed; /* PAUSED: when it had ended so */
+    char *held_why, *held_rule;    /* PAUSED: why in words, and the rule; or NULL */
+    char *box;                     /* where what it wrote when it last failed is kept; or NULL */
+    bool interactive;              /* it has a terminal, and takes what is typed */
 };
 
 enum run_state { RUN_NONE, RUN_ACTIVE, RUN_ENDED };
@@ -96,12 +97,12 @@ struct model {
         uint64_t no;
     })
     under_way;
-    char *run_id;          /* of the latest, or NULL */
-    uint64_t last_ns;      /* time of the last event */
-    uint32_t jobs;         /* how many steps may run at a time; 0: not known */
-    struct bits queue;     /* the places of the steps that are queued */
-    bool timed;            /* of some step it is known how long it takes */
-    bool break_on_failure; /* a step that fails is held */
+    char *run_id;       /* of the latest, or NULL */
+    uint64_t last_ns;   /* time of the last event */
+    uint32_t jobs;      /* how many steps may run at a time; 0: not known */
+    struct bits queue;  /* the places of the steps that are queued */
+    bool timed;         /* of some step it is known how long it takes */
+    VEC(char *) breaks; /* the rules by which steps are held (engine/break_rules.h) */
     uint64_t run_started_ns, run_ms;
     enum run_status run_status; /* RUN_ENDED; till then of those that have */
     size_t counts[STATE_N];     /* steps by state ... */
@@ -134,6 +135,9 @@ uint64_t model_elapsed_ms(const struct model_step *step, uint64_t now_ns);
 uint64_t model_run_ms(const struct model *model, uint64_t now_ns);
 /* Somebody has read the notice: it goes, unless it tells of what is still wrong. */
 void model_notice_read(struct model *model);
+/* model_breaks.c: whether there is that rule; the one about whichever step fails. */
+bool model_has_break(const struct model *model, const char *rule);
+bool model_holds_failures(const struct model *model);
 /* Whether that run is under way. */
 bool model_is_under_way(const struct model *model, const char *run_id);
 /* Whether the step belongs to what runs, or ran last. */

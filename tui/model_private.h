@@ -1,5 +1,6 @@
 /*
- * model_private.h - which steps are in which state (model_states.c), for the fold (model.c).
+ * model_private.h - which steps are in which state (model_states.c) and what is held
+ * (model_breaks.c), for the fold (model.c).
  */
 #ifndef KILN_TUI_MODEL_PRIVATE_H
 #define KILN_TUI_MODEL_PRIVATE_H
@@ -12,5 +13,10 @@ void model_set_state(struct model *model, struct model_step *step, enum step_sta
 /* Does it all anew: the steps are others than they were. */
 void model_states_rebuild(struct model *model);
 void model_states_release(struct model *model);
+
+void model_fold_paused(struct model *model, const struct event *event);
+void model_fold_resumed(struct model *model, const struct event *event);
+void model_fold_breakpoint(struct model *model, const struct event *event);
+void model_release_breaks(struct model *model);
 
 #endif

@@ -435,11 +435,8 @@ static void say_typed(struct reader *reader)
     } else if (palette->n == 0) {
         say(reader, "%s: nothing is called like that.", buf_str(&app->typed));
     } else {
-        const struct palette_item *item = &palette->items[palette->selected];
-        const char *name = item->is_step ? app->model.steps.v[item->index].name
-                                         : app->keymap.actions[item->index].name;
-        say(reader, "%s: %s, %zu of %zu.", buf_str(&app->typed), name, palette->selected + 1,
-            palette->n);
+        say(reader, "%s: %s, %zu of %zu.", buf_str(&app->typed), palette_name(app),
+            palette->selected + 1, palette->n);
     }
 }
 
@@ -518,7 +515,7 @@ static bool do_chosen(struct reader *reader)
     struct app *app = reader->app;
     const struct palette *palette = &app->palette;
     if (app->overlay != OVERLAY_PALETTE || palette->selected >= palette->n ||
-        palette->items[palette->selected].is_step)
+        palette->items[palette->selected].kind != ITEM_ACTION)
         return false;
     const struct action *action = &app->keymap.actions[palette->items[palette->selected].index];
     app_prompt_end(app, false);

@@ -52,8 +52,12 @@ void steps_show_all(struct app *app);
 
 /* view_palette.c */
 void palette_open(struct app *app);
+/* With the rules by which steps are held, to take one away. */
+void palette_open_breaks(struct app *app);
 void palette_draw(struct app *app);
 void palette_move(struct app *app, int rows);
+/* What is chosen of what is offered; "" when nothing is. */
+const char *palette_name(const struct app *app);
 /* Does what is offered on that row of the screen; false when there is nothing. */
 bool palette_click(struct app *app, int x, int y);
 

@@ -376,8 +376,9 @@ static void draw_words(struct app *app, struct area area)
     case STATE_RUNNING: row_put(&row, ROLE_DIM, "No output so far."); break;
     case STATE_PAUSED:
         row_put(&row, ROLE_DIM,
-                step->held_failed ? "It failed without a word; held until you let it go on."
-                                  : "Held by a breakpoint, before it starts.");
+                step->held_failed   ? "It failed without a word; held until you let it go on."
+                : step->held_passed ? "It passed without a word; held until you let it go on."
+                                    : "Held by a breakpoint, before it starts.");
         break;
     case STATE_PASSED: row_put(&row, ROLE_DIM, "It wrote nothing."); break;
     case STATE_CACHED:

@@ -50,14 +50,19 @@ static void find(struct app *app)
     if (!palette->items)
         palette->items = mem_alloc(MOST * sizeof *palette->items);
     palette->n = palette->selected = palette->top = 0;
+    for (size_t i = 0; palette->breaks && i < act_now(app)->breaks.n; i++)
+        offer(palette,
+              &(struct palette_item){ITEM_BREAK, i, fuzzy_score(typed, act_now(app)->breaks.v[i])});
+    if (palette->breaks)
+        return;
     for (size_t i = 0; i < app->keymap.n; i++) {
         const struct action *action = &app->keymap.actions[i];
         if (is_offered(action))
-            offer(palette, &(struct palette_item){false, i, score_of(app, typed, action)});
+            offer(palette, &(struct palette_item){ITEM_ACTION, i, score_of(app, typed, action)});
     }
     for (size_t i = 0; i < app->model.steps.n && *typed; i++)
         offer(palette,
-              &(struct palette_item){true, i, fuzzy_score(typed, app->model.steps.v[i].name)});
+              &(struct palette_item){ITEM_STEP, i, fuzzy_score(typed, app->model.steps.v[i].name)});
 }
 
 void palette_move(struct app *app, int rows)
@@ -85,9 +90,14 @@ static void ended(struct app *app, bool accepted)
     if (!accepted || palette->selected >= palette->n)
         return;
     const struct palette_item *item = &palette->items[palette->selected];
-    if (!item->is_step) {
+    if (item->kind == ITEM_ACTION) {
         keymap_run(app, &app->keymap.actions[item->index]);
-    } else if (item->index < app->model.steps.n) {
+    } else if (item->kind == ITEM_BREAK && item->index < act_now(app)->breaks.n) {
+        char *rule = mem_strdup(act_now(app)->breaks.v[item->index]);
+        app_send_rule(app, COMMAND_UNBREAK, rule);
+        app_say(app, "taken away: %s", rule);
+        free(rule);
+    } else if (item->kind == ITEM_STEP && item->index < app->model.steps.n) {
         app->hands_off = false;
         app_select(app, item->index);
         app_focus(app, PANE_STEPS);
@@ -96,11 +106,35 @@ static void ended(struct app *app, bool accepted)
 
 static const struct prompt palette_prompt = {":", key, find, ended};
 
-void palette_open(struct app *app)
+static void open_with(struct app *app, bool breaks)
 {
+    app->palette.breaks = breaks;
     app->overlay = OVERLAY_PALETTE;
     app_prompt(app, &palette_prompt);
     find(app);
+}
+
+void palette_open(struct app *app)
+{
+    open_with(app, false);
+}
+
+void palette_open_breaks(struct app *app)
+{
+    open_with(app, true);
+}
+
+const char *palette_name(const struct app *app)
+{
+    const struct palette *palette = &app->palette;
+    if (palette->selected >= palette->n)
+        return "";
+    size_t index = palette->items[palette->selected].index;
+    switch (palette->items[palette->selected].kind) {
+    case ITEM_STEP: return index < app->model.steps.n ? app->model.steps.v[index].name : "";
+    case ITEM_BREAK: return index < act_now(app)->breaks.n ? act_now(app)->breaks.v[index] : "";
+    default: return app->keymap.actions[index].name;
+    }
 }
 
 static void draw_item(struct app *app, struct area area, int y, size_t index)
@@ -108,12 +142,18 @@ static void draw_item(struct app *app, struct area area, int y, size_t index)
     const struct palette_item *item = &app->palette.items[index];
     struct screen *screen = &app->screen;
     struct buf keys = BUF_INIT;
-    if (item->is_step && item->index < app->model.steps.n) {
+    if (item->kind == ITEM_BREAK && item->index < act_now(app)->breaks.n) {
+        const char *rule = act_now(app)->breaks.v[item->index];
+        buf_add_shown(&keys, rule, strlen(rule));
+        screen_fit(screen, area, 1, y, area.w - 22, look_style(ROLE_TEXT), buf_str(&keys), false);
+        screen_fit_right(screen, area, area.w - 20, y, 19, look_style(ROLE_DIM),
+                         "Enter takes it away");
+    } else if (item->kind == ITEM_STEP && item->index < app->model.steps.n) {
         const struct model_step *step = &app->model.steps.v[item->index];
         buf_add_shown(&keys, step->name, strlen(step->name));
         screen_fit(screen, area, 1, y, area.w - 12, look_style(ROLE_TEXT), buf_str(&keys), false);
         screen_fit_right(screen, area, area.w - 10, y, 9, look_style(ROLE_DIM), "step");
-    } else if (!item->is_step) {
+    } else if (item->kind == ITEM_ACTION) {
         const struct action *action = &app->keymap.actions[item->index];
         keymap_keys(&app->keymap, action, &keys);
         screen_fit(screen, area, 1, y, 19, look_style(ROLE_TEXT), action->name, false);
@@ -155,7 +195,8 @@ void palette_draw(struct app *app)
     if (palette->selected >= palette->top + (size_t)rows)
         palette->top = palette->selected - (size_t)rows + 1;
     screen_rule(screen, box, 0, 0, w, look_style(ROLE_RULE), "─");
-    screen_puts(screen, box, 1, 0, look_style(ROLE_FOCUS), " Palette ");
+    screen_puts(screen, box, 1, 0, look_style(ROLE_FOCUS),
+                palette->breaks ? " Breakpoints " : " Palette ");
     struct area list = {box.x, box.y + 1, w, rows};
     palette->list = list;
     for (int y = 0; y < rows; y++) {
@@ -164,5 +205,8 @@ void palette_draw(struct app *app)
             draw_item(app, list, y, palette->top + (size_t)y);
     }
     if (palette->n == 0)
-        screen_puts(screen, list, 1, 0, look_style(ROLE_DIM), "Nothing is called like that.");
+        screen_puts(screen, list, 1, 0, look_style(ROLE_DIM),
+                    palette->breaks && act_now(app)->breaks.n == 0
+                        ? "Nothing is to be held."
+                        : "Nothing is called like that.");
 }

@@ -1,11 +1,13 @@
 #include "tui/view.h"
 
+#include "base/mem.h"
 #include "base/text.h"
 #include "tui/marks.h"
 #include "tui/past.h"
 #include "tui/typing.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The widths of the columns; 0: not shown. */
@@ -90,6 +92,16 @@ static void time_text(const struct app *app, const struct model_step *step, stru
     }
 }
 
+static bool has_break_after(const struct model *model, const struct model_step *step)
+{
+    if (model->breaks.n == 0)
+        return false;
+    char *rule = mem_printf("after@%s", step->name);
+    bool has = model_has_break(model, rule);
+    free(rule);
+    return has;
+}
+
 static enum role note_text(const struct app *app, const struct model_step *step, struct buf *out)
 {
     const struct model *model = &app->model;
@@ -149,13 +161,15 @@ static enum role note_text(const struct app *app, const struct model_step *step,
             buf_adds(out, "failed: ");
             look_failure(step, out);
         } else {
-            buf_adds(out, "before it starts");
+            buf_adds(out, step->held_passed ? "passed" : "before it starts");
         }
         return ROLE_WARNING;
     default: break;
     }
     if (out->len == 0 && step->breakpoint)
         buf_adds(out, "breakpoint");
+    else if (out->len == 0 && has_break_after(model, step))
+        buf_adds(out, "breakpoint after");
     return ROLE_DIM;
 }
 

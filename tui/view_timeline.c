@@ -42,7 +42,8 @@ static uint64_t ended(const struct lanes *lanes, const struct model_step *step)
 {
     if (step->state == STATE_RUNNING)
         return lanes->end_ns;
-    if (step->state == STATE_PAUSED && step->held_failed) /* held since then */
+    if (step->state == STATE_PAUSED &&
+        (step->held_failed || step->held_passed)) /* held since then */
         return step->started_ns + step->duration_ms * 1000000;
     return step->ended_ns;
 }
@@ -52,7 +53,7 @@ static bool ran(const struct lanes *lanes, const struct model_step *step)
     return started(lanes, step) > 0 &&
            (step->state == STATE_RUNNING || step->state == STATE_PASSED ||
             step->state == STATE_FAILED || step->state == STATE_CANCELLED ||
-            (step->state == STATE_PAUSED && step->held_failed));
+            (step->state == STATE_PAUSED && (step->held_failed || step->held_passed)));
 }
 
 /* Of these steps the one that ran and ended last; steps.n: none of them did. */

@@ -252,6 +252,31 @@ static void put_failure(struct rows *rows, const struct buf *failure)
     put_wrapped(rows, ROLE_STRONG, failure->data);
 }
 
+/* Where it is held, and why. */
+static void put_held(struct rows *rows, const struct model_step *step)
+{
+    struct buf failure = BUF_INIT;
+    char text[16];
+    struct pen_row *row = &rows->row;
+    if (step->held_failed || step->held_passed)
+        row_printf(row, ROLE_TEXT, ": %s after %s", step->held_failed ? "failed" : "passed",
+                   text_duration(step->duration_ms, text));
+    else
+        row_put(row, ROLE_TEXT, " before it starts");
+    if (step->held_failed)
+        look_failure(step, &failure);
+    put_failure(rows, &failure);
+    buf_release(&failure);
+    if (!step->held_why)
+        return;
+    labelled(rows, "held");
+    put_wrapped(rows, ROLE_WARNING, step->held_why);
+    if (step->held_rule) {
+        put_wrapped(rows, ROLE_DIM, "  ");
+        put_wrapped(rows, ROLE_DIM, step->held_rule);
+    }
+}
+
 static void put_verdict(struct rows *rows, const struct model_step *step)
 {
     struct app *app = rows->app;
@@ -290,15 +315,7 @@ static void put_verdict(struct rows *rows, const struct model_step *step)
         if (step->attempt > 1)
             row_printf(row, ROLE_WARNING, ", attempt %u", step->attempt);
         break;
-    case STATE_PAUSED:
-        if (!step->held_failed) {
-            row_put(row, ROLE_TEXT, " before it starts");
-            break;
-        }
-        look_failure(step, &failure);
-        row_printf(row, ROLE_TEXT, ": failed after %s", text_duration(step->duration_ms, text));
-        put_failure(rows, &failure);
-        break;
+    case STATE_PAUSED: put_held(rows, step); break;
     case STATE_QUEUED:
         if (step->doing) {
             row_put(row, ROLE_TEXT, ": ");

@@ -178,21 +178,26 @@ static const struct sample samples[] = {
       .time_ns = NS,
       .run = "12",
       .step = "build",
-      .u.paused = {.failed = true,
+      .u.paused = {.rule = "after@build",
+                   .reason = "it has ended",
+                   .key = "k",
+                   .failed = true,
                    .exit_code = 2,
                    .duration_ms = 40,
                    .error = "it is held",
                    .box = "/c/b"}},
      NULL,
      "{\"type\":\"step.paused\",\"seq\":16," TIME ",\"run\":\"12\",\"step\":\"build\","
-     "\"failed\":true,\"exit_code\":2,\"signal\":null,\"timed_out\":false,\"duration_ms\":40,"
+     "\"rule\":\"after@build\",\"reason\":\"it has ended\",\"key\":\"k\",\"failed\":true,"
+     "\"passed\":false,\"exit_code\":2,\"signal\":null,\"timed_out\":false,\"duration_ms\":40,"
      "\"error\":\"it is held\",\"box\":\"/c/b\"}"},
     {{.type = EVENT_STEP_RESUMED, .seq = 17, .time_ns = NS, .run = "12", .step = "build"},
      NULL,
      "{\"type\":\"step.resumed\",\"seq\":17," TIME ",\"run\":\"12\",\"step\":\"build\"}"},
-    {{.type = EVENT_BREAKPOINT, .seq = 18, .time_ns = NS, .u.breakpoint = {true}},
+    {{.type = EVENT_BREAKPOINT, .seq = 18, .time_ns = NS, .u.breakpoint = {true, "failure"}},
      NULL,
-     "{\"type\":\"breakpoint\",\"seq\":18," TIME ",\"run\":null,\"step\":null,\"set\":true}"},
+     "{\"type\":\"breakpoint\",\"seq\":18," TIME ",\"run\":null,\"step\":null,\"set\":true,"
+     "\"rule\":\"failure\"}"},
     {{.type = EVENT_WATCH_TREE, .seq = 19, .time_ns = NS, .u.tree = {"main", 3}},
      NULL,
      "{\"type\":\"watch.tree\",\"seq\":19," TIME ",\"run\":null,\"branch\":\"main\",\"dirty\":3}"},

@@ -1,4 +1,4 @@
-#include "tui/pattern.h"
+#include "base/pattern.h"
 
 #include "base/mem.h"
 

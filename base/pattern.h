@@ -8,8 +8,8 @@
  *
  * Ownership: the struct is the caller's, zeroed to start, pattern_release() in the end. Any thread.
  */
-#ifndef KILN_TUI_PATTERN_H
-#define KILN_TUI_PATTERN_H
+#ifndef KILN_BASE_PATTERN_H
+#define KILN_BASE_PATTERN_H
 
 #include <regex.h>
 #include <stdbool.h>

@@ -1,0 +1,523 @@
+/*
+ * debug_line.c - kiln debug without panes: for scripts, and for people who listen.
+ *
+ * Commands are about the step that has been held longest, unless they name another. Standard input
+ * is read only while something is held, so what a script writes there waits for the next pause.
+ */
+#include "cli/debug.h"
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "cli/debug_child.h"
+#include "cli/raw.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct held {
+    char *step;
+    bool failed, passed, box;
+};
+
+struct debug_line {
+    const struct debugging *debugging;
+    const struct control *control;
+    FILE *out;
+    bool person; /* standard input is a terminal */
+    VEC(struct held) held;
+    struct buf input;
+    size_t taken; /* of it */
+    bool ended;   /* there is no more of it */
+    bool greeted, closing;
+
+    uv_timer_t soon; /* what an event leads to is done after it */
+    int fd; /* of standard input, where it can be waited for opened again: not to block is for us
+               alone */
+    uv_poll_t poll;
+    bool polls, reading, prompted; /* polls: standard input can be waited for */
+    struct debug_child child;
+    bool go_on_then; /* the held step, when the child has ended */
+    int n_left;      /* when it goes: what must be gone before */
+};
+
+static void advance(struct debug_line *line);
+
+/* -- words ------------------------------------------------------------------------------------- */
+
+static struct held *find(struct debug_line *line, const char *step)
+{
+    vec_each (struct held, held, &line->held)
+        if (!step || strcmp(held->step, step) == 0)
+            return held;
+    return NULL;
+}
+
+/* What the other words of the line do not tell already. */
+static const char *reason_of(const struct debug_line *line, const struct event *event)
+{
+    const struct break_rule *rule =
+        event->u.paused.rule ? break_rules_find(&line->debugging->rules, event->u.paused.rule)
+                             : NULL;
+    bool plain = rule && (rule->kind == BREAK_BEFORE || rule->kind == BREAK_AFTER ||
+                          rule->kind == BREAK_FAILURE);
+    return plain ? NULL : event->u.paused.reason;
+}
+
+static void say_paused(struct debug_line *line, const struct event *event)
+{
+    struct buf text = BUF_INIT;
+    const char *reason = reason_of(line, event);
+    char took[16];
+    buf_add_shown(&text, event->step, strlen(event->step));
+    buf_adds(&text, " is held");
+    if (!event->u.paused.failed && !event->u.paused.passed)
+        buf_adds(&text, " before it starts");
+    else
+        buf_addf(&text, ": it %s after %s", event->u.paused.failed ? "failed" : "passed",
+                 text_duration(event->u.paused.duration_ms, took));
+    if (event->u.paused.failed && event->u.paused.exit_code > 0)
+        buf_addf(&text, ", exit %d", event->u.paused.exit_code);
+    else if (event->u.paused.failed && event->u.paused.signal)
+        buf_addf(&text, ", killed by signal %d", event->u.paused.signal);
+    if (reason)
+        buf_addf(&text, "; %s", reason);
+    if (event->u.paused.rule)
+        buf_addf(&text, " (%s)", event->u.paused.rule);
+    fprintf(line->out, "%s\n", buf_str(&text));
+    if (line->person && !line->greeted)
+        fputs("help lists the commands\n", line->out);
+    line->greeted = true;
+    fflush(line->out);
+    buf_release(&text);
+}
+
+/* -- orders ---------------------------------------------------------------------------------- */
+
+/* The last thing on the loop that belongs to it is gone. */
+static void let_go(struct debug_line *line)
+{
+    if (--line->n_left > 0)
+        return;
+    vec_each (struct held, held, &line->held)
+        free(held->step);
+    vec_release(&line->held);
+    buf_release(&line->input);
+    debug_child_release(&line->child);
+    if (line->fd > STDIN_FILENO)
+        close(line->fd);
+    free(line);
+}
+
+static void handle_closed(uv_handle_t *handle)
+{
+    let_go(handle->data);
+}
+
+static void order(struct debug_line *line, enum command_type type, const char *step)
+{
+    char *name = step ? mem_strdup(step) : NULL;
+    line->control->send(line->control->ctx, &(struct command){.type = type, .step = name});
+    free(name);
+}
+
+static void child_ended(void *ctx)
+{
+    struct debug_line *line = ctx;
+    bool go_on = line->go_on_then;
+    line->go_on_then = false;
+    if (!line->closing && go_on && line->held.n)
+        order(line, COMMAND_CONTINUE, line->held.v[0].step);
+    if (line->closing)
+        let_go(line);
+    else
+        advance(line);
+}
+
+static void run_kiln(struct debug_line *line, bool terminal, const char *const *arguments)
+{
+    debug_child_run(&line->child, line->out, terminal, arguments);
+}
+
+/* A shell, or a command, where the step is held. */
+static void open_shell(struct debug_line *line, const struct held *held, const char *command)
+{
+    const char *arguments[6] = {"shell"};
+    size_t n = 1;
+    if (held->box)
+        arguments[n++] = "--failed"; /* where it left things */
+    if (command) {
+        arguments[n++] = "--command";
+        arguments[n++] = command;
+    } else if (!line->person || !raw_possible()) {
+        fputs("a shell needs a terminal; \"shell COMMAND\" runs one command without\n", line->out);
+        return;
+    }
+    arguments[n++] = held->step;
+    run_kiln(line, !command, arguments);
+}
+
+/* -- commands ---------------------------------------------------------------------------------- */
+
+enum argument { ARG_NONE, ARG_STEP, ARG_TEXT };
+
+static void do_order(struct debug_line *line, const struct held *held, enum command_type type)
+{
+    if (type == COMMAND_SKIP && held->passed)
+        fputs("it has passed: there is nothing to skip; continue goes on\n", line->out);
+    else
+        order(line, type, held->step);
+}
+
+static void do_abort(struct debug_line *line, const struct held *held, const char *text)
+{
+    (void)held;
+    (void)text;
+    order(line, COMMAND_ABORT, NULL);
+}
+
+static void do_shell(struct debug_line *line, const struct held *held, const char *text)
+{
+    const char *command = line->debugging->options->shell_command;
+    open_shell(line, held, *text ? text : command);
+}
+
+static void do_diff(struct debug_line *line, const struct held *held, const char *text)
+{
+    (void)text;
+    run_kiln(line, false, (const char *const[]){"debug", held->step, "--diff", NULL});
+}
+
+static void do_take(struct debug_line *line, const struct held *held, const char *text)
+{
+    (void)text;
+    run_kiln(line, false, (const char *const[]){"debug", held->step, "--take", NULL});
+}
+
+/* The rule that was written: a condition, or else a step. */
+static void set_rule(struct debug_line *line, const char *text, bool step)
+{
+    struct break_rules rules = {0};
+    struct err err = ERR_INIT;
+    int rc =
+        step ? break_rules_add_step(&rules, text, &err) : break_rules_add(&rules, text, NULL, &err);
+    if (rc == 0)
+        line->control->send(line->control->ctx,
+                            &(struct command){.type = COMMAND_BREAK, .rule = rules.v.v[0].text});
+    else
+        fprintf(line->out, "%s\n", err_text(&err));
+    break_rules_release(&rules);
+    err_release(&err);
+}
+
+static void do_break(struct debug_line *line, const struct held *held, const char *text)
+{
+    (void)held;
+    set_rule(line, text, true);
+}
+
+static void do_break_on(struct debug_line *line, const struct held *held, const char *text)
+{
+    (void)held;
+    set_rule(line, text, false);
+}
+
+static void do_unbreak(struct debug_line *line, const struct held *held, const char *text)
+{
+    (void)held;
+    if (!break_rules_find(&line->debugging->rules, text)) {
+        fputs("there is no such rule; breaks lists them\n", line->out);
+        return;
+    }
+    line->control->send(line->control->ctx,
+                        &(struct command){.type = COMMAND_UNBREAK, .rule = text});
+}
+
+static void do_breaks(struct debug_line *line, const struct held *held, const char *text)
+{
+    const struct break_rules *rules = &line->debugging->rules;
+    (void)held;
+    (void)text;
+    for (size_t i = 0; i < rules->v.n; i++)
+        fprintf(line->out, "  %s\n", rules->v.v[i].text);
+    if (!rules->v.n)
+        fputs("  nothing is to be held\n", line->out);
+}
+
+static void do_help(struct debug_line *line, const struct held *held, const char *text);
+
+/* An order to the engine, or something shown of the step, or a function. */
+static const struct word {
+    const char *name;
+    enum argument argument;
+    const char *help;
+    enum command_type order;
+    void (*show)(FILE *out, const struct control *control, const char *step);
+    void (*run)(struct debug_line *line, const struct held *held, const char *text);
+} words[] = {
+    {"continue", ARG_STEP, "go on: it starts, or ends as it did", COMMAND_CONTINUE, NULL, NULL},
+    {"retry", ARG_STEP, "run it, again where it has ended", COMMAND_RETRY, NULL, NULL},
+    {"skip", ARG_STEP, "leave it out of this run, and what depends on it", COMMAND_SKIP, NULL,
+     NULL},
+    {"next", ARG_STEP, "go on, and hold the next step before it starts", COMMAND_STEP, NULL, NULL},
+    {"abort", ARG_NONE, "cancel everything", 0, NULL, do_abort},
+    {"shell", ARG_TEXT, "a shell where it runs, or a COMMAND there", 0, NULL, do_shell},
+    {"show", ARG_STEP, "its command, environment, key, and what changed", 0, debug_show, NULL},
+    {"log", ARG_STEP, "what it wrote last", 0, debug_log, NULL},
+    {"inputs", ARG_STEP, "the files that it reads", 0, debug_inputs, NULL},
+    {"why", ARG_STEP, "what changed since it last passed", 0, debug_why, NULL},
+    {"diff", ARG_STEP, "what was changed in the box that its failure left", 0, NULL, do_diff},
+    {"take", ARG_STEP, "take that into the working tree", 0, NULL, do_take},
+    {"break", ARG_TEXT, "hold STEP before it starts, STEP:after when it has ended", 0, NULL,
+     do_break},
+    {"break-on", ARG_TEXT, "hold on failure, key-changed, duration>30s, output~WORDS, each @STEP",
+     0, NULL, do_break_on},
+    {"unbreak", ARG_TEXT, "take a rule away", 0, NULL, do_unbreak},
+    {"breaks", ARG_NONE, "the rules that there are", 0, NULL, do_breaks},
+    {"help", ARG_NONE, "this list", 0, NULL, do_help},
+};
+#define N_WORDS (sizeof words / sizeof *words)
+
+static void do_help(struct debug_line *line, const struct held *held, const char *text)
+{
+    (void)held;
+    (void)text;
+    for (size_t i = 0; i < N_WORDS; i++)
+        fprintf(line->out, "  %-9s %s\n", words[i].name, words[i].help);
+    fputs("At the end of input all goes on without more pauses.\n", line->out);
+}
+
+static void unknown_word(struct debug_line *line, const char *word)
+{
+    const char *names[N_WORDS];
+    struct buf shown = BUF_INIT;
+    for (size_t i = 0; i < N_WORDS; i++)
+        names[i] = words[i].name;
+    const char *near = text_nearest(word, names, N_WORDS);
+    buf_add_shown(&shown, word, strlen(word));
+    if (near)
+        fprintf(line->out, "there is no command \"%s\"; did you mean \"%s\"?\n", buf_str(&shown),
+                near);
+    else
+        fprintf(line->out, "there is no command \"%s\"; help lists them\n", buf_str(&shown));
+    buf_release(&shown);
+}
+
+/* text: a line without blanks around it, which is changed. */
+static void obey(struct debug_line *line, char *text)
+{
+    size_t n = strcspn(text, " \t"), i = 0;
+    char *rest = text + n + strspn(text + n, " \t");
+    text[n] = '\0';
+    while (i < N_WORDS && strcmp(words[i].name, text) != 0)
+        i++;
+    const struct held *held =
+        find(line, i < N_WORDS && words[i].argument == ARG_STEP && *rest ? rest : NULL);
+    if (i == N_WORDS)
+        unknown_word(line, text);
+    else if (!held)
+        fprintf(line->out, "%s is not held\n", rest);
+    else if (words[i].argument == ARG_NONE && *rest)
+        fprintf(line->out, "%s takes nothing behind it\n", text);
+    else if (words[i].run)
+        words[i].run(line, held, rest);
+    else if (words[i].show)
+        words[i].show(line->out, line->control, held->step);
+    else
+        do_order(line, held, words[i].order);
+    fflush(line->out);
+}
+
+/* -- input ------------------------------------------------------------------------------------- */
+
+/* The next line, NULL when there is none yet; the caller's. */
+static char *next_line(struct debug_line *line)
+{
+    size_t left = line->input.len - line->taken;
+    const char *start = buf_str(&line->input) + line->taken;
+    const char *newline = left ? memchr(start, '\n', left) : NULL;
+    if (!left || (!newline && !line->ended))
+        return NULL;
+    size_t n = newline ? (size_t)(newline - start) : left;
+    line->taken += n + (newline != NULL);
+    while (n && strchr(" \t\r", *start)) {
+        start++;
+        n--;
+    }
+    while (n && strchr(" \t\r", start[n - 1]))
+        n--;
+    char *text = mem_strndup(start, n);
+    if (line->taken == line->input.len) {
+        buf_reset(&line->input);
+        line->taken = 0;
+    }
+    return text;
+}
+
+static void open_input(struct debug_line *line, uv_loop_t *loop)
+{
+    line->fd = open("/proc/self/fd/0", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (line->fd < 0)
+        line->fd = dup(STDIN_FILENO); /* a socket */
+    line->polls = line->fd >= 0 && uv_poll_init(loop, &line->poll, line->fd) == 0;
+    line->poll.data = line;
+    if (!line->polls && line->fd >= 0) { /* a file: what is in it is there at once */
+        close(line->fd);
+        line->fd = STDIN_FILENO;
+    }
+}
+
+static void take_input(struct debug_line *line)
+{
+    char bytes[4096];
+    ssize_t n = read(line->fd, bytes, sizeof bytes);
+    if (n > 0)
+        buf_add(&line->input, bytes, (size_t)n);
+    else if (n == 0 || (errno != EINTR && errno != EAGAIN))
+        line->ended = true;
+    line->prompted = false;
+}
+
+static void on_input(uv_poll_t *poll, int status, int events)
+{
+    struct debug_line *line = poll->data;
+    (void)status;
+    (void)events;
+    take_input(line);
+    advance(line);
+}
+
+static void stop_reading(struct debug_line *line)
+{
+    if (line->reading)
+        uv_poll_stop(&line->poll);
+    line->reading = false;
+}
+
+/* Reads, or has what can be read told. */
+static bool wait_for_input(struct debug_line *line)
+{
+    if (line->person && !line->prompted) {
+        fprintf(line->out, "(%s) ", line->held.v[0].step);
+        fflush(line->out);
+        line->prompted = true;
+    }
+    if (!line->polls) {
+        take_input(line);
+        return false;
+    }
+    if (!line->reading)
+        uv_poll_start(&line->poll, UV_READABLE, on_input);
+    line->reading = true;
+    return true;
+}
+
+static void give_up(struct debug_line *line)
+{
+    const struct break_rules *rules = &line->debugging->rules;
+    if (line->person)
+        fputc('\n', line->out);
+    fputs("end of input: all goes on without more pauses\n", line->out);
+    fflush(line->out);
+    while (rules->v.n) {
+        char *text = mem_strdup(rules->v.v[0].text);
+        line->control->send(line->control->ctx,
+                            &(struct command){.type = COMMAND_UNBREAK, .rule = text});
+        free(text);
+    }
+    order(line, COMMAND_CONTINUE, NULL);
+}
+
+/* Does what there is to do for what is held. */
+static void advance(struct debug_line *line)
+{
+    const char *command = line->debugging->options->shell_command;
+    while (!line->closing && !line->child.on && line->held.n) {
+        char *text = command ? NULL : next_line(line);
+        if (command) {
+            line->go_on_then = true;
+            open_shell(line, &line->held.v[0], command);
+        } else if (text) {
+            if (*text)
+                obey(line, text);
+            free(text);
+        } else if (line->ended) {
+            give_up(line);
+            break;
+        } else if (wait_for_input(line)) {
+            return;
+        }
+    }
+    stop_reading(line);
+}
+
+static void on_soon(uv_timer_t *timer)
+{
+    advance(timer->data);
+}
+
+/* -- what happens ------------------------------------------------------------------------------ */
+
+static void forget(struct debug_line *line, const char *step)
+{
+    for (size_t i = 0; i < line->held.n; i++) {
+        if (strcmp(line->held.v[i].step, step) != 0)
+            continue;
+        free(line->held.v[i].step);
+        memmove(&line->held.v[i], &line->held.v[i + 1],
+                (line->held.n - i - 1) * sizeof *line->held.v);
+        line->held.n--;
+        return;
+    }
+}
+
+void debug_line_event(void *ctx, const struct event *event)
+{
+    struct debug_line *line = ctx;
+    if (line->closing)
+        return;
+    if (event->type == EVENT_STEP_RESUMED || event->type == EVENT_STEP_FINISHED)
+        forget(line, event->step);
+    if (event->type != EVENT_STEP_PAUSED)
+        return;
+    forget(line, event->step);
+    struct held held = {.step = mem_strdup(event->step),
+                        .failed = event->u.paused.failed,
+                        .passed = event->u.paused.passed,
+                        .box = event->u.paused.box != NULL};
+    vec_push(&line->held, held);
+    say_paused(line, event);
+    uv_timer_start(&line->soon, on_soon, 0, 0);
+}
+
+struct debug_line *debug_line_new(const struct debugging *debugging, uv_loop_t *loop,
+                                  const struct control *control, const char *root)
+{
+    const struct options *o = debugging->options;
+    struct debug_line *line = mem_zalloc(1, sizeof *line);
+    line->debugging = debugging;
+    line->control = control;
+    debug_child_init(&line->child, loop, o, root);
+    line->child.ended = child_ended;
+    line->child.ctx = line;
+    line->out = o->json ? stderr : stdout;
+    line->person = !o->shell_command && isatty(STDIN_FILENO);
+    uv_timer_init(loop, &line->soon);
+    line->soon.data = line;
+    open_input(line, loop);
+    return line;
+}
+
+void debug_line_close(struct debug_line *line)
+{
+    if (!line || line->closing)
+        return;
+    line->closing = true;
+    line->n_left = 1 + line->polls + line->child.on;
+    debug_child_end(&line->child);
+    if (line->polls)
+        uv_close((uv_handle_t *)&line->poll, handle_closed);
+    uv_close((uv_handle_t *)&line->soon, handle_closed);
+}
