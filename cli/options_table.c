@@ -374,9 +374,11 @@ const struct option_spec option_table[OPT_N] = {
                         "pause where a step failed, keep what it left without a pause, or "
                         "continue as a run would"},
     [OPT_DIFF] = {OPT_DIFF, "diff", 0, NULL, false, CMD_DEBUG, NULL,
-                  "print what was changed in the box that STEP's last failure left"},
-    [OPT_TAKE] = {OPT_TAKE, "take", 0, NULL, false, CMD_DEBUG, NULL,
-                  "take what was changed there into the working tree; STEP PATH...: only that"},
+                  "print what was changed in the box that STEP's last failure left, as a patch"},
+    [OPT_TAKE] =
+        {OPT_TAKE, "take", 0, NULL, false, CMD_DEBUG, NULL,
+         "take what was changed there into the working tree, all of it or, where that was edited "
+         "in the same lines, nothing (exit code 1); STEP PATH...: only that"},
     [OPT_TRACE] = {OPT_TRACE, "trace", 0, "FILE", false, CMD_RUN | CMD_REPLAY, NULL,
                    "when the run is over, write to FILE what ran when, for Perfetto or "
                    "chrome://tracing"},
