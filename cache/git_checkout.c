@@ -2,10 +2,14 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "cache/beneath.h"
 #include "cache/git_command.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LONG_HEX ((size_t)64)
 
@@ -72,6 +76,49 @@ int git_checkout(const struct git_place *place, const char *hex, const char *dir
         rc = git_tree_checkout(place, hex, dir, index, keep, n_keep, err);
     free(index);
     free(git);
+    return rc;
+}
+
+int git_checkout_take(const struct git_place *place, const char *hex, const char *dir,
+                      char now[GIT_TREE_HEX + 1], struct err *err)
+{
+    /* Steps may have added files to the index themselves. */
+    const char *const begin[] = {"read-tree", "--reset", hex, NULL};
+    static const char *const add[] = {"add", "-u", ".", NULL};
+    const char *const differ[] = {"diff-index",    "--cached", "--name-only", "-z",
+                                  "--no-ext-diff", hex,        NULL};
+    static const char *const write[] = {"write-tree", NULL};
+    const char *const *const steps[] = {begin, add, differ, write};
+    struct buf out[4] = {BUF_INIT, BUF_INIT, BUF_INIT, BUF_INIT};
+    char *index = path_join(dir, ".git/index");
+    struct git_command command = {.place = place, .work_tree = dir, .index = index};
+    int rc = 0, top = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (top < 0)
+        rc = err_sys(err, errno, "cannot open %s", dir);
+    for (size_t i = 0; rc == 0 && i < 4; i++) {
+        command.args = steps[i];
+        rc = git_command_run(&command, &out[i], err);
+    }
+    for (size_t at = 0; rc == 0 && at < out[2].len; at += strlen(out[2].data + at) + 1) {
+        const char *name;
+        int parent;
+        if (beneath_open_parent(top, out[2].data + at, false, &parent, &name, NULL) != 0)
+            continue;
+        (void)unlinkat(parent, name, 0);
+        close(parent);
+    }
+    if (top >= 0)
+        close(top);
+    size_t n = strspn(buf_str(&out[3]), "0123456789abcdef");
+    if (rc == 0 && n != 40 && n != GIT_TREE_HEX)
+        rc = err_set(err, ERR_CONFIG, "git did not tell a tree");
+    if (rc == 0) {
+        memcpy(now, out[3].data, n);
+        now[n] = '\0';
+    }
+    for (size_t i = 0; i < 4; i++)
+        buf_release(&out[i]);
+    free(index);
     return rc;
 }
 

@@ -27,4 +27,11 @@ int git_checkout(const struct git_place *place, const char *hex, const char *dir
 int git_checkout_changed(const struct git_place *place, const char *dir, struct buf *out,
                          struct err *err) MUST_CHECK;
 
+/* What its files that belong to the tree hex are by now becomes a tree of the repository (as "git
+ * add -u" would have it: with filters, without new files), and the files are taken away that are
+ * other than before: git_checkout() of that tree writes them as a checkout of it would. ERR_CONFIG:
+ * git says no, in its words. */
+int git_checkout_take(const struct git_place *place, const char *hex, const char *dir,
+                      char now[GIT_TREE_HEX + 1], struct err *err) MUST_CHECK;
+
 #endif

@@ -35,10 +35,16 @@ static bool is_left_out(const char *variable)
 
 /* Nothing of the repository's own automatics: no hooks, no daemon that knows another working tree,
  * no index in parts of which some would lie elsewhere. */
-static const char *const settings[] = {"core.hooksPath=/dev/null",  "core.fsmonitor=false",
+static const char *const settings[] = {"core.hooksPath=/dev/null",  "submodule.recurse=false",
+                                       "clean.requireForce=false",  "core.fsmonitor=false",
                                        "core.untrackedCache=false", "core.splitIndex=false",
-                                       "core.sparseCheckout=false", "submodule.recurse=false",
-                                       "clean.requireForce=false"};
+                                       "core.sparseCheckout=false"};
+enum { N_SETTINGS = sizeof(settings) / sizeof(settings[0]), N_NOT_OF_INDEX = 3 };
+
+static size_t n_settings(const struct git_command *command)
+{
+    return command->own_settings ? 0 : command->own_index ? N_NOT_OF_INDEX : N_SETTINGS;
+}
 
 typedef VEC(char *) strings;
 
@@ -109,7 +115,7 @@ int git_command_start(const struct git_command *command, struct git_running *out
         vec_push(&argv, mem_strdup("-C"));
         vec_push(&argv, mem_strdup(command->work_tree));
     }
-    for (size_t i = 0; !command->own_settings && i < sizeof(settings) / sizeof(settings[0]); i++) {
+    for (size_t i = 0; i < n_settings(command); i++) {
         vec_push(&argv, mem_strdup("-c"));
         vec_push(&argv, mem_strdup(settings[i]));
     }

@@ -22,6 +22,7 @@ struct git_command {
     const char *index;       /* likewise */
     const void *in;          /* what it reads from standard input */
     size_t n_in;
+    bool own_index;    /* the index is the repository's: what its settings make of one holds */
     bool own_settings; /* it is to tell where the repository's hooks are, or such */
 };
 

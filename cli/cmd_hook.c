@@ -87,39 +87,62 @@ static int take_message(const char *file, struct err *err)
 
 /* -- run --------------------------------------------------------------------------------------- */
 
-static int test(const struct options *options, const struct hook_commit *commit, const char *git)
+static void say_cached(const struct hook_answer *answer)
+{
+    if (answer->n_steps)
+        printf("hook: all %zu steps cached\n", answer->n_steps);
+    else
+        puts("hook: all steps passed, as the kiln that watches has seen");
+}
+
+/* Something has to run. */
+static int test_in_checkout(struct hook_fixing *fixing, struct hook_commit *commit,
+                            struct hook_answer *answer, int *code, struct err *err)
 {
     struct hook_checkout checkout = {.lock = -1};
+    int rc = hook_checkout_make(fixing->options, commit, answer->config, &checkout, err);
+    if (rc == 0)
+        rc = hook_fix(fixing, commit, &checkout, answer, code, err);
+    if (rc == 0 && *code == EXIT_OK) {
+        if (answer->all_cached)
+            say_cached(answer);
+        else
+            *code = hook_run(fixing->options, commit, &checkout, HOOK_STEPS, fixing->git);
+        rc = hook_fix_end(fixing, commit, &checkout, *code == EXIT_OK, err);
+    }
+    hook_checkout_release(&checkout);
+    return rc;
+}
+
+static int test(const struct options *options, struct hook_commit *commit, const char *git,
+                bool may_apply)
+{
+    struct hook_fixing fixing = {.options = options, .git = git, .may_apply = may_apply};
     struct hook_answer answer = {0};
     struct err err = ERR_INIT;
     int code = EXIT_OK;
     int rc = hook_ask(options, commit, &answer, &err);
     if (rc == 0 && answer.all_cached) {
-        if (answer.n_steps)
-            printf("hook: all %zu steps cached\n", answer.n_steps);
-        else
-            puts("hook: all steps passed, as the kiln that watches has seen");
+        say_cached(&answer);
     } else if (rc == 0 && options->dry_run) {
         fprintf(stderr, "hook: %s%s%s\n", answer.first ? answer.first : "",
                 answer.first ? ": " : "", answer.why);
         code = EXIT_STEP_FAILED;
     } else if (rc == 0) {
-        rc = hook_checkout_make(options, commit, answer.config, &checkout, &err);
-        if (rc == 0)
-            code = hook_run(options, commit, &checkout, git);
+        rc = test_in_checkout(&fixing, commit, &answer, &code, &err);
     }
     if (rc != 0) {
         complain(options, err_text(&err));
         code = hook_exit_code(&err);
         fprintf(stderr, "hook: stopped; to go on without it: git %s --no-verify\n", git);
     }
-    hook_checkout_release(&checkout);
+    hook_fixing_release(&fixing);
     hook_answer_release(&answer);
     err_release(&err);
     return code;
 }
 
-static int test_index(const struct options *options, const char *message)
+static int test_index(const struct options *options, const char *message, bool may_apply)
 {
     struct hook_commit commit;
     struct err err = ERR_INIT;
@@ -131,7 +154,7 @@ static int test_index(const struct options *options, const char *message)
         rc = hook_commit_index(&commit, &err);
     if (rc == 0) {
         forget_git();
-        code = test(options, &commit, "commit");
+        code = test(options, &commit, "commit", may_apply);
     } else {
         complain(options, err_text(&err));
         code = hook_exit_code(&err);
@@ -158,7 +181,7 @@ static int test_commit(struct pushing *pushing, const char *id, struct err *err)
     if (rc != 0 || !strcmp(pushing->tested, commit->tree))
         return rc;
     memcpy(pushing->tested, commit->tree, sizeof pushing->tested);
-    pushing->code = test(pushing->options, commit, "push");
+    pushing->code = test(pushing->options, commit, "push", false);
     return 0;
 }
 
@@ -211,7 +234,8 @@ static int run(const struct options *options)
                                   : "\"kiln hook run pre-commit\" takes no more arguments");
         return EXIT_USAGE;
     }
-    return strcmp(name, "pre-push") == 0 ? test_pushed(options) : test_index(options, file);
+    return strcmp(name, "pre-push") == 0 ? test_pushed(options)
+                                         : test_index(options, file, !strcmp(name, hook_names[0]));
 }
 
 int command_hook(const struct options *options)

@@ -11,6 +11,7 @@
 #ifndef KILN_CLI_HOOK_H
 #define KILN_CLI_HOOK_H
 
+#include "cache/git_fixes.h"
 #include "cache/git_tree.h"
 #include "cli/cli.h"
 
@@ -30,6 +31,7 @@ void hook_commit_release(struct hook_commit *commit);
 
 struct hook_answer {
     bool all_cached;
+    bool fixers; /* all_cached false: some step that may fix files is not cached, as far as known */
     size_t n_steps, n_run; /* (0 where a watcher told) of the hook, with all they need; that would
                               run or wait */
     char *first;           /* all_cached false: one of them, or NULL, and */
@@ -59,12 +61,37 @@ char *hook_checkout_root(const struct hook_commit *commit);
 int hook_checkout_make(const struct options *options, const struct hook_commit *commit,
                        const struct config *config, struct hook_checkout *out,
                        struct err *err) MUST_CHECK;
+/* Makes it hold the tree that the commit has by now. */
+int hook_checkout_again(const struct hook_commit *commit, const struct config *config,
+                        const struct hook_checkout *checkout, struct err *err) MUST_CHECK;
 void hook_checkout_release(struct hook_checkout *checkout);
 
-/* Runs the steps of the hook there, and says what went wrong and what to do: git is the command
- * that can go without ("commit"). Returns kiln's exit code. */
+enum hook_part {
+    HOOK_STEPS,  /* all steps of the hook; they change no file that is committed */
+    HOOK_FIXERS, /* those that may, one after the other, with what they need */
+};
+#define HOOK_NONE (-1)
+/* Runs that part there, and says what went wrong and what to do: git is the command that can go
+ * without ("commit"). Returns kiln's exit code; HOOK_NONE: there are no such steps. */
 int hook_run(const struct options *options, const struct hook_commit *commit,
-             const struct hook_checkout *checkout, const char *git);
+             const struct hook_checkout *checkout, enum hook_part part, const char *git);
+
+/* What fixers made of the tree (hook_fix.c). */
+struct hook_fixing {
+    const struct options *options;
+    const char *git;
+    bool may_apply; /* git takes over what is done to the index and the working tree */
+    struct git_fixes fixes;
+};
+/* Runs the fixers until they find nothing more to do; commit->tree is the fixed tree then, checkout
+ * holds it, and answer is about it. *code: 0, or with what kiln ends, having said why. Fails as
+ * what it does fails, and where fixers do not come to rest, or do what is no fix. */
+int hook_fix(struct hook_fixing *fixing, struct hook_commit *commit, struct hook_checkout *checkout,
+             struct hook_answer *answer, int *code, struct err *err) MUST_CHECK;
+/* The steps have passed (or not): index and working tree get the fixes (or not); says so. */
+int hook_fix_end(struct hook_fixing *fixing, const struct hook_commit *commit,
+                 const struct hook_checkout *checkout, bool passed, struct err *err) MUST_CHECK;
+void hook_fixing_release(struct hook_fixing *fixing);
 
 /* The tree, with the memo of its repository. */
 struct git_source;
@@ -82,8 +109,8 @@ bool hook_is_name(const char *name);
 int hook_command_place(const struct options *options);
 int hook_exit_code(const struct err *err);
 
-/* The names of the pipeline's steps that are part of the hook; n 0: every step. The array is the
- * caller's, the names are the config's. */
+/* The names of the pipeline's steps that are part of the hook; n 0: every step, and none is a
+ * fixer. The array is the caller's, the names are the config's. */
 const char **hook_steps(const struct config *config, size_t *n);
 
 #endif

@@ -75,12 +75,23 @@ void hook_answer_release(struct hook_answer *answer)
     *answer = (struct hook_answer){0};
 }
 
+static bool has_fixers(const struct config *config)
+{
+    bool any = false;
+    for (size_t i = 0; i < config->n_steps; i++)
+        any |= config->steps[i].fix;
+    return any;
+}
+
 const char **hook_steps(const struct config *config, size_t *n)
 {
     VEC(const char *) names = VEC_INIT;
+    bool told = false;
     vec_reserve(&names, 1);
     for (size_t i = 0; i < config->n_steps; i++)
-        if (config->steps[i].hook)
+        told |= config->steps[i].hook;
+    for (size_t i = 0; i < config->n_steps; i++)
+        if (config->steps[i].hook || config->steps[i].fix || (!told && has_fixers(config)))
             vec_push(&names, config->steps[i].name.text);
     *n = names.n;
     return names.v;
@@ -153,6 +164,8 @@ static void on_plan(void *ctx, const struct plan_step *step)
     answer->n_steps++;
     if (step->state == PLAN_CACHED && !step->error)
         return;
+    int64_t index = config_step_index(look->app.config, step->name);
+    answer->fixers |= index >= 0 && look->app.config->steps[index].fix;
     answer->n_run++;
     const char *bound = bound_input(look->app.config, step);
     char *why = bound ? mem_printf("it reads %s, which is not committed; with a copy of that in "
@@ -265,11 +278,14 @@ static int plan(struct looking *look, const struct hook_commit *commit, struct e
     bool same;
     if (look->app.config->generate) {
         no(look->answer, NULL, "the pipeline is generated");
+        look->answer->fixers = true;
         return 0;
     }
     int rc = same_lock(look->source, commit, look->app.config, look->app.lock_path, &same, err);
-    if (rc == 0 && !same)
+    if (rc == 0 && !same) {
         no(look->answer, NULL, "kiln.lock in the working tree is not the one that is committed");
+        look->answer->fixers = has_fixers(look->app.config);
+    }
     if (rc != 0 || !same)
         return rc;
     look->steps = hook_steps(look->app.config, &look->n_steps);

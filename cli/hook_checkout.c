@@ -258,10 +258,39 @@ static int copy_bound(const struct hook_commit *commit, const char *home,
     return rc;
 }
 
+static int write_files(const struct hook_commit *commit, const struct config *config,
+                       const struct bound *bound, const struct hook_checkout *checkout,
+                       struct err *err)
+{
+    VEC(char *) keep = VEC_INIT;
+    /* What steps made is there for the next time, as in a working tree. */
+    for (size_t i = 0; i < config->n_steps; i++)
+        for (size_t k = 0; k < config->steps[i].n_outputs; k++)
+            vec_push(&keep, pattern_of(commit->place.prefix, config->steps[i].outputs[k].text));
+    for (size_t i = 0; i < bound->n; i++)
+        vec_push(&keep, pattern_of(commit->place.prefix, bound->names[i]));
+    int rc = git_checkout(&commit->place, commit->tree, checkout->dir, (const char *const *)keep.v,
+                          keep.n, err);
+    vec_each (char *, pattern, &keep)
+        free(*pattern);
+    vec_release(&keep);
+    return rc;
+}
+
+int hook_checkout_again(const struct hook_commit *commit, const struct config *config,
+                        const struct hook_checkout *checkout, struct err *err)
+{
+    struct bound bound;
+    int rc = find_bound(commit, config, &bound, err);
+    if (rc == 0)
+        rc = write_files(commit, config, &bound, checkout, err);
+    free(bound.names);
+    return rc;
+}
+
 int hook_checkout_make(const struct options *options, const struct hook_commit *commit,
                        const struct config *config, struct hook_checkout *out, struct err *err)
 {
-    VEC(char *) keep = VEC_INIT;
     struct bound bound = {0};
     struct err why = ERR_INIT;
     bool read_only = false;
@@ -280,16 +309,9 @@ int hook_checkout_make(const struct options *options, const struct hook_commit *
     if (rc == 0) {
         out->dir = dir_in(home, commit);
         out->root = root_in(out->dir, commit);
-        /* What steps made is there for the next time, as in a working tree. */
-        for (size_t i = 0; i < config->n_steps; i++)
-            for (size_t k = 0; k < config->steps[i].n_outputs; k++)
-                vec_push(&keep, pattern_of(commit->place.prefix, config->steps[i].outputs[k].text));
         rc = find_bound(commit, config, &bound, err);
-        for (size_t i = 0; rc == 0 && i < bound.n; i++)
-            vec_push(&keep, pattern_of(commit->place.prefix, bound.names[i]));
         if (rc == 0)
-            rc = git_checkout(&commit->place, commit->tree, out->dir, (const char *const *)keep.v,
-                              keep.n, err);
+            rc = write_files(commit, config, &bound, out, err);
     }
     if (rc == 0)
         rc = file_mkdirs(out->root, 0700, err); /* a pipeline that is kept elsewhere */
@@ -298,9 +320,6 @@ int hook_checkout_make(const struct options *options, const struct hook_commit *
     if (rc == 0)
         remove_old();
     free(bound.names);
-    vec_each (char *, pattern, &keep)
-        free(*pattern);
-    vec_release(&keep);
     err_release(&why);
     free(home);
     free(cache);

@@ -38,6 +38,7 @@ struct hooking {
     char *run;
     VEC(char *) failed;
     VEC(char *) running;
+    enum hook_part part;
     const char *git;
 };
 
@@ -184,7 +185,10 @@ static int open_engine(struct hooking *h, struct err *err)
                                      .lock_path = h->app.lock_path,
                                      .records = h->app.records,
                                      .history = h->app.history,
-                                     .jobs = o->jobs ? o->jobs : h->app.config->jobs,
+                                     /* Fixers see each other's files. */
+                                     .jobs = h->part == HOOK_FIXERS ? 1
+                                             : o->jobs              ? o->jobs
+                                                                    : h->app.config->jobs,
                                      .keep_going = o->keep_going,
                                      .done = on_done,
                                      .ctx = h};
@@ -194,6 +198,16 @@ static int open_engine(struct hooking *h, struct err *err)
     h->tidy = tidy_new(&h->app.loop, h->app.cache);
     engine_subscribe(h->engine, on_event, h);
     return views_open(&h->views, h->engine, &h->control, &h->app, err);
+}
+
+static const char **fixers(const struct config *config, size_t *n)
+{
+    const char **names = mem_zalloc(config->n_steps + 1, sizeof *names);
+    *n = 0;
+    for (size_t i = 0; i < config->n_steps; i++)
+        if (config->steps[i].fix)
+            names[(*n)++] = config->steps[i].name.text;
+    return names;
 }
 
 static void on_loaded(void *ctx, struct graph *graph, const char *const *sources, size_t n_sources,
@@ -210,7 +224,15 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
         return;
     }
     size_t n_steps;
-    const char **steps = hook_steps(h->app.made, &n_steps);
+    const char **steps =
+        h->part == HOOK_FIXERS ? fixers(h->app.made, &n_steps) : hook_steps(h->app.made, &n_steps);
+    if (h->part == HOOK_FIXERS && !n_steps) {
+        h->exit_code = HOOK_NONE;
+        free(steps);
+        graph_free(graph);
+        finish(h);
+        return;
+    }
     int rc = open_engine(h, &err);
     if (rc < 0)
         graph_free(graph);
@@ -269,7 +291,7 @@ static int check_files(struct hooking *h, struct err *err)
 static void say_what_now(struct hooking *h)
 {
     const char *kiln = views_kiln(&h->views);
-    if (h->signal || !h->exit_code)
+    if (h->signal || h->exit_code <= 0)
         return;
     fflush(stdout);
     for (size_t i = 0; h->run && i < h->failed.n && i < FILES_SHOWN; i++)
@@ -279,10 +301,11 @@ static void say_what_now(struct hooking *h)
 }
 
 int hook_run(const struct options *options, const struct hook_commit *commit,
-             const struct hook_checkout *checkout, const char *git)
+             const struct hook_checkout *checkout, enum hook_part part, const char *git)
 {
     struct options shown = *options;
-    struct hooking h = {.options = &shown, .commit = commit, .checkout = checkout, .git = git};
+    struct hooking h = {
+        .options = &shown, .commit = commit, .checkout = checkout, .part = part, .git = git};
     struct err err = ERR_INIT;
     int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (tty >= 0)
@@ -296,7 +319,7 @@ int hook_run(const struct options *options, const struct hook_commit *commit,
         catch_signals(&h);
         pipeline_load(&h.app, on_loaded, &h);
         uv_run(&h.app.loop, UV_RUN_DEFAULT);
-        if (!h.exit_code && !h.signal)
+        if (!h.exit_code && !h.signal && part == HOOK_STEPS)
             rc = check_files(&h, &err);
     }
     if (rc != 0) {

@@ -111,6 +111,7 @@ struct config_step {
     uint32_t retries;
     bool cache; /* false = always run */
     bool hook;
+    bool fix; /* it may rewrite its inputs; on the host, without outputs, and no step needs it */
     bool interactive; /* it has a terminal; never cached, whatever cache says */
 };
 
@@ -129,12 +130,15 @@ struct config_generate {
     size_t n_pass_env;
 };
 
+enum config_fixes { CONFIG_FIXES_COMMIT, CONFIG_FIXES_STOP };
+
 /* What "kiln hook" does for everybody who works on the project. */
 struct config_hook {
     const char *const *stages;      /* hooks of git by their names, NULL terminated */
     uint64_t budget_ms;             /* 0 = none */
     const struct config_text *bind; /* normalised relative paths, sorted */
     size_t n_bind;
+    enum config_fixes fix; /* what becomes of what fixers changed */
 };
 
 struct config {

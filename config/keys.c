@@ -132,11 +132,19 @@ const struct config_key config_keys[CONFIG_KEY_COUNT] = {
                               "Directories that are not committed, as node_modules, of which the "
                               "hook's checkout has copies. Steps that name them in \"inputs\" have "
                               "them in their key; isolated steps see them only then."},
+    [CONFIG_KEY_HOOK_FIX] =
+        {"fix", CONFIG_IN_HOOK, 0, CONFIG_CHOICE, 0, 0, "\"commit\"", "Fixes",
+         "What becomes of what fixers change: commit tests it and commits it; stop puts it into "
+         "the working tree alone and stops, so that somebody looks at it."},
     [CONFIG_KEY_INTERACTIVE] =
         {"interactive", STEP, 0, CONFIG_BOOL, 0, 0, "false", "Interactive",
          "true gives the step a terminal: what is typed reaches it (i in the panes; kiln run hands "
          "it the keyboard). Its result is never cached."},
-    [CONFIG_KEY_FIX] = {.name = "fix", .places = STEP | DEFAULTS, .type = CONFIG_ABSENT},
+    [CONFIG_KEY_FIX] =
+        {"fix", STEP, 0, CONFIG_BOOL, 0, 0, "false", "Fixer",
+         "true says that the step may rewrite its inputs, as formatters do. The hook takes what it "
+         "changes into index and working tree; other commands run it only when it is named. It "
+         "runs on the host and has no outputs."},
 };
 
 const char *const config_runners[] = {"host", "sandbox", "container", "remote"};
@@ -171,9 +179,12 @@ const char *const *config_choices(enum config_key_id id)
     static const char *const mounts[] = {"same", NULL};
     static const char *const sharings[] = {"shared", "private", "locked", NULL};
     static const char *const stages[] = {"pre-commit", "commit-msg", "pre-push", NULL};
+    static const char *const fixes[] = {"commit", "stop", NULL}; /* as enum config_fixes */
 
     if (id == CONFIG_KEY_HOOK_STAGES)
         return stages;
+    if (id == CONFIG_KEY_HOOK_FIX)
+        return fixes;
     return id == CONFIG_KEY_NETWORK ? networks : id == CONFIG_KEY_MOUNT ? mounts : sharings;
 }
 
@@ -198,7 +209,7 @@ const char *config_key_nearest(const char *word, enum config_place place)
     size_t n = 0;
 
     for (size_t i = 0; i < CONFIG_KEY_COUNT; i++)
-        if ((config_keys[i].places & place) && config_keys[i].type != CONFIG_ABSENT)
+        if (config_keys[i].places & place)
             names[n++] = config_keys[i].name;
     return text_nearest(word, names, n);
 }

@@ -57,7 +57,7 @@ enum config_key_id {
     CONFIG_KEY_HOOK_STAGES,
     CONFIG_KEY_HOOK_BUDGET,
     CONFIG_KEY_HOOK_BIND,
-    /* known, but not what this kiln has */
+    CONFIG_KEY_HOOK_FIX,
     CONFIG_KEY_INTERACTIVE,
     CONFIG_KEY_FIX,
     CONFIG_KEY_COUNT
@@ -96,7 +96,6 @@ enum config_type {
     CONFIG_BLOCK,    /* an object with keys of its own, or the steps */
     CONFIG_SECRETS,  /* an object of sources by what they are to the step */
     CONFIG_CACHES,   /* an object of names, or of objects, by absolute paths */
-    CONFIG_ABSENT,   /* nothing that this kiln has */
 };
 
 struct config_key {

@@ -60,6 +60,11 @@ static int resolve_needs(struct config_reader *r, const struct map *names, uint3
             return fail_unknown_need(r, item);
         if (index - 1 == step)
             return config_fail(r, pos, "the step needs itself; remove this need");
+        if (r->steps[index - 1].fix)
+            return config_fail(r, pos,
+                               "%s has \"fix\" and is needed by no step: the hook runs it before "
+                               "all others anyway; remove this need",
+                               config_quote(r, name));
         list[n++] = (struct need){r->steps[index - 1].name.text, (uint32_t)(index - 1), pos};
     }
     if (n)

@@ -27,7 +27,6 @@ static const char *type_words(enum config_type type)
     case CONFIG_BLOCK: return "an object";
     case CONFIG_SECRETS:
     case CONFIG_CACHES: return "an object, see below";
-    case CONFIG_ABSENT: break;
     }
     return "";
 }
@@ -67,7 +66,7 @@ static void add_keys(struct buf *out, const char *title, const char *text, enum 
     roff_text(out, text);
     buf_adds(out, ".Bl -tag -width Ds\n");
     for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
-        if ((config_keys[i].places & place) && config_keys[i].type != CONFIG_ABSENT)
+        if (config_keys[i].places & place)
             add_key(out, &config_keys[i], place);
     }
     buf_adds(out, ".El\n");

@@ -42,6 +42,21 @@ static int read_settings(struct config_reader *r, const config_found found, stru
     return config_read_vars(r, found[CONFIG_KEY_ENV], found[CONFIG_KEY_PASS_ENV], &set->vars);
 }
 
+static int check_fixer(struct config_reader *r, const config_found found,
+                       const struct config_step *step)
+{
+    if (step->fix && step->n_outputs)
+        return config_fail(r, at(r, found[CONFIG_KEY_OUTPUTS])->key_pos,
+                           "a step with \"fix\" has no \"outputs\": what it hands on are the files "
+                           "that it fixes; make the outputs in another step");
+    if (step->fix && step->runner != CONFIG_RUNNER_HOST)
+        return config_fail(
+            r, at(r, found[CONFIG_KEY_FIX])->key_pos,
+            "\"fix\" rewrites files of the project, which a step in a box can't; add "
+            "\"runner\": \"host\"");
+    return 0;
+}
+
 static int read_step(struct config_reader *r, uint32_t node, const struct defaults *defaults,
                      struct config_step *step)
 {
@@ -78,8 +93,10 @@ static int read_step(struct config_reader *r, uint32_t node, const struct defaul
     step->retries = set.retries;
     step->cache = set.cache;
     step->hook = bool_or(r, found[CONFIG_KEY_HOOK], false);
+    step->fix = bool_or(r, found[CONFIG_KEY_FIX], false);
     step->interactive = bool_or(r, found[CONFIG_KEY_INTERACTIVE], false);
-    if (config_surround(r, found, &set.around, step) < 0 || config_read_given(r, found, step) < 0)
+    if (config_surround(r, found, &set.around, step) < 0 || config_read_given(r, found, step) < 0 ||
+        check_fixer(r, found, step) < 0)
         return -ERR_CONFIG;
     r->needs[step - r->steps] = found[CONFIG_KEY_NEEDS];
     return 0;

@@ -39,6 +39,12 @@ int config_read_hook(struct config_reader *r, uint32_t node)
         config_read_duration(r, found[CONFIG_KEY_HOOK_BUDGET], CONFIG_KEY_HOOK_BUDGET,
                              &hook->budget_ms) < 0)
         return -ERR_CONFIG;
+    if (found[CONFIG_KEY_HOOK_FIX]) {
+        size_t choice;
+        if (config_read_choice(r, found[CONFIG_KEY_HOOK_FIX], CONFIG_KEY_HOOK_FIX, &choice) < 0)
+            return -ERR_CONFIG;
+        hook->fix = (enum config_fixes)choice;
+    }
     if (found[CONFIG_KEY_HOOK_BIND])
         return config_read_outputs(r, found[CONFIG_KEY_HOOK_BIND], "bind path", &hook->bind,
                                    &hook->n_bind);

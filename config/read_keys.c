@@ -186,7 +186,6 @@ static int check_type(struct config_reader *r, uint32_t node, const struct confi
     case CONFIG_BLOCK:
         return json_is_object(json) ? 0
                                     : fail_type(r, node, name, "an object", "write it in { and }");
-    case CONFIG_ABSENT: break;
     }
     return 0;
 }
@@ -225,7 +224,7 @@ static int fail_unknown(struct config_reader *r, uint32_t node, enum config_plac
         return config_fail(r, it->key_pos, "unknown key %s; did you mean \"%s\"?", name, nearest);
     struct buf known = BUF_INIT;
     for (size_t i = 0; i < CONFIG_KEY_COUNT; i++)
-        if ((config_keys[i].places & place) && config_keys[i].type != CONFIG_ABSENT)
+        if (config_keys[i].places & place)
             buf_addf(&known, "%s%s", known.len ? ", " : "", config_keys[i].name);
     int code = config_fail(r, it->key_pos, "unknown key %s; %s may have %s", name,
                            config_place_name(place), buf_str(&known));
@@ -251,7 +250,7 @@ int config_read_keys(struct config_reader *r, uint32_t node, enum config_place p
     config_doc_each(child, &r->doc, node)
     {
         const struct config_key *key = config_key_find(r->doc.nodes.v[child].key, place);
-        if (!key || !(key->places & place) || key->type == CONFIG_ABSENT)
+        if (!key || !(key->places & place))
             return fail_unknown(r, child, place);
         if (check_type(r, child, key) < 0)
             return -ERR_CONFIG;

@@ -121,7 +121,6 @@ static json_t *type_schema(const struct config_key *key)
                               "pattern", "^/", "additionalProperties", "anyOf",
                               string(CONFIG_KEY_CACHE_NAME), "$ref", "#/$defs/cache"));
     case CONFIG_STRING: return string(id);
-    case CONFIG_ABSENT: break;
     }
     return made(json_pack("{s:s}", "type", "string"));
 }
@@ -149,7 +148,7 @@ static json_t *place_schema(enum config_place place)
 
     for (size_t i = 0; i < CONFIG_KEY_COUNT; i++) {
         const struct config_key *key = &config_keys[i];
-        if (!(key->places & place) || key->type == CONFIG_ABSENT)
+        if (!(key->places & place))
             continue;
         json_object_set_new(properties, key->name, key_schema(key));
         if (key->required_in & place)

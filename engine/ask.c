@@ -56,7 +56,7 @@ static bool want_all(struct engine *e, const struct engine_ask *opt, bool *wante
     }
     for (size_t i = 0; i < e->nodes.n; i++) {
         const struct node *node = &e->nodes.v[i];
-        wanted[i] |= opt->n_steps == 0;
+        wanted[i] |= opt->n_steps == 0 && !node->exec->fix;
         if (wanted[i] && (!node->selected || node->left || node->deaf_until ||
                           node->exec->interactive)) /* the terminal is the asker's */
             return false;

@@ -90,7 +90,7 @@ static int select_steps(struct engine *e, const char *const *steps, size_t n, st
         select_step(e, node);
     }
     for (size_t i = 0; i < e->nodes.n && n == 0; i++)
-        e->nodes.v[i].selected = true;
+        e->nodes.v[i].selected = !e->nodes.v[i].exec->fix;
     if (e->opt.shell) {
         if (find_step(e, e->opt.shell->step, &node, err) < 0)
             return -(int)err->kind;

@@ -153,9 +153,9 @@ struct control engine_control(struct engine *engine);
 void engine_notice(struct engine *engine, const char *level, const char *text);
 
 /* Takes the graph (owned by the engine from here, also on failure) and selects steps (and all they
- * need); n == 0 selects every step. sources: the files that the graph was made from (reload is
- * called when one of them changes; watching only). Replacing a graph ends what runs first. Fails
- * with ERR_USAGE for an unknown step (with the nearest name). */
+ * need); n == 0 selects every step but fixers. sources: the files that the graph was made from
+ * (reload is called when one of them changes; watching only). Replacing a graph ends what runs
+ * first. Fails with ERR_USAGE for an unknown step (with the nearest name). */
 int engine_load(struct engine *engine, struct graph *graph, const char *const *steps, size_t n,
                 const char *const *sources, size_t n_sources, struct err *err) MUST_CHECK;
 /* What reload was called for came to nothing, after engine_load() too: the last graph goes on. Each

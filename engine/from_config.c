@@ -216,6 +216,7 @@ static int add_step(struct builder *b, uint32_t index, struct err *err)
     exec.timeout_ms = step->timeout_ms;
     exec.retries = step->retries;
     exec.cache = step->cache && !step->interactive; /* it depends on what is typed */
+    exec.fix = step->fix;
     exec.interactive = step->interactive;
     exec.env =
         environment(b, step->env, step->n_env, step->pass_env, step->n_pass_env, &exec.n_env);

@@ -125,6 +125,7 @@ static void put_exec(struct buf *out, const struct graph *graph, const struct op
     put_number(out, exec->retries);
     put_number(out, exec->cache);
     put_number(out, exec->interactive);
+    put_number(out, exec->fix);
 }
 
 static struct digest define(const struct graph *graph, const struct op *op)

@@ -96,6 +96,7 @@ struct op_exec {
     uint64_t timeout_ms;
     uint32_t retries;
     bool cache;       /* false: run always */
+    bool fix;         /* it may rewrite its inputs: it runs where it is named */
     bool interactive; /* its input and output are a terminal; cache is false then */
 };
 

@@ -47,8 +47,11 @@ static void end_tainted(struct engine *e, struct commit *commit)
     const char *path = commit->check ? worktree_check_changed(commit->check) : NULL;
     bool watching = e->opt.mode == ENGINE_WATCH;
     bool again = watching && ++node->taints < ENGINE_MAX_TAINTS;
+    bool fixed = path && e->nodes.v[flight->node].exec->fix;
     struct buf error = BUF_INIT;
-    if (path)
+    if (fixed)
+        buf_addf(&error, "%s was fixed, or edited, while it ran", *path ? path : ".");
+    else if (path)
         buf_addf(&error, "input %s changed while it ran", *path ? path : ".");
     else if (commit->rc < 0)
         buf_adds(&error, err_text(&commit->err));
@@ -60,8 +63,9 @@ static void end_tainted(struct engine *e, struct commit *commit)
     } else if (watching) {
         buf_adds(&error, "; ");
         buf_adds(&error, leave_alone(e, flight,
-                                     "if the step writes it itself, declare it as an output and "
-                                     "not as an input"));
+                                     fixed ? "each time anew: a fixer must come to rest"
+                                           : "if the step writes it itself, declare it as an "
+                                             "output and not as an input"));
     }
     if (again && node->current == flight->owner && !node->recheck) {
         node->recheck = true;

@@ -37,7 +37,7 @@ static void check_place(const json_t *schema, enum config_place place)
         const json_t *property = json_object_get(properties, key->name);
         if (config_key_find(key->name, place) != key)
             continue; /* another key of that name is the one of this place */
-        bool has = (key->places & place) && key->type != CONFIG_ABSENT;
+        bool has = key->places & place;
         assert_true((property != NULL) == has);
         if (!has)
             continue;
