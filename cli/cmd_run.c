@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cli/debug.h"
+#include "cli/ending.h"
 #include "cli/first_screen.h"
 #include "cli/report.h"
 #include "cli/shard.h"
@@ -28,8 +29,7 @@ struct session {
     struct views views;
     struct server *server; /* watching: for those who ask */
     struct tidy *tidy;
-    uv_signal_t signals[3];
-    int n_signals;
+    struct ending ending;
     char *error;      /* the last one that the screen told of, which goes with it; or NULL */
     char *unread_why; /* why there is no pipeline yet; or NULL */
     char *own[4];     /* where standard output, error and reports go, when that is in the project */
@@ -88,17 +88,11 @@ static void forget_own_files(struct session *s)
         free(s->own[--s->n_own]);
 }
 
-static void handle_closed(uv_handle_t *handle)
-{
-    (void)handle;
-}
-
 static void engine_closed(void *ctx)
 {
     struct session *s = ctx;
     s->engine = NULL;
-    for (int i = 0; i < s->n_signals; i++)
-        uv_close((uv_handle_t *)&s->signals[i], handle_closed);
+    ending_close(&s->ending);
     if (s->debugging)
         debugging_close(s->debugging);
     views_close(&s->views);
@@ -143,9 +137,9 @@ static void on_done(void *ctx)
     finish(ctx);
 }
 
-static void on_signal(uv_signal_t *handle, int number)
+static void on_signal(void *ctx, int number)
 {
-    struct session *s = handle->data;
+    struct session *s = ctx;
     if (s->signal && s->engine)
         engine_kill(s->engine); /* asked twice: no more grace */
     s->signal = number;
@@ -154,18 +148,7 @@ static void on_signal(uv_signal_t *handle, int number)
 
 static void catch_signals(struct session *s)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        struct sigaction now;
-        /* Under nohup kiln outlives its terminal. */
-        if (numbers[i] == SIGHUP && sigaction(SIGHUP, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
-            continue;
-        uv_signal_t *handle = &s->signals[s->n_signals++];
-        uv_signal_init(&s->app.loop, handle);
-        handle->data = s;
-        uv_signal_start(handle, on_signal, numbers[i]);
-        uv_unref((uv_handle_t *)handle);
-    }
+    ending_begin(&s->ending, &s->app.loop, on_signal, s);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file-size limit is an error like a full disk */
 }

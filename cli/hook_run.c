@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "base/vec.h"
 #include "cache/git_checkout.h"
+#include "cli/ending.h"
 #include "cli/views.h"
 
 #include <fcntl.h>
@@ -29,8 +30,7 @@ struct hooking {
     struct control control;
     struct engine *engine;
     struct tidy *tidy;
-    uv_signal_t signals[3];
-    int n_signals;
+    struct ending ending;
     uv_timer_t budget;
     bool budget_open;
     bool finished;
@@ -53,8 +53,7 @@ static void engine_closed(void *ctx)
 {
     struct hooking *h = ctx;
     h->engine = NULL;
-    for (int i = 0; i < h->n_signals; i++)
-        uv_close((uv_handle_t *)&h->signals[i], handle_closed);
+    ending_close(&h->ending);
     if (h->budget_open)
         uv_close((uv_handle_t *)&h->budget, handle_closed);
     views_close(&h->views);
@@ -82,9 +81,9 @@ static void on_done(void *ctx)
     finish(ctx);
 }
 
-static void on_signal(uv_signal_t *handle, int number)
+static void on_signal(void *ctx, int number)
 {
-    struct hooking *h = handle->data;
+    struct hooking *h = ctx;
     if (h->signal && h->engine)
         engine_kill(h->engine); /* asked twice: no more grace */
     h->signal = number;
@@ -93,14 +92,7 @@ static void on_signal(uv_signal_t *handle, int number)
 
 static void catch_signals(struct hooking *h)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        uv_signal_t *handle = &h->signals[h->n_signals++];
-        uv_signal_init(&h->app.loop, handle);
-        handle->data = h;
-        uv_signal_start(handle, on_signal, numbers[i]);
-        uv_unref((uv_handle_t *)handle);
-    }
+    ending_begin(&h->ending, &h->app.loop, on_signal, h);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
 }
