@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "cli/raw.h"
 #include "cli/relay.h"
+#include "cli/shell_script.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,9 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Which shell there is, only the place itself knows. */
-#define INTERACTIVE "if command -v bash >/dev/null 2>&1; then exec bash -i; else exec sh -i; fi"
 
 struct shell {
     struct app app;
@@ -187,7 +185,7 @@ static int choose_step(struct shell *s, const struct graph *graph, struct err *e
         return 0;
     if (!s->app.records)
         return err_set(err, ERR_SYSTEM, "without a state directory nobody knows what failed last");
-    s->step = s->order.step = s->found = last_failure(s->app.records, graph, &run, err);
+    s->step = s->found = last_failure(s->app.records, graph, &run, err);
     if (!s->found)
         return err->kind ? -(int)err->kind
                          : err_set(err, ERR_USAGE,
@@ -198,6 +196,27 @@ static int choose_step(struct shell *s, const struct graph *graph, struct err *e
     free(text);
     free(run);
     return 0;
+}
+
+/* What is run in the step's place. A step that is not there is told by the engine. */
+static void set_command(struct shell *s, const struct graph *graph)
+{
+    static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-";
+    const char *command = s->options->shell_command;
+    const char *term = s->relay ? getenv("TERM") : NULL;
+    op_id op = graph_find(graph, s->step);
+    if (term && *term && !term[strspn(term, safe)]) /* not the dumb one that steps are told of */
+        buf_addf(&s->script, "export TERM=%s; ", term);
+    if (command)
+        buf_adds(&s->script, command);
+    else if (op != OP_NONE)
+        shell_script(&s->script, graph->ops[op].u.exec.argv, graph->ops[op].u.exec.n_argv);
+    s->argv[0] = "/bin/sh";
+    s->argv[1] = "-c";
+    s->argv[2] = buf_str(&s->script);
+    s->order.step = s->step;
+    s->order.argv = s->argv;
+    s->order.failed = s->options->failed;
 }
 
 static void on_loaded(void *ctx, struct graph *graph, const char *const *sources, size_t n_sources,
@@ -235,8 +254,10 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
                                      .done = on_done,
                                      .ctx = s};
     int rc = choose_step(s, graph, &err);
-    if (rc == 0)
+    if (rc == 0) {
+        set_command(s, graph);
         rc = engine_new(&options, &s->engine, &err);
+    }
     if (rc == 0) {
         engine_subscribe(s->engine, on_event, s);
         rc = engine_load(s->engine, graph, &s->step, 1, NULL, 0, &err);
@@ -248,21 +269,6 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
     else
         engine_start(s->engine);
     err_release(&err);
-}
-
-static void set_command(struct shell *s, bool terminal)
-{
-    static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+-";
-    const char *command = s->options->shell_command;
-    const char *term = terminal ? getenv("TERM") : NULL;
-    if (term && *term && !term[strspn(term, safe)]) /* not the dumb one that steps are told of */
-        buf_addf(&s->script, "export TERM=%s; ", term);
-    buf_adds(&s->script, command ? command : INTERACTIVE);
-    s->argv[0] = "/bin/sh";
-    s->argv[1] = "-c";
-    s->argv[2] = buf_str(&s->script);
-    s->order =
-        (struct engine_shell){.step = s->step, .argv = s->argv, .failed = s->options->failed};
 }
 
 int command_shell(const struct options *options)
@@ -277,7 +283,6 @@ int command_shell(const struct options *options)
                           "one command without");
         return EXIT_USAGE;
     }
-    set_command(&s, terminal);
     s.view = view_plain_new(
         &(struct view_plain_options){.out = stderr, .color = color_wanted(options, STDERR_FILENO)});
     if (app_open(&s.app, options, APP_CONFIG | APP_CACHE | APP_STATE | APP_RUNNER, &err) < 0 ||

@@ -146,7 +146,9 @@ const struct command_spec command_table[] = {
         .help = "Runs what the step needs, makes all that it would find (inputs, outputs of other "
                 "steps, image, variables, secrets, network), and opens a shell there instead of "
                 "running it. An isolated step is a copy: nothing that is done there reaches the "
-                "project or the cache. A step of the host runs in the project itself.\n\n"
+                "project or the cache. A step of the host runs in the project itself. In bash the "
+                "step's command is the last line of the history, which is not kept; other shells "
+                "begin by telling it.\n\n"
                 "With --failed the shell opens where the step's last failure left things; "
                 "without STEP, that of the step that failed last and has not passed since.\n\n"
                 "Exits as the command does.",

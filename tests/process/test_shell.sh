@@ -74,6 +74,52 @@ test_both_kinds_by_runc() {
     as_both both_kinds
 }
 
+# What the step runs is the last line of the shell's history, as text and exactly; nobody's own history is read or written.
+history_in_a_box() {
+    project '{"version": 1, "steps": {"s": {"runner": "sandbox", "run": "echo \u0027its\u0027 $((6 * 7))\nfalse", "inputs": []}}}'
+    mine
+    on_terminal shell s << 'EOF'
+wait /src
+type \x10\x10\n
+wait /bin/sh -ec 'echo
+wait its 42
+type \x10\x10\n
+wait its 42
+type echo file:$HISTFILE. code:$?; exit 0\n
+wait file:. code:1
+end
+EOF
+    assert_end "ended 0 sane"
+}
+
+test_history_in_a_box() { as_both history_in_a_box; }
+
+test_history_of_a_program() {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"s": {"run": ["printf", "%s-", "a b", "c"], "inputs": []}}}'
+    on_terminal shell s << 'EOF'
+wait project#
+type \x10\n
+wait a b-c-
+type exit\n
+end
+EOF
+    assert_out "printf '?%s-'? 'a b' c"
+}
+
+# Where there is no bash, the command is told.
+test_no_history() {
+    busybox_layer base
+    image "$P/oci" base '{"Env": ["PATH=/bin"]}' base
+    project '{"version": 1, "steps": {"s": {"image": "oci:oci:base", "run": "echo hi", "inputs": []}}}'
+    on_terminal shell s << 'EOF'
+wait put the step's command into:
+wait echo hi
+type exit 6\n
+end
+EOF
+    assert_end "ended 6 sane"
+}
+
 failed() {
     project '{"version": 1, "steps": {"s": {"runner": "sandbox", "run": "echo trace > trace; exit 4", "inputs": []}}}'
     mine
