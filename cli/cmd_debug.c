@@ -17,7 +17,8 @@ static void note_cached(void *ctx, const struct event *event)
     if (event->type != EVENT_STEP_FINISHED || event->u.finished.status != STEP_CACHED)
         return;
     for (size_t i = 0; i < d->rules.v.n; i++) {
-        if (d->rules.v.v[i].steps && break_rule_is_of(&d->rules.v.v[i], event->step)) {
+        const struct break_rule *rule = &d->rules.v.v[i];
+        if (rule->steps && !rule->met && break_rule_is_of(rule, event->step)) {
             vec_push(&d->cached, mem_strdup(event->step));
             return;
         }

@@ -106,13 +106,14 @@ git_project() {
 }
 
 # kiln EXIT ARGUMENT...: runs it to its end; it must exit with EXIT ("any": $RC tells). Its words are in $T/out and $T/err.
-# What is in the array AS comes before it: see unprivileged().
+# What is in the array AS comes before it: see unprivileged(). It reads INPUT.
 AS=()
+INPUT=/dev/null
 kiln() {
     local want=$1
     shift
     RC=0
-    timeout -k 5 "$DEADLINE" "${AS[@]}" "$KILN" "$@" > "$T/out" 2> "$T/err" < /dev/null || RC=$?
+    timeout -k 5 "$DEADLINE" "${AS[@]}" "$KILN" "$@" > "$T/out" 2> "$T/err" < "$INPUT" || RC=$?
     if grep -q "ERROR: AddressSanitizer\|runtime error:\|LeakSanitizer\|WARNING: ThreadSanitizer" "$T/err"; then
         fail "kiln $*: a sanitizer spoke"
     fi
