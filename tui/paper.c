@@ -1,8 +1,6 @@
-#include "tui/paper.h"
+#include "tui/paper_private.h"
 
-#include "base/buf.h"
 #include "base/mem.h"
-#include "tui/line.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,33 +12,6 @@
 #define PIECE ((size_t)64 << 10)
 /* An escape sequence longer than this is taken as it is, even where it may go on. */
 #define SEQUENCE_MAX ((size_t)4096)
-
-struct row {
-    struct line line;
-    uint64_t origin; /* in the log, of what was written to it last */
-};
-
-struct paper {
-    int fd;
-    uint64_t played;
-    uint64_t at; /* in the log: what is being taken */
-    uint64_t settled, size;
-    struct row rows[PAPER_ROWS]; /* from the top of the screen */
-    size_t row, column, saved_row, saved_column;
-    size_t used;        /* rows from the top that have been reached */
-    size_t top, bottom; /* the rows from top to before bottom scroll */
-    struct style style;
-    /* Of a real terminal, whose size the log tells: it is as wide as that, and a newline goes down
-     * alone. */
-    bool terminal;
-    size_t height, width;
-    unsigned modes;
-    bool drawing[2], shifted; /* the two character sets have lines; the second one is in force */
-    char last[4];             /* the character written last */
-    size_t n_last;
-    struct buf out; /* settled, not in the file yet */
-    char *piece;
-};
 
 bool paper_wanted(const char *sequence, size_t n)
 {
@@ -62,12 +33,6 @@ static int open_file(const char *dir)
     return -1;
 }
 
-static void all_scrolls(struct paper *paper)
-{
-    paper->top = 0;
-    paper->bottom = paper->height;
-}
-
 struct paper *paper_new(const char *dir)
 {
     int fd = open_file(dir);
@@ -77,7 +42,7 @@ struct paper *paper_new(const char *dir)
     paper->fd = fd;
     paper->height = PAPER_ROWS;
     paper->width = PAPER_COLUMNS;
-    all_scrolls(paper);
+    paper_all_scrolls(paper);
     paper->style = STYLE_PLAIN;
     paper->piece = mem_alloc(PIECE);
     return paper;
@@ -95,53 +60,6 @@ void paper_free(struct paper *paper)
     free(paper);
 }
 
-/* -- rows as text ------------------------------------------------------------------------------ */
-
-static void add_colour(struct buf *out, int32_t colour, int base)
-{
-    if (colour > 255)
-        buf_addf(out, ";%d;2;%d;%d;%d", base + 8, (int)(colour >> 16 & 255),
-                 (int)(colour >> 8 & 255), (int)(colour & 255));
-    else if (colour >= 0)
-        buf_addf(out, ";%d;5;%d", base + 8, (int)colour);
-}
-
-static void add_style(struct buf *out, struct style style)
-{
-    static const struct {
-        uint8_t attr;
-        char digit;
-    } digits[] = {{ATTR_BOLD, '1'},      {ATTR_DIM, '2'},     {ATTR_ITALIC, '3'},
-                  {ATTR_UNDERLINE, '4'}, {ATTR_REVERSE, '7'}, {ATTR_STRIKE, '9'}};
-    buf_adds(out, "\x1b[0");
-    for (size_t i = 0; i < sizeof digits / sizeof *digits; i++)
-        if (style.attrs & digits[i].attr)
-            buf_addf(out, ";%c", digits[i].digit);
-    add_colour(out, style.fg, 30);
-    add_colour(out, style.bg, 40);
-    buf_addc(out, 'm');
-}
-
-static bool same_style(struct style a, struct style b)
-{
-    return a.fg == b.fg && a.bg == b.bg && a.attrs == b.attrs;
-}
-
-static void add_row(const struct row *row, struct buf *out)
-{
-    struct style style = STYLE_PLAIN;
-    buf_addf(out, "\x1b_%llx\x1b\\", (unsigned long long)row->origin);
-    vec_each (const struct cell, cell, &row->line.cells) {
-        if (cell->width == 0)
-            continue;
-        if (!same_style(style, cell->style))
-            add_style(out, cell->style);
-        style = cell->style;
-        buf_add(out, cell->text, cell->len);
-    }
-    buf_addc(out, '\n');
-}
-
 uint64_t paper_origin(const char *line, size_t n)
 {
     return n > 4 && memcmp(line, "\x1b_", 2) == 0 && memchr(line, '\\', n)
@@ -149,171 +67,7 @@ uint64_t paper_origin(const char *line, size_t n)
                : 0;
 }
 
-/* -- the screen -------------------------------------------------------------------------------- */
-
-/* Of the rows from ... to - 1 the first n leave: those below come up, empty ones at the end. */
-static void remove_rows(struct paper *paper, size_t from, size_t to, size_t n)
-{
-    struct row gone[PAPER_ROWS];
-    size_t left = to - from;
-    n = n < left ? n : left;
-    memcpy(gone, paper->rows + from, n * sizeof *gone);
-    memmove(paper->rows + from, paper->rows + from + n, (left - n) * sizeof *gone);
-    memcpy(paper->rows + to - n, gone, n * sizeof *gone);
-    for (size_t i = to - n; i < to; i++)
-        vec_clear(&paper->rows[i].line.cells);
-}
-
-/* n empty ones come before the rows from ... to - 1: these go down, and out at the end. */
-static void add_rows(struct paper *paper, size_t from, size_t to, size_t n)
-{
-    struct row gone[PAPER_ROWS];
-    size_t left = to - from;
-    n = n < left ? n : left;
-    memcpy(gone, paper->rows + to - n, n * sizeof *gone);
-    memmove(paper->rows + from + n, paper->rows + from, (left - n) * sizeof *gone);
-    memcpy(paper->rows + from, gone, n * sizeof *gone);
-    for (size_t i = from; i < from + n; i++)
-        vec_clear(&paper->rows[i].line.cells);
-    if (paper->used > from && paper->used < to)
-        paper->used = paper->used + n < to ? paper->used + n : to;
-}
-
-/* n rows leave the screen, or what of it scrolls, at the top for good. */
-static void settle(struct paper *paper, size_t n)
-{
-    for (size_t i = paper->top; i < paper->top + n; i++)
-        add_row(&paper->rows[i], &paper->out);
-    remove_rows(paper, paper->top, paper->bottom, n);
-    if (paper->top == 0 && paper->used <= paper->bottom)
-        paper->used = paper->used > n ? paper->used - n : 0;
-}
-
-/* Rows that there is something in, or has been. */
-static size_t rows_shown(const struct paper *paper)
-{
-    size_t n = paper->used;
-    while (n > 0 && paper->rows[n - 1].line.cells.n == 0 && n > paper->row)
-        n--;
-    return n;
-}
-
-/* What is on the screen is left above it, whatever scrolls. */
-static void clear(struct paper *paper)
-{
-    size_t top = paper->top, bottom = paper->bottom;
-    all_scrolls(paper);
-    settle(paper, rows_shown(paper));
-    paper->row = paper->used = 0;
-    paper->top = top;
-    paper->bottom = bottom;
-}
-
-static void reach(struct paper *paper)
-{
-    if (paper->used <= paper->row)
-        paper->used = paper->row + 1;
-}
-
-static void next_row(struct paper *paper)
-{
-    reach(paper);
-    paper->column = 0;
-    if (paper->row + 1 == paper->bottom)
-        settle(paper, 1);
-    else if (paper->row + 1 < paper->height)
-        paper->row++;
-}
-
-static void go_to_row(struct paper *paper, size_t row)
-{
-    paper->row = row < paper->height ? row : paper->height - 1;
-}
-
-/* What never was reached does not leave. */
-static void scroll_up(struct paper *paper, size_t by)
-{
-    size_t reached = paper->used < paper->bottom ? paper->used : paper->bottom;
-    size_t n = reached > paper->top ? reached - paper->top : 0;
-    settle(paper, by < n ? by : n);
-}
-
-/* The terminal is so large from now on; what is above the cursor stays above. */
-static void set_size(struct paper *paper, size_t rows, size_t columns)
-{
-    if (rows == 0 || columns == 0)
-        return;
-    rows = rows < PAPER_ROWS ? rows : PAPER_ROWS;
-    all_scrolls(paper);
-    if (paper->row >= rows) {
-        size_t n = paper->row + 1 - rows;
-        settle(paper, n);
-        paper->row -= n;
-    }
-    for (size_t i = rows; i < paper->height; i++)
-        vec_clear(&paper->rows[i].line.cells);
-    paper->used = paper->used < rows ? paper->used : rows;
-    paper->terminal = true;
-    paper->height = rows;
-    paper->width = columns < PAPER_COLUMNS ? columns : PAPER_COLUMNS;
-    all_scrolls(paper);
-}
-
-static bool scrolls(const struct paper *paper, size_t row)
-{
-    return row >= paper->top && row < paper->bottom;
-}
-
-/* Motions by rows end where scrolling does, from within. */
-static void go_up(struct paper *paper, size_t by)
-{
-    size_t end = paper->row >= paper->top ? paper->top : 0;
-    paper->row = paper->row - end > by ? paper->row - by : end;
-}
-
-static void go_down(struct paper *paper, size_t by)
-{
-    size_t end = paper->row < paper->bottom ? paper->bottom - 1 : paper->height - 1;
-    paper->row = end - paper->row > by ? paper->row + by : end;
-}
-
-/* From now on only these rows scroll, counted from 1; 0: from the first, to the last. */
-static void set_margins(struct paper *paper, size_t first, size_t last)
-{
-    size_t top = first > 0 ? first - 1 : 0;
-    size_t bottom = last > 0 && last < paper->height ? last : paper->height;
-    if (top + 1 >= bottom)
-        return;
-    paper->top = top;
-    paper->bottom = bottom;
-    paper->row = paper->column = 0;
-}
-
-static void erase_screen(struct paper *paper, struct hand *hand, unsigned how)
-{
-    if (how >= 2) {
-        clear(paper);
-        return;
-    }
-    hand_erase(hand, how);
-    size_t from = how == 0 ? paper->row + 1 : 0, to = how == 0 ? paper->height : paper->row;
-    for (size_t i = from; i < to; i++)
-        vec_clear(&paper->rows[i].line.cells);
-    if (how == 0 && paper->used > paper->row + 1)
-        paper->used = paper->row + 1;
-}
-
-static void keep_place(struct paper *paper)
-{
-    paper->saved_row = paper->row;
-    paper->saved_column = paper->column;
-}
-
-static void return_to_place(struct paper *paper)
-{
-    go_to_row(paper, paper->saved_row); /* the screen may have become smaller */
-    paper->column = paper->saved_column;
-}
+/* -- what sequences say ------------------------------------------------------------------------ */
 
 static void set_modes(struct paper *paper, const char *bytes, size_t n)
 {
@@ -344,44 +98,44 @@ static void obey_csi(struct paper *paper, struct hand *hand, const char *bytes, 
     if (count == 0) {
         /* The alternate screen is a clean one, and so is the other afterwards. */
         if (n >= 5 && bytes[2] == '?' && (memmem(bytes, n, "47", 2) || memmem(bytes, n, "1049", 4)))
-            clear(paper);
+            paper_clear(paper);
         if (n >= 4 && bytes[2] == '?' && (bytes[n - 1] == 'h' || bytes[n - 1] == 'l'))
             set_modes(paper, bytes, n);
         if (n == 4 && memcmp(bytes + 2, "!p", 2) == 0)
-            all_scrolls(paper);
+            paper_all_scrolls(paper);
         return;
     }
     switch (bytes[n - 1]) {
     case 'E': paper->column = 0; /* fall through */
     case 'B':
-    case 'e': go_down(paper, by); break;
+    case 'e': paper_go_down(paper, by); break;
     case 'F': paper->column = 0; /* fall through */
-    case 'A': go_up(paper, by); break;
-    case 'd': go_to_row(paper, by - 1); break;
+    case 'A': paper_go_up(paper, by); break;
+    case 'd': paper_go_to_row(paper, by - 1); break;
     case 'H':
     case 'f':
-        go_to_row(paper, by - 1);
+        paper_go_to_row(paper, by - 1);
         paper->column = count > 1 && params[1] > 0 ? params[1] - 1 : 0;
         paper->column = paper->column < LINE_REACH ? paper->column : LINE_REACH;
         break;
-    case 'J': erase_screen(paper, hand, params[0]); break;
+    case 'J': paper_erase_screen(paper, hand, params[0]); break;
     case 'L':
-        if (scrolls(paper, row))
-            add_rows(paper, row, paper->bottom, by);
+        if (paper_scrolls(paper, row))
+            paper_add_rows(paper, row, paper->bottom, by);
         break;
     case 'M':
-        if (scrolls(paper, row))
-            remove_rows(paper, row, paper->bottom, by);
+        if (paper_scrolls(paper, row))
+            paper_remove_rows(paper, row, paper->bottom, by);
         break;
-    case 'S': scroll_up(paper, by); break;
-    case 'T': add_rows(paper, paper->top, paper->bottom, by); break;
-    case 'r': set_margins(paper, params[0], count > 1 ? params[1] : 0); break;
+    case 'S': paper_scroll_up(paper, by); break;
+    case 'T': paper_add_rows(paper, paper->top, paper->bottom, by); break;
+    case 'r': paper_set_margins(paper, params[0], count > 1 ? params[1] : 0); break;
     case 'b':
         if (paper->terminal)
             write_again(paper, by < LINE_REACH ? by : LINE_REACH);
         break;
-    case 's': keep_place(paper); break;
-    case 'u': return_to_place(paper); break;
+    case 's': paper_keep_place(paper); break;
+    case 'u': paper_return_to_place(paper); break;
     default: break;
     }
 }
@@ -398,7 +152,7 @@ static void obey(struct paper *paper, struct hand *hand, const char *bytes, size
         char text[32] = "";
         memcpy(text, bytes + mark, n - mark < sizeof text ? n - mark : sizeof text - 1);
         if (sscanf(text, "%5u;%5u", &rows, &columns) == 2)
-            set_size(paper, rows, columns);
+            paper_set_size(paper, rows, columns);
     }
     if (n == 3 && (bytes[1] == '(' || bytes[1] == ')'))
         paper->drawing[bytes[1] == ')'] = bytes[2] == '0';
@@ -407,22 +161,22 @@ static void obey(struct paper *paper, struct hand *hand, const char *bytes, size
     switch (bytes[1]) {
     case 'M':
         if (paper->row == paper->top)
-            add_rows(paper, paper->top, paper->bottom, 1);
+            paper_add_rows(paper, paper->top, paper->bottom, 1);
         else if (paper->row > 0)
             paper->row--;
         break;
     case 'D':
     case 'E': {
         size_t column = bytes[1] == 'D' ? paper->column : 0;
-        next_row(paper);
+        paper_next_row(paper);
         paper->column = column;
         break;
     }
-    case '7': keep_place(paper); break;
-    case '8': return_to_place(paper); break;
+    case '7': paper_keep_place(paper); break;
+    case '8': paper_return_to_place(paper); break;
     case 'c':
-        clear(paper);
-        all_scrolls(paper);
+        paper_clear(paper);
+        paper_all_scrolls(paper);
         paper->column = 0;
         paper->style = STYLE_PLAIN;
         paper->modes = 0;
@@ -486,7 +240,7 @@ static size_t take(struct paper *paper, const char *bytes, size_t n)
 {
     bool escape = bytes[0] == 0x1b;
     if (paper->column >= paper->width && !(escape || bytes[0] == '\b' || bytes[0] == '\t'))
-        next_row(paper);
+        paper_next_row(paper);
     else if (paper->terminal && paper->column >= paper->width && moves(bytes, n))
         paper->column = paper->width - 1;
     struct row *row = &paper->rows[paper->row];
@@ -502,7 +256,7 @@ static size_t take(struct paper *paper, const char *bytes, size_t n)
             paper->column = paper->width - 1;
     } else {
         row->origin = paper->at;
-        reach(paper);
+        paper_reach(paper);
     }
     return length;
 }
@@ -537,7 +291,7 @@ static size_t play(struct paper *paper, const char *bytes, size_t n)
         paper->at = paper->played + i;
         if (bytes[i] == '\n' || (paper->terminal && (bytes[i] == '\v' || bytes[i] == '\f'))) {
             size_t column = paper->column;
-            next_row(paper);
+            paper_next_row(paper);
             if (paper->terminal)
                 paper->column = column < paper->width ? column : paper->width - 1;
             i++;
@@ -579,9 +333,9 @@ static bool put_down(struct paper *paper)
         return false;
     paper->settled += paper->out.len;
     buf_reset(&paper->out);
-    size_t n = rows_shown(paper);
+    size_t n = paper_rows_shown(paper);
     for (size_t i = 0; i < n; i++)
-        add_row(&paper->rows[i], &paper->out);
+        paper_add_row(&paper->rows[i], &paper->out);
     bool written = write_at(paper->fd, &paper->out, paper->settled);
     paper->size = paper->settled + (written ? paper->out.len : 0);
     buf_reset(&paper->out);
