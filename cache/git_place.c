@@ -111,6 +111,25 @@ static bool find(const char *root, const char *cwd, struct git_place *place)
     return place->git_dir && place->work_tree && place->common;
 }
 
+/* Mostly there is no repository; else somebody says another. */
+static void complain_of(const char *root, struct err *err)
+{
+    static const char *const names[] = {"GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR"};
+    struct buf said = BUF_INIT;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (getenv(names[i]))
+            buf_addf(&said, "%s%s is \"%s\"", said.len ? ", " : "", names[i], getenv(names[i]));
+    if (said.len)
+        err_set(err, ERR_CONFIG, "%s lies in no working tree of git's, as the environment says: %s",
+                root, buf_str(&said));
+    else
+        err_set(err, ERR_CONFIG,
+                "%s lies in no working tree of git's; \"git init\" makes one, and a hook is for "
+                "what git commits",
+                root);
+    buf_release(&said);
+}
+
 int git_place_find(const char *root, struct git_place *out, struct err *err)
 {
     *out = (struct git_place){0};
@@ -121,10 +140,7 @@ int git_place_find(const char *root, struct git_place *out, struct err *err)
         const char *rest = real + (n > 1 ? n : 0);
         out->prefix = *rest && rest[1] ? mem_printf("%s/", rest + 1) : mem_strdup("");
     } else {
-        err_set(err, ERR_CONFIG,
-                "%s lies in no working tree of git's; \"git init\" makes one, and a hook is for "
-                "what git commits",
-                root);
+        complain_of(root, err);
         git_place_release(out);
     }
     free(cwd);

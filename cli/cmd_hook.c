@@ -2,8 +2,10 @@
 #include "cli/hook.h"
 
 #include "base/file.h"
+#include "base/map.h"
 #include "base/mem.h"
 
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -43,6 +45,17 @@ static void forget_git(void)
     }
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         unsetenv(names[i]);
+}
+
+/* Clients with windows may be started without; the user has one all the same. */
+static void find_home(void)
+{
+    const char *home = getenv("HOME");
+    struct passwd entry, *found = NULL;
+    char space[4096];
+    if ((!home || !*home) && getpwuid_r(getuid(), &entry, space, sizeof space, &found) == 0 &&
+        found)
+        setenv("HOME", found->pw_dir, 1);
 }
 
 /* -- the message ------------------------------------------------------------------------------- */
@@ -86,6 +99,13 @@ static int take_message(const char *file, struct err *err)
 }
 
 /* -- run --------------------------------------------------------------------------------------- */
+
+static int stopped(const struct options *options, const struct err *err, const char *git)
+{
+    complain(options, err_text(err));
+    fprintf(stderr, "hook: stopped; to go on without it: git %s --no-verify\n", git);
+    return hook_exit_code(err);
+}
 
 static void say_cached(const struct hook_answer *answer)
 {
@@ -131,11 +151,8 @@ static int test(const struct options *options, struct hook_commit *commit, const
     } else if (rc == 0) {
         rc = test_in_checkout(&fixing, commit, &answer, &code, &err);
     }
-    if (rc != 0) {
-        complain(options, err_text(&err));
-        code = hook_exit_code(&err);
-        fprintf(stderr, "hook: stopped; to go on without it: git %s --no-verify\n", git);
-    }
+    if (rc != 0)
+        code = stopped(options, &err, git);
     hook_fixing_release(&fixing);
     hook_answer_release(&answer);
     err_release(&err);
@@ -156,8 +173,7 @@ static int test_index(const struct options *options, const char *message, bool m
         forget_git();
         code = test(options, &commit, "commit", may_apply);
     } else {
-        complain(options, err_text(&err));
-        code = hook_exit_code(&err);
+        code = stopped(options, &err, "commit");
     }
     hook_commit_release(&commit);
     err_release(&err);
@@ -167,20 +183,32 @@ static int test_index(const struct options *options, const char *message, bool m
 struct pushing {
     const struct options *options;
     struct hook_commit commit;
-    char tested[GIT_TREE_HEX + 1]; /* the last one */
+    struct map tested; /* ids of commits and of trees */
     int code;
 };
+
+static bool is_new(struct pushing *pushing, const char *id)
+{
+    bool existed;
+    (void)map_put(&pushing->tested, id, strlen(id), NULL, &existed);
+    return !existed;
+}
 
 /* A commit by its id; zero is a ref that is deleted. */
 static int test_commit(struct pushing *pushing, const char *id, struct err *err)
 {
     struct hook_commit *commit = &pushing->commit;
-    if (!id[strspn(id, "0")])
+    if (!id[strspn(id, "0")] || !is_new(pushing, id))
         return 0;
     int rc = git_tree_of_commit(&commit->place, id, commit->tree, err);
-    if (rc != 0 || !strcmp(pushing->tested, commit->tree))
+    if (rc != 0) {
+        struct buf shown = BUF_INIT;
+        buf_add_shown(&shown, id, strnlen(id, GIT_TREE_HEX));
+        err_wrap(err, "\"%s\", said to be a commit that is pushed", buf_str(&shown));
+        buf_release(&shown);
+    }
+    if (rc != 0 || !is_new(pushing, commit->tree))
         return rc;
-    memcpy(pushing->tested, commit->tree, sizeof pushing->tested);
     pushing->code = test(pushing->options, commit, "push", false);
     return 0;
 }
@@ -210,11 +238,10 @@ static int test_pushed(const struct options *options)
         rc = test_commit(&pushing, told, &err);
     else if (rc == 0 && !any)
         fputs("hook: nothing was tested: standard input names no commit that is pushed\n", stderr);
-    if (rc != 0) {
-        complain(options, err_text(&err));
-        pushing.code = hook_exit_code(&err);
-    }
+    if (rc != 0)
+        pushing.code = stopped(options, &err, "push");
     free(line);
+    map_release(&pushing.tested);
     hook_commit_release(&pushing.commit);
     err_release(&err);
     return pushing.code;
@@ -240,6 +267,7 @@ static int run(const struct options *options)
 
 int command_hook(const struct options *options)
 {
+    find_home();
     if (!strcmp(options->subcommand, "run"))
         return run(options);
     return hook_command_place(options);

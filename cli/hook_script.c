@@ -40,14 +40,37 @@ static void last_line(struct buf *out)
 static void add_before(const struct hook_script *script, bool listens, struct buf *out)
 {
     buf_addf(out, "before=${0%%/*}/%s" HOOK_BEFORE "\n", script->name);
-    if (listens) /* both want to read what git says */
-        buf_adds(out, "said=\n"
-                      "while IFS= read -r line; do\n"
-                      "    said=\"$said$line\n\"\n"
-                      "done\n");
-    buf_adds(out, "if [ -x \"$before\" ]; then\n");
-    buf_addf(out, "    %s\"$before\" \"$@\" || exit\n", listens ? "printf '%s' \"$said\" | " : "");
-    buf_adds(out, "fi\n");
+    if (!listens) {
+        buf_adds(out, "if [ -x \"$before\" ]; then\n"
+                      "    \"$before\" \"$@\" || exit\n"
+                      "fi\n");
+        return;
+    }
+    /* Both want to read what git says. Without another program only lines can be read, which takes
+     * long where they are very many. */
+    buf_adds(out, "unset said\n"
+                  "if [ -x \"$before\" ]; then\n"
+                  "    said=\n"
+                  "    if command -v cat >/dev/null; then\n"
+                  "        said=$(cat; echo .)\n"
+                  "        said=${said%.}\n"
+                  "    else\n"
+                  "        while IFS= read -r line; do\n"
+                  "            said=\"$said$line\n\"\n"
+                  "        done\n"
+                  "    fi\n"
+                  "    printf '%s' \"$said\" | \"$before\" \"$@\" || exit\n"
+                  "fi\n");
+}
+
+static void add_call(const struct hook_script *script, struct buf *out)
+{
+    buf_addf(out, "\"$kiln\"%s", *script->folder ? " -C \"./$project\"" : "");
+    if (script->config) {
+        buf_adds(out, " --config ");
+        quote(out, script->config);
+    }
+    buf_addf(out, " hook run %s", script->name);
 }
 
 void hook_script_write(const struct hook_script *script, struct buf *out)
@@ -87,13 +110,15 @@ void hook_script_write(const struct hook_script *script, struct buf *out)
                       "GIT_WORK_TREE=$PWD/$GIT_WORK_TREE ;; esac\n");
     if (*script->folder && message)
         buf_adds(out, "case $1 in /*) ;; *) set -- \"$PWD/$1\" ;; esac\n");
-    buf_addf(out, "%s\"$kiln\"%s", pushes ? "printf '%s' \"$said\" | " : "exec ",
-             *script->folder ? " -C \"./$project\"" : "");
-    if (script->config) {
-        buf_adds(out, " --config ");
-        quote(out, script->config);
+    if (pushes) {
+        buf_adds(out, "if [ -n \"${said+x}\" ]; then\n"
+                      "    printf '%s' \"$said\" | ");
+        add_call(script, out);
+        buf_adds(out, "\n    exit\nfi\n");
     }
-    buf_addf(out, " hook run %s%s\n", script->name, message ? " \"$1\"" : "");
+    buf_adds(out, "exec ");
+    add_call(script, out);
+    buf_adds(out, message ? " \"$1\"\n" : "\n");
     last_line(out);
 }
 
