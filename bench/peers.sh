@@ -6,9 +6,11 @@
 
 peers_dir=${XDG_CACHE_HOME:-$HOME/.cache}/kiln-bench/peers
 
-# Fixed, so that a table can be made again. mise's package for a platform is the program itself.
-npm_peers=(turbo@2.11.11 nx@24.0.6 @moonrepo/cli@2.5.5 "@jdxcode/mise-linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')@2026.9.15")
+# Fixed, so that a table can be made again. Those of mise and lefthook for a platform are the program itself.
+npm_peers=(turbo@2.11.11 nx@24.0.6 @moonrepo/cli@2.5.5 "@jdxcode/mise-linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')@2026.9.15"
+    "lefthook-linux-$(uname -m | sed 's/x86_64/x64/; s/aarch64/arm64/')@2.2.2")
 watchexec_version=2.8.0
+pre_commit_version=4.7.0
 
 peers_install() {
     "$root/scripts/deps" bench
@@ -33,12 +35,16 @@ peers_install() {
             say "cargo could not: $(tail -n 3 "$work/cargo.log")"
         rm -rf "$work/cargo"
     fi
+    if ! peer pre-commit >/dev/null && python3 -m venv "$peers_dir/python" >"$work/pip.log" 2>&1; then
+        say "installing into $peers_dir with pip: pre-commit $pre_commit_version"
+        "$peers_dir/python/bin/pip" install -q "pre-commit==$pre_commit_version" >"$work/pip.log" 2>&1 || say "pip could not: $(tail -n 3 "$work/pip.log")"
+    fi
 }
 
 # peer NAME: its program's path; false when it is not here.
 peer() {
     local path
-    for path in "$peers_dir/node_modules/.bin/$1" "$peers_dir/node_modules/@jdxcode/"*"/bin/$1" "$peers_dir/cargo/bin/$1"; do
+    for path in "$peers_dir/node_modules/.bin/$1" "$peers_dir/node_modules/@jdxcode/"*"/bin/$1" "$peers_dir/node_modules/lefthook-"*"/bin/$1" "$peers_dir/cargo/bin/$1" "$peers_dir/python/bin/$1"; do
         if [[ -x $path ]]; then
             printf '%s' "$path"
             return 0
@@ -67,6 +73,7 @@ peer_version() {
     }
     case $1 in
     entr) { timeout 20 "$path" 2>&1 || true; } | sed -n 's/^release: //p' ;;
+    lefthook) "$path" version ;;
     openssl) "$path" version | cut -d ' ' -f 2 ;;
     nx) sed -n 's/^ *"version": "\(.*\)".*/\1/p' "$peers_dir/node_modules/nx/package.json" 2>/dev/null | head -n 1 ;;
     *) { timeout 20 "$path" --version 2>/dev/null || true; } | grep -oE '[0-9]+(\.[0-9]+)+' | head -n 1 ;;
@@ -77,6 +84,7 @@ peer_version() {
 peers_environment() {
     export TURBO_TELEMETRY_DISABLED=1 TURBO_NO_UPDATE_NOTIFIER=1 DO_NOT_TRACK=1 NX_NO_CLOUD=true
     export MISE_DATA_DIR=$work/mise MISE_CACHE_DIR=$work/mise MISE_STATE_DIR=$work/mise MISE_CONFIG_DIR=$work/mise
+    export PRE_COMMIT_HOME=$work/pre-commit
     export MISE_OFFLINE=1 MISE_TRUSTED_CONFIG_PATHS=$work
     export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_SYSTEM=/dev/null
 }
