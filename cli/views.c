@@ -262,6 +262,8 @@ void views_close(struct views *v)
     tui_free(v->tui);
     v->tui = NULL;
     if (v->report) {
+        view_plain_free(v->plain); /* it writes there */
+        v->plain = NULL;
         fclose(v->report);
         fwrite(v->report_text, 1, v->report_size, stdout);
         free(v->report_text);

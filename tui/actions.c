@@ -357,7 +357,7 @@ const struct action keymap_actions[] = {
     {"continue", "Run", {'c'}, IN_PANES,
      "go on", NULL, 2, "what is held goes on: it starts, or its failure stands", act_can_go_on, act_go_on},
     {"next-step", "Run", {'C'}, IN_PANES,
-     "next", NULL, 6, "go on, and hold the next step before it starts", act_can_go_on, act_next},
+     "next", NULL, 7, "go on, and hold the next step before it starts", act_can_go_on, act_next},
     {"skip", "Run", {'X'}, IN_PANES,
      "skip", NULL, 8, "leave the held step out of this run, and what depends on it", act_can_skip, act_skip},
     {"abort", "Run", {'a'}, IN_PANES,

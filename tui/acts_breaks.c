@@ -35,14 +35,18 @@ static void rule_ended(struct app *app, bool accepted)
     free(rule);
 }
 
-static const struct prompt rule_prompt = {
-    "hold on failure, key-changed, duration>30s, output~WORDS, each @STEP: ", NULL, NULL,
-    rule_ended};
-static const struct prompt short_prompt = {"hold on: ", NULL, NULL, rule_ended};
+/* By the width that there is. */
+static const struct prompt prompts[] = {
+    {"hold on: ", NULL, NULL, rule_ended},
+    {"failure key-changed duration>9s output~X @STEP: ", NULL, NULL, rule_ended},
+    {"hold on failure, key-changed, duration>30s, output~WORDS, each @STEP: ", NULL, NULL,
+     rule_ended},
+};
 
 void act_ask_break(struct app *app)
 {
-    app_prompt(app, app->layout.footer.w < 120 ? &short_prompt : &rule_prompt);
+    int w = app->layout.footer.w;
+    app_prompt(app, &prompts[w < 80 ? 0 : w < 120 ? 1 : 2]);
 }
 
 bool act_has_breaks(const struct app *app)

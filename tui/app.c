@@ -48,6 +48,7 @@ void app_release(struct app *app)
     model_release(&app->model);
     past_release(&app->past);
     diffs_release(&app->diffs);
+    held_release(&app->held);
     usage_release(&app->usages);
     arena_release(&app->runs.arena);
     arena_release(&app->cache.arena);
@@ -107,12 +108,14 @@ void app_send_rule(struct app *app, enum command_type type, const char *rule)
     give_order(app, &(struct command){.type = type, .rule = rule});
 }
 
-/* The step that matters most now: the one that failed first, else the one that started last of
- * those that run, or of all. */
+/* The step that matters most now: the one that has been held longest, else the one that failed
+ * first, else the one that started last of those that run, or of all. */
 static void select_work(struct app *app)
 {
     const struct model *model = &app->model;
-    size_t step = model_first(model, STATE_FAILED);
+    size_t step = model_first(model, STATE_PAUSED);
+    if (step == model->steps.n)
+        step = model_first(model, STATE_FAILED);
     if (step == model->steps.n)
         step = model_last(model, STATE_RUNNING);
     app_select(app, step < model->steps.n ? step : model->latest);
@@ -142,7 +145,8 @@ void app_event(struct app *app, const struct event *event)
         marks_prune(app);
         free(name);
     }
-    if (app->hands_off && (event->type == EVENT_STEP_STARTED || event->type == EVENT_STEP_FINISHED))
+    if (app->hands_off && (event->type == EVENT_STEP_STARTED || event->type == EVENT_STEP_PAUSED ||
+                           event->type == EVENT_STEP_FINISHED))
         select_work(app);
 }
 

@@ -40,6 +40,14 @@ struct runs_view {
     size_t selected, top; /* rows; the first is what happens now */
 };
 
+/* What the held step runs as, as it was when it came to be held (view_why.c). */
+struct held_view {
+    bool known;
+    char *step;
+    uint64_t state_no;
+    struct step_facts facts;
+};
+
 struct cache_view {
     struct arena arena;
     struct cache_facts facts;
@@ -122,6 +130,7 @@ struct app {
     struct map marks; /* names of steps (marks.h) */
     int why_top, why_rows;
     struct diffs diffs;
+    struct held_view held;
     size_t timeline_top; /* first lane shown */
     struct inputs_view inputs;
     struct runs_view runs;

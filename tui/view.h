@@ -88,6 +88,7 @@ void log_ask_save(struct app *app);
 
 /* view_why.c */
 void diffs_release(struct diffs *diffs);
+void held_release(struct held_view *held);
 
 /* view_inputs.c: counts a piece; true when there is more to count. */
 bool inputs_work(struct app *app);

@@ -277,6 +277,63 @@ static void put_held(struct rows *rows, const struct model_step *step)
     }
 }
 
+void held_release(struct held_view *held)
+{
+    if (held->known)
+        arena_release(&held->facts.arena);
+    free(held->step);
+    *held = (struct held_view){0};
+}
+
+/* Asked for once each time that a step comes to be held; NULL: it is not, or nobody knows. */
+static const struct step_facts *facts_of(struct app *app, const struct model_step *step)
+{
+    struct held_view *held = &app->held;
+    if (step->state != STATE_PAUSED || app->past.id || app->replay || !app->control->facts)
+        return NULL;
+    if (!held->step || held->state_no != step->state_no || strcmp(held->step, step->name) != 0) {
+        held_release(held);
+        held->step = mem_strdup(step->name);
+        held->state_no = step->state_no;
+        held->known = app->control->facts(app->control->ctx, step->name, &held->facts);
+    }
+    return held->known ? &held->facts : NULL;
+}
+
+/* What is other than when it last passed. */
+static void put_since_pass(struct rows *rows, const struct step_facts *facts)
+{
+    if (!facts->keyed)
+        return;
+    if (!facts->since || facts->all_reasons == 0) {
+        labelled(rows, "changed");
+        put_wrapped(rows, ROLE_TEXT,
+                    facts->since ? "nothing, since it passed in run " : "it has not passed before");
+        put_wrapped(rows, ROLE_TEXT, facts->since ? facts->since : "");
+    }
+    for (size_t i = 0; i < facts->n_reasons; i++) {
+        put_reason(rows, &facts->reasons[i]);
+        put_diff(rows, &facts->reasons[i]);
+    }
+    if (facts->all_reasons > facts->n_reasons)
+        row_printf(labelled(rows, ""), ROLE_DIM, "and %zu more",
+                   facts->all_reasons - facts->n_reasons);
+}
+
+static void put_environment(struct rows *rows, const struct step_facts *facts)
+{
+    if (*facts->cwd) {
+        labelled(rows, "in");
+        put_wrapped(rows, ROLE_TEXT, facts->cwd);
+    }
+    for (size_t i = 0; i < facts->n_env; i++) {
+        labelled(rows, i ? "" : "env");
+        put_wrapped(rows, ROLE_TEXT, facts->env[i]);
+    }
+    if (facts->keyed)
+        put_value(labelled(rows, "inputs"), ROLE_DIM, facts->input_root);
+}
+
 static void put_verdict(struct rows *rows, const struct model_step *step)
 {
     struct app *app = rows->app;
@@ -393,13 +450,18 @@ static void draw(struct app *app, struct area area)
         labelled(&rows, "hint");
         put_wrapped(&rows, ROLE_WARNING, step->hints[i]);
     }
-    if (step->has_started && step->state != STATE_CACHED && step->state != STATE_IDLE)
+    const struct step_facts *facts = facts_of(app, step);
+    if (facts)
+        put_since_pass(&rows, facts);
+    else if (step->has_started && step->state != STATE_CACHED && step->state != STATE_IDLE)
         put_reasons(&rows, step);
     put_needs(&rows, step);
     if (step->command) {
         labelled(&rows, "runs");
         put_wrapped(&rows, ROLE_TEXT, step->command);
     }
+    if (facts)
+        put_environment(&rows, facts);
     if (step->description) {
         labelled(&rows, "about");
         put_wrapped(&rows, ROLE_TEXT, step->description);

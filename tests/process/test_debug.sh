@@ -294,4 +294,20 @@ EOF
     assert_match "$(tail -n 1 "$T/out")" "ended 0 sane"
 }
 
+# The panes, with what was asked for; what is left to read comes when they are gone.
+test_in_the_panes() {
+    begin
+    env -u CI TERM=xterm LC_ALL=C.UTF-8 timeout -k 5 $((3 * DEADLINE)) "$TERMINAL" 40 120 "$KILN" debug --break test > "$T/out" << 'EOF'
+wait PAUSED at test
+wait before@test
+wait it has not passed before
+type C
+wait PAUSED at pack
+type c
+end
+EOF
+    assert_match "$(tail -n 1 "$T/out")" "ended 0 sane"
+    assert_out 'pack.*: .*passed'
+}
+
 run_tests

@@ -101,9 +101,9 @@ static void finish(struct driver *driver, int status)
 
 static void on_command(void *ctx, const struct command *command)
 {
-    static const char *const names[] = {"retry",  "run-stale", "cancel",   "pause",
-                                        "resume", "quit",      "init",     "force",
-                                        "break",  "unbreak",   "continue", "abort"};
+    static const char *const names[] = {"retry",    "run-stale", "cancel", "pause", "resume",
+                                        "quit",     "init",      "force",  "break", "unbreak",
+                                        "continue", "step",      "skip",   "abort"};
     struct driver *driver = ctx;
     char text[300];
     if (command->type == COMMAND_INPUT) {
@@ -116,7 +116,9 @@ static void on_command(void *ctx, const struct command *command)
         snprintf(text, sizeof text, "terminal %dx%d\n", command->cols, command->rows);
     } else {
         snprintf(text, sizeof text, "command %s %s\n", names[command->type],
-                 command->step ? command->step : "-");
+                 command->rule   ? command->rule
+                 : command->step ? command->step
+                                 : "-");
     }
     reply(driver, text);
     if (command->type == COMMAND_QUIT)
@@ -318,6 +320,11 @@ static void inputs(void *ctx, const char *step, uint64_t from, size_t n, struct 
     told_inputs(&((struct driver *)ctx)->told, from, n, page);
 }
 
+static bool facts(void *ctx, const char *step, struct step_facts *out)
+{
+    return told_facts(&((struct driver *)ctx)->told, step, out);
+}
+
 static void on_answer(uv_timer_t *timer)
 {
     told_answer_all(&((struct driver *)timer->data)->told);
@@ -393,6 +400,12 @@ static void do_line(struct driver *driver, char *line)
         event.u.paused.failed = rest != NULL;
         event.u.paused.exit_code = (int)word_number(&rest);
         event.u.paused.duration_ms = (uint64_t)word_number(&rest);
+        event.u.paused.rule = word_take(&rest);
+        event.u.paused.reason = word_take(&rest);
+        if (event.u.paused.exit_code == 0) {
+            event.u.paused.passed = event.u.paused.failed && event.u.paused.duration_ms > 0;
+            event.u.paused.failed = false;
+        }
         emit(driver, &event);
     } else if (strcmp(verb, "resumed") == 0) {
         event = (struct event){.type = EVENT_STEP_RESUMED, .step = word_take(&rest)};
@@ -400,6 +413,7 @@ static void do_line(struct driver *driver, char *line)
     } else if (strcmp(verb, "breakpoint") == 0) {
         event = (struct event){.type = EVENT_BREAKPOINT, .step = word_take(&rest)};
         event.u.breakpoint.set = word_number(&rest) != 0;
+        event.u.breakpoint.rule = word_take(&rest);
         emit(driver, &event);
     } else if (strcmp(verb, "tree") == 0) {
         event.type = EVENT_WATCH_TREE;
@@ -488,7 +502,8 @@ int driver_run(const struct driver_options *options)
                                       .log_path = log_path,
                                       .key_now = key_now,
                                       .inputs = inputs,
-                                      .ask = ask};
+                                      .ask = ask,
+                                      .facts = facts};
     uv_poll_init(&driver.loop, &driver.script, options->script);
     uv_signal_init(&driver.loop, &driver.term);
     uv_timer_init(&driver.loop, &driver.pause);

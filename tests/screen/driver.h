@@ -13,10 +13,10 @@
  *     lines STEP N                  N numbered lines
  *     finished STEP STATUS MS EXIT SIGNAL SAVED_MS [ERROR]
  *     ended STATUS MS
- *     paused STEP [EXIT MS]         before it starts; with an exit code: after it failed
- *     resumed STEP | breakpoint STEP|- 1|0 | tree BRANCH|- DIRTY
+ *     paused STEP [EXIT MS [RULE|- REASON]]         before it starts; with MS: when it had ended
+ *     resumed STEP | breakpoint STEP|- 1|0 [RULE] | tree BRANCH|- DIRTY
  *     changed N | idle | degraded TEXT | notice LEVEL TEXT
- *     record ..., facts ..., input ..., inputs, key ..., use ...      driver_answers.h
+ *     record ..., facts ..., input ..., inputs, key ..., use ..., env ...    driver_answers.h
  *     sync TYPED COLS ROWS          answered with "ok BYTES" once so much input was taken, that
  *                                   size drawn and all is written
  *     pause MS                      nothing for so long (to be looked at by people; tests never

@@ -15,6 +15,24 @@ bool told_key(struct told *told, const char *step, char hex[DIGEST_HEX + 1])
     return key != NULL;
 }
 
+bool told_facts(const struct told *told, const char *step, struct step_facts *out)
+{
+    static const struct reason changed = {
+        .kind = REASON_FILE, .subject = "tests/spec.md", .old = "9f2c41", .now = "c41d07"};
+    *out = (struct step_facts){.cwd = "docs", .keyed = true, .since = "1"};
+    const char **env = arena_zalloc(&out->arena, told->envs.n + 1, sizeof *env);
+    for (size_t i = 0; i < told->envs.n; i++)
+        if (strcmp(told->envs.v[i].step, step) == 0)
+            env[out->n_env++] = told->envs.v[i].variable;
+    out->env = env;
+    out->reasons = &changed;
+    out->n_reasons = out->all_reasons = 1;
+    memset(out->input_root, 'a', DIGEST_HEX);
+    if (out->n_env == 0)
+        arena_release(&out->arena);
+    return out->n_env > 0;
+}
+
 void told_inputs(const struct told *told, uint64_t from, size_t n, struct inputs_page *page)
 {
     *page = (struct inputs_page){.known = told->inputs.n > 0, .current = true, .compared = true};
@@ -170,6 +188,7 @@ void told_release(struct told *told)
 {
     told_answer_all(told);
     vec_release(&told->questions);
+    vec_release(&told->envs);
     vec_release(&told->uses);
     vec_release(&told->records);
     vec_release(&told->inputs);
@@ -282,6 +301,10 @@ bool told_line(struct told *told, const char *dir, const char *verb, char *rest)
         struct usage_facts *use = &told_use_of(told, word_take(&rest))->facts;
         use->cpu_us = (uint64_t)word_number(&rest) * 1000;
         use->memory = (uint64_t)word_number(&rest);
+    } else if (strcmp(verb, "env") == 0) {
+        const char *step = arena_strdup(&told->arena, word_take(&rest));
+        struct told_env env = {step, arena_strdup(&told->arena, rest ? rest : "")};
+        vec_push(&told->envs, env);
     } else if (strcmp(verb, "gone") == 0) {
         const char *step = word_take(&rest);
         told_log_of(told, step)->gone = arena_strdup(&told->arena, rest ? rest : "");

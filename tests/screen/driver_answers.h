@@ -9,6 +9,7 @@
  *     diff PATH|* TEXT                          *: of every other; escapes as in "log"
  *     stored STEP 1|2 MS|- TEXT                 the cache has that too as the log of its results
  *     gone STEP WHY                             the cache has none of it any more
+ *     env STEP NAME=VALUE                       of what it runs as; changed FILE since run 1
  *     use STEP CPU_MS BYTES                     what it uses as it runs, and then has used
  *
  * Every run of the script is on record with its events, too. Answers come when the script has
@@ -32,6 +33,10 @@ struct told_log {
     const char *gone;
 };
 
+struct told_env {
+    const char *step, *variable;
+};
+
 struct told_use {
     const char *step;
     struct usage_facts facts;
@@ -47,6 +52,7 @@ struct told {
     struct map logs;   /* step -> struct told_log */
     struct map events; /* run -> struct buf, lines */
     VEC(struct question *) questions;
+    VEC(struct told_env) envs;
     VEC(struct told_use) uses; /* a step's place and 1 is its pid */
     uint64_t now_ns;
 };
@@ -57,6 +63,8 @@ bool told_line(struct told *told, const char *dir, const char *verb, char *rest)
 void told_event(struct told *told, const struct event *event);
 struct told_use *told_use_of(struct told *told, const char *step);
 int64_t told_pid(struct told *told, const char *step);
+/* control.facts: of steps with variables alone. */
+bool told_facts(const struct told *told, const char *step, struct step_facts *out);
 /* control.key_now, control.inputs */
 bool told_key(struct told *told, const char *step, char hex[DIGEST_HEX + 1]);
 void told_inputs(const struct told *told, uint64_t from, size_t n, struct inputs_page *page);

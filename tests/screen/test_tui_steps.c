@@ -78,9 +78,12 @@ static void test_acting(void **state)
     say_held(pty);
     pty_type(pty, ":unit\rbBcr");
     assert_string_equal(pty_reply(pty, "command"), "command break unit");
-    assert_string_equal(pty_reply(pty, "command"), "command break -");
+    assert_string_equal(pty_reply(pty, "command"), "command break failure");
     assert_string_equal(pty_reply(pty, "command"), "command continue unit");
     assert_string_equal(pty_reply(pty, "command"), "command retry unit");
+    pty_type(pty, "CX");
+    assert_string_equal(pty_reply(pty, "command"), "command step unit");
+    assert_string_equal(pty_reply(pty, "command"), "command skip unit");
     pty_type(pty, "fffaa");
     assert_string_equal(pty_reply(pty, "command"), "command force unit");
     assert_string_equal(pty_reply(pty, "command"), "command force -");
@@ -92,6 +95,66 @@ static void test_acting(void **state)
     pty_say(pty, "resumed unit");
     pty_sync(pty);
     assert_true(pty_shows(pty, "PAUSED at spec"));
+    pty_end(pty);
+}
+
+/* What it runs as, and why it is held, stands in the Why pane; after it passed too. */
+static void test_facts(void **state)
+{
+    (void)state;
+    struct pty *pty = start(120, 40);
+    say_held(pty);
+    pty_say(pty, "env spec CC=gcc");
+    pty_say(pty, "env spec TOKEN=***");
+    pty_say(pty, "resumed unit");
+    pty_say(pty, "started unit 1");
+    pty_say(pty, "paused unit 0 400 output~wrong it_wrote:_1_of_7_wrong");
+    pty_say(pty, "paused spec");
+    pty_type(pty, ":spec\r");
+    pty_sync(pty);
+    pty_golden(pty, "held-facts-120x40");
+    pty_type(pty, ":unit\r3");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "paused: passed after 0.40s"));
+    assert_true(pty_shows(pty, "held       it wrote: 1 of 7 wrong  output~wrong"));
+    /* What has passed can't be skipped. */
+    pty_type(pty, "X");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "no step is held here that has not passed"));
+    pty_end(pty);
+}
+
+/* Conditions are typed; what is to be held is listed, and taken away there. */
+static void test_rules(void **state)
+{
+    (void)state;
+    struct pty *pty = start(80, 24);
+    pty_type(pty, "L");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "nothing is to be held"));
+    pty_type(pty, "Hduration>3s@unit\r");
+    assert_string_equal(pty_reply(pty, "command"), "command break duration>3s@unit");
+    pty_type(pty, "H\rH\x7f:spec\rA");
+    assert_string_equal(pty_reply(pty, "command"), "command break after@spec");
+    pty_say(pty, "breakpoint - 1 duration>3s@unit");
+    pty_say(pty, "breakpoint - 1 after@spec");
+    pty_say(pty, "breakpoint - 1 failure");
+    pty_sync(pty);
+    pty_type(pty, "B");
+    assert_string_equal(pty_reply(pty, "command"), "command unbreak failure");
+    pty_type(pty, "L");
+    pty_sync(pty);
+    pty_golden(pty, "breakpoints-80x24");
+    pty_type(pty, "aft\r");
+    assert_string_equal(pty_reply(pty, "command"), "command unbreak after@spec");
+    pty_say(pty, "breakpoint - 0 after@spec");
+    pty_sync(pty);
+    pty_type(pty, "L");
+    pty_sync(pty);
+    assert_false(pty_shows(pty, "after@spec  "));
+    pty_type(pty, "\x7f"
+                  "A");
+    assert_string_equal(pty_reply(pty, "command"), "command break after@spec");
     pty_end(pty);
 }
 
@@ -132,9 +195,8 @@ static void test_choosing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_held),
-        cmocka_unit_test(test_acting),
-        cmocka_unit_test(test_choosing),
+        cmocka_unit_test(test_held),  cmocka_unit_test(test_acting),   cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_rules), cmocka_unit_test(test_choosing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
