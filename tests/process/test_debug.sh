@@ -298,11 +298,8 @@ EOF
 test_in_the_panes() {
     begin
     env -u CI TERM=xterm LC_ALL=C.UTF-8 timeout -k 5 $((3 * DEADLINE)) "$TERMINAL" 40 120 "$KILN" debug --break test > "$T/out" << 'EOF'
-wait PAUSED at test
+wait at test
 wait before@test
-wait it has not passed before
-type C
-wait PAUSED at pack
 type c
 end
 EOF
