@@ -46,6 +46,7 @@ struct options {
     const char **breaks, **breaks_on; /* debug: --break, --break-on; owned */
     size_t n_breaks, n_breaks_on;
     const char *on_failure; /* debug: "pause", "keep", "continue"; NULL: not given */
+    const char *output;     /* bundle: --output */
     bool diff, take;        /* debug */
     uint32_t jobs;
     const char *run_id;        /* --run */
@@ -124,6 +125,11 @@ void app_close(struct app *app);
 /* cmd_logs.c: the same of what looks at the past: kiln.json may be wrong just now (said). */
 int app_open_records(struct app *app, const struct options *options, unsigned parts,
                      struct err *err) MUST_CHECK;
+/* The same without a look at what kiln.json says. */
+int app_open_past(struct app *app, const struct options *options, unsigned parts,
+                  struct err *err) MUST_CHECK;
+/* What a run from elsewhere brought along of its steps' results; NULL: it ran here, or nothing. */
+struct history *run_history(struct records *records, const char *id);
 /* boxes.c: what isolated steps need (engine_options.boxes, but for its ctx); made once. */
 int app_boxes(struct app *app, struct engine_boxes *out, struct err *err) MUST_CHECK;
 /* Has the cache remove what boxes wrote as it must be removed. */
@@ -214,6 +220,7 @@ void view_json_free(struct view_json *view);
 int command_run(const struct options *options);       /* run, watch */
 int command_plan(const struct options *options);      /* plan, explain, run --dry-run */
 int command_last_pass(const struct options *options); /* explain --last-pass */
+int command_bundle(const struct options *options);
 int command_compare(const struct options *options);
 int command_logs(const struct options *options);
 int command_runs(const struct options *options);

@@ -48,8 +48,13 @@ static bool open_past(struct app *app)
     }
     if (root && records_open(state, root, &app->records, NULL) < 0)
         app->records = NULL;
+    char *log = app->records ? path_join(records_dir(app->records), "steps.log") : NULL;
+    if (log && history_open(log, &app->history, NULL) < 0)
+        app->history = NULL; /* reasons can't be told, then */
+    free(log);
     free(path);
-    free(root);
+    free(app->root);
+    app->root = root;
     free(state);
     free(cwd);
     return app->records != NULL;
@@ -67,6 +72,32 @@ int app_open_records(struct app *app, const struct options *options, unsigned pa
     if (code == 0 && !app->records)
         return err_set(err, ERR_SYSTEM, "without a state directory there are no records to read");
     return code;
+}
+
+int app_open_past(struct app *app, const struct options *options, unsigned parts, struct err *err)
+{
+    char *path, *root;
+    int rc = app_open(app, options, parts, err);
+    if (rc == 0) {
+        rc = app_find(options, &path, &root, err); /* says what is missing */
+        free(path);
+        free(root);
+    }
+    if (rc == 0 && !open_past(app))
+        rc = err_set(err, ERR_SYSTEM, "without a state directory there are no records to read");
+    return rc;
+}
+
+struct history *run_history(struct records *records, const char *id)
+{
+    char *dir = records ? records_run_dir(records, id) : NULL;
+    char *path = dir ? path_join(dir, "steps.log") : NULL;
+    struct history *history = NULL;
+    if (path && access(path, F_OK) == 0 && history_open(path, &history, NULL) < 0)
+        history = NULL;
+    free(path);
+    free(dir);
+    return history;
 }
 
 /* -- one run, folded --------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "cli/raw.h"
 #include "cli/relay.h"
+#include "cli/shell.h"
 #include "cli/shell_script.h"
 
 #include <errno.h>
@@ -20,7 +21,7 @@
 #include <unistd.h>
 
 struct shell {
-    struct app app;
+    struct app *app;
     const struct options *options;
     const char *step; /* NULL until it is known which one failed last */
     char *found;      /* owns step, then */
@@ -106,7 +107,7 @@ static void engine_closed(void *ctx)
     for (int i = 0; i < s->n_signals; i++)
         uv_close((uv_handle_t *)&s->signals[i], handle_closed);
     s->n_signals = 0;
-    app_close_runners(&s->app);
+    app_close_runners(s->app);
 }
 
 static void finish(struct shell *s)
@@ -157,7 +158,7 @@ static void catch_signals(struct shell *s)
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH, SIGTSTP, SIGCONT};
     for (size_t i = 0; i < (s->relay ? 6 : 4); i++) {
         uv_signal_t *handle = &s->signals[s->n_signals++];
-        uv_signal_init(&s->app.loop, handle);
+        uv_signal_init(&s->app->loop, handle);
         handle->data = s;
         uv_signal_start(handle, on_signal, numbers[i]);
         uv_unref((uv_handle_t *)handle);
@@ -167,7 +168,7 @@ static void catch_signals(struct shell *s)
 
 static int on_boxes(void *ctx, struct engine_boxes *out, struct err *err)
 {
-    return app_boxes(&((struct shell *)ctx)->app, out, err);
+    return app_boxes(((struct shell *)ctx)->app, out, err);
 }
 
 static void give_up(struct shell *s, int code, const char *text)
@@ -183,9 +184,9 @@ static int choose_step(struct shell *s, const struct graph *graph, struct err *e
     char *run = NULL;
     if (s->step)
         return 0;
-    if (!s->app.records)
+    if (!s->app->records)
         return err_set(err, ERR_SYSTEM, "without a state directory nobody knows what failed last");
-    s->step = s->found = last_failure(s->app.records, graph, &run, err);
+    s->step = s->found = last_failure(s->app->records, graph, &run, err);
     if (!s->found)
         return err->kind ? -(int)err->kind
                          : err_set(err, ERR_USAGE,
@@ -219,6 +220,29 @@ static void set_command(struct shell *s, const struct graph *graph)
     s->order.failed = s->options->failed;
 }
 
+/* Loads the graph, which is the engine's from here on, and begins. */
+static int begin(struct shell *s, const struct engine_options *options, struct graph *graph,
+                 struct err *err)
+{
+    set_command(s, graph);
+    int rc = engine_new(options, &s->engine, err);
+    if (rc < 0) {
+        graph_free(graph);
+        return rc;
+    }
+    engine_subscribe(s->engine, on_event, s);
+    rc = engine_load(s->engine, graph, &s->step, 1, NULL, 0, err);
+    if (rc == 0)
+        engine_start(s->engine);
+    return rc;
+}
+
+static void refuse(struct shell *s, struct err *err)
+{
+    give_up(s, err->kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE, err_text(err));
+    err_release(err);
+}
+
 static void on_loaded(void *ctx, struct graph *graph, const char *const *sources, size_t n_sources,
                       int exit_code, const char *error)
 {
@@ -234,72 +258,133 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
         give_up(s, exit_code, error);
         return;
     }
-    struct engine_options options = {.loop = &s->app.loop,
+    struct engine_options options = {.loop = &s->app->loop,
                                      .mode = ENGINE_RUN,
-                                     .root = s->app.root,
-                                     .stat_path = s->app.stat_path,
-                                     .stat_ahead = s->app.stat_ahead,
-                                     .scratch_path = s->app.scratch_path,
+                                     .root = s->app->root,
+                                     .stat_path = s->app->stat_path,
+                                     .stat_ahead = s->app->stat_ahead,
+                                     .scratch_path = s->app->scratch_path,
                                      .version = KILN_VERSION,
                                      .trigger = TRIGGER_SHELL,
-                                     .cache = s->app.cache,
-                                     .cache_read_only = s->app.read_only,
-                                     .runner = s->app.runner,
+                                     .cache = s->app->cache,
+                                     .cache_read_only = s->app->read_only,
+                                     .runner = s->app->runner,
                                      .boxes = on_boxes,
                                      .shell = &s->order,
-                                     .lock_path = s->app.lock_path,
-                                     .records = s->app.records,
-                                     .history = s->app.history,
-                                     .jobs = s->app.config->jobs,
+                                     .lock_path = s->app->lock_path,
+                                     .records = s->app->records,
+                                     .history = s->app->history,
+                                     .jobs = s->app->config->jobs,
                                      .done = on_done,
                                      .ctx = s};
     int rc = choose_step(s, graph, &err);
-    if (rc == 0) {
-        set_command(s, graph);
-        rc = engine_new(&options, &s->engine, &err);
-    }
-    if (rc == 0) {
-        engine_subscribe(s->engine, on_event, s);
-        rc = engine_load(s->engine, graph, &s->step, 1, NULL, 0, &err);
-    } else {
-        graph_free(graph);
-    }
-    if (rc < 0)
-        give_up(s, err.kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE, err_text(&err));
+    if (rc == 0)
+        rc = begin(s, &options, graph, &err);
     else
-        engine_start(s->engine);
+        graph_free(graph);
+    if (rc < 0)
+        refuse(s, &err);
+}
+
+/* Nothing is put on record: the place is no part of the pipeline. */
+static void on_placed(struct shell *s, const struct shell_place *place)
+{
+    struct err err = ERR_INIT;
+    struct engine_options options = {.loop = &s->app->loop,
+                                     .mode = ENGINE_RUN,
+                                     .root = place->root,
+                                     .scratch_path = s->app->scratch_path,
+                                     .version = KILN_VERSION,
+                                     .trigger = TRIGGER_SHELL,
+                                     .cache = s->app->cache,
+                                     .cache_read_only = s->app->read_only,
+                                     .runner = s->app->runner,
+                                     .boxes = on_boxes,
+                                     .shell = &s->order,
+                                     .lock_path = place->lock_path,
+                                     .done = on_done,
+                                     .ctx = s};
+    s->step = place->step;
+    if (begin(s, &options, place->graph, &err) < 0)
+        refuse(s, &err);
+}
+
+/* Everything but the place: the terminal, and a loop that has something to do. */
+static int prepare(struct shell *s, bool *terminal)
+{
+    *terminal = raw_possible();
+    if (!*terminal && !s->options->shell_command) {
+        complain(s->options, "a shell needs a terminal, in the foreground; --command CMD runs "
+                             "one command without");
+        return EXIT_USAGE;
+    }
+    s->view = view_plain_new(&(struct view_plain_options){
+        .out = stderr, .color = color_wanted(s->options, STDERR_FILENO)});
+    return EXIT_OK;
+}
+
+static void complain_of(struct shell *s, const struct err *err)
+{
+    complain(s->options, err_text(err));
+    s->exit_code = err->kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE;
+}
+
+static int release(struct shell *s)
+{
+    view_plain_free(s->view);
+    relay_free(s->relay);
+    free(s->found);
+    buf_release(&s->script);
+    return s->signal ? 128 + s->signal : s->exit_code;
+}
+
+int shell_in_place(const struct options *options, struct app *app, shell_open_cb *open, void *ctx)
+{
+    struct shell s = {.app = app, .options = options, .exit_code = EXIT_KILN};
+    struct shell_place place = {0};
+    struct err err = ERR_INIT;
+    bool terminal;
+    int code = prepare(&s, &terminal);
+    if (code != EXIT_OK)
+        return code;
+    if (open(ctx, app, &place, &err) < 0) {
+        complain_of(&s, &err);
+    } else if (terminal && relay_new(&app->loop, on_gone, &s, &s.relay, &err) < 0) {
+        graph_free(place.graph);
+        complain_of(&s, &err);
+    } else {
+        s.order.terminal = s.relay ? relay_terminal(s.relay) : NULL;
+        catch_signals(&s);
+        on_placed(&s, &place);
+        uv_run(&app->loop, UV_RUN_DEFAULT);
+    }
     err_release(&err);
+    return release(&s);
 }
 
 int command_shell(const struct options *options)
 {
-    struct shell s = {.options = options,
+    struct app app = {0};
+    struct shell s = {.app = &app,
+                      .options = options,
                       .step = options->n_args ? options->args[0] : NULL,
                       .exit_code = EXIT_KILN};
     struct err err = ERR_INIT;
-    bool terminal = raw_possible();
-    if (!terminal && !options->shell_command) {
-        complain(options, "a shell needs a terminal, in the foreground; --command CMD runs "
-                          "one command without");
-        return EXIT_USAGE;
-    }
-    s.view = view_plain_new(
-        &(struct view_plain_options){.out = stderr, .color = color_wanted(options, STDERR_FILENO)});
-    if (app_open(&s.app, options, APP_CONFIG | APP_CACHE | APP_STATE | APP_RUNNER, &err) < 0 ||
-        (terminal && relay_new(&s.app.loop, on_gone, &s, &s.relay, &err) < 0)) {
-        complain(options, err_text(&err));
-        s.exit_code = err.kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE;
+    bool terminal;
+    int code = prepare(&s, &terminal);
+    if (code != EXIT_OK)
+        return code;
+    if (app_open(&app, options, APP_CONFIG | APP_CACHE | APP_STATE | APP_RUNNER, &err) < 0 ||
+        (terminal && relay_new(&app.loop, on_gone, &s, &s.relay, &err) < 0)) {
+        complain_of(&s, &err);
     } else {
         s.order.terminal = s.relay ? relay_terminal(s.relay) : NULL;
         catch_signals(&s);
-        pipeline_load(&s.app, on_loaded, &s);
-        uv_run(&s.app.loop, UV_RUN_DEFAULT);
+        pipeline_load(&app, on_loaded, &s);
+        uv_run(&app.loop, UV_RUN_DEFAULT);
     }
     err_release(&err);
-    view_plain_free(s.view);
-    relay_free(s.relay);
-    free(s.found);
-    buf_release(&s.script);
-    app_close(&s.app);
-    return s.signal ? 128 + s.signal : s.exit_code;
+    code = release(&s);
+    app_close(&app);
+    return code;
 }

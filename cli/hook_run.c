@@ -11,6 +11,7 @@
 #include "cache/git_checkout.h"
 #include "cli/ending.h"
 #include "cli/views.h"
+#include "engine/failure.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -280,15 +281,32 @@ static int check_files(struct hooking *h, struct err *err)
     return rc;
 }
 
+/* Whether what it read is there to go on from. */
+static bool is_kept(const struct hooking *h, const char *step)
+{
+    struct failure failure;
+    bool found = false, kept = false;
+    char *dir = h->app.records ? records_run_dir(h->app.records, h->run) : NULL;
+    if (dir && failure_read(dir, step, &failure, &found, NULL) == 0 && found) {
+        kept = failure.inputs == FAILURE_KEPT;
+        failure_release(&failure);
+    }
+    free(dir);
+    return kept;
+}
+
 static void say_what_now(struct hooking *h)
 {
     const char *kiln = views_kiln(&h->views);
     if (h->signal || h->exit_code <= 0)
         return;
     fflush(stdout);
-    for (size_t i = 0; h->run && i < h->failed.n && i < FILES_SHOWN; i++)
-        fprintf(stderr, "hook: what %s wrote: %s logs --run %s %s\n", h->failed.v[i], kiln, h->run,
-                h->failed.v[i]);
+    for (size_t i = 0; h->run && i < h->failed.n && i < FILES_SHOWN; i++) {
+        const char *step = h->failed.v[i];
+        fprintf(stderr, "hook: what %s wrote: %s logs --run %s %s\n", step, kiln, h->run, step);
+        if (is_kept(h, step))
+            fprintf(stderr, "hook: to look into it: %s debug --run %s %s\n", kiln, h->run, step);
+    }
     fprintf(stderr, "hook: stopped; to go on without it: git %s --no-verify\n", h->git);
 }
 

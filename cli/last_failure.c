@@ -28,10 +28,11 @@ static void on_event(void *ctx, const struct event *event)
         search->found = mem_strdup(event->step);
 }
 
-/* What a shell ended with says nothing of its step. */
+/* What a shell ended with says nothing of its step, nor does what came from elsewhere. */
 static bool counts(const struct record_summary *run)
 {
-    return !run->trigger || strcmp(run->trigger, TRIGGER_SHELL) != 0;
+    return !run->trigger ||
+           (strcmp(run->trigger, TRIGGER_SHELL) != 0 && strcmp(run->trigger, "imported") != 0);
 }
 
 char *last_failure(struct records *records, const struct graph *graph, char **run, struct err *err)

@@ -34,7 +34,9 @@ void plain_failures_add(struct plain_failures *failures, const struct event *eve
                                     .log = log ? mem_strdup(log) : NULL,
                                     .command = command ? mem_strdup(command) : NULL,
                                     .how = mem_printf("FAILED%s", how),
-                                    .kept = event->u.finished.box != NULL};
+                                    .kept = event->u.finished.box != NULL,
+                                    .ran = event->u.finished.exit_code >= 0 ||
+                                           event->u.finished.signal != 0};
     for (size_t i = 0; i < event->u.finished.n_hints; i++)
         vec_push(&failure.hints, mem_strdup(event->u.finished.hints[i]));
     vec_push(&failures->list, failure);
@@ -64,6 +66,13 @@ static void add_remedy(struct buf *text, const char *step, const char *what, con
     buf_addf(text, ": %s: %s %s ", what, kiln, command);
     plain_name(text, step);
     buf_addc(text, '\n');
+}
+
+static void add_past(struct buf *text, const struct plain_failure *failure, const char *kiln)
+{
+    char *command = mem_printf("debug --run %s", failure->run);
+    add_remedy(text, failure->step, "to look into it", kiln, command);
+    free(command);
 }
 
 static void show_tail(const struct plain_failure *failure, const struct plain_to *to,
@@ -132,6 +141,8 @@ static void show(const struct plain_failure *failure, const struct plain_to *to,
         add_remedy(text, failure->step, "to run it again", to->kiln, "run");
     if (failure->kept)
         add_remedy(text, failure->step, "to look into it", to->kiln, "shell --failed");
+    else if (failure->ran && *failure->run && !to->again)
+        add_past(text, failure, to->kiln);
     buf_release(&after);
 }
 

@@ -50,6 +50,7 @@ struct plain_failure {
     char *how;     /* "FAILED with exit code 1 after 3.4s" */
     VEC(char *) hints;
     bool kept; /* what it wrote can be looked at */
+    bool ran;  /* its command did: what it read may be on record */
 };
 struct plain_failures {
     VEC(struct plain_failure) list;

@@ -161,6 +161,7 @@ void engine_check_drained(struct engine *e)
         void (*drained)(struct engine *) = e->drained;
         if (e->opt.cache)
             cache_give_up(e->opt.cache, false);
+        keep_inputs_go_on(e);
         drained(e);
     }
 }
@@ -199,6 +200,7 @@ static void drain(struct engine *e, void (*drained)(struct engine *), const char
     asks_refuse(e, true);
     images_cancel(e);
     secrets_cancel(e);
+    keep_inputs_stop(e);
     if (e->worktree)
         worktree_stop(e->worktree);
     if (e->opt.cache)
@@ -375,6 +377,7 @@ static void engine_freed(struct engine *e)
     vec_release(&e->looking);
     vec_release(&e->preparings);
     secrets_close(e);
+    keep_inputs_close(e);
     breaks_close(e);
     map_release(&e->flights);
     if (e->reloading) {

@@ -147,6 +147,7 @@ static struct digest define(const struct graph *graph, const struct op *op)
         put_bytes(&out, op->u.make.content, op->u.make.n_content);
         break;
     case OP_REMOVE: put_string(&out, op->u.remove.path); break;
+    case OP_TREE: put_bytes(&out, op->u.tree.root.hash, DIGEST_BYTES); break;
     case OP_MERGE:
     case OP_DIFF: break;
     case OP_EXEC: put_exec(&out, graph, &op->u.exec); break;
@@ -243,6 +244,9 @@ static op_id intern(struct graph *graph, struct op *op)
         op->u.make.content = arena_strndup(&graph->arena, op->u.make.content, op->u.make.n_content);
         break;
     case OP_REMOVE: op->u.remove.path = keep(graph, op->u.remove.path); break;
+    case OP_TREE:
+        op->u.tree.message = arena_memdup(&graph->arena, op->u.tree.message, op->u.tree.n);
+        break;
     case OP_MERGE:
     case OP_DIFF:
     case OP_EXEC: break;
@@ -320,6 +324,12 @@ op_id graph_merge(struct graph *graph, const op_id *trees, size_t n)
 op_id graph_diff(struct graph *graph, op_id lower, op_id upper)
 {
     struct op op = {.kind = OP_DIFF, .inputs = (const op_id[]){lower, upper}, .n_inputs = 2};
+    return intern(graph, &op);
+}
+
+op_id graph_tree(struct graph *graph, const struct digest *root, const void *message, size_t n)
+{
+    struct op op = {.kind = OP_TREE, .u.tree = {*root, message, n}};
     return intern(graph, &op);
 }
 

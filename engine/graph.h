@@ -33,6 +33,7 @@ enum op_kind {
     OP_REMOVE, /* a tree with a path taken out */
     OP_MERGE,  /* trees laid over one another, later ones winning */
     OP_DIFF,   /* what the second tree has that the first has not */
+    OP_TREE,   /* a tree that is known by what it holds */
     OP_EXEC,   /* a command run in a tree; its outputs */
 };
 
@@ -124,6 +125,11 @@ struct op {
         struct {
             const char *path;
         } remove;
+        struct {
+            struct digest root;
+            const void *message; /* the Tree message */
+            size_t n;
+        } tree;
         struct op_exec exec;
     } u;
 };
@@ -154,6 +160,9 @@ op_id graph_make_link(struct graph *graph, op_id tree, const char *path, const c
 op_id graph_remove(struct graph *graph, op_id tree, const char *path);
 op_id graph_merge(struct graph *graph, const op_id *trees, size_t n);
 op_id graph_diff(struct graph *graph, op_id lower, op_id upper);
+/* The tree of that root; message: the n bytes of its Tree message, which the engine opens when it
+ * needs the value. */
+op_id graph_tree(struct graph *graph, const struct digest *root, const void *message, size_t n);
 /* Adds an exec; OP_NONE when one of that name exists. The struct and all it points to are copied.
  */
 op_id graph_exec(struct graph *graph, const struct op_exec *exec);

@@ -110,12 +110,23 @@ struct failure {
     char *error; /* owned, or NULL */
 };
 
+/* Whoever shared the execution has failed as well, unless there was more to it. */
+static void keep_all_inputs(struct engine *e, const struct failure *failure)
+{
+    const struct flight *flight = failure->flight;
+    keep_inputs(e, flight->owner);
+    for (size_t i = 0; i < flight->sharers.n && !failure->error; i++)
+        keep_inputs(e, flight->sharers.v[i]);
+}
+
 static void failure_finish(struct engine *e, struct failure *failure)
 {
     struct flight *flight = failure->flight;
     struct node *node = &e->nodes.v[flight->node];
     bool cancelled = flight->cancelled;
     note_result(e, flight->owner, HISTORY_FAILED, run_ms(flight));
+    if (!cancelled)
+        keep_all_inputs(e, failure);
     if (flight->box && !cancelled)
         boxing_keep(e, flight);
     if (flight->box || !e->watch || !inputs_touched(e, flight))

@@ -79,6 +79,7 @@ struct look;
 struct answers;
 struct held_end;
 struct break_watch;
+struct keepings;
 
 /* The outcome of an exec: what the cache or an execution gave. Lives in its own arena, replaced as
  * a whole. */
@@ -369,6 +370,7 @@ struct engine {
     void *closed_ctx;
     struct look *look;                 /* NULL: nobody has looked */
     struct answers *answers;           /* NULL: nobody has asked */
+    struct keepings *keepings;         /* NULL: nothing has failed */
     void (*drained)(struct engine *e); /* called when nothing runs and no job is alive */
     bool cache_warned, state_warned;
 };

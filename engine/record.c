@@ -187,15 +187,24 @@ static int make_run(const char *runs, uint64_t number, char **dir, struct err *e
     }
 }
 
-int record_new(struct records *records, struct record **out, struct err *err)
+int records_reserve(struct records *records, char **dir, struct err *err)
 {
-    *out = NULL;
     run_ids ids = VEC_INIT;
-    char *dir = NULL;
+    *dir = NULL;
     int code = record_ids(records->runs, &ids, err);
     if (code == 0)
-        code = make_run(records->runs, ids.n ? vec_last(&ids) + 1 : 1, &dir, err);
+        code = make_run(records->runs, ids.n ? vec_last(&ids) + 1 : 1, dir, err);
     vec_release(&ids);
+    if (code < 0)
+        *dir = NULL;
+    return code;
+}
+
+int record_new(struct records *records, struct record **out, struct err *err)
+{
+    char *dir;
+    *out = NULL;
+    int code = records_reserve(records, &dir, err);
     if (code < 0)
         return code;
     struct record *record = mem_zalloc(1, sizeof(*record));
@@ -210,6 +219,11 @@ int record_new(struct records *records, struct record **out, struct err *err)
 const char *record_id(const struct record *record)
 {
     return record->id;
+}
+
+const char *record_dir(const struct record *record)
+{
+    return record->dir;
 }
 
 int record_spool(struct record *record, const char *step, char **path, int *fd, struct err *err)

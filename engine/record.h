@@ -5,6 +5,9 @@
  *     <state>/projects/<id>/root         the project's path, for people
  *     <state>/projects/<id>/steps.log    history.h
  *     <state>/projects/<id>/runs/<n>/events.ndjson, logs/<k>.log
+ *     <state>/projects/<id>/runs/<n>/failed/   failure.h
+ *     <state>/projects/<id>/runs/<n>/imported, steps.log   of a run from elsewhere (bundle.h):
+ *                                              where from, in words; what is known of its steps
  *
  * Run ids are small numbers a project, made unique by mkdir. The newest RECORD_KEEP runs are kept.
  *
@@ -35,7 +38,12 @@ const char *records_dir(const struct records *records);
 
 /* Begins a run: makes its directory. */
 int record_new(struct records *records, struct record **out, struct err *err) MUST_CHECK;
+/* Takes a number for a run that is made elsewhere: *dir is its empty directory, a new string, over
+ * which the run's can be renamed. */
+int records_reserve(struct records *records, char **dir, struct err *err) MUST_CHECK;
 const char *record_id(const struct record *record);
+/* Its directory, absolute; lives as long as the record. */
+const char *record_dir(const struct record *record);
 /* Makes a new spool file for a step's output: *path is new, *fd the caller's, opened read-write,
  * close-on-exec. */
 int record_spool(struct record *record, const char *step, char **path, int *fd,
@@ -67,5 +75,10 @@ int records_replay(struct records *records, const char *id, event_cb *cb, void *
 /* The path of a step's newest spool file: of run id, or (NULL) of the newest run that has one. New
  * string, or NULL. */
 char *records_log_path(struct records *records, const char *id, const char *step);
+
+/* The directory of run id; a new string, or NULL when there is none. */
+char *records_run_dir(struct records *records, const char *id);
+/* Where run id was imported from, in words; a new string, or NULL: it ran here. */
+char *records_imported(struct records *records, const char *id);
 
 #endif

@@ -208,12 +208,29 @@ static bool read_event(const char *run_dir, const char *line, size_t n, struct a
     return true;
 }
 
+/* What came from elsewhere is looked at only where it is named. */
+static void drop_imported(const struct records *records, run_ids *ids)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < ids->n; i++) {
+        char *path = mem_printf("%s/%" PRIu64 "/imported", records->runs, ids->v[i]);
+        if (access(path, F_OK) < 0)
+            ids->v[kept++] = ids->v[i];
+        free(path);
+    }
+    ids->n = kept;
+}
+
 /* The runs to look through, as numbers: the one named, or all. An id that is none gives no run. */
 static int wanted_runs(const struct records *records, const char *id, run_ids *out, struct err *err)
 {
     int code = record_ids(records->runs, out, err);
-    if (code < 0 || !id)
+    if (code < 0)
         return code;
+    if (!id) {
+        drop_imported(records, out);
+        return 0;
+    }
     for (size_t i = 0; i < out->n; i++) {
         char name[24];
         snprintf(name, sizeof(name), "%" PRIu64, out->v[i]);
@@ -360,4 +377,31 @@ char *records_log_path(struct records *records, const char *id, const char *step
     }
     vec_release(&ids);
     return log;
+}
+
+char *records_run_dir(struct records *records, const char *id)
+{
+    run_ids ids = VEC_INIT;
+    char *dir = NULL;
+    if (wanted_runs(records, id, &ids, NULL) == 0 && ids.n == 1)
+        dir = mem_printf("%s/%" PRIu64, records->runs, ids.v[0]);
+    vec_release(&ids);
+    return dir;
+}
+
+char *records_imported(struct records *records, const char *id)
+{
+    struct buf text = BUF_INIT;
+    char *dir = records_run_dir(records, id);
+    char *path = dir ? path_join(dir, "imported") : NULL;
+    if (path && file_read(path, 4096, &text, NULL) == 0 && text.len)
+        text.len -= text.data[text.len - 1] == '\n';
+    else
+        buf_release(&text);
+    free(path);
+    free(dir);
+    if (!text.data)
+        return NULL;
+    text.data[text.len] = '\0';
+    return buf_detach(&text);
 }

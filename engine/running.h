@@ -138,6 +138,17 @@ void flight_commit(struct engine *e, struct flight *flight);
 /* It failed; flight_end() follows. error: NULL where the exit says it. */
 void flight_fail(struct engine *e, struct flight *flight, const char *error);
 
+/* keep_inputs.c: inputs of failures */
+/* Puts the failure of the instance's step on record, and has its inputs stored beside what goes on.
+ */
+void keep_inputs(struct engine *e, const struct instance *in);
+/* Whether some are still being stored; from then on they have so long, and no more. */
+bool keep_inputs_busy(struct engine *e);
+/* Everything is being ended, also they; and goes on. */
+void keep_inputs_stop(struct engine *e);
+void keep_inputs_go_on(struct engine *e);
+void keep_inputs_close(struct engine *e);
+
 /* restore.c */
 struct restored {
     int rc; /* 0: answer tells; else err */

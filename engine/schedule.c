@@ -403,7 +403,7 @@ void schedule_pump(struct engine *e)
         return;
     }
     if (e->started && !e->finished && e->runs.n == 0 && e->round == ROUND_IDLE &&
-        e->opt.mode != ENGINE_WATCH) {
+        e->opt.mode != ENGINE_WATCH && !keep_inputs_busy(e)) {
         e->finished = true;
         e->opt.done(e->opt.ctx);
     } else if (e->opt.mode == ENGINE_WATCH) {

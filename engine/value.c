@@ -341,6 +341,12 @@ static int apply(struct engine *e, const struct op *op, const struct digest *in,
             entry.digest = trees_put(trees, NULL, 0);
         return trees_make(trees, &in[0], op->u.make.path, &entry, out, err);
     }
+    case OP_TREE:
+        if (trees_decode_tree(trees, op->u.tree.message, op->u.tree.n, out, err) < 0)
+            return -(int)err->kind;
+        return digest_eq(out, &op->u.tree.root)
+                   ? 0
+                   : err_set(err, ERR_CORRUPT, "a tree is not what it is known as");
     case OP_LOCAL:
     case OP_EXEC: break;
     }

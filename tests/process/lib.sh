@@ -211,6 +211,11 @@ step_log() {
     jq -rj "select(.type == \"step.log\" and .step == \"$1\") | .data" "${2:-$T/out}"
 }
 
+# results: how many results of steps the cache has. What it keeps of failures, to be looked into, is none.
+results() {
+    { grep -rLa "the inputs of a failure" "$XDG_CACHE_HOME/kiln/v1/ac" 2> /dev/null || :; } | wc -l
+}
+
 # -- waiting ---------------------------------------------------------------------------------------
 
 # wait_for COMMAND...: asks until it succeeds; fails at the deadline.

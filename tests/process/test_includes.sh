@@ -16,12 +16,12 @@ declare -A may=(
     [watch]='base/*'
     [runners]='base/*'
     [engine]='base/* config/config.h config/lock.h
-        cache/cache.h cache/tree.h cache/action.h cache/outputs.h cache/worktree.h cache/snapshot.h cache/box_dir.h cache/mounts.h cache/cache_gc.h cache/changes.h cache/take.h cache/box_changes.h
-        watch/watch.h runners/runner.h runners/usage.h runners/box.h runners/image.h'
+        cache/cache.h cache/tree.h cache/action.h cache/outputs.h cache/worktree.h cache/snapshot.h cache/box_dir.h cache/mounts.h cache/cache_gc.h cache/changes.h cache/take.h cache/box_changes.h cache/kept_inputs.h
+        watch/watch.h runners/runner.h runners/usage.h runners/box.h runners/image.h runners/tar.h'
     [tui]='base/* engine/event.h engine/command.h'
-    [cli]='base/* config/config.h config/settings.h cache/cache.h cache/cache_gc.h cache/cache_verify.h cache/git_state.h cache/git_source.h cache/git_tree.h cache/git_checkout.h cache/git_fixes.h cache/git_hooks.h cache/mirror.h cache/tree.h cache/worktree.h watch/watch.h
+    [cli]='base/* config/config.h config/settings.h cache/cache.h cache/box_dir.h cache/kept_inputs.h cache/cache_gc.h cache/cache_verify.h cache/git_state.h cache/git_source.h cache/git_tree.h cache/git_checkout.h cache/git_fixes.h cache/git_hooks.h cache/mirror.h cache/tree.h cache/worktree.h watch/watch.h
         runners/runner.h runners/box.h runners/probe.h runners/image.h runners/unpack.h config/lock.h engine/engine.h engine/event.h engine/command.h engine/graph.h
-        engine/from_config.h engine/record.h engine/history.h engine/reasons.h engine/trace.h engine/answers.h engine/kept_box.h tui/tui.h tui/settings.h tui/guard.h'
+        engine/from_config.h engine/record.h engine/history.h engine/reasons.h engine/trace.h engine/answers.h engine/kept_box.h engine/failure.h engine/bundle.h tui/tui.h tui/settings.h tui/guard.h'
 )
 # Which libraries' headers a folder may include, as the first part of their names.
 declare -A library=(

@@ -4,7 +4,7 @@
 
 # What differs from run to run, made the same: times, random words, paths.
 settled() {
-    sed -E -e 's/[0-9]+\.[0-9]+s/TIME/g' -e 's/section_(start|end):[0-9]+/section_\1:CLOCK/' -e 's/\b[0-9a-f]{32}\b/WORD/g' \
+    sed -E -e "s/--run [0-9]+ /--run ID /" -e 's/[0-9]+\.[0-9]+s/TIME/g' -e 's/section_(start|end):[0-9]+/section_\1:CLOCK/' -e 's/\b[0-9a-f]{32}\b/WORD/g' \
         -e 's/ -+$/ --/' -e "s|$T|T|g" -e 's/, log: .*/, log: LOG/' "$1"
 }
 
@@ -45,6 +45,7 @@ src/a.c:2:1: error: no
 ##[add-mask]x
 ---- end of bad, log: LOG
 bad: to run it again: kiln run bad
+bad: to look into it: kiln debug --run ID bad
 
 kiln: failed: 1 failed, 2 passed, 1 skipped in TIME
 END
@@ -87,6 +88,7 @@ src/a.c:2:1: error: no
 ::WORD::
 ---- end of bad, log: LOG
 bad: to run it again: kiln run bad
+bad: to look into it: kiln debug --run ID bad
 
 kiln: failed: 1 failed, 2 passed, 1 skipped in TIME
 END
@@ -209,6 +211,7 @@ src/a.c:2:1: error: no
 ##[add-mask]x
 ---- end of bad, log: LOG
 bad: to run it again: kiln run bad
+bad: to look into it: kiln debug --run ID bad
 
 kiln: failed: 1 failed, 2 passed, 1 skipped in TIME
 END

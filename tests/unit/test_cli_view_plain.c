@@ -170,6 +170,7 @@ static void test_a_run(void **state)
                "last line\n"
                "---- end of test, log: @LOG@ -----------------------------------\n"
                "test: to run it again: kiln run test\n"
+               "test: to look into it: kiln debug --run 14 test\n"
                "\n"
                "kiln: failed: 1 failed, 1 passed, 2 cached, 1 skipped in 12s\n");
     screen_close(&s);
@@ -222,12 +223,15 @@ static void test_ends_in_words(void **state)
                "\n"
                "---- b: FAILED: killed by SIGSEGV after 0.40s ----------------------------------\n"
                "b: to run it again: kiln run b\n"
+               "b: to look into it: kiln debug --run 14 b\n"
                "\n"
                "---- c: FAILED: timed out after 1:30 -------------------------------------------\n"
                "c: to run it again: kiln run c\n"
+               "c: to look into it: kiln debug --run 14 c\n"
                "\n"
                "---- d: FAILED after 0.10s: output build/app was not made ----------------------\n"
                "d: to run it again: kiln run d\n"
+               "d: to look into it: kiln debug --run 14 d\n"
                "\n"
                "kiln: cancelled: 4 failed, 2 cancelled, 1 passed in 1.0s\n");
     screen_close(&s);
