@@ -51,6 +51,7 @@ struct comparing {
     struct app app;
     const char *names[2];
     struct seen runs[2];
+    struct history *theirs[2];   /* of runs from elsewhere; or NULL */
     VEC(struct difference) list; /* topological */
     struct map differs;          /* names of steps */
     VEC(const char *) only[2];
@@ -81,7 +82,14 @@ static int read_side(struct comparing *c, int side, struct err *err)
     if (!c->app.records)
         return err_set(err, ERR_USAGE, "run %s is on record in a project: there is none here",
                        name);
+    c->theirs[side] = run_history(c->app.records, name);
     return seen_read_record(c->app.records, name, &c->runs[side], err);
+}
+
+/* What knows of that side's results; or NULL. */
+static const struct history *history_of(const struct comparing *c, int side)
+{
+    return c->theirs[side] ? c->theirs[side] : c->app.history;
 }
 
 static bool same_outputs(const struct seen_step *a, const struct seen_step *b)
@@ -148,12 +156,13 @@ static void compare_runs(struct comparing *c)
 }
 
 /* What the history knows of the result with that key; new, or NULL. */
-static struct history_record *record_of(const struct comparing *c, const struct seen_step *step)
+static struct history_record *record_of(const struct comparing *c, int side,
+                                        const struct seen_step *step)
 {
     struct digest key;
-    if (!c->app.history || !digest_parse(step->key, 0, &key))
+    if (!history_of(c, side) || !digest_parse(step->key, 0, &key))
         return NULL;
-    return history_find(c->app.history, step->name, &key);
+    return history_find(history_of(c, side), step->name, &key);
 }
 
 static void add_text(struct comparing *c, enum reason_kind kind, const char *subject,
@@ -169,9 +178,10 @@ static void add_text(struct comparing *c, enum reason_kind kind, const char *sub
 static void find_reasons(struct comparing *c)
 {
     const struct difference *first = c->list.v;
-    struct history_record *a = record_of(c, first->a), *b = record_of(c, first->b);
+    struct history_record *a = record_of(c, 0, first->a), *b = record_of(c, 1, first->b);
     if (a && b)
-        reasons_between(c->app.history, a, b, MOST_REASONS, seen_owner, &c->runs[1], &c->reasons);
+        reasons_between(history_of(c, 0), a, history_of(c, 1), b, MOST_REASONS, seen_owner,
+                        &c->runs[1], &c->reasons);
     c->inputs_known = a && b;
     free(a);
     free(b);
@@ -425,6 +435,8 @@ int command_compare(const struct options *options)
     map_release(&c.differs);
     seen_release(&c.runs[0]);
     seen_release(&c.runs[1]);
+    history_close(c.theirs[0]);
+    history_close(c.theirs[1]);
     app_close(&c.app);
     return output_end(options, code);
 }

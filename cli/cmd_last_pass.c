@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "engine/reasons.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,6 +21,9 @@ struct asking_past {
     const struct options *options;
     const char *step;
     struct app app;
+    struct history *theirs; /* of a run from elsewhere; or NULL */
+    const struct history *history;
+    struct history_record *found; /* owns last, where a run is named */
     const struct history_record *last, *pass;
     struct reasons reasons;
     struct plan_step told;
@@ -33,7 +37,8 @@ static void find_reasons(struct asking_past *a)
         seen_release(&seen);
         seen_init(&seen);
     }
-    reasons_between(a->app.history, a->pass, a->last, MOST_REASONS, seen_owner, &seen, &a->reasons);
+    reasons_between(a->history, a->pass, a->history, a->last, MOST_REASONS, seen_owner, &seen,
+                    &a->reasons);
     seen_release(&seen);
     a->told = (struct plan_step){.name = a->step,
                                  .reasons = a->reasons.list.v,
@@ -119,15 +124,47 @@ static int no_past(const struct asking_past *a, struct err *err)
     return rc;
 }
 
+/* The step's result in the run that was asked for. */
+static int find_in_run(struct asking_past *a, struct err *err)
+{
+    const char *run = a->options->run_id;
+    struct seen seen;
+    struct digest key;
+    struct buf name = BUF_INIT;
+    add_name(&name, a->step);
+    int rc = seen_read_record(a->app.records, run, &seen, err);
+    const struct seen_step *step = rc == 0 ? seen_find(&seen, a->step) : NULL;
+    if (rc == 0 && !step)
+        rc =
+            err_set(err, ERR_USAGE, "run %s has no step \"%s\" (\"kiln logs --run %s\" lists them)",
+                    run, buf_str(&name), run);
+    if (rc == 0 && step->key && digest_parse(step->key, 0, &key))
+        a->last = a->found = history_find(a->history, a->step, &key);
+    if (rc == 0 && !a->found)
+        rc = err_set(err, ERR_USAGE,
+                     "what \"%s\" came to in run %s is not on record, or not any more",
+                     buf_str(&name), run);
+    seen_release(&seen);
+    buf_release(&name);
+    return rc;
+}
+
 static int look(struct asking_past *a, struct buf *out, struct err *err)
 {
     int rc = app_open_records(&a->app, a->options, 0, err);
     if (rc < 0)
         return rc;
-    if (!a->app.history)
+    a->theirs = a->options->run_id ? run_history(a->app.records, a->options->run_id) : NULL;
+    a->history = a->theirs ? a->theirs : a->app.history;
+    if (!a->history)
         return err_set(err, ERR_SYSTEM, "there is no history of results to read");
-    a->last = history_last(a->app.history, a->step);
-    a->pass = history_last_pass(a->app.history, a->step);
+    if (a->options->run_id) {
+        if (find_in_run(a, err) < 0)
+            return -(int)err->kind;
+    } else {
+        a->last = history_last(a->history, a->step);
+    }
+    a->pass = history_last_pass(a->history, a->step);
     if (!a->last)
         return no_past(a, err);
     if (a->pass && a->last->status != HISTORY_PASSED)
@@ -153,6 +190,8 @@ int command_last_pass(const struct options *options)
     fwrite(buf_str(&out), 1, out.len, stdout);
     buf_release(&out);
     reasons_release(&a.reasons);
+    free(a.found);
+    history_close(a.theirs);
     app_close(&a.app);
     return output_end(options, code);
 }

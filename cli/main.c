@@ -15,16 +15,16 @@ static const struct {
     const char *name;
     int (*run)(const struct options *options);
 } commands[] = {
-    {"watch", command_run},       {"run", command_run},
-    {"plan", command_plan},       {"explain", command_plan},
-    {"logs", command_logs},       {"runs", command_runs},
-    {"hook", command_hook},       {"replay", command_replay},
-    {"shell", command_shell},     {"cache", command_cache},
-    {"init", command_init},       {"doctor", command_doctor},
-    {"schema", command_schema},   {"version", command_version},
-    {"help", command_help},       {"completion", command_completion},
-    {"compare", command_compare}, {"ci", command_ci},
-    {"debug", command_debug},
+    {"watch", command_run},     {"run", command_run},
+    {"plan", command_plan},     {"explain", command_plan},
+    {"logs", command_logs},     {"runs", command_runs},
+    {"hook", command_hook},     {"replay", command_replay},
+    {"shell", command_shell},   {"cache", command_cache},
+    {"init", command_init},     {"doctor", command_doctor},
+    {"schema", command_schema}, {"version", command_version},
+    {"help", command_help},     {"completion", command_completion},
+    {"bundle", command_bundle}, {"compare", command_compare},
+    {"ci", command_ci},         {"debug", command_debug},
 };
 
 static int dispatch(const struct options *options)

@@ -221,6 +221,7 @@ static int take(struct parser *parser, const struct option_spec *spec, const cha
     case OPT_ON_FAILURE: return set_on_failure(parser, spec, value);
     case OPT_DIFF: out->diff = true; break;
     case OPT_TAKE: out->take = true; break;
+    case OPT_OUTPUT: out->output = value; break;
     case OPT_N: break;
     }
     return 0;
@@ -379,6 +380,8 @@ static int check_options(struct parser *parser)
             first = name;
         }
     }
+    if (out->run_id && parser->command->bit == CMD_EXPLAIN && !out->last_pass)
+        return err_set(parser->err, ERR_USAGE, "--run goes with --last-pass");
     if (out->durations && !out->shards)
         return err_set(parser->err, ERR_USAGE, "--durations goes with --shard");
     static const struct {

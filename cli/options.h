@@ -33,7 +33,8 @@ enum {
     CMD_COMPARE = 1 << 16,
     CMD_CI = 1 << 17,
     CMD_DEBUG = 1 << 18,
-    CMD_ALL = (1 << 19) - 1,
+    CMD_BUNDLE = 1 << 19,
+    CMD_ALL = (1 << 20) - 1,
 };
 
 #define ARGS_ANY 1000000u
@@ -95,6 +96,7 @@ enum option_id {
     OPT_ON_FAILURE,
     OPT_DIFF,
     OPT_TAKE,
+    OPT_OUTPUT,
     OPT_N
 };
 

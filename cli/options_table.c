@@ -29,6 +29,12 @@ static const struct choice ci_subcommands[] = {
     {NULL, NULL},
 };
 
+static const struct choice bundle_subcommands[] = {
+    {"export", "writes a run to a file, to be looked at elsewhere"},
+    {"import", "takes such a file in as a run of this project"},
+    {NULL, NULL},
+};
+
 static const struct choice ci_names[] = {
     {"github", NULL}, {"gitlab", NULL}, {"jenkins", NULL}, {NULL, NULL}};
 
@@ -166,9 +172,33 @@ const struct command_spec command_table[] = {
                 "so, by --on-failure where they failed. Without any of these, where they fail. "
                 "While a step is held, what depends on it waits.\n\n"
                 "On a terminal this opens the full screen, with what is held and its keys at the "
-                "bottom.",
+                "bottom.\n\n"
+                "With --run it is about a failure of the past: kiln debug --run ID STEP restores "
+                "exactly what the step read then and opens a shell there, with the step's "
+                "variables, in its box where it had one, else in a copy that goes when you leave. "
+                "Without STEP, the run's only failure. Neither the project nor its records are "
+                "touched.",
         .max_args = ARGS_ANY,
         .takes_steps = true,
+    },
+    {
+        .name = "bundle",
+        .bit = CMD_BUNDLE,
+        .arguments = "export ID --output FILE|import FILE",
+        .summary = "carry a run to another machine",
+        .help =
+            "\"export\" writes run ID (\"kiln runs\" lists them) to FILE: its events and logs, "
+            "what is known of its steps, and all that its failed steps had read. "
+            "\"import\" takes such a file in as a run of this project with a number of its "
+            "own; kiln replay, compare, explain --last-pass --run and debug --run take that "
+            "number.\n\n"
+            "The file is a tar, the same for the same run; compress it as you like. Secrets of "
+            "steps are not in it; variables and files that steps were given are. Importing "
+            "runs nothing and writes nothing into the project. What is not as kiln writes it is "
+            "refused, with exit code 2, and nothing of it stays.",
+        .min_args = 2,
+        .max_args = 2,
+        .subcommands = bundle_subcommands,
     },
     {
         .name = "hook",
@@ -328,7 +358,7 @@ const struct option_spec option_table[OPT_N] = {
                    "print plain lines, one an event, also on a terminal"},
     [OPT_JSON] = {OPT_JSON, "json", 0, NULL, false,
                   CMD_WORK | CMD_PLAN | CMD_EXPLAIN | CMD_LOGS | CMD_RUNS | CMD_REPLAY | CMD_CACHE |
-                      CMD_DOCTOR | CMD_COMPARE,
+                      CMD_DOCTOR | CMD_COMPARE | CMD_BUNDLE,
                   NULL, "print JSON for programs, and nothing else"},
     [OPT_TUI] = {OPT_TUI, "tui", 0, NULL, false, CMD_WORK, NULL, "open the full screen"},
     [OPT_SCREEN_READER] = {OPT_SCREEN_READER, "screen-reader", 0, NULL, false,
@@ -339,8 +369,9 @@ const struct option_spec option_table[OPT_N] = {
                  "print the graph for Graphviz instead"},
     [OPT_MERMAID] = {OPT_MERMAID, "mermaid", 0, NULL, false, CMD_PLAN, NULL,
                      "print the graph for Mermaid instead"},
-    [OPT_RUN] = {OPT_RUN, "run", 0, "ID", false, CMD_LOGS | CMD_DEBUG, NULL,
-                 "of that run, as \"kiln runs\" numbers them; else the newest"},
+    [OPT_RUN] = {OPT_RUN, "run", 0, "ID", false, CMD_LOGS | CMD_DEBUG | CMD_EXPLAIN, NULL,
+                 "of that run, as \"kiln runs\" numbers them; else the newest (logs, explain "
+                 "--last-pass); a failure in that run (debug)"},
     [OPT_SPEED] = {OPT_SPEED, "speed", 0, "N", false, CMD_REPLAY, NULL,
                    "N times as fast as it was (1: as it was), instead of all at once"},
     [OPT_SIZE] = {OPT_SIZE, "size", 0, "SIZE", false, CMD_CACHE, NULL,
@@ -381,6 +412,8 @@ const struct option_spec option_table[OPT_N] = {
         {OPT_TAKE, "take", 0, NULL, false, CMD_DEBUG, NULL,
          "take what was changed there into the working tree, all of it or, where that was edited "
          "in the same lines, nothing (exit code 1); STEP PATH...: only that"},
+    [OPT_OUTPUT] = {OPT_OUTPUT, "output", 0, "FILE", false, CMD_BUNDLE, NULL,
+                    "export: the file to write"},
     [OPT_TRACE] = {OPT_TRACE, "trace", 0, "FILE", false, CMD_RUN | CMD_REPLAY, NULL,
                    "when the run is over, write to FILE what ran when, for Perfetto or "
                    "chrome://tracing"},

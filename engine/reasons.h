@@ -41,10 +41,10 @@ void reasons_add_roots(struct reasons *out, size_t max, const struct digest *old
 
 /* The step whose output that is, or NULL. */
 typedef const char *reasons_owner(void *ctx, const char *path);
-/* What differs between two results of the past, file by file where the history has the trees. owner
- * may be NULL. */
-void reasons_between(const struct history *history, const struct history_record *old,
-                     const struct history_record *now, size_t max, reasons_owner *owner, void *ctx,
-                     struct reasons *out);
+/* What differs between two results of the past, file by file where the history that each is from
+ * has the trees. owner may be NULL. */
+void reasons_between(const struct history *old_from, const struct history_record *old,
+                     const struct history *now_from, const struct history_record *now, size_t max,
+                     reasons_owner *owner, void *ctx, struct reasons *out);
 
 #endif

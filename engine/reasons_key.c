@@ -213,9 +213,9 @@ static bool on_change(void *ctx, const char *path, const struct tree_entry *old,
     return true;
 }
 
-void reasons_between(const struct history *history, const struct history_record *old,
-                     const struct history_record *now, size_t max, reasons_owner *owner, void *ctx,
-                     struct reasons *out)
+void reasons_between(const struct history *old_from, const struct history_record *old,
+                     const struct history *now_from, const struct history_record *now, size_t max,
+                     reasons_owner *owner, void *ctx, struct reasons *out)
 {
     struct between between = {out, max, owner, ctx};
     reasons_add_commands(out, max, old->command, old->n_command, now->command, now->n_command);
@@ -224,8 +224,8 @@ void reasons_between(const struct history *history, const struct history_record 
         return;
     struct trees *trees = trees_new();
     size_t before = out->all;
-    if (history_load_tree(history, &old->input_root, trees) &&
-        history_load_tree(history, &now->input_root, trees)) {
+    if (history_load_tree(old_from, &old->input_root, trees) &&
+        history_load_tree(now_from, &now->input_root, trees)) {
         int rc =
             trees_compare(trees, &old->input_root, &now->input_root, on_change, &between, NULL);
         (void)rc; /* what was found before an error still holds */
