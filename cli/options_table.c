@@ -167,17 +167,24 @@ const struct command_spec command_table[] = {
         .bit = CMD_DEBUG,
         .arguments = "[STEP...]",
         .summary = "step through a run: hold steps, look, try again",
-        .help = "Runs the steps, with all they need, once, and holds those that are asked for: by "
-                "--break before they start or after they ended, by --break-on when something is "
-                "so, by --on-failure where they failed. Without any of these, where they fail. "
-                "While a step is held, what depends on it waits.\n\n"
-                "On a terminal this opens the full screen, with what is held and its keys at the "
-                "bottom.\n\n"
-                "With --run it is about a failure of the past: kiln debug --run ID STEP restores "
-                "exactly what the step read then and opens a shell there, with the step's "
-                "variables, in its box where it had one, else in a copy that goes when you leave. "
-                "Without STEP, the run's only failure. Neither the project nor its records are "
-                "touched.",
+        .help =
+            "Runs the steps, with all they need, once, and holds those that are asked for, until "
+            "you let them go on: by --break before they start or when they have ended, by "
+            "--break-on when something is so, by --on-failure where they fail. Without any of "
+            "these, where they fail. What depends on a held step waits.\n\n"
+            "On a terminal this opens the full screen: c goes on, r runs it (again), X leaves it "
+            "out of this run, C goes on to the next step, s is a shell there, a aborts; press ? "
+            "for all keys.\n\n"
+            "Elsewhere, and with --screen-reader, commands are lines of standard input: continue, "
+            "retry, skip, next, abort, shell, show, log, inputs, why, break and others; help "
+            "lists them. At its end all goes on without more pauses. --command runs CMD where a "
+            "step is held, which goes on then.\n\n"
+            "Exits as \"kiln run\" does, and with 1 when a step was skipped by hand.\n\n"
+            "With --run it is about a failure of the past: kiln debug --run ID STEP restores "
+            "exactly what the step read then and opens a shell there, with the step's "
+            "variables, in its box where it had one, else in a copy that goes when you leave. "
+            "Without STEP, the run's only failure. Neither the project nor its records are "
+            "touched.",
         .max_args = ARGS_ANY,
         .takes_steps = true,
     },
@@ -404,8 +411,9 @@ const struct option_spec option_table[OPT_N] = {
                       "hold what ends with COND: failure, key-changed, duration>30s or "
                       "output~REGEX; COND@STEP: only of that step (may be repeated)"},
     [OPT_ON_FAILURE] = {OPT_ON_FAILURE, "on-failure", 0, "WHAT", false, CMD_DEBUG, failures,
-                        "pause where a step failed, keep what it left without a pause, or "
-                        "continue as a run would"},
+                        "pause where a step failed; keep: without a pause, what it left is kept "
+                        "for kiln shell --failed; continue: the same, and start what does not "
+                        "depend on it"},
     [OPT_DIFF] = {OPT_DIFF, "diff", 0, NULL, false, CMD_DEBUG, NULL,
                   "print what was changed in the box that STEP's last failure left, as a patch"},
     [OPT_TAKE] =
