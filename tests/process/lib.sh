@@ -170,7 +170,7 @@ with_mounts() {
     # shellcheck disable=SC2046
     export -f $(compgen -A function)
     export T P KILN DEADLINE
-    "${how[@]}" bash -c 'set -eEu; AS=(); WATCH_PID=; trap "fail \"a command failed: \$BASH_COMMAND\"" ERR; cd "$P"; '"$1"
+    "${how[@]}" bash -c 'set -eEu; AS=(); INPUT=/dev/null; WATCH_PID=; trap "fail \"a command failed: \$BASH_COMMAND\"" ERR; cd "$P"; '"$1"
 }
 
 # A file system of that size, and one that has no byte left. Only in with_mounts().

@@ -83,6 +83,32 @@ what_an_image_says() {
     assert_out '^root:x:0'
 }
 
+# The image is the one of then, whatever its tag, and kiln.lock, say now.
+a_failure_of_the_past() {
+    busybox_layer base
+    image "$T/oci" one '{"Env": ["GREETING=hello", "PATH=/bin"]}' base
+    registry_start
+    push "$T/oci:one" team/past:1
+    echo text > in
+    project '{"version": 1, "steps": {"s": {"image": "'"$REGISTRY"'/team/past:1", "inputs": ["in"], "env": {"A": "set"},
+        "run": "cat in; exit 3"}}}'
+    mine
+    kiln 1 run
+    image "$T/oci" two '{"Env": ["GREETING=good day", "PATH=/bin"]}' base
+    push "$T/oci:two" team/past:1
+    echo other > in
+    mine
+    kiln 1 run --update-images
+    cp kiln.lock "$T/lock"
+    kiln 4 debug --run 1 s --command 'echo "$GREETING $A"; cat in; pwd; id -u; exit 4'
+    assert_eq "$(paste -sd " " "$T/out")" "hello set text /src 0"
+    kiln 0 debug --run 2 s --command 'echo "$GREETING $A"; cat in'
+    assert_eq "$(paste -sd " " "$T/out")" "good day set other"
+    cmp kiln.lock "$T/lock"
+}
+
+test_a_failure_of_the_past() { as_both a_failure_of_the_past; }
+
 test_what_an_image_says() { as_both what_an_image_says; }
 
 test_an_image_that_is_not_there() {
