@@ -178,8 +178,11 @@ static int merge(const struct applying *a, const struct work *work, struct buf *
         rc = read_file(a->dir, work->fix->path, &theirs, err);
     if (rc == 0)
         rc = git_apply_merge(&base, &ours, &theirs, out, &clash, err);
-    if (rc == 0 && clash)
-        buf_addf(clashes, "%s%s:%zu", clashes->len ? ", " : "", work->fix->path, clash);
+    if (rc == 0 && clash) {
+        buf_adds(clashes, clashes->len ? ", " : "");
+        buf_add_shown(clashes, work->fix->path, strlen(work->fix->path));
+        buf_addf(clashes, ":%zu", clash);
+    }
     *same = out->len == ours.len && !memcmp(buf_str(out), buf_str(&ours), ours.len);
     buf_release(&base);
     buf_release(&ours);

@@ -69,8 +69,9 @@ static int merge_blobs(const struct making *m, const struct git_fix *fix, const 
         rc = git_apply_merge(&base, &ours, &theirs, &merged, &clash, err);
     if (rc == 0 && clash)
         rc = err_set(err, ERR_CONFIG,
-                     "%s: what stays staged has other changes where it is fixed (line %zu)",
-                     fix->path, clash);
+                     "what stays staged has other changes where it is fixed, in line %zu; nothing "
+                     "was touched: commit or unstage it first",
+                     clash);
     if (rc == 0)
         rc = git(m, write, &merged, now, err);
     while (now->len && now->data[now->len - 1] == '\n')
@@ -95,9 +96,8 @@ static int take_entry(struct making *m, const struct git_fix *fix, const char *l
         return err_set(err, ERR_CONFIG, "git ls-files did not tell what is staged");
     if (tag != 'H')
         return err_set(err, ERR_CONFIG,
-                       "%s is %s; fix it yourself (\"git update-index --%s\" and the fixer's own "
+                       "%s; fix it yourself (\"git update-index --%s\" and the fixer's own "
                        "command), or let the fixers leave it alone",
-                       fix->path,
                        tag == 'S' ? "not in this sparse working tree"
                                   : "taken for unchanged (git update-index --assume-unchanged)",
                        tag == 'S' ? "no-skip-worktree" : "no-assume-unchanged");
@@ -137,8 +137,12 @@ static int read_entries(struct making *m, struct err *err)
     for (size_t at = 0; rc == 0 && at < out.len; at += strlen(out.data + at) + 1) {
         const char *tab = strchr(out.data + at, '\t');
         const struct git_fix *fix = tab ? map_get_str(&by_path, tab + 1) : NULL;
-        if (fix)
-            rc = take_entry(m, fix, out.data + at, err);
+        if (!fix || (rc = take_entry(m, fix, out.data + at, err)) == 0)
+            continue;
+        struct buf shown = BUF_INIT;
+        buf_add_shown(&shown, fix->path, strlen(fix->path));
+        err_wrap(err, "%s", buf_str(&shown));
+        buf_release(&shown);
     }
     for (size_t i = 0; rc == 0 && m->committed && i < m->fixes->n; i++)
         if (!map_get_str(&m->found, m->fixes->v[i].path))

@@ -104,6 +104,14 @@ static int select_steps(struct engine *e, const char *const *steps, size_t n, st
     return 0;
 }
 
+static bool any_selected(const struct engine *e)
+{
+    bool any = false;
+    for (size_t i = 0; i < e->nodes.n; i++)
+        any |= e->nodes.v[i].selected;
+    return any;
+}
+
 static int open_graph(struct engine *e, const char *const *steps, size_t n,
                       const char *const *sources, size_t n_sources, struct err *err)
 {
@@ -125,6 +133,9 @@ static int open_graph(struct engine *e, const char *const *steps, size_t n,
     }
     order_steps(e);
     emit_pipeline(e);
+    if (n == 0 && e->nodes.n && !any_selected(e))
+        engine_notice(e, "warning",
+                      "all steps are fixers, which run in the hook and where they are named");
     return e->started ? 0 : breaks_load(e, err);
 }
 

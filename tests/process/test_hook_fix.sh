@@ -54,7 +54,7 @@ clean_git() { # nothing of kiln's is left in git's directory
 }
 
 in_head() { assert_eq "$(git show "HEAD:$1")" "$2" "$1 in HEAD"; }
-status() { assert_eq "$(git status --porcelain | tr '\n' ';')" "$1" "git status"; }
+porcelain() { assert_eq "$(git status --porcelain | tr '\n' ';')" "$1" "git status"; }
 
 test_fixed_and_committed() {
     a_project
@@ -67,7 +67,7 @@ test_fixed_and_committed() {
     in_head src/new good
     assert_file src/new good
     assert_eq "$(stat -c %a src/new)" 750
-    status ""
+    porcelain ""
     git diff-files --quiet || fail "stamps in the index are old"
     # All of it is known: the same tree is answered at once.
     commit 0 --allow-empty
@@ -93,7 +93,7 @@ test_partial_staging() {
     assert_out 'fixed 1 file: src/a; what is not staged is kept in src/a'
     in_head src/a "$(printf '%s\n' 1 good 3 4 5 6 7 8 9)"
     assert_eq "$(xargs <src/a)" "1 good 3 4 5 6 7 eight bad nine"
-    status " M src/a;"
+    porcelain " M src/a;"
     # Edits where the fix is: nothing is touched, anywhere.
     sed -i 's/good/bad/' src/a
     echo bad >src/new
@@ -129,14 +129,14 @@ test_forms_of_commit() {
     sed -i s/1/bad/ src/a
     commit 0 -a
     in_head src/a "$(printf '%s\n' good 2 3 4 5 6 7 8 9)"
-    status ""
+    porcelain ""
     # -i, with something staged
     echo bad >src/staged
     git add src/staged
     sed -i s/2/bad/ src/a
     commit 0 -i src/a
     in_head src/staged good
-    status ""
+    porcelain ""
     # commit path: what else is staged stays so, and is no part of it
     echo bad >src/staged
     git add src/staged
@@ -146,7 +146,7 @@ test_forms_of_commit() {
     in_head src/a "$(printf '%s\n' good good good 4 5 6 7 8 9)"
     in_head src/staged good
     assert_eq "$(git show :src/staged)" bad
-    status "M  src/staged;"
+    porcelain "M  src/staged;"
     git diff --quiet || fail "working tree and index differ"
     commit 0
     in_head src/staged good
@@ -154,14 +154,14 @@ test_forms_of_commit() {
     sed -i s/4/bad/ src/a
     commit 0 -a --amend
     in_head src/a "$(printf '%s\n' good good good good 5 6 7 8 9)"
-    git add src && status ""
+    git add src && porcelain ""
     # a patch, chosen piece by piece
     sed -i 's/5/bad/; s/9/WRONG/' src/a
     printf 's\ny\nn\n' | git commit -q -p -m pieces >"$T/out" 2>&1 || fail "git commit -p"
     assert_out 'what is not staged is kept in src/a'
     in_head src/a "$(printf '%s\n' good good good good good 6 7 8 9)"
     assert_eq "$(xargs <src/a)" "good good good good good 6 7 8 WRONG"
-    status " M src/a;"
+    porcelain " M src/a;"
     git checkout -q src/a
     # intended to be added
     echo bad >src/intended
@@ -169,7 +169,7 @@ test_forms_of_commit() {
     echo bad >src/x
     git add src/x
     commit 0
-    status " A src/intended;"
+    porcelain " A src/intended;"
     assert_file src/intended bad
     git rm -q --cached src/intended
     rm src/intended
@@ -187,7 +187,7 @@ test_forms_of_commit() {
     commit 0
     in_head src/other good
     assert_eq "$(git log -1 --format=%P | wc -w)" 2
-    status ""
+    porcelain ""
     # a linked working tree
     git worktree add -q -b linked "$T/linked"
     cd "$T/linked"
@@ -197,7 +197,7 @@ test_forms_of_commit() {
     sed -i s/7/bad/ src/a
     git commit -q -m linked src/a >"$T/out" 2>&1 || fail "a path, in a linked working tree"
     in_head src/a "$(printf '%s\n' good good good good good good good 8 9)"
-    status ""
+    porcelain ""
     clean_git
     # by hand, below the top
     cd src
@@ -220,7 +220,7 @@ test_a_path_beside_staged_changes() {
     commit 0 src/x
     assert_out 'fixed 1 file: src/a; what is not staged is kept in src/a'
     in_head src/a "$(printf '%s\n' good 2 3 4 5 6 7 8 9)"
-    status "M  src/a;"
+    porcelain "M  src/a;"
     assert_eq "$(xargs <src/a)" "good 2 3 4 5 6 7 8 staged"
     # Where the two meet there is no way.
     git reset -q --hard
@@ -231,6 +231,32 @@ test_a_path_beside_staged_changes() {
     echo y >src/x
     commit 1 src/x
     assert_out 'src/a:1: edits that are not staged'
+}
+
+# Names that want quoting; directories on another file system than git's.
+test_odd_places() {
+    local odd=$'src/a "b" \\c \t\303\244*'
+    a_project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
+        "format": {"run": "find src -type f -exec sed -i s/bad/good/ {} +", "inputs": ["src"], "fix": true}}}'
+    printf '%s\n' 1 bad 3 4 5 6 >"$odd"
+    git add src
+    sed -i 's/6/edited/' "$odd"
+    commit 0
+    assert_eq "$(xargs <"$odd")" "1 good 3 4 5 edited"
+    assert_eq "$(git show HEAD:"$odd" | xargs)" "1 good 3 4 5 6"
+    if [ ! -d /dev/shm ] || [ ! -w /dev/shm ] || [ "$(stat -c %d /dev/shm)" = "$(stat -c %d .)" ]; then return 0; fi
+    FAR=$(mktemp -d /dev/shm/kiln-test.XXXXXX)
+    git worktree add -q -b far "$FAR/far"
+    cd "$FAR/far"
+    echo bad >src/new
+    git add src/new
+    git commit -q -m far >"$T/out" 2>&1 || fail "on another file system"
+    in_head src/new good
+    assert_file src/new good
+    porcelain ""
+    assert_no_file .kiln-fix
+    cd "$P"
+    rm -rf "$FAR"
 }
 
 test_steps_fail() {
@@ -295,7 +321,7 @@ test_what_is_no_fix() {
     commit 0
     assert_eq "$(git ls-files -s src/a src/deep/b | cut -c1-6 | xargs)" "100755 100644"
     [ -x src/a ] && [ ! -x src/deep/b ]
-    status ""
+    porcelain ""
     # Two that disagree.
     echo 'date +%s%N >src/a' >fix
     git add fix
@@ -317,7 +343,7 @@ test_filters() {
     assert_eq "$(git show HEAD:src/x.id | xargs)" '$Id$ good'
     git checkout -q src/x.crlf
     grep -q '^\$Id: [0-9a-f]* \$$' src/x.id
-    status ""
+    porcelain ""
     # Written with other line ends than git would.
     printf 'new\r\nbad\r\n' >src/y.crlf
     git add src/y.crlf
@@ -347,14 +373,14 @@ test_indexes() {
     git add src/new
     commit 0
     in_head src/new good
-    status ""
+    porcelain ""
     git update-index --no-split-index
     # version 4, untracked cache
     git update-index --index-version 4 --untracked-cache
     echo bad >src/new
     commit 0 -a
     in_head src/new good
-    status ""
+    porcelain ""
     assert_eq "$(od -An -tu1 -j7 -N1 .git/index | tr -d ' ')" 4
     grep -qa UNTR .git/index
     # taken for unchanged, or not there
@@ -362,7 +388,7 @@ test_indexes() {
     git add src/new
     git update-index --assume-unchanged src/new
     commit 1
-    assert_out 'src/new is taken for unchanged'
+    assert_out 'src/new: taken for unchanged'
     git update-index --no-assume-unchanged src/new
     git sparse-checkout set other
     echo bad >other/p
@@ -371,12 +397,12 @@ test_indexes() {
     git add kiln.json
     assert_no_file src/new
     commit 1
-    assert_out 'src/new is not in this sparse working tree'
+    assert_out 'src/new: not in this sparse working tree'
     git sparse-checkout disable
     commit 0
     assert_file other/p good
     assert_file src/new good
-    status ""
+    porcelain ""
     # one that somebody else names
     cp .git/index "$T/mine"
     echo bad >src/mine
@@ -471,6 +497,34 @@ test_elsewhere() {
     git add src
     commit 0
     assert_out 'all 2 steps cached'
+}
+
+test_watching() {
+    a_project
+    watch_start
+    assert_eq "$(ran "$T/round")" test
+    put src/new bad
+    watch_idle
+    assert_eq "$(ran "$T/round")" test
+    assert_file src/new bad
+    watch_stop
+    # Named, it runs again after it has fixed something, and then rests.
+    watch_start format
+    watch_stop
+    assert_file src/new good
+    watch_start format
+    assert_eq "$(ran "$T/round")" ""
+    put src/new bad
+    wait_event '.type == "step.finished" and .step == "format" and .tainted'
+    wait_event '.type == "step.finished" and .step == "format" and (.tainted | not)'
+    assert_file src/new good
+    watch_stop
+    # There may be nothing else.
+    jq 'del(.steps.test)' kiln.json >"$T/k"
+    cp "$T/k" kiln.json
+    kiln 0 run
+    assert_out 'all steps are fixers, which run in the hook and where they are named'
+    kiln 0 run format
 }
 
 test_a_generated_pipeline() {

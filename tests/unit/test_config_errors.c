@@ -179,6 +179,15 @@ static const struct config_case values[] = {
     {"hook null", STEP("'run': 'x', 'hook': null"),
      "^2:27: step \"a\": \"hook\" must be true or false, not null; leave it out to have the "
      "default"},
+    {"a fixer in a box", STEP("'run': 'x', 'fix': true"),
+     "^2:19: step \"a\": \"fix\" rewrites files of the project, which a step in a box can't; add "
+     "\"runner\": \"host\""},
+    {"a fixer with outputs", STEP("'run': 'x', 'fix': true, 'runner': 'host', 'outputs': ['o']"),
+     "^2:50: step \"a\": a step with \"fix\" has no \"outputs\""},
+    {"fix in defaults", "{'version': 1, 'defaults': {'fix': true}, 'steps': {}}", "\"fix\""},
+    {"fixes of another kind",
+     "{'version': 1, 'hook': {'fix': 'ask'}, 'steps': {'a': {'run': 'x'}}}",
+     "must be \"commit\" or \"stop\""},
     {"description a list", STEP("'run': 'x', 'description': ['x']"),
      "^2:34: step \"a\": \"description\" must be a string, not a list"},
     {"runner remote in defaults", "{'version': 1, 'defaults': {'runner': 'remote'}, 'steps': {}}",
@@ -236,6 +245,9 @@ static const struct config_case links[] = {
     {"unlike any step", STEPS(A ", 'needs': ['deploy']}"),
      "^2:29: step \"a\": \"needs\" names the unknown step \"deploy\"; add that step or remove the "
      "need"},
+    {"needs a fixer",
+     STEPS("'a': {'run': 'x', 'needs': ['b']},\n'b': {'run': 'x', 'fix': true, 'runner': 'host'}"),
+     "^2:29: step \"a\": \"b\" has \"fix\" and is needed by no step"},
     {"needs itself", STEPS(A ", 'needs': ['a']}"),
      "^2:29: step \"a\": the step needs itself; remove this need"},
     {"needs twice", STEPS(A B ", 'needs': ['a', 'a']}"),

@@ -46,6 +46,7 @@ static void a_step_with_only_run_has_the_defaults(void **state)
     assert_true(step->cache);
     assert_false(step->hook);
     assert_false(step->interactive);
+    assert_false(step->fix);
     config_free(config);
 }
 
@@ -59,7 +60,8 @@ static void every_key_arrives(void **state)
         " 'description': 'does \\u00e9 all',\n"
         " 'inputs': ['src', '!src/**/*.md', '.'],\n"
         " 'needs': ['gen/one'], 'cwd': './sub/../dir/', 'timeout': '1h30m',\n"
-        " 'retries': 100, 'runner': 'host', 'cache': false, 'hook': true, 'interactive': true,\n"
+        " 'retries': 100, 'runner': 'host', 'cache': false, 'hook': true, 'interactive': true,"
+        " 'fix': true,\n"
         " 'env': {'B': '', 'A': '1'}, 'pass_env': ['TZ', 'LANG']}}}");
     const struct config_step *step = &config->steps[1];
 
@@ -92,6 +94,8 @@ static void every_key_arrives(void **state)
     assert_false(step->cache);
     assert_true(step->hook);
     assert_true(step->interactive);
+    assert_true(step->fix);
+    assert_int_equal(config->hook.fix, CONFIG_FIXES_COMMIT);
     assert_int_equal(step->n_env, 2);
     assert_string_equal(step->env[0].name, "A");
     assert_string_equal(step->env[0].value, "1");
