@@ -31,6 +31,8 @@ static void show_changes(FILE *out, const struct step_facts *facts)
     struct buf text = BUF_INIT;
     if (!facts->keyed)
         buf_adds(&text, "nobody has looked yet");
+    else if (facts->passed)
+        buf_adds(&text, "it has just passed");
     else if (!facts->since)
         buf_adds(&text, "it has not passed before");
     else if (!facts->all_reasons)

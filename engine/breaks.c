@@ -329,6 +329,11 @@ bool breaks_stop_starting(const struct engine *e)
     return false;
 }
 
+bool breaks_has_passed(const struct instance *in)
+{
+    return in->end && in->end->status == STEP_PASSED;
+}
+
 void breaks_end(struct engine *e, struct instance *in)
 {
     struct held_end *end = in->end;
@@ -393,7 +398,7 @@ bool breaks_retry(struct engine *e, struct node *node)
 void breaks_skip(struct engine *e, struct node *node)
 {
     struct instance *in = node->current;
-    if (!in || !in->held || (in->end && in->end->status == STEP_PASSED))
+    if (!in || !in->held || breaks_has_passed(in))
         return;
     bool failed = in->end != NULL;
     resume(e, in);

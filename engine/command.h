@@ -157,6 +157,7 @@ struct step_facts {
     size_t n_env;
     bool keyed; /* the rest is known: it has been looked at in this run */
     char key[DIGEST_HEX + 1], input_root[DIGEST_HEX + 1];
+    bool passed;       /* it is held after it passed: the rest says nothing */
     const char *since; /* the run in which it last passed; NULL: it has not */
     const struct reason *reasons;
     size_t n_reasons, all_reasons;

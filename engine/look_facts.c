@@ -5,6 +5,7 @@
 #include "engine/look.h"
 #include "engine/private.h"
 #include "engine/reasons.h"
+#include "engine/running.h"
 #include "engine/tell.h"
 #include "engine/wants.h"
 
@@ -99,6 +100,8 @@ bool look_facts(void *ctx, const char *step, struct step_facts *out)
     out->keyed = true;
     digest_hex(&node->current->key, out->key);
     digest_hex(&node->current->input_root, out->input_root);
-    add_reasons(e, node->current, out);
+    out->passed = breaks_has_passed(node->current);
+    if (!out->passed)
+        add_reasons(e, node->current, out);
     return true;
 }

@@ -76,6 +76,8 @@ bool breaks_hold_end(struct engine *e, struct flight *flight, enum step_status s
                      uint64_t duration_ms, const char *error);
 /* Nothing new may start until a failure that is held has been decided upon. */
 bool breaks_stop_starting(const struct engine *e);
+/* It is held after it passed. */
+bool breaks_has_passed(const struct instance *in);
 /* An instance in state HELD ends as it did. */
 void breaks_end(struct engine *e, struct instance *in);
 /* Lets the step (NULL: all that are held) go on: it starts, or ends as it did. stepping: until the

@@ -451,7 +451,7 @@ static void draw(struct app *app, struct area area)
         put_wrapped(&rows, ROLE_WARNING, step->hints[i]);
     }
     const struct step_facts *facts = facts_of(app, step);
-    if (facts)
+    if (facts && !step->held_passed)
         put_since_pass(&rows, facts);
     else if (step->has_started && step->state != STATE_CACHED && step->state != STATE_IDLE)
         put_reasons(&rows, step);

@@ -119,6 +119,37 @@ test_aborted_and_quit() {
     runs_of_second 1 || fail "it has started"
 }
 
+# One after the other, after it has ended, skipped once; an edit ends what is held as it had ended.
+test_stepping() {
+    begin
+    type_keys ':first\x0db:second\x0dA'
+    echo 2 > in
+    wait_for told 2 '.type == "step.paused" and .step == "first" and .rule == "before@first"'
+    type_keys C
+    wait_for told 2 '.type == "step.paused" and .step == "second" and .rule == null'
+    type_keys C
+    wait_for told 2 '.type == "step.paused" and .step == "second" and .rule == "after@second" and .passed'
+    if told 2 '.type == "step.queued" and .step == "third"'; then fail "it is not waited for"; fi
+    type_keys c
+    wait_for told 2 '.type == "run.finished" and .status == "passed"'
+    assert_file end 2
+    # Stepping has ended with the run: only the two are held.
+    echo 3 > in
+    wait_for told 3 '.type == "step.paused" and .step == "first"'
+    type_keys c
+    wait_for told 3 '.type == "step.paused" and .step == "second" and .passed'
+    echo 4 > in
+    wait_for told 3 '.type == "step.finished" and .step == "second" and .status == "passed"'
+    wait_for told 4 '.type == "step.paused" and .step == "first"'
+    type_keys ':first\x0dX'
+    wait_for told 4 '.type == "run.finished" and .status == "cancelled" and .skipped == 3'
+    assert_file mid 3
+    type_keys ':first\x0db:second\x0dAR'
+    wait_for told 5 '.type == "run.finished" and .status == "passed"'
+    assert_file end 4
+    quit_screen
+}
+
 test_forced() {
     begin
     type_keys ':first\x0dff'

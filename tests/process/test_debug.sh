@@ -48,9 +48,10 @@ test_before() {
 
 test_after() {
     begin
-    lines 0 'log\nretry\ncontinue\n' --break 'te*:after'
+    lines 0 'log\nwhy\nretry\ncontinue\n' --break 'te*:after'
     assert_eq "$(grep -c '^test is held: it passed after .* (after@te\*)$' "$T/out")" 2 "pauses"
     assert_out '^3 wrong$'
+    assert_out '^  changed +it has just passed$'
     assert_out '^pack: passed'
     ran 2
     # What depends on it waits.
