@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "base/vec.h"
 #include "cache/cache_gc.h"
+#include "engine/kept_box.h"
 #include "engine/record.h"
 #include "runners/usage.h"
 
@@ -24,6 +25,8 @@ struct job {
     struct answers *answers;
     struct question *question; /* NULL: a file is to be kept */
     char *keep;
+    struct kept_box *box; /* the question is about it */
+    char *no_box;         /* why there is none */
 };
 
 static void refuse(struct question *question, const char *why)
@@ -146,6 +149,13 @@ static void on_work(uv_work_t *work)
     case QUESTION_DIFF: answer_diff(job->answers->root, options->cache, q); break;
     case QUESTION_LOG: answer_log(options->cache, options->records, q); break;
     case QUESTION_USAGE: answer_usage(q); break;
+    case QUESTION_BOX:
+    case QUESTION_TAKE:
+        if (job->box)
+            answer_box(job->box, q);
+        else
+            refuse(q, job->no_box ? job->no_box : "no box is known here");
+        break;
     case QUESTION_KINDS: break;
     }
 }
@@ -172,6 +182,8 @@ static void on_done(uv_work_t *work, int status)
         refuse(job->question, "kiln is ending");
     if (job->question)
         job->question->done(job->question);
+    kept_box_free(job->box);
+    free(job->no_box);
     free(job->keep);
     free(job);
     if (answers->ended && answers->jobs.n == 0)
@@ -186,11 +198,9 @@ struct answers *answers_new(const struct answers_options *options)
     return answers;
 }
 
-static void begin(struct answers *answers, struct question *question, const char *keep)
+static void begin(struct answers *answers, struct job *job)
 {
-    struct job *job = mem_zalloc(1, sizeof *job);
-    *job = (struct job){
-        .answers = answers, .question = question, .keep = keep ? mem_strdup(keep) : NULL};
+    job->answers = answers;
     job->work.data = job;
     vec_push(&answers->jobs, job);
     /* It fails for a NULL function alone. */
@@ -199,13 +209,28 @@ static void begin(struct answers *answers, struct question *question, const char
 
 void answers_ask(struct answers *answers, struct question *question)
 {
-    begin(answers, question, NULL);
+    struct job *job = mem_zalloc(1, sizeof *job);
+    job->question = question;
+    begin(answers, job);
+}
+
+void answers_ask_box(struct answers *answers, struct question *question, struct kept_box *box,
+                     const char *why)
+{
+    struct job *job = mem_zalloc(1, sizeof *job);
+    job->question = question;
+    job->box = box;
+    job->no_box = why ? mem_strdup(why) : NULL;
+    begin(answers, job);
 }
 
 void answers_keep(struct answers *answers, const char *path)
 {
-    if (answers->options.cache && answers->jobs.n < MAX_JOBS)
-        begin(answers, NULL, path);
+    if (!answers->options.cache || answers->jobs.n >= MAX_JOBS)
+        return;
+    struct job *job = mem_zalloc(1, sizeof *job);
+    job->keep = mem_strdup(path);
+    begin(answers, job);
 }
 
 void answers_free(struct answers *answers)

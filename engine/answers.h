@@ -26,6 +26,10 @@ struct answers_options {
 struct answers *answers_new(const struct answers_options *options);
 /* As struct control's ask. */
 void answers_ask(struct answers *answers, struct question *question);
+struct kept_box;
+/* The same of a question about a box, which is taken over; or NULL, and why there is none. */
+void answers_ask_box(struct answers *answers, struct question *question, struct kept_box *box,
+                     const char *why);
 /* Has the cache keep what the project's file at that path holds now, where it is a small text, so
  * that a later change of it can be shown. */
 void answers_keep(struct answers *answers, const char *path);
@@ -38,5 +42,8 @@ void answer_log(struct cache *cache, struct records *records, struct question *q
 /* answer_diff.c, any thread. */
 void answer_diff(const char *root, struct cache *cache, struct question *question);
 void answer_keep(const char *root, struct cache *cache, const char *path);
+
+/* answer_box.c, any thread. */
+void answer_box(struct kept_box *box, struct question *question);
 
 #endif

@@ -107,6 +107,8 @@ enum question_kind {
     QUESTION_DIFF,  /* a file's content before and now */
     QUESTION_LOG,   /* of a result, by its key */
     QUESTION_USAGE, /* what steps that run use */
+    QUESTION_BOX,   /* what was changed in the box that a step's last failure left */
+    QUESTION_TAKE,  /* the same, to be taken into the working tree */
     QUESTION_KINDS,
 };
 
@@ -122,7 +124,7 @@ struct question {
     struct digest old;           /* DIFF: sizes do not matter; null: it was not there */
     struct digest now;           /* ... is not there any more */
     const char *key;             /* LOG: 64 hex digits */
-    const char *step;            /* LOG: whose result it is, or was */
+    const char *step;            /* LOG: whose result it is, or was; BOX, TAKE */
     int64_t pids[QUESTION_PIDS]; /* USAGE: as step.started has them */
     size_t n_pids;
     void *ctx; /* the asker's, for event and done */
@@ -137,8 +139,12 @@ struct question {
     struct usage_facts *usage; /* USAGE: of each of them ... */
     uint64_t usage_ns;         /* ... at that wall-clock time, ... */
     uint64_t usage_took_ns;    /* ... and how long looking took */
-    const char *text; /* DIFF: lines that begin with '-', '+', ' ', '@' (where), '#' (a remark) */
-    const char *log;  /* LOG: a file that has it; NULL: nothing was written */
+    /* DIFF: lines that begin with '-', '+', ' ', '@' (where), '#' (a remark). BOX: besides '=' (a
+     * word and a file; what follows is about it), and '\\' (no newline at the end). TAKE: in words
+     * what came of it, found or not. */
+    const char *text;
+    size_t changed;       /* BOX: inputs; TAKE: files that were written or removed */
+    const char *log;      /* LOG: a file that has it; NULL: nothing was written */
     struct chunks chunks; /* LOG: of it, as far as that is known; the asker's to release */
     uint64_t start_ns;    /* LOG: when what wrote it started */
 };

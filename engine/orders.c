@@ -2,6 +2,7 @@
  * orders.c - the narrow way back: what views order, and what they ask (command.h).
  */
 #include "engine/answers.h"
+#include "engine/kept_box.h"
 #include "engine/look.h"
 #include "engine/private.h"
 #include "engine/rounds.h"
@@ -104,9 +105,30 @@ struct answers *engine_answers(struct engine *e)
     return e->answers;
 }
 
+static void ask_about_box(struct engine *e, struct question *question)
+{
+    const struct kept_box_options options = {.records = e->opt.records,
+                                             .history = e->opt.history,
+                                             .cache = e->opt.cache,
+                                             .graph = e->graph,
+                                             .root = e->opt.root,
+                                             .step = question->step};
+    struct kept_box *box = NULL;
+    struct err err = ERR_INIT;
+    if (!e->graph)
+        err_set(&err, ERR_USAGE, "there is no pipeline");
+    else if (kept_box_open(&options, &box, &err) < 0)
+        box = NULL;
+    answers_ask_box(engine_answers(e), question, box, box ? NULL : err_text(&err));
+    err_release(&err);
+}
+
 static void on_question(void *ctx, struct question *question)
 {
-    answers_ask(engine_answers(ctx), question);
+    if (question->kind == QUESTION_BOX || question->kind == QUESTION_TAKE)
+        ask_about_box(ctx, question);
+    else
+        answers_ask(engine_answers(ctx), question);
 }
 
 struct control engine_control(struct engine *e)

@@ -278,6 +278,7 @@ const char *act_refusal(const struct app *app, const char *action)
         {"skip", "no step is held here that has not passed"},
         {"breaks", "nothing is to be held (b, A, B and H say what is)"},
         {"abort", "no step is held (x cancels one)"},
+        {"take", "nothing that was changed in a box is shown (d shows it)"},
         {"shell", "there is no kiln to open a shell with"},
     };
     if (app->quitting)

@@ -20,7 +20,7 @@
 const struct view *const views[PANE_N] = {
     [PANE_STEPS] = &view_steps,   [PANE_LOG] = &view_log,           [PANE_WHY] = &view_why,
     [PANE_INPUTS] = &view_inputs, [PANE_TIMELINE] = &view_timeline, [PANE_RUNS] = &view_runs,
-    [PANE_CACHE] = &view_cache,
+    [PANE_CACHE] = &view_cache,   [PANE_CHANGES] = &view_changes,
 };
 
 void app_init(struct app *app, const struct control *control, const char *project, bool utf8)
@@ -52,6 +52,7 @@ void app_release(struct app *app)
     usage_release(&app->usages);
     arena_release(&app->runs.arena);
     arena_release(&app->cache.arena);
+    changes_release(&app->changes);
     free(app->cache.error);
     screen_release(&app->screen);
     buf_release(&app->typed);

@@ -57,6 +57,17 @@ struct cache_view {
     int top, rows;
 };
 
+/* What was changed in a step's box, as of the last answer. */
+struct changes_view {
+    char *step;                        /* that it is about; NULL: nobody has asked yet */
+    char *text, *error;                /* of the answer */
+    VEC(char *) lines;                 /* in text */
+    size_t top, files;                 /* the first line shown; inputs that were changed */
+    uint64_t as_of;                    /* app_stamp() when it was asked for */
+    bool known, asking, stale, nobody; /* nobody: there is nobody to ask */
+    bool taking;
+};
+
 struct inputs_view {
     size_t step;        /* that it was drawn for */
     uint64_t top, rows; /* the first row shown, and how many there are */
@@ -135,6 +146,7 @@ struct app {
     struct inputs_view inputs;
     struct runs_view runs;
     struct cache_view cache;
+    struct changes_view changes;
     struct past past;
     struct usages usages;
     bool replay;               /* there is no now: all of it is of the past */

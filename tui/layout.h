@@ -23,6 +23,7 @@ enum pane {
     PANE_TIMELINE,
     PANE_RUNS,
     PANE_CACHE,
+    PANE_CHANGES,
     PANE_N
 };
 

@@ -12,6 +12,7 @@
 #include "tui/reader.h"
 #include "tui/term.h"
 #include "tui/typing.h"
+#include "tui/view.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -227,6 +228,7 @@ static void on_program_ended(void *ctx, int status)
 {
     struct tui *tui = ctx;
     tui->program = NULL;
+    changes_forget(&tui->app); /* it may have been a shell */
     if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
         app_say(&tui->app, "that program could not be run");
     term_take_back(tui->term);

@@ -22,7 +22,7 @@ struct view {
 };
 
 extern const struct view view_steps, view_log, view_why, view_inputs, view_timeline, view_runs,
-    view_cache, view_help;
+    view_cache, view_changes, view_help;
 extern const struct view *const views[PANE_N];
 
 /* header, key line, notices, titles: what is around the panes */
@@ -89,6 +89,10 @@ void log_ask_save(struct app *app);
 /* view_why.c */
 void diffs_release(struct diffs *diffs);
 void held_release(struct held_view *held);
+
+/* view_changes.c: looks again when it is next drawn. */
+void changes_forget(struct app *app);
+void changes_release(struct changes_view *changes);
 
 /* view_inputs.c: counts a piece; true when there is more to count. */
 bool inputs_work(struct app *app);

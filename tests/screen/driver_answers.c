@@ -151,6 +151,21 @@ static void told_usage(const struct told *told, struct question *q)
     q->usage_ns = told->now_ns;
 }
 
+static void told_box(const struct told *told, struct question *q)
+{
+    const char *text = map_get_str(&told->boxes, q->step);
+    q->found = text != NULL;
+    q->error = arena_printf(&q->arena,
+                            "\"%s\" passed when it last ran: what a failure before that "
+                            "left is gone",
+                            q->step);
+    for (const char *line = text; line && *line; line += strcspn(line, "\n"), line += *line == '\n')
+        q->changed += *line == '=' && strncmp(line, "=made ", 6) != 0;
+    q->text = q->kind == QUESTION_BOX || !text
+                  ? text
+                  : arena_printf(&q->arena, "%zu files taken into the working tree", q->changed);
+}
+
 static void told_answer(struct told *told, struct question *q)
 {
     q->found = true;
@@ -173,6 +188,8 @@ static void told_answer(struct told *told, struct question *q)
     case QUESTION_DIFF: q->text = told_diff(told, q->path); break;
     case QUESTION_LOG: told_log(told, q); break;
     case QUESTION_USAGE: told_usage(told, q); break;
+    case QUESTION_BOX:
+    case QUESTION_TAKE: told_box(told, q); break;
     case QUESTION_KINDS: break;
     }
     q->done(q);
@@ -194,6 +211,7 @@ void told_release(struct told *told)
     vec_release(&told->inputs);
     map_release(&told->keys);
     map_release(&told->diffs);
+    map_release(&told->boxes);
     map_each (entry, &told->logs) {
         struct told_log *log = entry->value;
         chunks_release(&log->chunks);
@@ -274,12 +292,12 @@ static void do_stored(struct told *told, const char *dir, char *rest)
     buf_release(&out);
 }
 
-static void do_diff(struct told *told, char *rest)
+static void do_text(struct told *told, struct map *map, char *rest)
 {
     struct buf out = BUF_INIT;
-    const char *path = strsep(&rest, " ");
+    const char *name = strsep(&rest, " ");
     word_unescape(rest ? rest : "", &out);
-    map_put_str(&told->diffs, path, arena_strdup(&told->arena, buf_str(&out)));
+    map_put_str(map, name, arena_strdup(&told->arena, buf_str(&out)));
     buf_release(&out);
 }
 
@@ -309,7 +327,9 @@ bool told_line(struct told *told, const char *dir, const char *verb, char *rest)
         const char *step = word_take(&rest);
         told_log_of(told, step)->gone = arena_strdup(&told->arena, rest ? rest : "");
     } else if (strcmp(verb, "diff") == 0) {
-        do_diff(told, rest);
+        do_text(told, &told->diffs, rest);
+    } else if (strcmp(verb, "box") == 0) {
+        do_text(told, &told->boxes, rest);
     } else {
         return false;
     }

@@ -7,6 +7,8 @@
  *     inputs                                                             forgets them
  *     key STEP HEX|-                                                     that it has now
  *     diff PATH|* TEXT                          *: of every other; escapes as in "log"
+ *     box STEP TEXT                             what was changed in its box, as "diff"; none: none is
+ *                                               kept
  *     stored STEP 1|2 MS|- TEXT                 the cache has that too as the log of its results
  *     gone STEP WHY                             the cache has none of it any more
  *     env STEP NAME=VALUE                       of what it runs as; changed FILE since run 1
@@ -49,6 +51,7 @@ struct told {
     VEC(struct input_file) inputs;
     struct map keys;
     struct map diffs;  /* path -> text */
+    struct map boxes;  /* step -> text */
     struct map logs;   /* step -> struct told_log */
     struct map events; /* run -> struct buf, lines */
     VEC(struct question *) questions;

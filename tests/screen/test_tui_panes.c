@@ -270,6 +270,40 @@ static void test_why(void **state)
     each_size(why);
 }
 
+#define BOX                                                                                     \
+    "box unit =changed src/parse.c\\n@@ -87,4 +87,4 @@ static int count(const char *p)\\n     " \
+    "int "                                                                                      \
+    "n = 0;\\n-    while (n < 3)\\n+    while (n < 4)\\n         n++;\\n     return n;\\n"      \
+    "=removed src/old.c\\n@@ -1 +0,0 @@\\n-int old;\\n=not-executable tests/run.sh\\n"          \
+    "=changed tests/logo.png\\n#no text\\n=made core\\n=made src/parse.c.orig\\n"               \
+    "#and 12 files of outputs, or too many to be listed\\n"
+
+static void changes(struct pty *pty, int cols, int rows)
+{
+    say_run(pty);
+    say_end(pty);
+    pty_type(pty, "gjjd");
+    pty_wait_shows(pty, "passed when it last ran");
+    pty_say(pty, BOX);
+    pty_type(pty, "d");
+    golden(pty, "changes", cols, rows);
+    pty_type(pty, "+G");
+    golden(pty, "changes-all", cols, rows);
+    pty_type(pty, "D");
+    pty_sync(pty);
+    pty_wait_shows(pty, "4 files taken into the working tree");
+    /* Of another step there is nothing to take, also while that is not known yet. */
+    pty_type(pty, "1g8D");
+    pty_sync(pty);
+    assert_true(!pty_shows(pty, "taken into the working tree"));
+}
+
+static void test_changes(void **state)
+{
+    (void)state;
+    each_size(changes);
+}
+
 int main(void)
 {
     setenv("TZ", "UTC", 1);
@@ -282,6 +316,7 @@ int main(void)
         cmocka_unit_test(test_cache),
         cmocka_unit_test(test_inputs),
         cmocka_unit_test(test_why),
+        cmocka_unit_test(test_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
