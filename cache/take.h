@@ -80,7 +80,7 @@ struct take_request {
     /* out */
     size_t conflicts; /* not 0: nothing was written */
     size_t taken;
-    const char *left; /* a file beside, the last of those that could not be removed; or NULL */
+    const char *left; /* what could not be removed (the last of it); or NULL */
 };
 
 /* Texts that are larger are not merged. */

@@ -156,18 +156,20 @@ int take_write(struct take *take, struct taking *todo, struct err *err)
 
 /* -- taking away ------------------------------------------------------------------------------- */
 
-static void drop_dir(const struct take *take, const char *path)
+static void drop_dir(struct take *take, const char *path)
 {
     const char *name;
     int fd = -1;
     if (beneath_open_parent(take->root_fd, path, false, &fd, &name, NULL) != 0)
         return;
-    (void)unlinkat(fd, name, AT_REMOVEDIR); /* where something is in it, it is needed */
+    bool gone = unlinkat(fd, name, AT_REMOVEDIR) == 0 || errno == ENOENT || errno == ENOTDIR;
+    if (!gone && errno != ENOTEMPTY && errno != EEXIST) /* else it is needed */
+        take->request->left = arena_strdup(take->request->arena, path);
     close(fd);
 }
 
 /* A directory whose last file was removed goes, too: git knows none that is empty. */
-static void drop_parents(const struct take *take, const char *path)
+static void drop_parents(struct take *take, const char *path)
 {
     char *parent = mem_strdup(path);
     for (char *slash; (slash = strrchr(parent, '/'));) {

@@ -170,7 +170,7 @@ static int take(struct debug_take *d, struct kept_box *box, const char *step, st
     else
         printf("nothing to take\n");
     if (taken.left)
-        remark_on(d, taken.left, "what was there before; it could not be removed");
+        remark_on(d, taken.left, "what was there before, and could not be removed");
     if (taken.secret) {
         char *text = mem_printf("%zu file%s may hold a secret of the step's, and %s taken only "
                                 "where named",

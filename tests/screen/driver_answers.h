@@ -7,8 +7,7 @@
  *     inputs                                                             forgets them
  *     key STEP HEX|-                                                     that it has now
  *     diff PATH|* TEXT                          *: of every other; escapes as in "log"
- *     box STEP TEXT                             what was changed in its box, as "diff"; none: none is
- *                                               kept
+ *     box STEP TEXT                             what was changed in its box; as in "diff"
  *     stored STEP 1|2 MS|- TEXT                 the cache has that too as the log of its results
  *     gone STEP WHY                             the cache has none of it any more
  *     env STEP NAME=VALUE                       of what it runs as; changed FILE since run 1
