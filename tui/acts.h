@@ -49,7 +49,8 @@ bool act_can_copy(const struct app *app);
 void act_copy(struct app *app);
 bool act_can_shell(const struct app *app);
 void act_shell(struct app *app);
-/* view_changes.c: whether a failure of the step left a box; what was changed in the step's box; takes it into the working tree. */
+/* view_changes.c: whether a failure of the step left a box; what was changed in the step's box;
+ * takes it into the working tree. */
 bool act_has_box(const struct app *app);
 void act_changes(struct app *app);
 bool act_can_take(const struct app *app);
