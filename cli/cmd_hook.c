@@ -127,7 +127,10 @@ static int test_in_checkout(struct hook_fixing *fixing, struct hook_commit *comm
         if (answer->all_cached)
             say_cached(answer);
         else
-            *code = hook_run(fixing->options, commit, &checkout, HOOK_STEPS, fixing->git);
+            *code = hook_run(fixing->options, commit, &checkout,
+                             fixing->rested ? HOOK_OTHERS : HOOK_STEPS, fixing->git);
+        if (*code == HOOK_NONE)
+            *code = EXIT_OK;
         rc = hook_fix_end(fixing, commit, &checkout, *code == EXIT_OK, err);
     }
     hook_checkout_release(&checkout);

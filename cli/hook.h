@@ -69,6 +69,7 @@ void hook_checkout_release(struct hook_checkout *checkout);
 enum hook_part {
     HOOK_STEPS,  /* all steps of the hook; they change no file that is committed */
     HOOK_FIXERS, /* those that may, one after the other, with what they need */
+    HOOK_OTHERS, /* the steps without fixers, which have come to rest */
 };
 #define HOOK_NONE (-1)
 /* Runs that part there, and says what went wrong and what to do: git is the command that can go
@@ -81,6 +82,7 @@ struct hook_fixing {
     const struct options *options;
     const char *git;
     bool may_apply; /* git takes over what is done to the index and the working tree */
+    bool rested;    /* the fixers have run on the very tree, and left it as it was */
     struct git_fixes fixes;
 };
 /* Runs the fixers until they find nothing more to do; commit->tree is the fixed tree then, checkout

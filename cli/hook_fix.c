@@ -42,7 +42,8 @@ static int one_round(struct hook_fixing *fixing, struct hook_commit *commit,
     int rc = *code != EXIT_OK
                  ? 0
                  : git_checkout_take(&commit->place, commit->tree, checkout->dir, now, err);
-    if (rc != 0 || *code != EXIT_OK || !strcmp(now, commit->tree))
+    fixing->rested = rc == 0 && *code == EXIT_OK && !strcmp(now, commit->tree);
+    if (rc != 0 || *code != EXIT_OK || fixing->rested)
         return rc;
     *more = true;
     git_fixes_release(&fixing->fixes);

@@ -193,14 +193,22 @@ static int open_engine(struct hooking *h, struct err *err)
     return views_open(&h->views, h->engine, &h->control, &h->app, err);
 }
 
-static const char **fixers(const struct config *config, size_t *n)
+/* Of the hook's steps the fixers, or the others. */
+static const char **part_of(const struct config *config, enum hook_part part, size_t *n)
 {
-    const char **names = mem_zalloc(config->n_steps + 1, sizeof *names);
+    size_t n_all;
+    const char **names = hook_steps(config, &n_all);
+    *n = n_all;
+    if (part == HOOK_STEPS || (part == HOOK_OTHERS && !n_all))
+        return names;
     *n = 0;
-    for (size_t i = 0; i < config->n_steps; i++)
-        if (config->steps[i].fix)
-            names[(*n)++] = config->steps[i].name.text;
-    return names;
+    for (size_t i = 0; i < n_all; i++)
+        if (config->steps[config_step_index(config, names[i])].fix == (part == HOOK_FIXERS))
+            names[(*n)++] = names[i];
+    if (*n)
+        return names;
+    free(names);
+    return NULL;
 }
 
 static void on_loaded(void *ctx, struct graph *graph, const char *const *sources, size_t n_sources,
@@ -217,11 +225,9 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
         return;
     }
     size_t n_steps;
-    const char **steps =
-        h->part == HOOK_FIXERS ? fixers(h->app.made, &n_steps) : hook_steps(h->app.made, &n_steps);
-    if (h->part == HOOK_FIXERS && !n_steps) {
+    const char **steps = part_of(h->app.made, h->part, &n_steps);
+    if (!steps) {
         h->exit_code = HOOK_NONE;
-        free(steps);
         graph_free(graph);
         finish(h);
         return;
@@ -329,7 +335,7 @@ int hook_run(const struct options *options, const struct hook_commit *commit,
         catch_signals(&h);
         pipeline_load(&h.app, on_loaded, &h);
         uv_run(&h.app.loop, UV_RUN_DEFAULT);
-        if (!h.exit_code && !h.signal && part == HOOK_STEPS)
+        if (!h.exit_code && !h.signal && part != HOOK_FIXERS)
             rc = check_files(&h, &err);
     }
     if (rc != 0) {

@@ -259,6 +259,23 @@ test_odd_places() {
     rm -rf "$FAR"
 }
 
+# A fixer that writes its files anew though nothing is to be fixed is not cached, and others do not see it at work.
+test_a_fixer_that_always_writes() {
+    a_project "$(jq -c '.steps.format.run = "sed -i s/bad/good/ src/a"' <<<"$PIPELINE")"
+    commit 0 --allow-empty
+    assert_out '^test: passed'
+    if grep -q '^test: .*tainted' "$T/out"; then fail "test saw the fixer at work"; fi
+    sed -i s/2/bad/ src/a
+    commit 0 -a
+    assert_out 'fixed 1 file: src/a'
+    if grep -q '^test: .*tainted' "$T/out"; then fail "test saw the fixer at work"; fi
+    in_head src/a "$(printf '%s\n' 1 good 3 4 5 6 7 8 9)"
+    # Alone, too.
+    jq 'del(.steps.test)' kiln.json >"$T/k"
+    cp "$T/k" kiln.json
+    commit 0 -a
+}
+
 test_steps_fail() {
     a_project
     printf 'bad\nWRONG\n' >src/new
