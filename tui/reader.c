@@ -162,8 +162,9 @@ static void say_step_end(struct reader *reader, const struct event *event)
 }
 
 /* Who hears it is to know what can be done about it. */
-static void say_paused(struct reader *reader, const char *step)
+static void say_paused(struct reader *reader, const struct event *event)
 {
+    const char *reason = event->u.paused.reason;
     const struct keymap *keymap = &reader->app->keymap;
     struct buf text = BUF_INIT;
     for (size_t i = 0; i < keymap->n; i++) {
@@ -172,7 +173,11 @@ static void say_paused(struct reader *reader, const char *step)
         if (strcmp(action->name, "continue") == 0 && keymap_key(keymap, action) != KEY_NONE)
             buf_addf(&text, " %s goes on.", key_name(keymap_key(keymap, action), key));
     }
-    say(reader, "%s is paused.%s", step, buf_str(&text));
+    say(reader, "%s is paused %s%s%s.%s", event->step,
+        event->u.paused.failed   ? "where it failed"
+        : event->u.paused.passed ? "after it passed"
+                                 : "before it starts",
+        reason ? ", because " : "", reason ? reason : "", buf_str(&text));
     buf_release(&text);
 }
 
@@ -199,7 +204,7 @@ void reader_event(struct reader *reader, const struct event *event)
             n, plural(n, "step", "steps"));
         break;
     case EVENT_RUN_STARTED: say(reader, "Run %s begins.", run_name(event)); break;
-    case EVENT_STEP_PAUSED: say_paused(reader, event->step); break;
+    case EVENT_STEP_PAUSED: say_paused(reader, event); break;
     case EVENT_STEP_FINISHED: say_step_end(reader, event); break;
     case EVENT_RUN_FINISHED: say_run_end(reader, event); break;
     case EVENT_WATCH_CHANGED:
