@@ -418,9 +418,14 @@ static void runs_json(const struct record_summary *list, size_t n, struct buf *o
         add_status_json(out, run->status, run_word(run->status));
         buf_addf(out,
                  ",\"duration_ms\":%" PRIu64 ",\"passed\":%" PRIu32 ",\"cached\":%" PRIu32
-                 ",\"failed\":%" PRIu32 ",\"skipped\":%" PRIu32 ",\"cancelled\":%" PRIu32 "}",
+                 ",\"failed\":%" PRIu32 ",\"skipped\":%" PRIu32 ",\"cancelled\":%" PRIu32,
                  run->duration_ms, run->passed, run->cached, run->failed, run->skipped,
                  run->cancelled);
+        if (run->imported) {
+            buf_adds(out, ",\"imported\":");
+            buf_add_json_str(out, run->imported);
+        }
+        buf_addc(out, '}');
     }
     buf_adds(out, "]\n");
 }
@@ -455,7 +460,12 @@ static void runs_text(const struct record_summary *list, size_t n, struct buf *o
         add_count(out, run->passed, "passed", &any);
         add_count(out, run->cached, "cached", &any);
         add_count(out, run->skipped, "skipped", &any);
-        buf_adds(out, any ? "\n" : "-\n");
+        buf_adds(out, any ? "" : "-");
+        if (run->imported) {
+            buf_adds(out, "; imported: ");
+            buf_add_shown(out, run->imported, strlen(run->imported));
+        }
+        buf_addc(out, '\n');
     }
 }
 

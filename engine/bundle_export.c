@@ -415,17 +415,6 @@ static int write_bundle(struct exporting *x, const char *path, struct err *err)
     return rc;
 }
 
-static int make_scratch(struct exporting *x, struct err *err)
-{
-    x->scratch = path_join(records_dir(x->records), "exporting-XXXXXX");
-    if (mkdtemp(x->scratch))
-        return 0;
-    int rc = err_sys(err, errno, "cannot make the directory %s", x->scratch);
-    free(x->scratch);
-    x->scratch = NULL;
-    return rc;
-}
-
 static void release(struct exporting *x)
 {
     if (x->scratch)
@@ -456,7 +445,7 @@ int bundle_export(struct records *records, struct history *history, struct cache
     x.manifest.run = id;
     int rc = read_events(&x, err);
     if (rc == 0)
-        rc = make_scratch(&x, err);
+        rc = bundle_scratch(records_dir(records), "exporting", &x.scratch, err);
     if (rc == 0)
         rc = add_files(&x, err);
     if (rc == 0) {

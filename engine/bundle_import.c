@@ -13,18 +13,14 @@
 #include "cache/kept_inputs.h"
 #include "engine/failure.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#define PREFIX     "importing-"
-#define LEFT_S     86400
 #define IN_MEMORY  ((size_t)1 << 20) /* of content; more goes through a file */
 #define READ_BYTES ((size_t)256 * 1024)
 
@@ -327,34 +323,12 @@ static int pull(void *ctx, const void **bytes, size_t *n, struct err *err)
     return 0;
 }
 
-/* What killed imports have left. */
-static void sweep(const char *parent)
-{
-    DIR *dir = opendir(parent);
-    const struct dirent *entry;
-    struct stat st;
-    while (dir && (entry = readdir(dir))) {
-        if (!strncmp(entry->d_name, PREFIX, sizeof PREFIX - 1) &&
-            fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            st.st_mtime < time(NULL) - LEFT_S)
-            (void)!file_remove_tree(dirfd(dir), entry->d_name, NULL);
-    }
-    if (dir)
-        closedir(dir);
-}
-
 static int make_dir(struct importing *m, struct err *err)
 {
     static const char *const folders[] = {"logs", "failed"};
-    sweep(records_dir(m->records));
-    m->dir = path_join(records_dir(m->records), PREFIX "XXXXXX");
-    if (!mkdtemp(m->dir)) {
-        err_sys(err, errno, "cannot make the directory %s", m->dir);
-        free(m->dir);
-        m->dir = NULL;
-        return -(int)ERR_SYSTEM;
-    }
-    int rc = records_reserve(m->records, &m->run_dir, err);
+    int rc = bundle_scratch(records_dir(m->records), "importing", &m->dir, err);
+    if (rc == 0)
+        rc = records_reserve(m->records, &m->run_dir, err);
     if (rc < 0)
         return rc;
     m->run = mem_strdup(strrchr(m->run_dir, '/') + 1);

@@ -65,6 +65,12 @@ struct bundle_sink {
 int bundle_read(tar_pull *pull, void *pull_ctx, const struct bundle_sink *sink,
                 struct err *err) MUST_CHECK;
 
+/* -- bundle_scratch.c -- */
+
+/* Makes a new directory below parent, "WHAT-XXXXXX", a new string; what killed kilns have left of
+ * such goes, after a day. */
+int bundle_scratch(const char *parent, const char *what, char **out, struct err *err) MUST_CHECK;
+
 /* -- bundle_tar.c -- */
 
 /* Writes the header of a file, and what follows content of that size: up to the next header, or,

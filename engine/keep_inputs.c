@@ -23,7 +23,7 @@
 
 #define MAX_FILES  ((size_t)50000)
 #define MAX_BYTES  ((uint64_t)512 << 20)
-#define AT_END_NS  ((uint64_t)5000000000) /* that the end of a run waits for them, at most */
+#define AT_END_NS  ((uint64_t)3000000000) /* that the end of a run waits for them, at most */
 #define MAX_QUEUED 100
 
 struct keeping {

@@ -58,8 +58,9 @@ void record_free(struct record *record);
 struct record_summary {
     char *id;
     uint64_t time_ns, duration_ms;
-    char *trigger; /* "command", "watch" ... */
-    int status;    /* enum run_status; -1: it never finished */
+    char *trigger;  /* "command", "watch" ... */
+    char *imported; /* where it came from, in words; NULL: it ran here */
+    int status;     /* enum run_status; -1: it never finished */
     uint32_t passed, cached, failed, skipped, cancelled;
     uint64_t saved_ms; /* by its hits; 0 also where it has not told */
 };

@@ -114,14 +114,31 @@ static int open_events(const char *run_dir)
     return fd;
 }
 
+/* Where the run came from; NULL: it ran here. */
+static char *read_origin(const char *run_dir)
+{
+    struct buf text = BUF_INIT;
+    char *path = path_join(run_dir, "imported");
+    if (file_read(path, 4096, &text, NULL) < 0)
+        buf_release(&text);
+    free(path);
+    if (text.len && text.data[text.len - 1] == '\n')
+        text.data[--text.len] = '\0';
+    if (text.len)
+        return buf_detach(&text);
+    buf_release(&text);
+    return NULL;
+}
+
 /* False when the run has no events (yet). */
 static bool summarize(const char *runs, uint64_t id, struct record_summary *out)
 {
     char *dir = mem_printf("%s/%" PRIu64, runs, id);
     int fd = open_events(dir);
-    free(dir);
-    if (fd < 0)
+    if (fd < 0) {
+        free(dir);
         return false;
+    }
     struct buf buf = BUF_INIT;
     struct arena arena = ARENA_INIT;
     struct event event;
@@ -133,6 +150,8 @@ static bool summarize(const char *runs, uint64_t id, struct record_summary *out)
             .trigger = mem_strdup(event.u.run_started.trigger),
             .status = -1,
         };
+        if (!strcmp(out->trigger, "imported"))
+            out->imported = read_origin(dir);
         if (find_finished(fd, &buf, &arena, &event)) {
             out->status = (int)event.u.run_finished.status;
             out->duration_ms = event.u.run_finished.duration_ms;
@@ -147,6 +166,7 @@ static bool summarize(const char *runs, uint64_t id, struct record_summary *out)
     arena_release(&arena);
     buf_release(&buf);
     close(fd);
+    free(dir);
     return ok;
 }
 
@@ -172,6 +192,7 @@ void records_free_list(struct record_summary *list, size_t n)
     for (size_t i = 0; i < n; i++) {
         free(list[i].id);
         free(list[i].trigger);
+        free(list[i].imported);
     }
     free(list);
 }
@@ -391,17 +412,8 @@ char *records_run_dir(struct records *records, const char *id)
 
 char *records_imported(struct records *records, const char *id)
 {
-    struct buf text = BUF_INIT;
     char *dir = records_run_dir(records, id);
-    char *path = dir ? path_join(dir, "imported") : NULL;
-    if (path && file_read(path, 4096, &text, NULL) == 0 && text.len)
-        text.len -= text.data[text.len - 1] == '\n';
-    else
-        buf_release(&text);
-    free(path);
+    char *text = dir ? read_origin(dir) : NULL;
     free(dir);
-    if (!text.data)
-        return NULL;
-    text.data[text.len] = '\0';
-    return buf_detach(&text);
+    return text;
 }

@@ -46,6 +46,9 @@ test_there_and_back() {
     # It is a run like another, where it is named.
     kiln 0 runs --json
     assert_eq "$(jq -rc '.[] | [.run, .trigger, .status]' "$T/out" | paste -sd " ")" '["2","imported","failed"] ["1","command","passed"]'
+    assert_eq "$(jq -r '.[0].imported' "$T/out")" "run 2 of demo, from b"
+    kiln 0 runs
+    assert_out ' imported  failed .*; imported: run 2 of demo, from b$'
     kiln 0 replay 2
     assert_out '^test: FAILED with exit code 1'
     assert_out '^testing$'
