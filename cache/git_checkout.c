@@ -122,17 +122,19 @@ int git_checkout_take(const struct git_place *place, const char *hex, const char
     return rc;
 }
 
-int git_checkout_changed(const struct git_place *place, const char *dir, struct buf *out,
-                         struct err *err)
+int git_checkout_changed(const struct git_place *place, const char *hex, const char *dir,
+                         struct buf *out, struct err *err)
 {
     /* What only its stamps differ in is none. */
     static const char *const refresh[] = {"update-index", "-q", "--refresh", NULL};
-    static const char *const differ[] = {"diff-files", "--name-only", "-z", "--no-ext-diff", NULL};
+    /* Steps may have added files to the index themselves: changed ones, and new ones. */
+    const char *const differ[] = {"diff-index",      "--name-only", "-z", "--no-ext-diff",
+                                  "--diff-filter=a", hex,           NULL};
     char *index = path_join(dir, ".git/index");
     struct git_command command = {.place = place, .work_tree = dir, .index = index};
     command.args = refresh;
     if (git_command_run(&command, NULL, NULL) != 0) {
-        /* It says so by failing that something differs; diff-files tells what. */
+        /* It says so by failing that something differs; diff-index tells what. */
     }
     command.args = differ;
     int rc = git_command_run(&command, out, err);

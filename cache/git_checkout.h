@@ -22,10 +22,10 @@
 int git_checkout(const struct git_place *place, const char *hex, const char *dir,
                  const char *const *keep, size_t n_keep, struct err *err) MUST_CHECK;
 
-/* The files of the tree that are not as they were checked out, each with a zero byte behind it, are
- * added to out; paths are relative to dir. */
-int git_checkout_changed(const struct git_place *place, const char *dir, struct buf *out,
-                         struct err *err) MUST_CHECK;
+/* The files of the tree hex that are not as they were checked out, each with a zero byte behind it,
+ * are added to out; paths are relative to dir. */
+int git_checkout_changed(const struct git_place *place, const char *hex, const char *dir,
+                         struct buf *out, struct err *err) MUST_CHECK;
 
 /* What its files that belong to the tree hex are by now becomes a tree of the repository (as "git
  * add -u" would have it: with filters, without new files), and the files are taken away that are

@@ -128,7 +128,7 @@ static int test_in_checkout(struct hook_fixing *fixing, struct hook_commit *comm
             say_cached(answer);
         else
             *code = hook_run(fixing->options, commit, &checkout,
-                             fixing->rested ? HOOK_OTHERS : HOOK_STEPS, fixing->git);
+                             fixing->rested ? HOOK_OTHERS : HOOK_STEPS, fixing->git, NULL);
         if (*code == HOOK_NONE)
             *code = EXIT_OK;
         rc = hook_fix_end(fixing, commit, &checkout, *code == EXIT_OK, err);

@@ -73,9 +73,12 @@ enum hook_part {
 };
 #define HOOK_NONE (-1)
 /* Runs that part there, and says what went wrong and what to do: git is the command that can go
- * without ("commit"). Returns kiln's exit code; HOOK_NONE: there are no such steps. */
+ * without ("commit"). left: HOOK_FIXERS: the tree that they left, which checkout holds but for the
+ * files that they changed; else NULL. Returns kiln's exit code; HOOK_NONE: there are no such steps.
+ */
 int hook_run(const struct options *options, const struct hook_commit *commit,
-             const struct hook_checkout *checkout, enum hook_part part, const char *git);
+             const struct hook_checkout *checkout, enum hook_part part, const char *git,
+             char *left);
 
 /* What fixers made of the tree (hook_fix.c). */
 struct hook_fixing {

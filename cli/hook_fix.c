@@ -3,7 +3,6 @@
 #include "cli/hook.h"
 
 #include "base/mem.h"
-#include "cache/git_checkout.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,23 +31,19 @@ static int one_round(struct hook_fixing *fixing, struct hook_commit *commit,
                      struct hook_checkout *checkout, const struct config *config, const char *from,
                      bool *more, int *code, struct err *err)
 {
-    char now[GIT_TREE_HEX + 1];
+    char now[GIT_TREE_HEX + 1] = "";
     *more = false;
-    *code = hook_run(fixing->options, commit, checkout, HOOK_FIXERS, fixing->git);
-    if (*code == HOOK_NONE) {
+    *code = hook_run(fixing->options, commit, checkout, HOOK_FIXERS, fixing->git, now);
+    if (*code == HOOK_NONE)
         *code = EXIT_OK;
+    else
+        fixing->rested = *code == EXIT_OK && !strcmp(now, commit->tree);
+    if (*code != EXIT_OK || !*now || fixing->rested)
         return 0;
-    }
-    int rc = *code != EXIT_OK
-                 ? 0
-                 : git_checkout_take(&commit->place, commit->tree, checkout->dir, now, err);
-    fixing->rested = rc == 0 && *code == EXIT_OK && !strcmp(now, commit->tree);
-    if (rc != 0 || *code != EXIT_OK || fixing->rested)
-        return rc;
     *more = true;
     git_fixes_release(&fixing->fixes);
     memcpy(commit->tree, now, sizeof now);
-    rc = git_fixes_find(&commit->place, checkout->dir, from, now, &fixing->fixes, err);
+    int rc = git_fixes_find(&commit->place, checkout->dir, from, now, &fixing->fixes, err);
     return rc == 0 ? hook_checkout_again(commit, config, checkout, err) : rc;
 }
 

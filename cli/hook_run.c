@@ -22,6 +22,12 @@
 #define CONFIG_BYTES ((size_t)16 << 20)
 #define FILES_SHOWN  10
 
+/* A step has passed, if all files were then as they were checked out. */
+struct pass {
+    struct digest key;
+    struct buf action;
+};
+
 struct hooking {
     struct app app;
     const struct options *options;
@@ -35,10 +41,12 @@ struct hooking {
     uv_timer_t budget;
     bool budget_open;
     bool finished;
+    bool fixed; /* a step has rewritten what it says that it reads */
     int signal, exit_code;
     char *run;
     VEC(char *) failed;
     VEC(char *) running;
+    VEC(struct pass) passes;
     enum hook_part part;
     const char *git;
 };
@@ -119,8 +127,18 @@ static void on_event(void *ctx, const struct event *event)
         vec_push(&h->running, mem_strdup(event->step));
     if (event->type == EVENT_STEP_FINISHED)
         no_longer_runs(h, event->step);
+    if (event->type == EVENT_STEP_FINISHED && event->u.finished.tainted)
+        h->fixed = true;
     if (event->type == EVENT_STEP_FINISHED && event->u.finished.status == STEP_FAILED)
         vec_push(&h->failed, mem_strdup(event->step));
+}
+
+static void on_passed(void *ctx, const struct digest *key, const struct buf *action)
+{
+    struct hooking *h = ctx;
+    struct pass pass = {.key = *key, .action = BUF_INIT};
+    buf_add(&pass.action, action->data, action->len);
+    vec_push(&h->passes, pass);
 }
 
 static void on_budget(uv_timer_t *timer)
@@ -183,6 +201,7 @@ static int open_engine(struct hooking *h, struct err *err)
                                              : o->jobs              ? o->jobs
                                                                     : h->app.config->jobs,
                                      .keep_going = o->keep_going,
+                                     .passed = on_passed,
                                      .done = on_done,
                                      .ctx = h};
     if (engine_new(&options, &h->engine, err) < 0)
@@ -267,11 +286,23 @@ static int open_app(struct hooking *h, struct err *err)
     return rc;
 }
 
-/* What was tested is the tree only if steps left it as it was. */
+static void put_passes(struct hooking *h)
+{
+    struct err err = ERR_INIT;
+    vec_each (struct pass, pass, &h->passes)
+        if (!err.kind && cache_put_action(h->app.cache, &pass->key, pass->action.data,
+                                          pass->action.len, &err) < 0)
+            warn(h->options, err_text(&err));
+    err_release(&err);
+}
+
+/* What was tested is the tree only if steps left it as it was; else nobody knows what those that
+ * passed have seen. */
 static int check_files(struct hooking *h, struct err *err)
 {
     struct buf changed = BUF_INIT;
-    int rc = git_checkout_changed(&h->commit->place, h->checkout->dir, &changed, err);
+    int rc =
+        git_checkout_changed(&h->commit->place, h->commit->tree, h->checkout->dir, &changed, err);
     size_t shown = 0, at = 0;
     for (; rc == 0 && at < changed.len && shown < FILES_SHOWN; at += strlen(changed.data + at) + 1)
         fprintf(stderr, "%s%s", shown++ ? ", " : "hook: steps changed files that are committed: ",
@@ -282,8 +313,20 @@ static int check_files(struct hooking *h, struct err *err)
                 "commit what they make of the files\n",
                 at < changed.len ? " ..." : "");
         h->exit_code = EXIT_STEP_FAILED;
+    } else if (rc == 0) {
+        put_passes(h);
     }
     buf_release(&changed);
+    return rc;
+}
+
+/* What fixers pass on is the tree as it is, or they own up to what they fixed. */
+static int take_fixes(struct hooking *h, char *left, struct err *err)
+{
+    const struct hook_commit *commit = h->commit;
+    int rc = git_checkout_take(&commit->place, commit->tree, h->checkout->dir, left, err);
+    if (rc == 0 && (h->fixed || !strcmp(left, commit->tree)))
+        put_passes(h);
     return rc;
 }
 
@@ -317,7 +360,7 @@ static void say_what_now(struct hooking *h)
 }
 
 int hook_run(const struct options *options, const struct hook_commit *commit,
-             const struct hook_checkout *checkout, enum hook_part part, const char *git)
+             const struct hook_checkout *checkout, enum hook_part part, const char *git, char *left)
 {
     struct options shown = *options;
     struct hooking h = {
@@ -333,10 +376,12 @@ int hook_run(const struct options *options, const struct hook_commit *commit,
     int rc = open_app(&h, &err);
     if (rc == 0) {
         catch_signals(&h);
+        cache_use_begin(h.app.cache); /* what the passes name is there until they are put */
         pipeline_load(&h.app, on_loaded, &h);
         uv_run(&h.app.loop, UV_RUN_DEFAULT);
-        if (!h.exit_code && !h.signal && part != HOOK_FIXERS)
-            rc = check_files(&h, &err);
+        if (h.passes.n || !h.exit_code)
+            rc = left ? take_fixes(&h, left, &err) : check_files(&h, &err);
+        cache_use_end(h.app.cache);
     }
     if (rc != 0) {
         complain(options, err_text(&err));
@@ -347,6 +392,9 @@ int hook_run(const struct options *options, const struct hook_commit *commit,
     err_release(&err);
     views_release(&h.views);
     app_close(&h.app);
+    vec_each (struct pass, pass, &h.passes)
+        buf_release(&pass->action);
+    vec_release(&h.passes);
     vec_each (char *, name, &h.failed)
         free(*name);
     vec_release(&h.failed);

@@ -129,6 +129,9 @@ struct engine_options {
     /* Watching: files (relative to root) whose change calls reload; what the pipeline itself is
      * made from. */
     void (*reload)(void *ctx);
+    /* ENGINE_RUN: a step of the host has passed; whether that may be put into the cache (as this
+     * action, cache_put_action()) the caller finds out later. NULL: it is put at once. */
+    void (*passed)(void *ctx, const struct digest *key, const struct buf *action);
     /* ENGINE_RUN and ENGINE_PLAN: all is done. ENGINE_WATCH: a quit command was carried out. Called
      * once. */
     void (*done)(void *ctx);

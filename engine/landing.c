@@ -243,8 +243,10 @@ static void commit_finish(struct engine *e, struct commit *commit)
         struct buf blob = BUF_INIT;
         struct err err = ERR_INIT;
         action_result_encode(&node->value.result, &blob);
-        if (cache_put_action(e->opt.cache, &flight->key, blob.data, blob.len, &err) < 0 &&
-            !e->cache_warned) {
+        if (e->opt.passed && !commit->upper)
+            e->opt.passed(e->opt.ctx, &flight->key, &blob);
+        else if (cache_put_action(e->opt.cache, &flight->key, blob.data, blob.len, &err) < 0 &&
+                 !e->cache_warned) {
             e->cache_warned = true;
             engine_notice(e, "warning", err_text(&err));
         }

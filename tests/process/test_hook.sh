@@ -250,8 +250,17 @@ test_the_environment_of_git() {
 test_steps_that_change_files() {
     a_project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "format": {"run": "echo formatted > src/a", "inputs": ["*.txt"]}}}'
+    # However often it is asked, and though the step itself has passed.
     hook 1
     assert_err '^hook: steps changed files that are committed: src/a'
+    hook 1
+    assert_err '^hook: steps changed files that are committed: src/a'
+    # Also where it adds them to the index of the checkout; new files are its own affair.
+    sed -i 's/formatted > src.a/& \&\& echo > src\/new \&\& git add -A/' kiln.json
+    git add kiln.json
+    hook 1
+    assert_err '^hook: steps changed files that are committed: src/a$'
+    hook 1
     git rm -q --cached src/a
     rm src/a
     git add kiln.json

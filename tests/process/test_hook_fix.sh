@@ -276,6 +276,22 @@ test_a_fixer_that_always_writes() {
     commit 0 -a
 }
 
+# A fixer that changes what it does not say that it reads has not passed on it, whoever asks.
+test_a_fixer_beside_its_inputs() {
+    a_project "$(jq -c '.steps.format.inputs = ["*.txt"]' <<<"$PIPELINE")"
+    kiln 0 hook uninstall
+    kiln 0 hook install commit-msg
+    echo bad >src/new
+    git add src/new
+    for _ in 1 2; do
+        commit 1
+        assert_out 'it is too late to change what is committed'
+    done
+    kiln 0 hook run
+    commit 0
+    in_head src/new good
+}
+
 test_steps_fail() {
     a_project
     printf 'bad\nWRONG\n' >src/new
