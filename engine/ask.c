@@ -42,6 +42,15 @@ static void want(struct engine *e, bool *wanted, uint32_t first)
     vec_release(&stack);
 }
 
+/* What is not watched, since it would rewrite people's files. Whether it has passed on a tree of
+ * git the cache tells, where the step's inputs come from nothing but that tree. */
+static bool is_fixer_aside(const struct engine *e, const struct node *node)
+{
+    op_id input = node->exec->input;
+    return node->exec->fix && !node->selected && !node->exec->n_secrets && input != OP_NONE &&
+           e->graph->ops[input].kind == OP_LOCAL;
+}
+
 /* Marks the steps and all they need; false when one is unknown, interactive or not watched, or left
  * alone here (who asks is to run it). */
 static bool want_all(struct engine *e, const struct engine_ask *opt, bool *wanted)
@@ -57,7 +66,8 @@ static bool want_all(struct engine *e, const struct engine_ask *opt, bool *wante
     for (size_t i = 0; i < e->nodes.n; i++) {
         const struct node *node = &e->nodes.v[i];
         wanted[i] |= opt->n_steps == 0 && !node->exec->fix;
-        if (wanted[i] && (!node->selected || node->left || node->deaf_until ||
+        bool told = node->selected || (opt->git && is_fixer_aside(e, node));
+        if (wanted[i] && (!told || node->left || node->deaf_until ||
                           node->exec->interactive)) /* the terminal is the asker's */
             return false;
     }
@@ -231,31 +241,50 @@ static bool stands(struct engine *e, struct node *node, const bool *settled)
     return cache_has_action(e->opt.cache, &node->value.key);
 }
 
+/* What the tree of git gives a local; false: that can't be told, or not now. */
+static bool local_on_tree(const struct engine *e, struct worktree *tree, op_id id,
+                          struct digest *out)
+{
+    const struct op *op = &e->graph->ops[id];
+    uint32_t view;
+    if (worktree_view(tree, WORKTREE_INPUTS, op->u.local.patterns, op->u.local.n, &view, NULL,
+                      NULL) < 0)
+        return false;
+    worktree_prepare(tree, &view, 1);
+    /* What must be read at length, who asks may read himself: nobody else waits for him. */
+    if (worktree_progress(tree).files > MOST_FILES)
+        return false;
+    for (struct worktree_batch *batch; (batch = worktree_next_batch(tree));) {
+        worktree_batch_work(batch);
+        worktree_batch_done(tree, batch);
+    }
+    return worktree_digest(tree, view, out, NULL, NULL) == WORKTREE_READY;
+}
+
 /* Whether the tree of git gives the step's locals the digests that the last round saw. */
 static bool same_inputs(struct engine *e, struct worktree *tree, const struct node *node)
 {
     vec_each (uint32_t, index, (ids *)&node->locals) {
         const struct local *local = &e->locals.v[*index];
-        const struct op *op = &e->graph->ops[local->op];
         struct digest digest;
-        uint32_t view;
-        if (local->answer != WORKTREE_READY ||
-            worktree_view(tree, WORKTREE_INPUTS, op->u.local.patterns, op->u.local.n, &view, NULL,
-                          NULL) < 0)
-            return false;
-        worktree_prepare(tree, &view, 1);
-        /* What must be read at length, who asks may read himself: nobody else waits for him. */
-        if (worktree_progress(tree).files > MOST_FILES)
-            return false;
-        for (struct worktree_batch *batch; (batch = worktree_next_batch(tree));) {
-            worktree_batch_work(batch);
-            worktree_batch_done(tree, batch);
-        }
-        if (worktree_digest(tree, view, &digest, NULL, NULL) != WORKTREE_READY ||
+        if (local->answer != WORKTREE_READY || !local_on_tree(e, tree, local->op, &digest) ||
             !digest_eq(&digest, &local->digest))
             return false;
     }
     return true;
+}
+
+static bool fixer_passed(struct engine *e, struct worktree *tree, struct node *node)
+{
+    struct digest root;
+    struct value value;
+    if (!node->exec->cache || !local_on_tree(e, tree, node->exec->input, &root))
+        return false;
+    struct digest key = key_on(e, node, &root);
+    bool passed = foresee_read(e->opt.cache, &key, &value);
+    if (passed)
+        value_release(&value);
+    return passed;
 }
 
 /* Whether each step wanted stands, and would with the inputs that the tree of git gives it. */
@@ -270,6 +299,10 @@ static bool passed_on_tree(struct engine *e, const struct ask *ask)
         struct node *node = &e->nodes.v[i];
         if (!ask->wanted[i])
             continue;
+        if (is_fixer_aside(e, node)) {
+            passed = fixer_passed(e, tree, node);
+            continue;
+        }
         settled[i] = stands(e, node, settled);
         passed = settled[i] && same_inputs(e, tree, node);
     }

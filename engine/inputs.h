@@ -31,6 +31,8 @@ bool local_refresh(struct engine *e, struct local *local);
 
 /* key.c */
 int key_of(struct engine *e, struct instance *in, struct err *err) MUST_CHECK;
+/* The key that the step has with these inputs; its secrets are known, if it has any. */
+struct digest key_on(struct engine *e, struct node *node, const struct digest *input_root);
 /* A round begins: other software on this machine gives steps in the sandbox other keys. */
 void key_look_at_system(struct engine *e);
 /* Makes the part of it that stays the same as long as the graph does. */

@@ -153,12 +153,8 @@ void key_look_at_system(struct engine *e)
     }
 }
 
-int key_of(struct engine *e, struct instance *in, struct err *err)
+struct digest key_on(struct engine *e, struct node *node, const struct digest *input_root)
 {
-    struct node *node = &e->nodes.v[in->node];
-    if (!value_of(e, node->exec->input, &in->input_root, err) ||
-        secrets_check(e, node->exec, err) < 0)
-        return -(int)err->kind;
     if (node->exec->n_secrets) /* this run's may be others */
         buf_reset(&node->command);
     key_command(e, node);
@@ -167,13 +163,22 @@ int key_of(struct engine *e, struct instance *in, struct err *err)
     struct arena arena = ARENA_INIT;
     struct action_pair *platform;
     size_t n_platform = platform_of(e, node, &arena, &platform);
-    action_encode(&node->command_digest, &in->input_root, ENGINE_SALT, platform, n_platform,
-                  &action);
+    action_encode(&node->command_digest, input_root, ENGINE_SALT, platform, n_platform, &action);
     arena_release(&arena);
-    in->key = digest_of(action.data, action.len);
+    struct digest key = digest_of(action.data, action.len);
+    buf_release(&action);
+    return key;
+}
+
+int key_of(struct engine *e, struct instance *in, struct err *err)
+{
+    struct node *node = &e->nodes.v[in->node];
+    if (!value_of(e, node->exec->input, &in->input_root, err) ||
+        secrets_check(e, node->exec, err) < 0)
+        return -(int)err->kind;
+    in->key = key_on(e, node, &in->input_root);
     if (!strcmp(node->exec->runner, "sandbox"))
         in->system = e->system;
     in->has_key = true;
-    buf_release(&action);
     return 0;
 }

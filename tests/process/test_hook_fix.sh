@@ -560,6 +560,40 @@ test_watching() {
     kiln 0 run format
 }
 
+answered() {
+    kiln 0 hook run
+    grep -q '^hook: all steps passed, as the kiln that watches has seen$' "$T/out"
+}
+
+# A watcher knows of the others what it has seen, and of a fixer what the cache has.
+test_a_watcher_answers() {
+    a_project "${PIPELINE/bad\\\\|/}"
+    watch_start
+    echo fine >src/new
+    git add src/new
+    watch_idle
+    kiln 0 hook run
+    assert_out '^format: passed'
+    wait_for answered
+    # Nobody has looked at this one for fixes, though the test has passed.
+    echo bad >src/new
+    git add src/new
+    watch_idle
+    commit 0
+    assert_out '^hook: fixed 1 file: src/new'
+    watch_idle
+    wait_for answered
+    # One that needs what others make is not told of here.
+    jq '.steps.make = {"run": "echo >made", "inputs": [], "outputs": ["made"]} | .steps.format.needs = ["make"]' kiln.json >"$T/k"
+    put kiln.json "$(cat "$T/k")"
+    git add kiln.json
+    watch_idle
+    kiln 0 hook run
+    kiln 0 hook run
+    assert_out '^hook: all 3 steps cached'
+    watch_stop
+}
+
 test_a_generated_pipeline() {
     a_project '{"version": 1, "generate": {"run": "cat pipeline.json", "inputs": ["pipeline.json"]}}'
     echo "$PIPELINE" >pipeline.json
