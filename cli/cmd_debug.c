@@ -11,29 +11,41 @@
 /* -- what was to be held and was not ------------------------------------------------------------
  */
 
-static void note_cached(void *ctx, const struct event *event)
+/* A step that some run has, but not this one. */
+static void note_left_out(struct debugging *d, const struct event *event)
 {
-    struct debugging *d = ctx;
-    if (event->type != EVENT_STEP_FINISHED || event->u.finished.status != STEP_CACHED)
-        return;
+    for (size_t i = 0; i < d->rules.v.n; i++) {
+        const struct break_rule *rule = &d->rules.v.v[i];
+        size_t k = 0;
+        while (k < event->u.run_started.n_steps &&
+               !break_rule_is_of(rule, event->u.run_started.steps[k]))
+            k++;
+        if (k == event->u.run_started.n_steps)
+            vec_push(&d->remarks,
+                     mem_printf("%s: no such step was asked for or needed, so nothing was held",
+                                rule->text));
+    }
+}
+
+static void note_cached(struct debugging *d, const struct event *event)
+{
     for (size_t i = 0; i < d->rules.v.n; i++) {
         const struct break_rule *rule = &d->rules.v.v[i];
         if (rule->steps && !rule->met && break_rule_is_of(rule, event->step)) {
-            vec_push(&d->cached, mem_strdup(event->step));
+            vec_push(&d->remarks, mem_printf("%s was up to date and did not run, so nothing held "
+                                             "it; --force=%s runs it all the same",
+                                             event->step, event->step));
             return;
         }
     }
 }
 
-static void say_cached(struct debugging *d)
+static void note(void *ctx, const struct event *event)
 {
-    vec_each (char *, step, &d->cached) {
-        char *text = mem_printf("%s was up to date and did not run, so nothing held it; "
-                                "--force=%s runs it all the same",
-                                *step, *step);
-        remark(d->options, text);
-        free(text);
-    }
+    if (event->type == EVENT_RUN_STARTED)
+        note_left_out(ctx, event);
+    else if (event->type == EVENT_STEP_FINISHED && event->u.finished.status == STEP_CACHED)
+        note_cached(ctx, event);
 }
 
 /* -- a run --------------------------------------------------------------------------------------
@@ -42,7 +54,7 @@ static void say_cached(struct debugging *d)
 void debugging_open(struct debugging *d, struct app *app, struct engine *engine,
                     const struct control *control)
 {
-    engine_subscribe(engine, note_cached, d);
+    engine_subscribe(engine, note, d);
     if (!d->lines)
         return;
     d->line = debug_line_new(d, &app->loop, control, app->root);
@@ -96,11 +108,12 @@ static int step_through(const struct options *options)
         o.keep_going |= o.on_failure && strcmp(o.on_failure, "continue") == 0;
         debugging.lines = !o.tui;
         code = run_debugged(&o, &debugging);
-        say_cached(&debugging);
     }
-    vec_each (char *, step, &debugging.cached)
-        free(*step);
-    vec_release(&debugging.cached);
+    vec_each (char *, text, &debugging.remarks) {
+        remark(&o, *text);
+        free(*text);
+    }
+    vec_release(&debugging.remarks);
     break_rules_release(&debugging.rules);
     err_release(&err);
     return code;

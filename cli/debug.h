@@ -19,7 +19,7 @@ struct debugging {
     bool lines; /* no panes: what is held is told in lines, and commands are read from standard
                    input */
     struct debug_line *line;
-    VEC(char *) cached; /* of named steps to be held: those that were up to date */
+    VEC(char *) remarks; /* told in the end: why what was to be held was not */
 };
 
 /* cmd_run.c: the run; debugging->rules hold. */

@@ -27,8 +27,8 @@ static void closed(uv_handle_t *handle)
 
 static void exited(uv_process_t *process, int64_t status, int number)
 {
-    (void)status;
-    (void)number;
+    struct debug_child *child = process->data;
+    child->code = number ? 128 + number : (int)status;
     uv_close((uv_handle_t *)process, closed);
 }
 
@@ -58,6 +58,7 @@ void debug_child_run(struct debug_child *child, FILE *out, bool terminal,
     fflush(out);
     child->process.data = child;
     child->on = true;
+    child->code = 0;
     int rc = uv_spawn(child->loop, &child->process, &options);
     if (rc < 0) {
         fprintf(out, "kiln can't be started: %s\n", uv_strerror(rc));

@@ -16,6 +16,7 @@ struct debug_child {
     int output;                /* where its standard output goes */
     uv_process_t process;
     bool on;
+    int code; /* how the last one ended: its exit code, or 128 and the signal's number */
     void (*ended)(void *ctx); /* nothing of it is left on the loop */
     void *ctx;
 };
@@ -23,7 +24,7 @@ struct debug_child {
 void debug_child_init(struct debug_child *child, uv_loop_t *loop, const struct options *options,
                       const char *root);
 /* Runs it with these arguments; the last is NULL. terminal: it reads this one's standard input,
- * else nothing. What goes wrong, and how it ended where that was not well, is told on out. */
+ * else nothing. Where it can't be started, that is told on out. */
 void debug_child_run(struct debug_child *child, FILE *out, bool terminal,
                      const char *const *arguments);
 /* It is to end. */

@@ -39,7 +39,8 @@ struct debug_line {
     uv_poll_t poll;
     bool polls, reading, prompted; /* polls: standard input can be waited for */
     struct debug_child child;
-    bool go_on_then; /* the held step, when the child has ended */
+    bool tell_code;  /* when the child has ended: it is a command of the person's */
+    bool go_on_then; /* the held step, then */
     int n_left;      /* when it goes: what must be gone before */
 };
 
@@ -127,7 +128,10 @@ static void child_ended(void *ctx)
 {
     struct debug_line *line = ctx;
     bool go_on = line->go_on_then;
-    line->go_on_then = false;
+    if (line->tell_code && line->child.code)
+        fprintf(line->out, "it ended with exit code %d\n", line->child.code);
+    fflush(line->out);
+    line->go_on_then = line->tell_code = false;
     if (!line->closing && go_on && line->held.n)
         order(line, COMMAND_CONTINUE, line->held.v[0].step);
     if (line->closing)
@@ -156,6 +160,7 @@ static void open_shell(struct debug_line *line, const struct held *held, const c
         return;
     }
     arguments[n++] = held->step;
+    line->tell_code = command != NULL;
     run_kiln(line, !command, arguments);
 }
 
@@ -190,10 +195,23 @@ static void do_diff(struct debug_line *line, const struct held *held, const char
     run_kiln(line, false, (const char *const[]){"debug", held->step, "--diff", NULL});
 }
 
+/* [STEP] [PATH...] */
 static void do_take(struct debug_line *line, const struct held *held, const char *text)
 {
-    (void)text;
-    run_kiln(line, false, (const char *const[]){"debug", held->step, "--take", NULL});
+    VEC(const char *) arguments = VEC_INIT;
+    char *paths = mem_strdup(text), *rest = NULL, *path = strtok_r(paths, " \t", &rest);
+    const struct held *named = path ? find(line, path) : NULL;
+    if (named)
+        path = strtok_r(NULL, " \t", &rest);
+    vec_push(&arguments, "debug");
+    vec_push(&arguments, (named ? named : held)->step);
+    vec_push(&arguments, "--take");
+    for (; path; path = strtok_r(NULL, " \t", &rest))
+        vec_push(&arguments, path);
+    vec_push(&arguments, NULL);
+    run_kiln(line, false, arguments.v);
+    vec_release(&arguments);
+    free(paths);
 }
 
 /* The rule that was written: a condition, or else a step. */
@@ -269,7 +287,8 @@ static const struct word {
     {"inputs", ARG_STEP, "the files that it reads", 0, debug_inputs, NULL},
     {"why", ARG_STEP, "what changed since it last passed", 0, debug_why, NULL},
     {"diff", ARG_STEP, "what was changed in the box that its failure left", 0, NULL, do_diff},
-    {"take", ARG_STEP, "take that into the working tree", 0, NULL, do_take},
+    {"take", ARG_TEXT, "take that into the working tree, or only what lies at PATH...", 0, NULL,
+     do_take},
     {"break", ARG_TEXT, "hold STEP before it starts, STEP:after when it has ended", 0, NULL,
      do_break},
     {"break-on", ARG_TEXT, "hold on failure, key-changed, duration>30s, output~WORDS, each @STEP",

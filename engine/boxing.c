@@ -424,6 +424,7 @@ void boxing_keep(struct engine *e, struct flight *flight)
         hints_of(e, flight, mount_of(box), &node->hints);
     free(node->kept);
     node->kept = NULL;
+    write_results(e, true); /* what it was given, for whoever looks at the box while this goes on */
     if (kept_put(e, node->exec->name, &flight->owner->input_root, box->dir)) {
         node->kept = mem_strdup(box_dir_path(box->dir));
         box_dir_free(box->dir);

@@ -238,6 +238,8 @@ void breaks_watch_free(struct break_watch *watch)
 static void look_at_line(struct engine *e, struct flight *flight, struct buf *line)
 {
     struct break_watch *watch = flight->watch;
+    if (line->len && line->data[line->len - 1] == '\r')
+        buf_truncate(line, line->len - 1);
     struct break_facts facts = {.moment = BREAK_LINE,
                                 .step = e->nodes.v[flight->node].exec->name,
                                 .line = buf_str(line),

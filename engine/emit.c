@@ -306,6 +306,16 @@ uint64_t result_ms(const struct action_result *result)
     return result->end_ns > result->start_ns ? (result->end_ns - result->start_ns) / 1000000 : 0;
 }
 
+/* Once: the same would be told of every step. */
+static void warn_of_state(struct engine *e, int rc, struct err *err)
+{
+    if (rc < 0 && !e->state_warned) {
+        e->state_warned = true;
+        engine_notice(e, "warning", err_text(err));
+    }
+    err_release(err);
+}
+
 void note_result(struct engine *e, const struct instance *in, enum history_status status,
                  uint64_t duration_ms)
 {
@@ -323,9 +333,15 @@ void note_result(struct engine *e, const struct instance *in, enum history_statu
                                     .time_ns = clock_realtime_ns(),
                                     .run = in->run->id};
     struct err err = ERR_INIT;
-    if (history_note(e->opt.history, &record, e->trees, &err) < 0 && !e->state_warned) {
-        e->state_warned = true;
-        engine_notice(e, "warning", err_text(&err));
-    }
-    err_release(&err);
+    int rc = history_note(e->opt.history, &record, e->trees, &err);
+    warn_of_state(e, rc, &err);
+}
+
+void write_results(struct engine *e, bool at_once)
+{
+    struct err err = ERR_INIT;
+    int rc = !e->opt.history ? 0
+             : at_once       ? history_try_flush(e->opt.history, &err)
+                             : history_flush(e->opt.history, &err);
+    warn_of_state(e, rc, &err);
 }

@@ -64,17 +64,8 @@ static void run_finish(struct engine *e, struct run *run)
     vec_release(&run->instances);
     free(run->id);
     free(run);
-    if (e->opt.history) {
-        struct err err = ERR_INIT;
-        int rc = e->opt.mode == ENGINE_PLAN    ? 0
-                 : e->opt.mode == ENGINE_WATCH ? history_try_flush(e->opt.history, &err)
-                                               : history_flush(e->opt.history, &err);
-        if (rc < 0 && !e->state_warned) {
-            e->state_warned = true;
-            engine_notice(e, "warning", err_text(&err));
-        }
-        err_release(&err);
-    }
+    if (e->opt.mode != ENGINE_PLAN)
+        write_results(e, e->opt.mode == ENGINE_WATCH);
 }
 
 void engine_failed(struct engine *e, struct instance *in, int code)

@@ -35,6 +35,8 @@ uint64_t result_ms(const struct action_result *result);
 /* Notes the instance's result in the history. */
 void note_result(struct engine *e, const struct instance *in, enum history_status status,
                  uint64_t duration_ms);
+/* Writes what was noted, for other processes; at_once: where nobody else writes just then. */
+void write_results(struct engine *e, bool at_once);
 
 /* plan.c */
 /* Tells what the instance would do, and ends it. */

@@ -148,6 +148,10 @@ test_output_in_pieces() {
     assert_out 'it wrote: line 19999 '
     lines 0 'continue\n' --force --break-on 'output~^the end$'
     assert_out 'it wrote: the end '
+    # As terminals end lines.
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"s": {"inputs": [], "run": "printf \"the end\\r\\n\""}}}'
+    lines 0 'continue\n' --break-on 'output~^the end$'
+    assert_out 'it wrote: the end '
 }
 
 test_wrong_rules() {
@@ -204,6 +208,9 @@ test_nothing_to_hold() {
     assert_err 'test was up to date and did not run, so nothing held it; --force=test runs it all the same'
     lines 0 '' --break 'pack' --break-on failure test
     assert_no_out 'is held'
+    # What is not part of the run.
+    assert_err '^kiln: before@pack: no such step was asked for or needed, so nothing was held$'
+    assert_eq "$(wc -l < "$T/err")" 1 "remarks"
 }
 
 test_a_command_there() {
@@ -212,10 +219,12 @@ test_a_command_there() {
     assert_out '^there$'
     assert_out "^$(pwd -P)\$"
     assert_out '^1$'
+    assert_out '^it ended with exit code 3$'
     assert_out '^test: passed'
     touch bad
     kiln 1 debug --command 'rm bad'
     assert_out '^test: FAILED'
+    assert_no_out 'it ended'
     [ ! -e bad ] || fail "the command was not run"
 }
 

@@ -147,6 +147,39 @@ merged_without_git() {
 
 test_merged_without_git() { as_both merged_without_git; }
 
+# While the first failure ever is held, for its lines, and for another kiln, whatever the tree holds by then.
+while_held() {
+    project '{"version": 1, "steps": {"test": {"runner": "sandbox", "run": "grep -q good src/a.c", "inputs": ["src"]}}}'
+    mkdir src
+    echo bad > src/a.c
+    echo b > src/b.c
+    mine
+    rm -f "$T/lines"
+    mkfifo "$T/lines"
+    "${AS[@]}" "$KILN" debug < "$T/lines" > "$T/held" 2>&1 &
+    local pid=$! code=0
+    exec 9> "$T/lines"
+    wait_for grep -q 'test is held' "$T/held"
+    echo edited > src/b.c
+    inside 'sed -i s/bad/good/ src/a.c; cat src/b.c; echo new > src/new'
+    assert_out '^b$'
+    debug 0 --diff
+    assert_out '^\+good$'
+    printf 'diff\ntake nowhere\ntake test src/new\ntake src/a.c\nretry\n' >&9
+    wait "$pid" || code=$?
+    exec 9>&-
+    assert_eq "$code" 0 "its exit code"
+    cp "$T/held" "$T/out"
+    assert_out '^\+good$'
+    assert_out 'nothing was changed, made or removed at "nowhere"'
+    assert_out '^src/new  added$'
+    assert_out '^src/a\.c  replaced$'
+    assert_file src/b.c edited
+    assert_out '^test: passed'
+}
+
+test_while_held() { as_both while_held; }
+
 test_wrong_use() {
     boxes || return 0
     project '{"version": 1, "steps": {"test": {'"$STEP"'}, "here": {"runner": "host", "run": "false", "inputs": ["src"]}}}'
