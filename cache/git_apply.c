@@ -5,6 +5,7 @@
 #include "base/vec.h"
 #include "cache/beneath.h"
 #include "cache/changes.h"
+#include "cache/exchange.h"
 #include "cache/git_command.h"
 #include "cache/merge.h"
 
@@ -36,37 +37,6 @@ struct applying {
     bool stuck;
     VEC(struct work) work;
 };
-
-/* -- exchanging -------------------------------------------------------------------------------- */
-
-bool git_apply_same(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mode == b->st_mode && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
-bool git_apply_swap(int own_dir, const char *own, int dir, const char *name)
-{
-    if (renameat2(own_dir, own, dir, name, RENAME_EXCHANGE) == 0)
-        return true;
-    if (errno != EINVAL && errno != ENOSYS && errno != ENOTSUP)
-        return false;
-    /* A file system that can't do it in one. */
-    char *aside = mem_printf("%s.old", own);
-    unlinkat(own_dir, aside, 0);
-    bool good = linkat(dir, name, own_dir, aside, 0) == 0;
-    if (good && renameat(own_dir, own, dir, name) != 0) {
-        int errnum = errno;
-        unlinkat(own_dir, aside, 0);
-        errno = errnum;
-        good = false;
-    }
-    if (good)
-        (void)!renameat(own_dir, aside, own_dir, own);
-    free(aside);
-    return good;
-}
 
 int git_apply_merge(const struct buf *base, const struct buf *ours, const struct buf *theirs,
                     struct buf *out, size_t *clash, struct err *err)
@@ -190,12 +160,13 @@ static int merge(const struct applying *a, const struct work *work, struct buf *
     return rc;
 }
 
+/* Whether it was executable in the working tree is kept where the fix does not tell. */
 static mode_t mode_of(const struct work *work)
 {
-    mode_t mode = work->was.st_mode & 07777;
-    if (work->fix->was_executable == work->fix->is_executable)
-        return mode;
-    return work->fix->is_executable ? mode | ((mode & 0444) >> 2) : mode & ~(mode_t)0111;
+    bool executable = work->was.st_mode & S_IXUSR;
+    if (work->fix->was_executable != work->fix->is_executable)
+        executable = work->fix->is_executable;
+    return exchange_mode(&work->was, executable);
 }
 
 static int stage(struct applying *a, struct work *work, const struct buf *bytes, struct err *err)
@@ -268,13 +239,13 @@ static int swap(struct applying *a, struct work *work, struct err *err)
     if (rc != 0)
         return rc;
     bool same =
-        fstatat(parent, name, &is, AT_SYMLINK_NOFOLLOW) == 0 && git_apply_same(&is, &work->was);
-    if (same && !git_apply_swap(a->staging, work->staged, parent, name))
+        fstatat(parent, name, &is, AT_SYMLINK_NOFOLLOW) == 0 && exchange_same(&is, &work->was);
+    if (same && !exchange_names(a->staging, work->staged, parent, name))
         rc = err_sys(err, errno, "cannot replace %s", work->fix->path);
     work->swapped = same && rc == 0;
     if (work->swapped)
         same = fstatat(a->staging, work->staged, &is, AT_SYMLINK_NOFOLLOW) == 0 &&
-               git_apply_same(&is, &work->was);
+               exchange_same(&is, &work->was);
     if (!same)
         rc = err_set(err, ERR_CONFIG, "%s was edited meanwhile; nothing was fixed, call git again",
                      work->fix->path);
@@ -291,7 +262,7 @@ static void swap_back(struct applying *a, struct work *work)
         return;
     bool back = beneath_open_parent(a->top, work->fix->path, false, &parent, &name, NULL) == 0;
     if (back) {
-        back = git_apply_swap(a->staging, work->staged, parent, name);
+        back = exchange_names(a->staging, work->staged, parent, name);
         close(parent);
     }
     a->stuck |= !back;

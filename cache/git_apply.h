@@ -12,12 +12,6 @@
 
 #include <sys/stat.h>
 
-/* The two names, of which the first is kiln's own, have each other's file from here on. False, and
- * errno: they are as they were. */
-bool git_apply_swap(int own_dir, const char *own, int dir, const char *name);
-/* Whether nobody has written or replaced it between; other names do not matter. */
-bool git_apply_same(const struct stat *a, const struct stat *b);
-
 /* What ours and theirs made of base. *clash: 0, and out has both; or the line of ours at which they
  * meet for the first time: no merge. What is not text has one line. */
 int git_apply_merge(const struct buf *base, const struct buf *ours, const struct buf *theirs,

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "cache/exchange.h"
 #include "cache/git_apply.h"
 #include "cache/git_command.h"
 
@@ -302,10 +303,10 @@ static int swap_one(const struct git_place *place, struct git_next_index *index,
         (void)!chown(index->staged, index->was.st_uid, index->was.st_gid);
     if (is_locked(index->path))
         return locked(index->path, err);
-    if (!git_apply_swap(AT_FDCWD, index->staged, AT_FDCWD, index->path))
+    if (!exchange_names(AT_FDCWD, index->staged, AT_FDCWD, index->path))
         return err_sys(err, errno, "cannot replace %s", index->path);
     index->swapped = true;
-    bool same = stat(index->staged, &is) == 0 && git_apply_same(&is, &index->was);
+    bool same = stat(index->staged, &is) == 0 && exchange_same(&is, &index->was);
     bool held = is_locked(index->path);
     bool there = stat(index->path, &is) == 0 && is.st_ino == ours.st_ino;
     if (same && !held && there)
@@ -322,6 +323,6 @@ int git_next_indexes_swap(const struct git_place *place, struct git_next_indexes
         rc = swap_one(place, &indexes->v[i], err);
     for (size_t i = indexes->n; rc != 0 && i-- > 0;)
         if (indexes->v[i].swapped)
-            (void)git_apply_swap(AT_FDCWD, indexes->v[i].staged, AT_FDCWD, indexes->v[i].path);
+            (void)exchange_names(AT_FDCWD, indexes->v[i].staged, AT_FDCWD, indexes->v[i].path);
     return rc;
 }

@@ -1,25 +1,23 @@
 /*
  * take_place.c - all files into place, or none.
  *
- * A file and what is to come change names in one step (RENAME_EXCHANGE), so that what was there can
- * be looked at afterwards: where it is not what was planned with, it goes back.
+ * A file and what is to come exchange names, so that what was there can be looked at afterwards:
+ * where it is not what was planned with, it goes back.
  */
 #include "cache/take_private.h"
 
 #include "cache/beneath.h"
+#include "cache/exchange.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
-/* All that a rename leaves as it is. */
 static bool is_planned(int dirfd, const char *name, const struct stat *st)
 {
     struct stat now;
-    return fstatat(dirfd, name, &now, AT_SYMLINK_NOFOLLOW) == 0 && now.st_ino == st->st_ino &&
-           now.st_dev == st->st_dev && now.st_size == st->st_size && now.st_mode == st->st_mode &&
-           now.st_mtim.tv_sec == st->st_mtim.tv_sec && now.st_mtim.tv_nsec == st->st_mtim.tv_nsec;
+    return fstatat(dirfd, name, &now, AT_SYMLINK_NOFOLLOW) == 0 && exchange_same(&now, st);
 }
 
 static int edited(struct err *err)
@@ -46,36 +44,15 @@ static bool no_such_rename(void)
     return errno == EINVAL || errno == ENOSYS || errno == ENOTSUP;
 }
 
-/* Where files can't change names: it is looked at before. */
-static int replace_plainly(struct take *take, struct taking *todo, int dirfd, const char *name,
-                           struct err *err)
+static int replace(struct taking *todo, int dirfd, const char *name, struct err *err)
 {
-    char kept[CACHE_NAME_SIZE];
-    cache_unique_name(take->request->cache, ".kiln", kept);
     if (!is_planned(dirfd, name, &todo->st))
         return edited(err);
-    if (linkat(dirfd, name, dirfd, kept, 0) != 0)
-        return failed(err);
-    if (renameat(dirfd, todo->beside, dirfd, name) != 0) {
-        int rc = failed(err);
-        (void)unlinkat(dirfd, kept, 0);
-        return rc;
-    }
-    snprintf(todo->beside, sizeof todo->beside, "%s", kept);
-    return 0;
-}
-
-static int replace(struct take *take, struct taking *todo, int dirfd, const char *name,
-                   struct err *err)
-{
-    if (renameat2(dirfd, todo->beside, dirfd, name, RENAME_EXCHANGE) != 0)
-        return no_such_rename()  ? replace_plainly(take, todo, dirfd, name, err)
-               : errno == ENOENT ? edited(err)
-                                 : failed(err);
+    if (!exchange_names(dirfd, todo->beside, dirfd, name))
+        return errno == ENOENT ? edited(err) : failed(err);
     if (is_planned(dirfd, todo->beside, &todo->st))
         return 0;
-    return renameat2(dirfd, todo->beside, dirfd, name, RENAME_EXCHANGE) == 0 ? edited(err)
-                                                                             : stranded(todo, err);
+    return exchange_names(dirfd, todo->beside, dirfd, name) ? edited(err) : stranded(todo, err);
 }
 
 static int add(struct taking *todo, int dirfd, const char *name, struct err *err)
@@ -110,7 +87,7 @@ static int place(struct take *take, struct taking *todo, struct err *err)
     else if (item->now.kind == FILE_ABSENT)
         rc = add(todo, fd, name, err);
     else
-        rc = replace(take, todo, fd, name, err);
+        rc = replace(todo, fd, name, err);
     todo->placed = rc == 0;
     close(fd);
     return rc;

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "cache/beneath.h"
+#include "cache/exchange.h"
 #include "cache/unfinished.h"
 
 #include <errno.h>
@@ -89,16 +90,6 @@ static int write_content(struct take *take, const struct taking *todo, int fd, s
     }
 }
 
-/* Who may read it may run it. */
-static mode_t mode_of(const struct taking *todo)
-{
-    bool executable = todo->item->plan.executable;
-    mode_t mode = todo->st.st_mode & 07777;
-    if (todo->item->now.executable == executable)
-        return mode;
-    return executable ? mode | S_IXUSR | ((mode & 0444) >> 2) : mode & ~(mode_t)0111;
-}
-
 static int write_file(struct take *take, struct taking *todo, int dirfd, struct err *err)
 {
     bool instead = todo->item->now.kind == FILE_REGULAR;
@@ -116,7 +107,8 @@ static int write_file(struct take *take, struct taking *todo, int dirfd, struct 
         fchown(fd, (uid_t)-1, todo->st.st_gid) != 0) {
         /* then it is ours, as what an editor writes */
     }
-    if (rc == 0 && instead && fchmod(fd, mode_of(todo)) != 0)
+    if (rc == 0 && instead &&
+        fchmod(fd, exchange_mode(&todo->st, todo->item->plan.executable)) != 0)
         rc = cannot_write(errno, err);
     if (close(fd) != 0 && rc == 0)
         rc = cannot_write(errno, err);

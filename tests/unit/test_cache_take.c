@@ -5,6 +5,29 @@
 #include "cache/take.h"
 
 #include <sys/stat.h>
+#include <sys/syscall.h>
+
+/* How renameat2() goes wrong here. */
+static struct {
+    int errnum;       /* 0: it works */
+    size_t from, n;   /* from that one on, counted from 1; how many there were */
+    const char *edit; /* a file that somebody writes to just before the first of those */
+} renames;
+
+int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
+{
+    renames.n++;
+    if (renames.edit && renames.n == renames.from) {
+        int fd = open(renames.edit, O_WRONLY | O_APPEND | O_CLOEXEC);
+        assert_true(fd >= 0 && write(fd, "edited", 6) == 6);
+        close(fd);
+    }
+    if (renames.errnum && renames.n >= renames.from) {
+        errno = renames.errnum;
+        return -1;
+    }
+    return (int)syscall(SYS_renameat2, from_dir, from, to_dir, to, flags);
+}
 
 /* -- the plan ---------------------------------------------------------------------------------- */
 
@@ -286,6 +309,61 @@ static void test_all_of_it(void **state)
     close_scene(&s);
 }
 
+/* A file system that can neither exchange nor refuse to replace. */
+static void test_plain_renames(void **state)
+{
+    renames.n = 0;
+    renames.from = 1;
+    renames.errnum = EINVAL;
+    test_all_of_it(state);
+    renames.errnum = 0;
+    assert_int_equal(renames.n, 5); /* and one that is a plain rename everywhere */
+}
+
+static void check_untouched(struct scene *s, struct err *err, const char *why)
+{
+    assert_true(take(s, err) < 0);
+    assert_non_null(strstr(err_text(err), why));
+    assert_null(strstr(err_text(err), "could not be put back"));
+    err_release(err);
+    assert_int_equal(s->request.taken, 0);
+    check(s, "b", "old");
+    check(s, "link", ">a");
+    check(s, "removed", "x");
+    check(s, "new", NULL);
+    check_clean(s);
+}
+
+/* Whichever rename fails, those before it are put back; and so is what was edited after the last
+ * look at it, and what was placed before. */
+static void test_a_rename_fails(void **state)
+{
+    struct scene s;
+    struct err err = ERR_INIT;
+    open_scene(&s, *state);
+    add_file(&s, "a", "old", "new", "old");
+    add_file(&s, "b", "old", "new", "old");
+    add_file(&s, "link", ">a", ">b", ">a");
+    add_file(&s, "removed", "x", NULL, "x");
+    add_file(&s, "new/file", NULL, "made", NULL);
+    char *path = path_join(s.tree, "a");
+    for (renames.from = 1; renames.from <= 4; renames.from++) {
+        renames.n = 0;
+        renames.errnum = EIO;
+        check_untouched(&s, &err, "cannot put it into place");
+        check(&s, "a", "old");
+    }
+    renames.errnum = 0;
+    renames.edit = path;
+    renames.from = 1;
+    renames.n = 0;
+    check_untouched(&s, &err, "a: it was edited just now");
+    renames.edit = NULL;
+    check(&s, "a", "oldedited");
+    free(path);
+    close_scene(&s);
+}
+
 static void test_a_conflict_leaves_all(void **state)
 {
     struct scene s;
@@ -368,6 +446,8 @@ int main(void)
         cmocka_unit_test(test_the_plan),
         cmocka_unit_test(test_merging),
         cmocka_unit_test_setup_teardown(test_all_of_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_plain_renames, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_rename_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_conflict_leaves_all, setup, teardown),
         cmocka_unit_test_setup_teardown(test_links_lead_nowhere, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_directory_that_can_not_be_written, setup, teardown),
