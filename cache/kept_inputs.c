@@ -3,12 +3,14 @@
  */
 #include "cache/kept_inputs.h"
 
+#include "base/crew.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "base/vec.h"
 #include "cache/action.h"
 #include "cache/beneath.h"
+#include "cache/cache_private.h"
 #include "cache/outputs.h"
 #include "cache/tree.h"
 
@@ -82,10 +84,29 @@ static void release_files(struct files *files)
 
 /* -- putting ----------------------------------------------------------------------------------- */
 
+#define HANDS       ((size_t)4)
+#define ALONE_FILES ((size_t)16) /* up to these many no second thread is worth its start */
+
+/* What one thread needs, and what came of what it took. */
+struct hand {
+    struct cache_hand tools;
+    char *folder; /* of the file before, or NULL: files of one come one after the other */
+    int *dirs;    /* it, in each place; -1: is not there */
+    enum kept_inputs_answer answer;
+    size_t at; /* the file that the answer is about */
+    int rc;
+    struct err err;
+};
+
 struct putting {
     struct cache *cache;
     const struct kept_inputs_options *options;
     int *places;
+    const struct file *files; /* that the cache does not have */
+    size_t n_files;
+    struct hand hands[HANDS];
+    atomic_size_t next; /* file to be taken */
+    atomic_bool stop;   /* one of the hands can't go on */
     struct kept_inputs_report *report;
 };
 
@@ -95,22 +116,47 @@ static bool is_late(const struct putting *p)
     return until && clock_monotonic_ns() >= until;
 }
 
-/* Stores the file if that place has it as it is to be. */
-static int take_from(struct putting *p, int place, const struct file *file, bool *taken,
-                     struct err *err)
+static void leave_folder(const struct putting *p, struct hand *hand)
 {
-    struct err none = ERR_INIT;
+    for (size_t i = 0; hand->folder && i < p->options->n_places; i++) {
+        if (hand->dirs[i] >= 0)
+            close(hand->dirs[i]);
+    }
+    free(hand->folder);
+    hand->folder = NULL;
+}
+
+/* Opens what holds the file, in each place; returns its name there. */
+static const char *enter_folder(const struct putting *p, struct hand *hand, const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    size_t n = slash ? (size_t)(slash - path) : 0;
+    if (hand->folder && strlen(hand->folder) == n && !memcmp(hand->folder, path, n))
+        return name;
+    leave_folder(p, hand);
+    hand->folder = mem_strndup(path, n);
+    for (size_t i = 0; i < p->options->n_places; i++) {
+        if (p->places[i] < 0 ||
+            beneath_open(p->places[i], hand->folder, false, &hand->dirs[i], NULL))
+            hand->dirs[i] = -1;
+    }
+    return name;
+}
+
+/* Stores the file if that directory has it as it is to be. */
+static int take_from(const struct putting *p, struct hand *hand, int dir, const char *name,
+                     const struct file *file, bool *taken)
+{
     struct digest digest;
     struct stat st;
-    const char *name;
-    int dir = -1, fd = -1, rc = 0;
-    if (place >= 0 && beneath_open_parent(place, file->path, false, &dir, &name, &none) == 0)
-        fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    int rc = 0;
+    int fd =
+        dir < 0 ? -1 : openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
         (uint64_t)st.st_size == file->digest.size) {
-        rc = cache_put_fd(p->cache, fd, file->digest.size, &digest, err);
-        if (rc < 0 && err->kind == ERR_CORRUPT) { /* it became shorter */
-            err_release(err);
+        rc = cache_put_by(p->cache, &hand->tools, fd, file->digest.size, &digest, &hand->err);
+        if (rc < 0 && hand->err.kind == ERR_CORRUPT) { /* it became shorter */
+            err_release(&hand->err);
             rc = 0;
         } else if (rc == 0) {
             *taken = digest_eq(&digest, &file->digest);
@@ -118,51 +164,96 @@ static int take_from(struct putting *p, int place, const struct file *file, bool
     }
     if (fd >= 0)
         close(fd);
-    if (dir >= 0)
-        close(dir);
-    err_release(&none);
     return rc;
 }
 
-static int put_file(struct putting *p, const struct file *file, struct err *err)
+static void put_file(const struct putting *p, struct hand *hand, const struct file *file)
 {
+    const char *name = enter_folder(p, hand, file->path);
     bool taken = false;
-    int rc = 0;
-    for (size_t i = 0; i < p->options->n_places && rc == 0 && !taken; i++)
-        rc = take_from(p, p->places[i], file, &taken, err);
-    if (rc < 0 && is_late(p)) {
-        err_release(err);
-        p->report->answer = KEPT_INPUTS_LATE;
-        return 0;
+    for (size_t i = 0; i < p->options->n_places && hand->rc == 0 && !taken; i++)
+        hand->rc = take_from(p, hand, hand->dirs[i], name, file, &taken);
+    if (hand->rc < 0 && is_late(p)) {
+        err_release(&hand->err);
+        hand->rc = 0;
+        hand->answer = KEPT_INPUTS_LATE;
+    } else if (hand->rc == 0 && !taken) {
+        hand->answer = KEPT_INPUTS_CHANGED;
     }
-    if (rc == 0 && !taken) {
+}
+
+static void hand_work(void *ctx, size_t index)
+{
+    struct putting *p = ctx;
+    struct hand *hand = &p->hands[index];
+    size_t from, to;
+    hand->dirs = mem_alloc((p->options->n_places + 1) * sizeof *hand->dirs);
+    cache_hand_init(&hand->tools);
+    while (!atomic_load(&p->stop) &&
+           (from = atomic_fetch_add(&p->next, ALONE_FILES)) < p->n_files) {
+        to = from + ALONE_FILES < p->n_files ? from + ALONE_FILES : p->n_files;
+        for (size_t i = from; i < to && hand->rc == 0 && hand->answer == KEPT_INPUTS_WHOLE; i++) {
+            hand->at = i;
+            if (is_late(p))
+                hand->answer = KEPT_INPUTS_LATE;
+            else
+                put_file(p, hand, &p->files[i]);
+        }
+        if (hand->rc < 0 || hand->answer != KEPT_INPUTS_WHOLE)
+            atomic_store(&p->stop, true);
+    }
+    leave_folder(p, hand);
+    cache_hand_release(&hand->tools);
+    free(hand->dirs);
+}
+
+/* What went wrong goes before what changed, and that before having been late. */
+static int end_of_hands(struct putting *p, struct err *err)
+{
+    int rc = 0;
+    const struct hand *changed = NULL;
+    for (size_t i = 0; i < HANDS; i++) {
+        struct hand *hand = &p->hands[i];
+        if (hand->rc < 0 && rc == 0) {
+            rc = hand->rc;
+            err_move(err, &hand->err);
+        }
+        err_release(&hand->err);
+        if (hand->answer == KEPT_INPUTS_LATE)
+            p->report->answer = KEPT_INPUTS_LATE;
+        else if (hand->answer == KEPT_INPUTS_CHANGED && (!changed || hand->at < changed->at))
+            changed = hand;
+    }
+    if (rc == 0 && changed) {
         p->report->answer = KEPT_INPUTS_CHANGED;
-        p->report->path = mem_strdup(file->path);
+        p->report->path = mem_strdup(p->files[changed->at].path);
     }
     return rc;
 }
 
 static int put_files(struct putting *p, struct files *files, struct err *err)
 {
-    struct kept_inputs_report *report = p->report;
     uint64_t missing = 0;
     size_t n = 0;
-    int rc = 0;
+    if (files->n > p->options->max_files) {
+        p->report->answer = KEPT_INPUTS_TOO_MUCH;
+        return 0;
+    }
     for (size_t i = 0; i < files->list.n; i++) {
         if (cache_has(p->cache, &files->list.v[i].digest))
             continue;
         missing += files->list.v[i].digest.size;
         files->list.v[n++] = files->list.v[i];
     }
-    if (files->n > p->options->max_files || missing > p->options->max_bytes)
-        report->answer = KEPT_INPUTS_TOO_MUCH;
-    for (size_t i = 0; i < n && rc == 0 && report->answer == KEPT_INPUTS_WHOLE; i++) {
-        if (is_late(p))
-            report->answer = KEPT_INPUTS_LATE;
-        else
-            rc = put_file(p, &files->list.v[i], err);
+    if (missing > p->options->max_bytes) {
+        p->report->answer = KEPT_INPUTS_TOO_MUCH;
+        return 0;
     }
-    return rc;
+    p->files = files->list.v;
+    p->n_files = n;
+    if (n)
+        crew_run(n <= ALONE_FILES ? 1 : crew_size(), hand_work, p);
+    return end_of_hands(p, err);
 }
 
 int kept_inputs_note(struct cache *cache, const void *tree, size_t n, const char *step,

@@ -280,6 +280,7 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
                                      .records = s->app.records,
                                      .history = s->app.history,
                                      .jobs = o->jobs ? o->jobs : s->app.config->jobs,
+                                     .awaited = isatty(STDERR_FILENO) && !in_ci(),
                                      .keep_going = o->keep_going,
                                      .no_cache = o->no_cache,
                                      .force = o->force,

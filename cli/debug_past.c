@@ -91,6 +91,11 @@ static int find_failure(struct past *past, const struct app *app, struct err *er
         step = names.only;
     if (step)
         rc = failure_read(run_dir, step, &past->failure, &found, err);
+    if (rc == 0 && found && past->failure.inputs == FAILURE_UNFINISHED &&
+        failure_finish(run_dir, step, app->cache)) {
+        failure_release(&past->failure);
+        rc = failure_read(run_dir, step, &past->failure, &found, err);
+    }
     if (rc == 0 && !found)
         rc = no_failure(past, step, &names, err);
     buf_release(&names.list);

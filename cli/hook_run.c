@@ -200,6 +200,7 @@ static int open_engine(struct hooking *h, struct err *err)
                                      .jobs = h->part == HOOK_FIXERS ? 1
                                              : o->jobs              ? o->jobs
                                                                     : h->app.config->jobs,
+                                     .awaited = isatty(STDERR_FILENO) && !in_ci(),
                                      .keep_going = o->keep_going,
                                      .passed = on_passed,
                                      .done = on_done,

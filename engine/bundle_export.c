@@ -202,9 +202,18 @@ static int add_folder(struct exporting *x, const char *folder, struct err *err)
     return rc;
 }
 
+/* What a run had no time for. */
+static void finish(void *ctx, const struct failure *failure)
+{
+    const struct exporting *x = ctx;
+    if (failure->inputs == FAILURE_UNFINISHED)
+        failure_finish(x->run_dir, failure->exec.name, x->cache);
+}
+
 static int add_files(struct exporting *x, struct err *err)
 {
     char *history = NULL;
+    failure_each(x->run_dir, finish, x);
     int rc = add_file(x, "run/events.ndjson", path_join(x->run_dir, "events.ndjson"), err);
     if (rc == 0)
         rc = add_folder(x, "failed", err);

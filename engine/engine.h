@@ -113,6 +113,8 @@ struct engine_options {
     struct history *history;          /* NULL: every reason is "new" */
     bool cache_read_only;             /* said already: no word about what can't be stored */
     uint32_t jobs;                    /* 0 = processors */
+    bool awaited;                     /* ENGINE_RUN: somebody waits for the end: what the next run
+                                         can do as well is left to it */
     bool keep_going;                  /* start what does not depend on a failed step */
     bool no_cache;                    /* neither look results up nor store them */
     bool force;                       /* run even what is cached */

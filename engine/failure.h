@@ -13,6 +13,7 @@
 #include "base/buf.h"
 #include "base/digest.h"
 #include "base/err.h"
+#include "cache/cache.h"
 #include "engine/graph.h"
 
 #include <stdbool.h>
@@ -57,5 +58,8 @@ int failure_read(const char *run_dir, const char *step, struct failure *out, boo
 typedef void failure_cb(void *ctx, const struct failure *failure);
 void failure_each(const char *run_dir, failure_cb *cb, void *ctx);
 void failure_release(struct failure *failure);
+/* Where a run had no time to store the inputs of the step's failure, it is done now, if it can be:
+ * whether the record is another one. */
+bool failure_finish(const char *run_dir, const char *step, struct cache *cache);
 
 #endif

@@ -443,7 +443,8 @@ void failure_each(const char *run_dir, failure_cb *cb, void *ctx)
     while (dir && (entry = readdir(dir))) {
         char *path = path_join(folder, entry->d_name), name[DIGEST_HEX + 6];
         struct failure failure;
-        if (entry->d_name[0] != '.' && read_file(path, &failure, NULL) == 0) {
+        if (strlen(entry->d_name) == DIGEST_HEX + 5 &&
+            !strcmp(entry->d_name + DIGEST_HEX, ".json") && read_file(path, &failure, NULL) == 0) {
             failure_name(failure.exec.name, name);
             if (!strcmp(name, entry->d_name))
                 vec_push(&list, failure);

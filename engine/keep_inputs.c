@@ -4,79 +4,55 @@
  * A failure is put on record as the step ends (failure.h), as one whose inputs are not kept yet;
  * then a worker stores them, one failure after the other so that the rest of the pool stays with
  * the steps, and says in the record what came of it. A kiln that is ended meanwhile leaves a record
- * that says so.
+ * that says so, and beside it what is needed to go on: the next runs do, beside what they do, and
+ * whoever wants that failure before (failure_store.c).
  *
  * What is stored is what the step's key says. An isolated step's is in its snapshot; a step of the
  * host read the project, where a file may have become another one since: then it is told that they
  * changed, and nothing is kept.
  */
-#include "engine/failure.h"
+#include "engine/failure_store.h"
 #include "engine/private.h"
 #include "engine/rounds.h"
 #include "engine/running.h"
 #include "engine/wants.h"
 
-#include "cache/kept_inputs.h"
-
+#include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define MAX_FILES  ((size_t)50000)
-#define MAX_BYTES  ((uint64_t)512 << 20)
 #define AT_END_NS  ((uint64_t)3000000000) /* that the end of a run waits for them, at most */
+#define AT_ONCE_NS ((uint64_t)200000000)  /* the same where somebody waits for it */
+#define LOOK_BACK  10                     /* runs, for what was left */
 #define MAX_QUEUED 100
 
 struct keeping {
     uv_work_t work;
     struct engine *engine;
-    char *run_dir;
-    struct failure failure; /* its strings are the arena's */
-    struct buf tree;        /* the Tree message */
-    struct snapshot *view;  /* or NULL */
-    char *root;
+    struct failure_store store;
+    bool left; /* by an earlier run */
 };
 
 struct keepings {
     VEC(struct keeping *) queue; /* the first is at work */
     atomic_uint_fast64_t until;  /* kept_inputs_options */
+    bool ending;                 /* the engine waits for them alone */
+    char *looking_at;            /* the directory of a run, for what was left; or NULL */
 };
 
 static void keeping_free(struct keeping *k)
 {
-    snapshot_release(k->view);
-    buf_release(&k->tree);
-    failure_release(&k->failure);
-    free(k->run_dir);
-    free(k->root);
+    failure_store_release(&k->store);
     free(k);
-}
-
-/* -- the record -------------------------------------------------------------------------------- */
-
-static void write_failure(const struct keeping *k)
-{
-    char name[DIGEST_HEX + 6];
-    struct buf text = BUF_INIT;
-    char *folder = path_join(k->run_dir, "failed");
-    failure_name(k->failure.exec.name, name);
-    char *path = path_join(folder, name);
-    failure_text(&k->failure, &text);
-    /* A state directory that can't be written is told of elsewhere. */
-    if (file_mkdirs(folder, 0700, NULL) == 0)
-        (void)!file_write_atomic(path, text.data, text.len, 0600, NULL);
-    buf_release(&text);
-    free(path);
-    free(folder);
 }
 
 static const char *keep(struct keeping *k, const char *text)
 {
-    return text ? arena_strdup(&k->failure.arena, text) : NULL;
+    return text ? arena_strdup(&k->store.failure.arena, text) : NULL;
 }
 
 static const char *const *keep_list(struct keeping *k, const char *const *list, size_t n)
 {
-    const char **copy = arena_zalloc(&k->failure.arena, n + 1, sizeof *copy);
+    const char **copy = arena_zalloc(&k->store.failure.arena, n + 1, sizeof *copy);
     for (size_t i = 0; i < n; i++)
         copy[i] = keep(k, list[i]);
     return copy;
@@ -85,8 +61,8 @@ static const char *const *keep_list(struct keeping *k, const char *const *list, 
 /* A copy that outlives the graph. */
 static void take_exec(struct keeping *k, const struct op_exec *exec)
 {
-    struct arena *arena = &k->failure.arena;
-    struct op_exec *to = &k->failure.exec;
+    struct arena *arena = &k->store.failure.arena;
+    struct op_exec *to = &k->store.failure.exec;
     *to = *exec;
     to->name = keep(k, exec->name);
     to->shown = keep(k, exec->shown ? exec->shown : "");
@@ -115,47 +91,10 @@ static void take_exec(struct keeping *k, const struct op_exec *exec)
 
 /* -- storing ----------------------------------------------------------------------------------- */
 
-static void note_report(struct keeping *k, const struct kept_inputs_report *report)
-{
-    static const enum failure_inputs states[] = {[KEPT_INPUTS_WHOLE] = FAILURE_KEPT,
-                                                 [KEPT_INPUTS_CHANGED] = FAILURE_CHANGED,
-                                                 [KEPT_INPUTS_TOO_MUCH] = FAILURE_TOO_MUCH,
-                                                 [KEPT_INPUTS_LATE] = FAILURE_UNFINISHED};
-    k->failure.inputs = states[report->answer];
-    k->failure.why = keep(k, report->path);
-    k->failure.files = report->files;
-    k->failure.bytes = report->bytes;
-}
-
 static void keep_work(uv_work_t *work)
 {
     struct keeping *k = work->data;
-    struct engine *e = k->engine;
-    struct kept_inputs_report report;
-    struct err err = ERR_INIT;
-    size_t n = 0;
-    const char *const *dirs = k->view ? snapshot_dirs(k->view, &n) : NULL;
-    const char **places = arena_zalloc(&k->failure.arena, n + 1, sizeof *places);
-    for (size_t i = 0; i < n; i++) /* the uppermost is the likeliest */
-        places[i] = dirs[n - 1 - i];
-    places[n++] = k->root;
-    struct kept_inputs_options options = {.step = k->failure.exec.name,
-                                          .root = k->root,
-                                          .places = places,
-                                          .n_places = n,
-                                          .max_files = MAX_FILES,
-                                          .max_bytes = MAX_BYTES,
-                                          .until = &e->keepings->until};
-    if (kept_inputs_put(e->opt.cache, k->tree.data, k->tree.len, &options, &report, &err) < 0) {
-        bool ended = err.kind == ERR_CANCELLED || err.errnum == ECANCELED;
-        k->failure.inputs = ended ? FAILURE_UNFINISHED : FAILURE_REFUSED;
-        k->failure.why = ended ? NULL : keep(k, err_text(&err));
-    } else {
-        note_report(k, &report);
-    }
-    free(report.path);
-    err_release(&err);
-    write_failure(k);
+    failure_store_run(&k->store, k->engine->opt.cache, &k->engine->keepings->until);
 }
 
 static void begin(struct engine *e);
@@ -169,6 +108,8 @@ static void keep_done(uv_work_t *work, int status)
     for (size_t i = 1; i < all->queue.n; i++)
         all->queue.v[i - 1] = all->queue.v[i];
     all->queue.n--;
+    if (k->left && !e->drained && !all->ending)
+        atomic_store(&all->until, 0); /* only it had to make way */
     keeping_free(k);
     if (e->drained)
         keep_inputs_stop(e);
@@ -191,15 +132,16 @@ static void begin(struct engine *e)
 
 static void refuse(struct keeping *k, const char *why)
 {
-    k->failure.inputs = FAILURE_REFUSED;
-    k->failure.why = keep(k, why);
+    k->store.failure.inputs = FAILURE_REFUSED;
+    k->store.failure.why = keep(k, why);
 }
 
 /* Notes what the worker needs to know of the inputs. False: nothing can be kept. */
 static bool take_inputs(struct engine *e, struct keeping *k)
 {
     struct err err = ERR_INIT;
-    bool known = trees_encode_tree(e->trees, &k->failure.input_root, &k->tree, &err) == 0;
+    bool known =
+        trees_encode_tree(e->trees, &k->store.failure.input_root, &k->store.tree, &err) == 0;
     if (e->opt.cache_read_only)
         refuse(k, "the cache can't be written");
     else if (!known)
@@ -207,7 +149,71 @@ static bool take_inputs(struct engine *e, struct keeping *k)
     else if (e->keepings->queue.n >= MAX_QUEUED)
         refuse(k, "too many steps failed at once");
     err_release(&err);
-    return k->failure.inputs == FAILURE_UNFINISHED;
+    return k->store.failure.inputs == FAILURE_UNFINISHED;
+}
+
+static void take_places(struct engine *e, struct keeping *k, const struct node *node)
+{
+    if (node->boxed) {
+        const struct snapshot_options options = {.root = e->opt.root,
+                                                 .name = node->exec->name,
+                                                 .owner = e->boxes.owner.uid,
+                                                 .group = e->boxes.owner.gid};
+        k->store.view = snapshot_find(e->opt.cache, &k->store.failure.input_root, &options);
+    }
+    size_t n = 0;
+    const char *const *dirs = k->store.view ? snapshot_dirs(k->store.view, &n) : NULL;
+    while (n > 0) /* the uppermost is the likeliest */
+        failure_store_place(&k->store, dirs[--n]);
+    failure_store_place(&k->store, e->opt.root);
+}
+
+static void add(struct engine *e, struct keeping *k)
+{
+    k->engine = e;
+    vec_push(&e->keepings->queue, k);
+    if (e->keepings->queue.n == 1)
+        begin(e);
+}
+
+/* What is new can change soon; what was left stays left. */
+static void go_before_what_was_left(struct keepings *all)
+{
+    while (all->queue.n > 1 && all->queue.v[all->queue.n - 1]->left)
+        keeping_free(vec_pop(&all->queue));
+    if (all->queue.n == 1 && all->queue.v[0]->left)
+        atomic_store(&all->until, 1);
+}
+
+static void take_left(void *ctx, const struct failure *failure)
+{
+    struct engine *e = ctx;
+    struct keeping *k;
+    if (failure->inputs != FAILURE_UNFINISHED || e->keepings->queue.n >= MAX_QUEUED)
+        return;
+    k = mem_zalloc(1, sizeof *k);
+    k->left = true;
+    if (failure_store_take(&k->store, e->keepings->looking_at, failure->exec.name))
+        add(e, k);
+    else
+        keeping_free(k);
+}
+
+void keep_inputs_resume(struct engine *e, const struct run *run)
+{
+    if (e->keepings || !run->record || !e->opt.cache || e->opt.cache_read_only)
+        return;
+    e->keepings = mem_zalloc(1, sizeof *e->keepings);
+    uint64_t id = strtoull(record_id(run->record), NULL, 10);
+    for (uint64_t i = 1; i <= LOOK_BACK && i < id; i++) {
+        char *name = mem_printf("%" PRIu64, id - i);
+        e->keepings->looking_at = records_run_dir(e->opt.records, name);
+        if (e->keepings->looking_at)
+            failure_each(e->keepings->looking_at, take_left, e);
+        free(e->keepings->looking_at);
+        free(name);
+    }
+    e->keepings->looking_at = NULL;
 }
 
 void keep_inputs(struct engine *e, const struct instance *in)
@@ -218,44 +224,41 @@ void keep_inputs(struct engine *e, const struct instance *in)
     if (!e->keepings)
         e->keepings = mem_zalloc(1, sizeof *e->keepings);
     struct keeping *k = mem_zalloc(1, sizeof *k);
-    k->engine = e;
-    k->run_dir = mem_strdup(record_dir(in->run->record));
-    k->root = mem_strdup(e->opt.root);
+    k->store.run_dir = mem_strdup(record_dir(in->run->record));
     take_exec(k, node->exec);
-    k->failure.key = in->key;
-    k->failure.input_root = in->input_root;
-    k->failure.attempt = in->attempt;
-    k->failure.isa = keep(k, e->machine.machine);
-    k->failure.os = keep(k, e->machine.sysname);
+    k->store.failure.key = in->key;
+    k->store.failure.input_root = in->input_root;
+    k->store.failure.attempt = in->attempt;
+    k->store.failure.isa = keep(k, e->machine.machine);
+    k->store.failure.os = keep(k, e->machine.sysname);
     const struct pin *pin = images_pin(e, node);
     if (pin && pin->state == PIN_KNOWN) {
-        k->failure.image = pin->pin.manifest;
-        k->failure.image_index = pin->pin.index;
+        k->store.failure.image = pin->pin.manifest;
+        k->store.failure.image_index = pin->pin.index;
     }
     bool wanted = take_inputs(e, k);
-    write_failure(k);
+    failure_store_note(&k->store);
     if (!wanted) {
         keeping_free(k);
         return;
     }
-    if (node->boxed) {
-        const struct snapshot_options options = {.root = e->opt.root,
-                                                 .name = node->exec->name,
-                                                 .owner = e->boxes.owner.uid,
-                                                 .group = e->boxes.owner.gid};
-        k->view = snapshot_find(e->opt.cache, &k->failure.input_root, &options);
-    }
-    vec_push(&e->keepings->queue, k);
-    if (e->keepings->queue.n == 1)
-        begin(e);
+    take_places(e, k, node);
+    go_before_what_was_left(e->keepings);
+    add(e, k);
 }
 
 bool keep_inputs_busy(struct engine *e)
 {
-    if (!e->keepings || !e->keepings->queue.n)
+    struct keepings *all = e->keepings;
+    if (!all || !all->queue.n)
         return false;
-    if (!atomic_load(&e->keepings->until))
-        atomic_store(&e->keepings->until, clock_monotonic_ns() + AT_END_NS);
+    if (!all->ending) {
+        all->ending = true;
+        go_before_what_was_left(all); /* nobody waits for that */
+        if (!all->queue.v[all->queue.n - 1]->left)
+            atomic_store(&all->until,
+                         clock_monotonic_ns() + (e->opt.awaited ? AT_ONCE_NS : AT_END_NS));
+    }
     return true;
 }
 
@@ -264,8 +267,12 @@ void keep_inputs_stop(struct engine *e)
     if (!e->keepings)
         return;
     atomic_store(&e->keepings->until, 1);
-    while (e->keepings->queue.n > 1)
-        keeping_free(vec_pop(&e->keepings->queue));
+    while (e->keepings->queue.n > 1) {
+        struct keeping *k = vec_pop(&e->keepings->queue);
+        if (!k->left)
+            failure_store_leave(&k->store);
+        keeping_free(k);
+    }
 }
 
 void keep_inputs_go_on(struct engine *e)

@@ -370,7 +370,7 @@ struct engine {
     void *closed_ctx;
     struct look *look;                 /* NULL: nobody has looked */
     struct answers *answers;           /* NULL: nobody has asked */
-    struct keepings *keepings;         /* NULL: nothing has failed */
+    struct keepings *keepings;         /* NULL: no run has begun */
     void (*drained)(struct engine *e); /* called when nothing runs and no job is alive */
     bool cache_warned, state_warned;
 };

@@ -122,6 +122,7 @@ struct run *run_open(struct engine *e, const char *trigger)
     err_release(&err);
     run->id = mem_strdup(run->record ? record_id(run->record) : "0");
     vec_push(&e->runs, run);
+    keep_inputs_resume(e, run);
     return run;
 }
 

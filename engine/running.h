@@ -144,6 +144,8 @@ void flight_fail(struct engine *e, struct flight *flight, const char *error);
 /* Puts the failure of the instance's step on record, and has its inputs stored beside what goes on.
  */
 void keep_inputs(struct engine *e, const struct instance *in);
+/* The engine's first run begins: goes on with what earlier ones have left, beside what it does. */
+void keep_inputs_resume(struct engine *e, const struct run *run);
 /* Whether some are still being stored; from then on they have so long, and no more. */
 bool keep_inputs_busy(struct engine *e);
 /* Everything is being ended, also they; and goes on. */

@@ -222,4 +222,72 @@ test_ended_while_it_is_kept() {
     esac
 }
 
+# Somebody who waits at a terminal does so for a moment at most; the rest is done when it is wanted.
+test_many_at_a_terminal() {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "exit 1", "inputs": ["many"]}}}'
+    mkdir -p many/{1..40}
+    for d in many/*; do
+        for i in {1..50}; do echo "$d $i" > "$d/$i"; done
+    done
+    timeout -k 5 "$DEADLINE" script -qec "$KILN run" /dev/null > "$T/tty" < /dev/null || :
+    case $(state 1 a) in
+    kept) ;;
+    unfinished) [[ -e $(record 1 a | sed 's/json$/tree/') ]] || fail 'nothing was left to go on with' ;;
+    *) fail "state $(state 1 a)" ;;
+    esac
+    kiln 0 debug --run 1 a --command 'find many -type f | wc -l; cat many/7/9'
+    assert_eq "$(paste -sd, "$T/out")" '2000,many/7 9'
+}
+
+# As a run leaves the failure of "test" in run 1 that had no time for its inputs.
+as_left() {
+    kiln 0 bundle export 1 --output "$T/b"
+    mkdir "$T/b.d"
+    tar -xf "$T/b" -C "$T/b.d"
+    path=$(record 1 test)
+    jq -c '.inputs.state = "unfinished"' "$path" > "$T/new"
+    cat "$T/new" > "$path"
+    { printf '%s\0\0' "$PWD" && cat "$T"/b.d/inputs/*; } > "${path%.json}.tree"
+    kiln 0 cache clear --yes
+}
+
+test_what_was_left_is_stored_by_the_next_run() {
+    a_failure
+    as_left
+    # Beside what that run does, which here waits for it.
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
+        "other": {"run": "until [ ! -e $LEFT ]; do sleep 0.05; done", "inputs": [], "pass_env": ["LEFT"], "timeout": "60s"}}}'
+    LEFT=${path%.json}.tree kiln 0 run
+    assert_eq "$(state 1 test)" kept
+    kiln 0 debug --run 1 test --command 'cat src/a'
+    assert_eq "$(cat "$T/out")" old
+}
+
+test_what_was_left_is_stored_when_it_is_wanted() {
+    a_failure
+    as_left
+    kiln 0 debug --run 1 test --command 'cat src/a gen/out'
+    assert_eq "$(paste -sd ' ' "$T/out")" 'old first'
+    assert_eq "$(state 1 test)" kept
+    rm -rf "$T/b.d"
+    as_left
+    kiln 0 bundle export 1 --output "$T/again"
+    assert_out 'with the inputs of its failure'
+    # What it says is checked like everything.
+    rm -rf "$T/b.d"
+    as_left
+    echo other > src/a
+    kiln 2 debug --run 1 test --command :
+    assert_err 'src/a changed'
+    [[ ! -e ${path%.json}.tree ]] || fail 'what was left is still there'
+    rm -rf "$T/b.d"
+    for bytes in '' '\0' '/\0' '/x' 'x\0\0y' '/\0\0no tree'; do
+        jq -c '.inputs.state = "unfinished"' "$path" > "$T/new"
+        cat "$T/new" > "$path"
+        printf "$bytes" > "${path%.json}.tree"
+        kiln 2 debug --run 1 test --command :
+        kiln 1 run
+    done
+}
+
 run_tests "$@"
