@@ -13,6 +13,7 @@
 #include "engine/private.h"
 #include "engine/rounds.h"
 #include "engine/running.h"
+#include "engine/tell.h"
 #include "engine/wants.h"
 
 #include <stdlib.h>
