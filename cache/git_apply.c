@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define MAX_BYTES   (SIZE_MAX / 4)
@@ -270,13 +271,7 @@ static void swap_back(struct applying *a, struct work *work)
 
 static int swap_all(struct applying *a, struct git_next_indexes *indexes, struct err *err)
 {
-    sigset_t ends, before;
     int rc = 0;
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGINT);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &ends, &before);
     for (size_t i = 0; rc == 0 && i < a->work.n; i++)
         if (a->work.v[i].staged)
             rc = swap(a, &a->work.v[i], err);
@@ -284,8 +279,58 @@ static int swap_all(struct applying *a, struct git_next_indexes *indexes, struct
         rc = git_next_indexes_swap(a->place, indexes, err);
     for (size_t i = a->work.n; rc != 0 && i-- > 0;)
         swap_back(a, &a->work.v[i]);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return rc;
+}
+
+/* -- not in the middle ------------------------------------------------------------------------- */
+
+static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+enum { N_ENDS = sizeof ends / sizeof *ends };
+
+struct held_signals {
+    sigset_t set, mask;
+    struct sigaction actions[N_ENDS];
+};
+
+/* Another thread got it, which does not hold it back: it waits for the main thread's. */
+static void hand_on(int number)
+{
+    int errnum = errno;
+    (void)syscall(SYS_tgkill, getpid(), getpid(), number);
+    errno = errnum;
+}
+
+/* Those that are ignored stay so. */
+static void hold_signals(struct held_signals *held)
+{
+    struct sigaction action = {.sa_handler = hand_on, .sa_flags = SA_RESTART};
+    sigemptyset(&held->set);
+    for (size_t i = 0; i < N_ENDS; i++) {
+        sigaction(ends[i], NULL, &held->actions[i]);
+        if (held->actions[i].sa_handler != SIG_IGN)
+            sigaddset(&held->set, ends[i]);
+    }
+    pthread_sigmask(SIG_BLOCK, &held->set, &held->mask);
+    for (size_t i = 0; i < N_ENDS; i++)
+        if (sigismember(&held->set, ends[i]))
+            sigaction(ends[i], &action, NULL);
+}
+
+static int check_signals(const struct held_signals *held, struct err *err)
+{
+    sigset_t waiting;
+    sigpending(&waiting);
+    for (size_t i = 0; i < N_ENDS; i++)
+        if (sigismember(&held->set, ends[i]) && sigismember(&waiting, ends[i]))
+            return err_set(err, ERR_CONFIG, "ended before anything was fixed");
+    return 0;
+}
+
+static void let_signals_go(const struct held_signals *held)
+{
+    for (size_t i = 0; i < N_ENDS; i++)
+        sigaction(ends[i], &held->actions[i], NULL);
+    pthread_sigmask(SIG_SETMASK, &held->mask, NULL);
 }
 
 /* -- where new files wait ---------------------------------------------------------------------- */
@@ -338,8 +383,10 @@ int git_fixes_apply(const struct git_place *place, const char *dir, const struct
     struct applying a = {
         .place = place, .dir = dir, .fixes = fixes, .staging = -1, .work = VEC_INIT};
     struct git_next_indexes indexes = {0};
+    struct held_signals held;
     int rc = 0;
     *out = (struct git_applied){0};
+    hold_signals(&held);
     if ((a.top = open(place->work_tree, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
         rc = err_sys(err, errno, "cannot open %s", place->work_tree);
     if (rc == 0)
@@ -348,6 +395,8 @@ int git_fixes_apply(const struct git_place *place, const char *dir, const struct
         rc = prepare_files(&a, err);
     if (rc == 0 && index)
         rc = git_next_indexes_make(place, fixes, &indexes, err);
+    if (rc == 0)
+        rc = check_signals(&held, err);
     if (rc == 0)
         rc = swap_all(&a, &indexes, err);
     if (rc == 0)
@@ -366,6 +415,7 @@ int git_fixes_apply(const struct git_place *place, const char *dir, const struct
     vec_each (struct work, work, &a.work)
         free(work->staged);
     vec_release(&a.work);
+    let_signals_go(&held);
     return rc;
 }
 

@@ -261,6 +261,12 @@ int git_next_indexes_make(const struct git_place *place, const struct git_fixes 
     out->v[out->n++].path = path;
     for (size_t i = 0; i < out->n; i++)
         out->v[i].staged = mem_printf("%s.kiln", out->v[i].path);
+    if (other) { /* its name has a process in it: what a killed hook left would stay for good */
+        struct git_next_index *next = &out->v[out->n - 1];
+        free(next->staged);
+        next->staged =
+            mem_printf("%.*snext-index.kiln", (int)(strrchr(path, '/') + 1 - path), path);
+    }
     for (size_t i = 0; rc == 0 && i < out->n; i++)
         rc = make(place, fixes, i + 1 == out->n, &out->v[i], err);
     return rc;

@@ -6,8 +6,9 @@
  * was tested; index and working tree are brought there apart from each other: a file that somebody
  * has edited beyond what is staged keeps the edits, by a merge.
  *
- * Ownership: the structs are the caller's, *_release(). Stateless; any thread. Only one call at a
- * time for one working tree: the caller's lock.
+ * Ownership: the structs are the caller's, *_release(). Stateless. Main thread, which holds
+ * signals back while names are exchanged. Only one call at a time for one working tree: the
+ * caller's lock.
  */
 #ifndef KILN_CACHE_GIT_FIXES_H
 #define KILN_CACHE_GIT_FIXES_H

@@ -467,6 +467,37 @@ test_a_locked_index() {
     clean_git
 }
 
+# Asked to end while names are exchanged, kiln finishes that; before, it does nothing.
+test_a_signal_meanwhile() {
+    a_project
+    mkdir "$T/bin"
+    cat >"$T/bin/git" <<SCRIPT
+#!/bin/sh
+case "\$GIT_INDEX_FILE \$*" in *.kiln\ *\ "\$ON"*) kill -INT \$PPID ;; esac
+exec $(command -v git) "\$@"
+SCRIPT
+    chmod +x "$T/bin/git"
+    local on
+    for on in "ls-files" "update-index -q --refresh"; do
+        export ON=$on
+        sed -i s/2/bad/ src/a
+        git add src/a
+        sed -i s/8/eight/ src/a
+        state >"$T/before"
+        PATH=$T/bin:$PATH kiln any hook run
+        [ "$RC" = 130 ] || fail "exit $RC, not by the signal"
+        clean_git
+        if [ "$on" = ls-files ]; then
+            state >"$T/after"
+            cmp "$T/before" "$T/after" || fail "something is touched"
+        else
+            assert_eq "$(git show :src/a | xargs)" "1 good 3 4 5 6 7 8 9"
+            assert_eq "$(xargs <src/a)" "1 good 3 4 5 6 7 eight 9"
+        fi
+        git reset -q --hard
+    done
+}
+
 # Edited while steps ran: by the time of the fix, that is what stands there.
 test_edited_meanwhile() {
     a_project
