@@ -71,12 +71,30 @@ static void on_finished(struct shell *s, const struct event *event)
         s->exit_code = s->upstream_failed ? EXIT_STEP_FAILED : EXIT_KILN;
 }
 
+/* Nothing shows it otherwise: a prompt is a prompt. */
+static void tell_place(const struct shell *s, const char *runner)
+{
+    const char *how = strcmp(runner, "host") == 0 ? "runs: the working tree itself"
+                      : s->order.failed ? "failed, as it left things; what is changed stays"
+                                        : "runs; what is changed goes with it";
+    char *text = mem_printf("this is where %s %s; exit leaves it", s->step, how);
+    remark(s->options, text);
+    free(text);
+}
+
+static void on_started(struct shell *s, const struct event *event)
+{
+    if (s->relay && !s->options->shell_command && !s->options->run_id)
+        tell_place(s, event->u.started.runner);
+    relay_begin(s->relay);
+}
+
 static void on_event(void *ctx, const struct event *event)
 {
     struct shell *s = ctx;
     if (event->step && strcmp(event->step, s->step) == 0) {
         switch (event->type) {
-        case EVENT_STEP_STARTED: relay_begin(s->relay); break;
+        case EVENT_STEP_STARTED: on_started(s, event); break;
         case EVENT_STEP_LOG: print_log(event); break;
         case EVENT_STEP_FINISHED: on_finished(s, event); break;
         case EVENT_STEP_PROGRESS: view_plain_event(s->view, event); break;

@@ -225,7 +225,7 @@ static void quit(struct app *app)
         f, what, n       \
     }
 /* name, group, keys, contexts,
-       label, shown keys, rank, help, able, run */
+       label, shown keys, rank, help, able, run, held rank */
 /* clang-format off */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
@@ -312,7 +312,7 @@ const struct action keymap_actions[] = {
     {"box-changes", "Panes", {'8', 'd'}, IN_PANES,
      NULL, NULL, 0, "what was changed in the box that a failure left", has_step, act_changes},
     {"box-changes", "Panes", {KEY_NONE}, IN_PANES & ~IN_PANE(PANE_CHANGES),
-     "changes", "d", 13, NULL, act_has_box, act_changes},
+     "changes", "d", 13, NULL, act_has_box, act_changes, .held_rank = 6},
     {"zoom", "Panes", {'+'}, IN_PANES,
      "zoom", NULL, 10, "this pane on the whole screen, and back", NULL, zoom},
 
@@ -375,7 +375,7 @@ const struct action keymap_actions[] = {
     {"force-all", "Run", {KEY_PAIR('f', 'a')}, IN_PANES,
      NULL, NULL, 0, "run every step, whatever the cache has", act_can_run, act_force_all},
     {"cancel", "Run", {'x', KEY_F1 + 8}, IN_PANES,
-     "cancel", NULL, 4, "cancel the step", act_can_cancel, act_cancel},
+     "cancel", NULL, 4, "cancel the step", act_can_cancel, act_cancel, .held_rank = 9},
     {"pause", "Run", {'p'}, IN_PANES,
      "pause", NULL, 7, "pause watching, and go on", act_can_pause, act_pause},
     {"break", "Run", {'b'}, IN_PANES,
@@ -389,7 +389,8 @@ const struct action keymap_actions[] = {
     {"breaks", "Run", {'L'}, IN_PANES,
      NULL, NULL, 0, "what is to be held: take one away", act_has_breaks, act_list_breaks},
     {"shell", "Run", {'s'}, IN_PANES,
-     "shell", NULL, 12, "a shell where the step runs; where it failed, as it left things", act_can_shell, act_shell},
+     "shell", NULL, 12, "a shell where the step runs; where it failed, as it left things", act_can_shell, act_shell,
+     .held_rank = 4},
     {"take", "Run", {'D'}, IN_PANE(PANE_CHANGES),
      "take", NULL, 2, "take what was changed in the box into the working tree", act_can_take, act_take},
     {"edit-step", "Run", {'E'}, IN_PANES,

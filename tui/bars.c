@@ -230,18 +230,37 @@ static void draw_notice(struct app *app, struct area area)
         screen_puts(&app->screen, area, area.w - 1, y - 1, look_style(ROLE_TEXT), "…");
 }
 
+/* A row that only puts a label on the key line has the keys of the one that it is called like. */
+static const struct action *with_keys(const struct app *app, const struct action *action)
+{
+    for (size_t i = 0; action->keys[0] == KEY_NONE && i < app->keymap.n; i++) {
+        const struct action *other = &app->keymap.actions[i];
+        if (other->keys[0] != KEY_NONE && strcmp(other->name, action->name) == 0)
+            return other;
+    }
+    return action;
+}
+
 static bool on_key_line(const struct app *app, const struct action *action)
 {
     return action->label && (action->contexts & keymap_context(app)) &&
-           (action->shown || keymap_key(&app->keymap, action) != KEY_NONE) &&
+           keymap_key(&app->keymap, with_keys(app, action)) != KEY_NONE &&
            (!action->able || action->able(app));
 }
 
 /* The words of the table, where its keys are still those. */
 static const char *shown_key(const struct app *app, const struct action *action, char name[16])
 {
-    uint32_t key = keymap_key(&app->keymap, action);
-    return action->shown && key == action->keys[0] ? action->shown : key_name(key, name);
+    const struct action *keyed = with_keys(app, action);
+    uint32_t key = keymap_key(&app->keymap, keyed);
+    return action->shown && key == keyed->keys[0] ? action->shown : key_name(key, name);
+}
+
+static int rank_of(const struct app *app, const struct action *action)
+{
+    const struct model_step *step = app_selected(app);
+    bool held = step && step->state == STATE_PAUSED;
+    return held && action->held_rank ? action->held_rank : action->rank;
 }
 
 static const char *shown_label(const struct app *app, const struct action *action)
@@ -257,7 +276,7 @@ static int rank_that_fits(const struct app *app, int width)
         int taken = 1;
         for (size_t i = 0; i < app->keymap.n; i++) {
             const struct action *action = &app->keymap.actions[i];
-            if (on_key_line(app, action) && action->rank <= rank)
+            if (on_key_line(app, action) && rank_of(app, action) <= rank)
                 taken += (int)strlen(shown_key(app, action, name)) +
                          (int)strlen(shown_label(app, action)) + 3;
         }
@@ -275,7 +294,7 @@ static void draw_key_line(struct app *app, struct area area)
     int rank = rank_that_fits(app, area.w);
     for (size_t i = 0; i < app->keymap.n; i++) {
         const struct action *action = &app->keymap.actions[i];
-        if (!on_key_line(app, action) || action->rank > rank)
+        if (!on_key_line(app, action) || rank_of(app, action) > rank)
             continue;
         int x = row.x;
         row_put(&row, ROLE_KEY, shown_key(app, action, name));

@@ -38,6 +38,7 @@ struct action {
         void (*run)(struct app *app, int what, int n);
         int what, n;
     } with;
+    int held_rank; /* in place of rank, where the step is held; 0: the same */
 };
 
 extern const struct action keymap_actions[];

@@ -23,6 +23,7 @@ assert_end() { # HOW
 # A shell at /src, in a terminal of its own.
 use_it() {
     on_terminal shell s << 'EOF'
+wait this is where s runs; what is changed goes with it; exit leaves it
 wait /src
 type stty size; tty; echo TERM is $TERM, own is $(stat -c %d /dev/pts/0)\n
 wait 31 97
@@ -125,6 +126,7 @@ failed() {
     mine
     kiln 1 run
     on_terminal shell s --failed << 'EOF'
+wait this is where s failed, as it left things; what is changed stays; exit leaves it
 wait /src
 type ls; exit 5\n
 wait trace
@@ -137,6 +139,7 @@ type typed\n\x04
 end
 EOF
     assert_end "ended 3 sane"
+    assert_no_out 'this is where'
     assert_eq "$(grep -c '^typed' "$T/out")" 2 "what was typed, and came back"
     on_terminal shell s --command /no/such << 'EOF'
 end

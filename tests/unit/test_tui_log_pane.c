@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/chunks.h"
 #include "tui/app.h"
+#include "tui/keymap.h"
 #include "tui/view.h"
 
 #include <stdio.h>
@@ -125,6 +126,26 @@ static bool shows(struct rig *pane, const char *text)
         if (strstr(row(pane, y), text))
             return true;
     return false;
+}
+
+/* The key line has the keys that there are. */
+static void test_bound_keys(void **state)
+{
+    struct rig pane;
+    const uint32_t key = 'z';
+    (void)state;
+    start(&pane);
+    say_lines(&pane, 10);
+    app_focus(&pane.app, PANE_LOG);
+    settle(&pane);
+    assert_true(shows(&pane, "F follow"));
+    assert_true(keymap_bind(&pane.app.keymap, "follow", &key, 1));
+    settle(&pane);
+    assert_true(shows(&pane, "z follow"));
+    assert_true(keymap_bind(&pane.app.keymap, "wrap", &key, 1)); /* then it has none */
+    settle(&pane);
+    assert_false(shows(&pane, " follow"));
+    finish(&pane);
 }
 
 static void test_search(void **state)
@@ -502,13 +523,10 @@ static void test_chunks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_search),
-        cmocka_unit_test(test_filter),
-        cmocka_unit_test(test_errors_and_editing),
-        cmocka_unit_test(test_places),
-        cmocka_unit_test(test_copying),
-        cmocka_unit_test(test_saving),
-        cmocka_unit_test(test_times_and_streams),
+        cmocka_unit_test(test_bound_keys), cmocka_unit_test(test_search),
+        cmocka_unit_test(test_filter),     cmocka_unit_test(test_errors_and_editing),
+        cmocka_unit_test(test_places),     cmocka_unit_test(test_copying),
+        cmocka_unit_test(test_saving),     cmocka_unit_test(test_times_and_streams),
         cmocka_unit_test(test_chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
