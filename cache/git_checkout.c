@@ -2,8 +2,10 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/vec.h"
 #include "cache/beneath.h"
 #include "cache/git_command.h"
+#include "cache/mirror.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LONG_HEX ((size_t)64)
+#define LONG_HEX   ((size_t)64)
+#define MOST_FRESH ((size_t)64 * 1024) /* bytes of their names */
 
 /* Writes the file where it does not hold that already. */
 static int put(const char *git, const char *name, const char *text, struct err *err)
@@ -28,11 +31,14 @@ static int put(const char *git, const char *name, const char *text, struct err *
 }
 
 /* The commit that HEAD names, with a newline; or a branch without commits. */
-static void find_head(const struct git_place *place, struct buf *out)
+static void take_head(struct git_running *running, struct buf *out)
 {
-    static const char *const args[] = {"rev-parse", "--quiet", "--verify", "HEAD^{commit}", NULL};
-    struct git_command command = {.place = place, .args = args};
-    if (git_command_run(&command, out, NULL) != 0) {
+    char piece[GIT_TREE_HEX + 1];
+    ssize_t n;
+    while ((n = read(running->out, piece, sizeof piece)) > 0 || (n < 0 && errno == EINTR))
+        if (n > 0)
+            buf_add(out, piece, (size_t)n);
+    if (git_command_end(running, NULL) != 0) {
         buf_reset(out);
         buf_adds(out, "ref: refs/heads/main\n");
     }
@@ -42,7 +48,6 @@ static int make_repository(const struct git_place *place, const char *hex, const
                            struct err *err)
 {
     static const char *const dirs[] = {"objects/info", "objects/pack", "refs/heads"};
-    struct buf head = BUF_INIT;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sizeof(dirs) / sizeof(dirs[0]); i++) {
         char *dir = path_join(git, dirs[i]);
@@ -50,7 +55,6 @@ static int make_repository(const struct git_place *place, const char *hex, const
         free(dir);
     }
     char *objects = mem_printf("%s/objects\n", place->common);
-    find_head(place, &head);
     if (rc == 0)
         rc = put(git, "objects/info/alternates", objects, err);
     if (rc == 0)
@@ -60,20 +64,70 @@ static int make_repository(const struct git_place *place, const char *hex, const
                                           "[extensions]\n\tobjectformat = sha256\n"
                                         : "[core]\n\trepositoryformatversion = 0\n\tbare = false\n",
                 err);
-    if (rc == 0)
-        rc = put(git, "HEAD", buf_str(&head), err);
     free(objects);
-    buf_release(&head);
     return rc;
 }
 
-int git_checkout(const struct git_place *place, const char *hex, const char *dir,
-                 const char *const *keep, size_t n_keep, struct err *err)
+/* git goes over what differs between the tree that was checked out last and this one, while all
+ * files are looked at: they are as it wrote them, or somebody else was here. NULL: they are not, or
+ * that can't be told. */
+static struct git_stamps *step_on(const struct git_place *place, const char *hex, const char *dir,
+                                  const char *index)
 {
+    char was[GIT_TREE_HEX + 1];
+    const char *const args[] = {"read-tree", "-m", "-u", "--no-sparse-checkout", was, hex, NULL};
+    struct git_command command = {.place = place, .args = args, .work_tree = dir, .index = index};
+    struct git_running running;
+    size_t id_size = strlen(hex) / 2;
+    char *clock = mem_printf("%s.begin", index);
+    int64_t begun_ns = 0;
+    struct git_stamps *before = git_stamps_read(index, id_size), *stamps = NULL;
+    bool known = before && git_stamps_tree(before, was);
+    if (known && !strcmp(was, hex)) {
+        stamps = before;
+        before = NULL;
+        known = git_stamps_follow(stamps, NULL, dir, INT64_MAX);
+    } else if (known && (known = mirror_clock(clock, "", &begun_ns, NULL) == 0 &&
+                                 git_command_start(&command, &running, NULL) == 0)) {
+        git_stamps_look(before, dir);
+        known = git_command_end(&running, NULL) == 0 &&
+                (stamps = git_stamps_read(index, id_size)) != NULL &&
+                git_stamps_tree(stamps, was) && !strcmp(was, hex) &&
+                git_stamps_follow(stamps, before, dir, begun_ns);
+    }
+    git_stamps_free(before);
+    free(clock);
+    if (known)
+        return stamps;
+    git_stamps_free(stamps);
+    return NULL;
+}
+
+int git_checkout(const struct git_place *place, const char *hex, const char *dir,
+                 const char *const *keep, size_t n_keep, struct git_stamps **out, struct err *err)
+{
+    static const char *const args[] = {"rev-parse", "--quiet", "--verify", "HEAD^{commit}", NULL};
+    struct git_command command = {.place = place, .args = args};
+    struct git_running running;
+    struct buf head = BUF_INIT;
     char *git = path_join(dir, ".git"), *index = path_join(git, "index");
-    int rc = make_repository(place, hex, git, err);
+    char *lock = mem_printf("%s.lock", index);
+    *out = NULL;
+    int rc = git_command_start(&command, &running, err); /* it tells at the end */
+    bool runs = rc == 0;
     if (rc == 0)
+        rc = make_repository(place, hex, git, err);
+    unlink(lock); /* that a killed git has left; nobody else has a right to it */
+    if (rc == 0 && !(*out = step_on(place, hex, dir, index))) {
         rc = git_tree_checkout(place, hex, dir, index, keep, n_keep, err);
+        *out = git_stamps_read(index, strlen(hex) / 2);
+    }
+    if (runs)
+        take_head(&running, &head);
+    if (rc == 0)
+        rc = put(git, "HEAD", buf_str(&head), err);
+    buf_release(&head);
+    free(lock);
     free(index);
     free(git);
     return rc;
@@ -122,22 +176,80 @@ int git_checkout_take(const struct git_place *place, const char *hex, const char
     return rc;
 }
 
-int git_checkout_changed(const struct git_place *place, const char *hex, const char *dir,
-                         struct buf *out, struct err *err)
+/* By the index as it was, whatever steps have done to it since. */
+static int ask_git(struct git_command *command, const char *hex, const struct git_stamps *stamps,
+                   struct buf *out, struct err *err)
 {
     /* What only its stamps differ in is none. */
-    static const char *const refresh[] = {"update-index", "-q", "--refresh", NULL};
-    /* Steps may have added files to the index themselves: changed ones, and new ones. */
+    static const char *const refresh[] = {"update-index", "-q", "--really-refresh", NULL};
+    /* Where that is not known: steps may have added files to it, changed ones and new ones. */
     const char *const differ[] = {"diff-index",      "--name-only", "-z", "--no-ext-diff",
                                   "--diff-filter=a", hex,           NULL};
-    char *index = path_join(dir, ".git/index");
-    struct git_command command = {.place = place, .work_tree = dir, .index = index};
-    command.args = refresh;
-    if (git_command_run(&command, NULL, NULL) != 0) {
+    const char *index = command->index;
+    char *copy = mem_printf("%s.was", index);
+    int rc = stamps ? git_stamps_write(stamps, copy, err) : 0;
+    if (stamps)
+        command->index = copy;
+    command->args = refresh;
+    if (rc == 0 && git_command_run(command, NULL, NULL) != 0) {
         /* It says so by failing that something differs; diff-index tells what. */
     }
-    command.args = differ;
-    int rc = git_command_run(&command, out, err);
+    command->args = differ;
+    if (rc == 0)
+        rc = git_command_run(command, out, err);
+    command->index = index;
+    unlink(copy);
+    free(copy);
+    return rc;
+}
+
+/* Of what was written at the last moment stamps tell nothing: git reads it, meanwhile. */
+static bool start_fresh(struct git_command *command, const struct git_stamps *stamps,
+                        struct git_running *running)
+{
+    VEC(const char *) args = VEC_INIT;
+    static const char *const begin[] = {"--literal-pathspecs", "diff-files", "--name-only", "-z",
+                                        "--no-ext-diff",       "--"};
+    const struct buf *fresh = git_stamps_fresh(stamps);
+    for (size_t i = 0; i < sizeof(begin) / sizeof(begin[0]); i++)
+        vec_push(&args, begin[i]);
+    for (size_t at = 0; at < fresh->len; at += strlen(fresh->data + at) + 1)
+        vec_push(&args, fresh->data + at);
+    vec_push(&args, NULL);
+    command->args = args.v;
+    bool started = git_command_start(command, running, NULL) == 0;
+    running->name = begin[1];
+    vec_release(&args);
+    return started;
+}
+
+static bool nothing_said(struct git_running *running)
+{
+    char piece[1];
+    ssize_t n;
+    while ((n = read(running->out, piece, sizeof piece)) < 0 && errno == EINTR)
+        ;
+    return git_command_end(running, NULL) == 0 && n == 0;
+}
+
+int git_checkout_changed(const struct git_place *place, const char *hex, const char *dir,
+                         const struct git_stamps *stamps, struct buf *out, struct err *err)
+{
+    char *index = path_join(dir, ".git/index");
+    struct git_command command = {.place = place, .work_tree = dir, .index = index};
+    struct git_running running;
+    int rc = 0;
+    bool as_it_was = stamps && git_stamps_are(stamps, index);
+    bool asks = as_it_was && git_stamps_fresh(stamps)->len > 0;
+    if (asks && git_stamps_fresh(stamps)->len < MOST_FRESH)
+        as_it_was = asks = start_fresh(&command, stamps, &running);
+    else if (asks)
+        as_it_was = asks = false;
+    bool same = as_it_was && git_stamps_hold(stamps, dir);
+    if (asks)
+        same = nothing_said(&running) && same;
+    if (!same)
+        rc = ask_git(&command, hex, stamps, out, err);
     free(index);
     return rc;
 }

@@ -15,17 +15,21 @@
 #define KILN_CACHE_GIT_CHECKOUT_H
 
 #include "base/buf.h"
+#include "cache/git_stamps.h"
 #include "cache/git_tree.h"
 
 /* Makes dir, which need not be there, hold the tree; keep as git_tree_checkout() has it. Fails as
- * that does; the next call mends what was left half done. */
+ * that does; the next call mends what was left half done. *out is what the files are known by from
+ * now on, the caller's; NULL where that can't be told, or it fails. */
 int git_checkout(const struct git_place *place, const char *hex, const char *dir,
-                 const char *const *keep, size_t n_keep, struct err *err) MUST_CHECK;
+                 const char *const *keep, size_t n_keep, struct git_stamps **out,
+                 struct err *err) MUST_CHECK;
 
 /* The files of the tree hex that are not as they were checked out, each with a zero byte behind it,
  * are added to out; paths are relative to dir. */
 int git_checkout_changed(const struct git_place *place, const char *hex, const char *dir,
-                         struct buf *out, struct err *err) MUST_CHECK;
+                         const struct git_stamps *stamps, struct buf *out,
+                         struct err *err) MUST_CHECK;
 
 /* What its files that belong to the tree hex are by now becomes a tree of the repository (as "git
  * add -u" would have it: with filters, without new files), and the files are taken away that are

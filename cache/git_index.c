@@ -28,6 +28,8 @@ struct reader {
     size_t id_size;
     unsigned version;
     uint32_t n_entries;
+    void (*each)(void *ctx, const struct git_index_file *entry);
+    void *ctx;
 };
 
 static uint32_t number(const unsigned char *at)
@@ -88,6 +90,26 @@ static bool take_name(struct reader *reader, const unsigned char *entry, unsigne
     return true;
 }
 
+static void tell(const struct reader *reader, const unsigned char *entry, unsigned flags,
+                 const char *name, size_t len)
+{
+    if (reader->each)
+        reader->each(reader->ctx, &(struct git_index_file){
+                                      .path = name,
+                                      .len = len,
+                                      .ctime_s = number(entry),
+                                      .ctime_ns = number(entry + 4),
+                                      .mtime_s = number(entry + 8),
+                                      .mtime_ns = number(entry + 12),
+                                      .inode = number(entry + 20),
+                                      .mode = number(entry + 24),
+                                      .uid = number(entry + 28),
+                                      .gid = number(entry + 32),
+                                      .size = number(entry + 36),
+                                      .plain = !(flags & ~FLAG_NAME),
+                                  });
+}
+
 static enum git_index_answer take_entries(struct reader *reader, struct git_index_tree *out)
 {
     enum git_index_answer answer = GIT_INDEX_TREE;
@@ -106,6 +128,9 @@ static enum git_index_answer take_entries(struct reader *reader, struct git_inde
             return GIT_INDEX_STRANGE;
         if (number(entry + 24) == MODE_TREE) /* of a sparse index */
             return GIT_INDEX_STRANGE;
+        if (reader->each && len >= sizeof(name))
+            return GIT_INDEX_STRANGE;
+        tell(reader, entry, flags, name, len);
         if ((flags & FLAG_STAGE) && answer != GIT_INDEX_UNMERGED) {
             answer = GIT_INDEX_UNMERGED;
             memcpy(out->path, name, sizeof(name));
@@ -182,6 +207,13 @@ static bool is_whole(const unsigned char *bytes, size_t n, size_t id_size)
 enum git_index_answer git_index_tree(const void *bytes, size_t n, size_t id_size,
                                      struct git_index_tree *out)
 {
+    return git_index_each(bytes, n, id_size, NULL, NULL, out);
+}
+
+enum git_index_answer git_index_each(const void *bytes, size_t n, size_t id_size,
+                                     void (*each)(void *ctx, const struct git_index_file *entry),
+                                     void *ctx, struct git_index_tree *out)
+{
     const unsigned char *start = bytes;
     if ((id_size != 20 && id_size != GIT_ID_MAX) || n < 12 + id_size ||
         memcmp(start, "DIRC", 4) != 0)
@@ -190,7 +222,9 @@ enum git_index_answer git_index_tree(const void *bytes, size_t n, size_t id_size
                             .end = start + n - id_size,
                             .id_size = id_size,
                             .version = number(start + 4),
-                            .n_entries = number(start + 8)};
+                            .n_entries = number(start + 8),
+                            .each = each,
+                            .ctx = ctx};
     if (reader.version < 2 || reader.version > 4)
         return GIT_INDEX_STRANGE;
     if (!is_whole(start, n - id_size, id_size))

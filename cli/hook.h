@@ -52,6 +52,7 @@ struct hook_checkout {
     char *dir, *root; /* its top, and the project's folder in it */
     struct cache *cache;
     int lock;
+    struct git_stamps *stamps; /* of its files; or NULL */
 };
 /* The project's folder in it, whether it is there or not; a new string, or NULL. */
 char *hook_checkout_root(const struct hook_commit *commit);
@@ -63,7 +64,7 @@ int hook_checkout_make(const struct options *options, const struct hook_commit *
                        struct err *err) MUST_CHECK;
 /* Makes it hold the tree that the commit has by now. */
 int hook_checkout_again(const struct hook_commit *commit, const struct config *config,
-                        const struct hook_checkout *checkout, struct err *err) MUST_CHECK;
+                        struct hook_checkout *checkout, struct err *err) MUST_CHECK;
 void hook_checkout_release(struct hook_checkout *checkout);
 
 enum hook_part {

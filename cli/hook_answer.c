@@ -211,7 +211,7 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
                                      .boxes = on_boxes,
                                      .lock_path = app->lock_path,
                                      .history = app->history,
-                                     .max_reasons = 1,
+                                     .unexplained = true,
                                      .plan = on_plan,
                                      .done = on_done,
                                      .ctx = look};

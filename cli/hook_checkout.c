@@ -259,8 +259,7 @@ static int copy_bound(const struct hook_commit *commit, const char *home,
 }
 
 static int write_files(const struct hook_commit *commit, const struct config *config,
-                       const struct bound *bound, const struct hook_checkout *checkout,
-                       struct err *err)
+                       const struct bound *bound, struct hook_checkout *checkout, struct err *err)
 {
     VEC(char *) keep = VEC_INIT;
     /* What steps made is there for the next time, as in a working tree. */
@@ -269,8 +268,9 @@ static int write_files(const struct hook_commit *commit, const struct config *co
             vec_push(&keep, pattern_of(commit->place.prefix, config->steps[i].outputs[k].text));
     for (size_t i = 0; i < bound->n; i++)
         vec_push(&keep, pattern_of(commit->place.prefix, bound->names[i]));
+    git_stamps_free(checkout->stamps);
     int rc = git_checkout(&commit->place, commit->tree, checkout->dir, (const char *const *)keep.v,
-                          keep.n, err);
+                          keep.n, &checkout->stamps, err);
     vec_each (char *, pattern, &keep)
         free(*pattern);
     vec_release(&keep);
@@ -278,7 +278,7 @@ static int write_files(const struct hook_commit *commit, const struct config *co
 }
 
 int hook_checkout_again(const struct hook_commit *commit, const struct config *config,
-                        const struct hook_checkout *checkout, struct err *err)
+                        struct hook_checkout *checkout, struct err *err)
 {
     struct bound bound;
     int rc = find_bound(commit, config, &bound, err);
@@ -331,6 +331,7 @@ void hook_checkout_release(struct hook_checkout *checkout)
     if (checkout->lock >= 0)
         close(checkout->lock);
     cache_close(checkout->cache);
+    git_stamps_free(checkout->stamps);
     free(checkout->dir);
     free(checkout->root);
     *checkout = (struct hook_checkout){.lock = -1};

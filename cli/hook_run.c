@@ -14,6 +14,7 @@
 #include "engine/failure.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,17 @@
 struct pass {
     struct digest key;
     struct buf action;
+};
+
+/* Whether the files are as they were. */
+struct checking {
+    const struct hook_commit *commit;
+    const struct hook_checkout *checkout;
+    struct buf changed;
+    struct err err;
+    int rc;
+    pthread_t thread;
+    bool begun, by_thread;
 };
 
 struct hooking {
@@ -49,7 +61,46 @@ struct hooking {
     VEC(struct pass) passes;
     enum hook_part part;
     const char *git;
+    struct checking checking;
 };
+
+/* -- the files --------------------------------------------------------------------------------- */
+
+static void *check(void *ctx)
+{
+    struct checking *c = ctx;
+    c->rc = git_checkout_changed(&c->commit->place, c->commit->tree, c->checkout->dir,
+                                 c->checkout->stamps, &c->changed, &c->err);
+    return NULL;
+}
+
+/* All steps have ended. */
+static void begin_check(struct hooking *h)
+{
+    struct checking *c = &h->checking;
+    sigset_t all, before;
+    *c = (struct checking){.commit = h->commit, .checkout = h->checkout, .begun = true};
+    sigfillset(&all); /* signals are for who waits for them */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    c->by_thread = pthread_create(&c->thread, NULL, check, c) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!c->by_thread)
+        check(c);
+}
+
+static void join_check(struct checking *c)
+{
+    if (c->by_thread)
+        pthread_join(c->thread, NULL);
+    c->by_thread = false;
+}
+
+static void checking_release(struct checking *c)
+{
+    join_check(c);
+    buf_release(&c->changed);
+    err_release(&c->err);
+}
 
 /* -- its end ----------------------------------------------------------------------------------- */
 
@@ -82,6 +133,8 @@ static void finish(struct hooking *h)
     if (!code && engine_busy(h->engine))
         code = EXIT_STEP_FAILED; /* ended before it was done */
     h->exit_code = h->exit_code ? h->exit_code : code;
+    if (h->part != HOOK_FIXERS && !engine_busy(h->engine) && (h->passes.n || !h->exit_code))
+        begin_check(h); /* while the engine closes */
     engine_close(h->engine, engine_closed, h);
 }
 
@@ -301,23 +354,25 @@ static void put_passes(struct hooking *h)
  * passed have seen. */
 static int check_files(struct hooking *h, struct err *err)
 {
-    struct buf changed = BUF_INIT;
-    int rc =
-        git_checkout_changed(&h->commit->place, h->commit->tree, h->checkout->dir, &changed, err);
+    const struct buf *changed = &h->checking.changed;
+    if (!h->checking.begun)
+        begin_check(h);
+    join_check(&h->checking);
+    int rc = h->checking.rc != 0 ? err_move(err, &h->checking.err) : 0;
     size_t shown = 0, at = 0;
-    for (; rc == 0 && at < changed.len && shown < FILES_SHOWN; at += strlen(changed.data + at) + 1)
+    for (; rc == 0 && at < changed->len && shown < FILES_SHOWN;
+         at += strlen(changed->data + at) + 1)
         fprintf(stderr, "%s%s", shown++ ? ", " : "hook: steps changed files that are committed: ",
-                changed.data + at);
+                changed->data + at);
     if (shown) {
         fprintf(stderr,
                 "%s\nhook: others may have seen them so; let them write elsewhere, or "
                 "commit what they make of the files\n",
-                at < changed.len ? " ..." : "");
+                at < changed->len ? " ..." : "");
         h->exit_code = EXIT_STEP_FAILED;
     } else if (rc == 0) {
         put_passes(h);
     }
-    buf_release(&changed);
     return rc;
 }
 
@@ -393,6 +448,7 @@ int hook_run(const struct options *options, const struct hook_commit *commit,
     err_release(&err);
     views_release(&h.views);
     app_close(&h.app);
+    checking_release(&h.checking);
     vec_each (struct pass, pass, &h.passes)
         buf_release(&pass->action);
     vec_release(&h.passes);

@@ -128,6 +128,7 @@ struct engine_options {
     const char *const *own_files;
     size_t n_own_files;
     size_t max_reasons; /* 0 = 20 */
+    bool unexplained;   /* ENGINE_PLAN: nobody asks for reasons, whose finding may take longer */
     /* Watching: files (relative to root) whose change calls reload; what the pipeline itself is
      * made from. */
     void (*reload)(void *ctx);

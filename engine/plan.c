@@ -47,7 +47,7 @@ void plan_emit(struct engine *e, struct instance *in, const char *error)
     char hex[DIGEST_HEX + 1];
     struct reasons reasons = {0};
     digest_hex(&in->key, hex);
-    if (in->plan == PLAN_RUN && !error)
+    if (in->plan == PLAN_RUN && !error && !e->opt.unexplained)
         reasons_of(e, in, &reasons);
     struct plan_step step = {.name = node->exec->name,
                              .state = in->plan,

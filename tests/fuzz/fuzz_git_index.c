@@ -9,6 +9,13 @@
 #include "base/mem.h"
 #include "tests/fuzz/fuzz.h"
 
+static void each(void *ctx, const struct git_index_file *file)
+{
+    size_t *n = ctx;
+    CLAIM(file->len && strlen(file->path) == file->len);
+    ++*n;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const uint8_t none[GIT_ID_MAX];
@@ -24,7 +31,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     void *exact = mem_alloc(bytes.len ? bytes.len : 1);
     memcpy(exact, buf_str(&bytes), bytes.len);
     enum git_index_answer answer = git_index_tree(exact, bytes.len, id_size, &tree);
+    size_t n = 0;
     CLAIM(answer <= GIT_INDEX_STRANGE);
+    CLAIM(git_index_each(exact, bytes.len, id_size, each, &n, &tree) >= answer);
+    CLAIM(n <= bytes.len);
     if (answer == GIT_INDEX_UNMERGED)
         CLAIM(*tree.path && strnlen(tree.path, sizeof(tree.path)) < sizeof(tree.path));
     free(exact);

@@ -261,6 +261,16 @@ test_steps_that_change_files() {
     hook 1
     assert_err '^hook: steps changed files that are committed: src/a$'
     hook 1
+    # Or tells git not to look.
+    echo '{"version": 1, "defaults": {"runner": "host"}, "steps": {"format": {"run": "echo formatted > src/a; git update-index --assume-unchanged src/a", "inputs": ["*.txt"]}}}' >kiln.json
+    git add kiln.json
+    hook 1
+    assert_err '^hook: steps changed files that are committed: src/a$'
+    # It is mended then; and stamps alone are no change.
+    echo '{"version": 1, "defaults": {"runner": "host"}, "steps": {"look": {"run": "cat src/a; touch src/a", "inputs": ["*.txt"]}}}' >kiln.json
+    git add kiln.json
+    hook 0
+    assert_no_out formatted
     git rm -q --cached src/a
     rm src/a
     git add kiln.json
