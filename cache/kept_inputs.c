@@ -338,20 +338,6 @@ static int find(struct cache *cache, const struct digest *root, struct arena *ar
     return rc;
 }
 
-int kept_inputs_tree(struct cache *cache, const struct digest *root, struct buf *tree, bool *found,
-                     struct err *err)
-{
-    struct arena arena = ARENA_INIT;
-    struct action_output output;
-    enum cache_answer answer = CACHE_MISS;
-    int rc = find(cache, root, &arena, &output, found, err);
-    if (rc == 0 && *found)
-        rc = cache_get(cache, &output.digest, TREE_MAX, tree, &answer, err);
-    *found = rc == 0 && answer == CACHE_HIT;
-    arena_release(&arena);
-    return rc;
-}
-
 int kept_inputs_restore(struct cache *cache, const struct digest *root, const char *dir,
                         const char *name, bool *found, struct err *err)
 {
@@ -383,5 +369,28 @@ int kept_inputs_each(const void *tree, size_t n, kept_inputs_cb *cb, void *ctx, 
     for (size_t i = 0; i < files.list.n && rc == 0; i++)
         rc = cb(ctx, &files.list.v[i].digest, err);
     release_files(&files);
+    return rc;
+}
+
+static int look(void *ctx, const struct digest *digest, struct err *err)
+{
+    (void)err;
+    return cache_has(ctx, digest) ? 0 : 1;
+}
+
+int kept_inputs_tree(struct cache *cache, const struct digest *root, struct buf *tree, bool *found,
+                     struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    struct action_output output;
+    enum cache_answer answer = CACHE_MISS;
+    struct digest key = key_of(root);
+    *found = cache_has_action(cache, &key);
+    int rc = *found ? find(cache, root, &arena, &output, found, err) : 0;
+    if (rc == 0 && *found)
+        rc = cache_get(cache, &output.digest, TREE_MAX, tree, &answer, err);
+    *found = rc == 0 && answer == CACHE_HIT &&
+             kept_inputs_each(tree->data, tree->len, look, cache, NULL) == 0;
+    arena_release(&arena);
     return rc;
 }

@@ -49,7 +49,8 @@ int kept_inputs_put(struct cache *cache, const void *tree, size_t n,
                     const struct kept_inputs_options *options, struct kept_inputs_report *out,
                     struct err *err) MUST_CHECK;
 
-/* Reads the Tree message of that root; *found is false when it is not there, or no more. */
+/* Reads the Tree message of that root, and marks it used, so that within cache_use_begin() and
+ * _end() it stays; *found is false when it, or some of its content, is not there, or no more. */
 int kept_inputs_tree(struct cache *cache, const struct digest *root, struct buf *tree, bool *found,
                      struct err *err) MUST_CHECK;
 /* Makes the directory name in dir with all that the tree holds, verified; *found is false when it,

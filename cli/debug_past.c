@@ -294,7 +294,9 @@ int debug_past(const struct options *options)
         code = err.kind == ERR_SYSTEM ? EXIT_KILN : EXIT_USAGE;
         err_release(&err);
     } else {
+        cache_use_begin(app.cache); /* gc leaves what is restored */
         code = shell_in_place(options, &app, open_place, &past);
+        cache_use_end(app.cache);
     }
     failure_release(&past.failure);
     free(past.folder);

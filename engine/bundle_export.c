@@ -233,22 +233,6 @@ static int add_files(struct exporting *x, struct err *err)
 
 /* -- inputs ------------------------------------------------------------------------------------ */
 
-struct looking {
-    struct exporting *x;
-    bool missing;
-    VEC(struct digest) new;
-};
-
-static int look_at_blob(void *ctx, const struct digest *digest, struct err *err)
-{
-    struct looking *looking = ctx;
-    (void)err;
-    if (!cache_has(looking->x->cache, digest))
-        looking->missing = true;
-    vec_push(&looking->new, *digest);
-    return 0;
-}
-
 static bool is_new(struct exporting *x, const struct digest *digest)
 {
     bool known;
@@ -256,33 +240,36 @@ static bool is_new(struct exporting *x, const struct digest *digest)
     return !known;
 }
 
+static int add_blob(void *ctx, const struct digest *digest, struct err *err)
+{
+    struct exporting *x = ctx;
+    (void)err;
+    if (is_new(x, digest)) {
+        vec_push(&x->blobs, *digest);
+        x->report->blob_bytes += digest->size;
+    }
+    return 0;
+}
+
 /* Inputs of which something is gone stay behind. */
 static void add_failure(void *ctx, const struct failure *failure)
 {
     struct exporting *x = ctx;
     struct given_tree tree = {.root = failure->input_root};
-    struct looking looking = {.x = x};
     bool found = false;
     x->report->failures++;
     if (failure->inputs != FAILURE_KEPT ||
-        kept_inputs_tree(x->cache, &tree.root, &tree.message, &found, NULL) < 0 || !found)
-        looking.missing = true;
-    else if (kept_inputs_each(tree.message.data, tree.message.len, look_at_blob, &looking, NULL) <
-             0)
-        looking.missing = true;
-    x->report->inputs += !looking.missing;
-    if (!looking.missing && is_new(x, &tree.root)) {
-        vec_push(&x->trees, tree);
-        tree.message = (struct buf)BUF_INIT;
-        vec_each (struct digest, blob, &looking.new) {
-            if (is_new(x, blob)) {
-                vec_push(&x->blobs, *blob);
-                x->report->blob_bytes += blob->size;
-            }
-        }
+        kept_inputs_tree(x->cache, &tree.root, &tree.message, &found, NULL) < 0 || !found) {
+        buf_release(&tree.message);
+        return;
     }
-    buf_release(&tree.message);
-    vec_release(&looking.new);
+    x->report->inputs++;
+    if (!is_new(x, &tree.root) ||
+        kept_inputs_each(tree.message.data, tree.message.len, add_blob, x, NULL) < 0) {
+        buf_release(&tree.message);
+        return;
+    }
+    vec_push(&x->trees, tree);
 }
 
 static int by_root(const void *a, const void *b)
@@ -452,6 +439,7 @@ int bundle_export(struct records *records, struct history *history, struct cache
     *report = (struct bundle_report){0};
     x.manifest.kiln = version;
     x.manifest.run = id;
+    cache_use_begin(cache);
     int rc = read_events(&x, err);
     if (rc == 0)
         rc = bundle_scratch(records_dir(records), "exporting", &x.scratch, err);
@@ -461,6 +449,7 @@ int bundle_export(struct records *records, struct history *history, struct cache
         add_inputs(&x);
         rc = write_bundle(&x, path, err);
     }
+    cache_use_end(cache);
     release(&x);
     return rc;
 }

@@ -177,6 +177,20 @@ an_isolated_step() {
     assert_eq "$(paste -sd " " "$T/out")" "first old"
 }
 
+test_an_isolated_step_of_which_a_file_is_lost() {
+    project '{"version": 1, "defaults": {"runner": "sandbox"}, "steps": {"a": {"run": "exit 3", "inputs": ["sub"]}}}'
+    mkdir -p sub
+    echo text > sub/in
+    kiln 1 run
+    echo other > sub/in
+    sum=$(echo text | sha256sum | cut -d ' ' -f 1)
+    rm -f "$XDG_CACHE_HOME/kiln/v1/cas/${sum:0:2}/$sum"
+    chmod -R u+w "$XDG_CACHE_HOME/kiln/v1/snap"
+    rm -rf "$XDG_CACHE_HOME/kiln/v1/snap"
+    kiln 2 debug --run 1 a --command true
+    assert_err 'what "a" read in run 1 is no longer in the cache'
+}
+
 test_an_isolated_step() {
     as_both an_isolated_step
 }

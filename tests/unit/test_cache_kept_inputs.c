@@ -148,6 +148,38 @@ static void test_lost(void **state)
     release_kept(&k);
 }
 
+static int remove_blob(void *ctx, const struct digest *digest, struct err *err)
+{
+    const struct fixture *f = ctx;
+    char hex[DIGEST_HEX + 1];
+    digest_hex(digest, hex);
+    char *path = mem_printf("%s/v1/cas/%.2s/%s", cache_path(f->cache), hex, hex);
+    (void)err;
+    assert_int_equal(unlink(path), 0);
+    free(path);
+    return 1; /* one is enough */
+}
+
+/* Its result is there, and one of its files is not. */
+static void test_a_file_of_it_lost(void **state)
+{
+    struct fixture *f = *state;
+    struct kept k;
+    struct err err = ERR_INIT;
+    struct buf tree = BUF_INIT;
+    bool found = false;
+    setup_kept(f, &k);
+    assert_int_equal(put(f, &k), KEPT_INPUTS_WHOLE);
+    assert_ok(kept_inputs_tree(f->cache, &k.root, &tree, &found, &err), &err);
+    assert_true(found);
+    buf_release(&tree);
+    assert_int_equal(kept_inputs_each(k.message.data, k.message.len, remove_blob, f, NULL), 1);
+    assert_ok(kept_inputs_tree(f->cache, &k.root, &tree, &found, &err), &err);
+    assert_false(found);
+    buf_release(&tree);
+    release_kept(&k);
+}
+
 static void test_no_tree(void **state)
 {
     struct fixture *f = *state;
@@ -166,6 +198,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_has_changed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_limits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lost, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_file_of_it_lost, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_tree, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
