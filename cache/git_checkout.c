@@ -5,6 +5,7 @@
 #include "base/vec.h"
 #include "cache/beneath.h"
 #include "cache/git_command.h"
+#include "cache/git_index.h"
 #include "cache/mirror.h"
 
 #include <errno.h>
@@ -103,6 +104,25 @@ static struct git_stamps *step_on(const struct git_place *place, const char *hex
     return NULL;
 }
 
+static void look_at_entry(void *ctx, const struct git_index_file *entry)
+{
+    *(bool *)ctx &= entry->plain;
+}
+
+/* A step may have told the index that git need not look at some files: then there is none. */
+static void distrust(const char *index, size_t id_size)
+{
+    struct buf bytes = BUF_INIT;
+    struct git_index_tree tree;
+    bool plain = true;
+    enum git_index_answer answer = GIT_INDEX_STRANGE;
+    if (file_read(index, SIZE_MAX / 4, &bytes, NULL) == 0)
+        answer = git_index_each(bytes.data, bytes.len, id_size, look_at_entry, &plain, &tree);
+    if (!plain || (answer != GIT_INDEX_TREE && answer != GIT_INDEX_NONE))
+        unlink(index);
+    buf_release(&bytes);
+}
+
 int git_checkout(const struct git_place *place, const char *hex, const char *dir,
                  const char *const *keep, size_t n_keep, struct git_stamps **out, struct err *err)
 {
@@ -119,6 +139,7 @@ int git_checkout(const struct git_place *place, const char *hex, const char *dir
         rc = make_repository(place, hex, git, err);
     unlink(lock); /* that a killed git has left; nobody else has a right to it */
     if (rc == 0 && !(*out = step_on(place, hex, dir, index))) {
+        distrust(index, strlen(hex) / 2);
         rc = git_tree_checkout(place, hex, dir, index, keep, n_keep, err);
         *out = git_stamps_read(index, strlen(hex) / 2);
     }
@@ -149,6 +170,7 @@ int git_checkout_take(const struct git_place *place, const char *hex, const char
     int rc = 0, top = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (top < 0)
         rc = err_sys(err, errno, "cannot open %s", dir);
+    distrust(index, strlen(hex) / 2);
     for (size_t i = 0; rc == 0 && i < 4; i++) {
         command.args = steps[i];
         rc = git_command_run(&command, &out[i], err);
@@ -182,14 +204,20 @@ static int ask_git(struct git_command *command, const char *hex, const struct gi
 {
     /* What only its stamps differ in is none. */
     static const char *const refresh[] = {"update-index", "-q", "--really-refresh", NULL};
-    /* Where that is not known: steps may have added files to it, changed ones and new ones. */
+    /* Where that is not known: steps may have added files to it. */
+    const char *const reset[] = {"read-tree", "--reset", hex, NULL};
     const char *const differ[] = {"diff-index",      "--name-only", "-z", "--no-ext-diff",
                                   "--diff-filter=a", hex,           NULL};
     const char *index = command->index;
     char *copy = mem_printf("%s.was", index);
     int rc = stamps ? git_stamps_write(stamps, copy, err) : 0;
-    if (stamps)
+    if (stamps) {
         command->index = copy;
+    } else {
+        distrust(index, strlen(hex) / 2);
+        command->args = reset;
+        rc = git_command_run(command, NULL, err);
+    }
     command->args = refresh;
     if (rc == 0 && git_command_run(command, NULL, NULL) != 0) {
         /* It says so by failing that something differs; diff-index tells what. */

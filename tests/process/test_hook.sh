@@ -277,6 +277,30 @@ test_steps_that_change_files() {
     hook 0
 }
 
+# Whatever a step tells the checkout's index, the next hook has what is committed.
+test_steps_that_hide_changes() {
+    local hide more
+    git init -q "$T/sub"
+    git -C "$T/sub" -c user.name=a -c user.email=a commit -q --allow-empty -m first
+    for hide in --skip-worktree --assume-unchanged; do
+        for more in true "git -c protocol.file.allow=always submodule --quiet add $T/sub sub"; do
+            cd /
+            rm -rf "$P"
+            mkdir "$P"
+            cd "$P"
+            a_project "$(jq -nc --arg hide "$hide" '{version: 1, defaults: {runner: "host"}, steps: {
+                hide: {run: ("git update-index " + $hide + " src/a; echo changed >src/a"), inputs: ["*.txt"]}}}')"
+            $more >"$T/out" 2>&1 || fail "$more"
+            hook 1
+            assert_err '^hook: steps changed files that are committed: src/a'
+            jq '.steps = {"test": {"run": "! grep changed src/a"}}' kiln.json >"$T/k"
+            cp "$T/k" kiln.json
+            git add kiln.json
+            hook 0
+        done
+    done
+}
+
 test_isolated_steps() {
     a_project "${PIPELINE/host/sandbox}"
     boxes || return 0
