@@ -1,4 +1,5 @@
 #include "base/text.h"
+#include "tui/acts.h"
 #include "tui/estimate.h"
 #include "tui/keymap.h"
 #include "tui/typing.h"
@@ -258,7 +259,7 @@ static const char *shown_key(const struct app *app, const struct action *action,
 
 static int rank_of(const struct app *app, const struct action *action)
 {
-    const struct model_step *step = app_selected(app);
+    const struct model_step *step = act_step(app);
     bool held = step && step->state == STATE_PAUSED;
     return held && action->held_rank ? action->held_rank : action->rank;
 }
