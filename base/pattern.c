@@ -12,6 +12,8 @@ void pattern_release(struct pattern *pattern)
 {
     if (pattern->compiled)
         regfree(&pattern->regex);
+    if (pattern->has_line)
+        regfree(&pattern->line);
     free(pattern->text);
     free(pattern->invalid);
     *pattern = (struct pattern){0};
@@ -55,6 +57,22 @@ static const char *too_much(const char *s)
     return NULL;
 }
 
+/* With what may stand before it, so that it need not be tried from each place on. */
+static void compile_line(struct pattern *pattern, int flags)
+{
+    regex_t open;
+    char *text = mem_printf("(%s", pattern->text);
+    int code = regcomp(&open, text, flags);
+    free(text);
+    if (code == 0) /* it closes what it has not opened, which stands for itself there */
+        regfree(&open);
+    if (code != REG_EPAREN)
+        return;
+    text = mem_printf("^.*(%s)", pattern->text);
+    pattern->has_line = regcomp(&pattern->line, text, flags | REG_NOSUB) == 0;
+    free(text);
+}
+
 static void compile(struct pattern *pattern)
 {
     const char *why = too_much(pattern->text);
@@ -66,6 +84,7 @@ static void compile(struct pattern *pattern)
     int code = regcomp(&pattern->regex, pattern->text, flags);
     if (code == 0) {
         pattern->compiled = true;
+        compile_line(pattern, flags);
         return;
     }
     char text[100];
@@ -116,6 +135,16 @@ static const char *find_small(const char *want, size_t length, const char *text,
     return NULL;
 }
 
+/* Of a text that is too long its beginning, which is copied. */
+static const char *looked_at(const char *text, size_t n, char beginning[PATTERN_LOOKED + 1])
+{
+    if (n <= PATTERN_LOOKED)
+        return text;
+    memcpy(beginning, text, PATTERN_LOOKED);
+    beginning[PATTERN_LOOKED] = '\0';
+    return beginning;
+}
+
 bool pattern_find(const struct pattern *pattern, const char *text, size_t n, size_t from,
                   size_t *start, size_t *end)
 {
@@ -131,19 +160,27 @@ bool pattern_find(const struct pattern *pattern, const char *text, size_t n, siz
         return found != NULL;
     }
     char beginning[PATTERN_LOOKED + 1];
-    if (n > PATTERN_LOOKED) {
-        if (from > PATTERN_LOOKED)
-            return false;
-        memcpy(beginning, text, PATTERN_LOOKED);
-        beginning[PATTERN_LOOKED] = '\0';
-        text = beginning;
-    }
     regmatch_t match;
+    if (n > PATTERN_LOOKED && from > PATTERN_LOOKED)
+        return false;
+    text = looked_at(text, n, beginning);
     if (regexec(&pattern->regex, text + from, 1, &match, from > 0 ? REG_NOTBOL : 0) != 0)
         return false;
     *start = from + (size_t)match.rm_so;
     *end = from + (size_t)match.rm_eo;
     return true;
+}
+
+bool pattern_matches(const struct pattern *pattern, const char *text, size_t n)
+{
+    char beginning[PATTERN_LOOKED + 1];
+    size_t start, end;
+    if (pattern->has_line) {
+        const char *looked = looked_at(text, n, beginning);
+        if (mbstowcs(NULL, looked, 0) != (size_t)-1) /* else "." does not stand for all of it */
+            return regexec(&pattern->line, looked, 0, NULL, 0) == 0;
+    }
+    return pattern_find(pattern, text, n, 0, &start, &end);
 }
 
 size_t pattern_cost(const struct pattern *pattern, size_t n)

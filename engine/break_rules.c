@@ -242,7 +242,6 @@ bool break_rules_about(const struct break_rules *rules, enum break_moment moment
 
 static bool is_met(const struct break_rule *rule, const struct break_facts *facts, struct buf *why)
 {
-    size_t start, end;
     char took[16], most[16];
     switch (rule->kind) {
     case BREAK_BEFORE: buf_adds(why, "it is about to start"); return true;
@@ -263,7 +262,7 @@ static bool is_met(const struct break_rule *rule, const struct break_facts *fact
                  text_duration(rule->ms, most));
         return true;
     case BREAK_OUTPUT:
-        if (!pattern_find(&rule->pattern, facts->line, facts->n, 0, &start, &end))
+        if (!pattern_matches(&rule->pattern, facts->line, facts->n))
             return false;
         buf_adds(why, "it wrote: ");
         buf_add_shown(why, facts->line, facts->n > 200 ? 200 : facts->n);

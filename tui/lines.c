@@ -44,7 +44,6 @@ bool lines_chosen(const struct lines *lines)
 
 static bool matches(struct lines *lines, uint64_t line, size_t *n)
 {
-    size_t start, end;
     const char *bytes = logfile_line(lines->file, line, n);
     if (!bytes) {
         *n = 0;
@@ -52,7 +51,7 @@ static bool matches(struct lines *lines, uint64_t line, size_t *n)
     }
     size_t length = *n;
     bytes = line_text(bytes, &length, &lines->plain);
-    return pattern_find(&lines->only, bytes, length, 0, &start, &end);
+    return pattern_matches(&lines->only, bytes, length);
 }
 
 static void keep(struct lines *lines, uint64_t line)

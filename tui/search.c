@@ -19,8 +19,7 @@ void search_start(struct search *search, const struct lines *lines, uint64_t fro
 
 static bool has_pattern(const void *ctx, const char *text, size_t n)
 {
-    size_t start, end;
-    return pattern_find(ctx, text, n, 0, &start, &end);
+    return pattern_matches(ctx, text, n);
 }
 
 static size_t cost_of_pattern(const void *ctx, size_t n)
