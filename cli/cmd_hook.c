@@ -162,8 +162,11 @@ static int test(const struct options *options, struct hook_commit *commit, const
     return code;
 }
 
-static int test_index(const struct options *options, const char *message, bool may_apply)
+static int test_index(const struct options *options, const char *name, const char *message)
 {
+    /* git has made the tree of a merge, or of what has its message, already. */
+    bool may_apply = !strcmp(name, hook_names[0]);
+    const char *git = strcmp(name, "pre-merge-commit") != 0 ? "commit" : "merge";
     struct hook_commit commit;
     struct err err = ERR_INIT;
     int code;
@@ -174,9 +177,9 @@ static int test_index(const struct options *options, const char *message, bool m
         rc = hook_commit_index(&commit, &err);
     if (rc == 0) {
         forget_git();
-        code = test(options, &commit, "commit", may_apply);
+        code = test(options, &commit, git, may_apply);
     } else {
-        code = stopped(options, &err, "commit");
+        code = stopped(options, &err, git);
     }
     hook_commit_release(&commit);
     err_release(&err);
@@ -256,16 +259,16 @@ static int run(const struct options *options)
     const char *file = options->n_args > 1 ? options->args[1] : NULL;
     bool message = !strcmp(name, "commit-msg");
     if (!hook_is_name(name)) {
-        complain(options, "\"kiln hook run\" tests for pre-commit, commit-msg or pre-push");
+        complain(options, "\"kiln hook run\" tests for pre-commit, pre-merge-commit, commit-msg or "
+                          "pre-push");
         return EXIT_USAGE;
     }
     if (options->n_args > 1 + (size_t)message && strcmp(name, "pre-push") != 0) {
         complain(options, message ? "\"kiln hook run commit-msg\" takes one file with the message"
-                                  : "\"kiln hook run pre-commit\" takes no more arguments");
+                                  : "\"kiln hook run\" takes no more arguments for this hook");
         return EXIT_USAGE;
     }
-    return strcmp(name, "pre-push") == 0 ? test_pushed(options)
-                                         : test_index(options, file, !strcmp(name, hook_names[0]));
+    return strcmp(name, "pre-push") == 0 ? test_pushed(options) : test_index(options, name, file);
 }
 
 int command_hook(const struct options *options)

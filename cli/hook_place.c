@@ -19,7 +19,7 @@
 
 #define SCRIPT_BYTES ((size_t)1 << 20)
 
-const char *const hook_names[] = {"pre-commit", "commit-msg", "pre-push", NULL};
+const char *const hook_names[] = {"pre-commit", "pre-merge-commit", "commit-msg", "pre-push", NULL};
 
 bool hook_is_name(const char *name)
 {
@@ -257,8 +257,8 @@ int hook_command_place(const struct options *options)
     for (size_t i = 0; rc == 0 && i < options->n_args; i++)
         if (!hook_is_name(options->args[i]))
             rc = err_set(&err, ERR_USAGE,
-                         "there is no hook \"%s\" for kiln; it can be pre-commit, commit-msg and "
-                         "pre-push",
+                         "there is no hook \"%s\" for kiln; it can be pre-commit, "
+                         "pre-merge-commit, commit-msg and pre-push",
                          options->args[i]);
     if (rc == 0)
         rc = hook_commit_find(options, &place.commit, &err);

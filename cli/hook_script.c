@@ -77,6 +77,7 @@ void hook_script_write(const struct hook_script *script, struct buf *out)
 {
     bool pushes = !strcmp(script->name, "pre-push");
     bool message = !strcmp(script->name, "commit-msg");
+    bool merges = !strcmp(script->name, "pre-merge-commit");
     buf_adds(out, "#!/bin/sh\n" SECOND KILN);
     quote(out, script->kiln);
     buf_adds(out, "\nproject=");
@@ -103,7 +104,9 @@ void hook_script_write(const struct hook_script *script, struct buf *out)
              "        exit 1\n"
              "    fi\n"
              "fi\n",
-             pushes ? "push" : "commit");
+             pushes   ? "push"
+             : merges ? "merge"
+                      : "commit");
     if (*script->folder) /* what git names from here */
         buf_adds(out, "case ${GIT_DIR-} in '' | /*) ;; *) GIT_DIR=$PWD/$GIT_DIR ;; esac\n"
                       "case ${GIT_WORK_TREE-} in '' | /*) ;; *) "

@@ -21,8 +21,11 @@ static const struct choice hook_subcommands[] = {
     {NULL, NULL},
 };
 
-static const struct choice git_hooks[] = {
-    {"pre-commit", NULL}, {"commit-msg", NULL}, {"pre-push", NULL}, {NULL, NULL}};
+static const struct choice git_hooks[] = {{"pre-commit", NULL},
+                                          {"pre-merge-commit", NULL},
+                                          {"commit-msg", NULL},
+                                          {"pre-push", NULL},
+                                          {NULL, NULL}};
 
 static const struct choice ci_subcommands[] = {
     {"init", "writes the file with which a CI installs kiln and runs the pipeline"},
@@ -215,7 +218,8 @@ const struct command_spec command_table[] = {
         .help =
             "\"install\" writes the hook into the directory where git looks for it "
             "(core.hooksPath counts). A hook that is there already runs first, and \"uninstall\" "
-            "puts it back. HOOK is pre-commit, commit-msg or pre-push; without, those of \"hook\" "
+            "puts it back. HOOK is pre-commit, pre-merge-commit, commit-msg or pre-push; without, "
+            "those of \"hook\" "
             "in kiln.json, or else pre-commit. "
             "\"status\" tells what is installed and what a commit now would run; it exits with 1 "
             "where none of kiln's hooks is installed.\n\n"
@@ -230,7 +234,7 @@ const struct command_spec command_table[] = {
             "\"run\" exits with 0 when all of them passed; git stops otherwise. \"git commit "
             "--no-verify\" goes without it.",
         .min_args = 1,
-        .max_args = 4,
+        .max_args = 5,
         .subcommands = hook_subcommands,
         .then = git_hooks,
     },

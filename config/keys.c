@@ -178,7 +178,8 @@ const char *const *config_choices(enum config_key_id id)
     static const char *const networks[] = {"none", "host", NULL};
     static const char *const mounts[] = {"same", NULL};
     static const char *const sharings[] = {"shared", "private", "locked", NULL};
-    static const char *const stages[] = {"pre-commit", "commit-msg", "pre-push", NULL};
+    static const char *const stages[] = {"pre-commit", "pre-merge-commit", "commit-msg", "pre-push",
+                                         NULL};
     static const char *const fixes[] = {"commit", "stop", NULL}; /* as enum config_fixes */
 
     if (id == CONFIG_KEY_HOOK_STAGES)

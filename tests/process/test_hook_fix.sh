@@ -530,6 +530,35 @@ test_other_hooks() {
     in_head src/new good
 }
 
+# git merge commits by itself; what it would have committed is staged when the hook says no.
+test_a_merge_by_itself() {
+    a_project
+    kiln 0 hook install pre-merge-commit
+    git checkout -q -b other
+    echo bad >src/other
+    git add src/other
+    git commit -q --no-verify -m other
+    git checkout -q main
+    echo main >src/main
+    git add src/main
+    commit 0
+    ! git merge -q --no-edit other >"$T/out" 2>&1 || fail "what is to be fixed was merged"
+    assert_out 'too late to change what is committed.*git merge --no-verify'
+    porcelain "A  src/other;"
+    commit 0
+    in_head src/other good
+    assert_eq "$(git log -1 --format=%P | wc -w)" 2
+    git checkout -q -b third HEAD~1
+    echo third >src/third
+    git add src/third
+    commit 0
+    git merge -q --no-edit main >"$T/out" 2>&1 || fail "git merge: $(cat "$T/out")"
+    assert_out 'test: passed|cached'
+    in_head src/other good
+    kiln 0 hook uninstall
+    assert_no_file .git/hooks/pre-merge-commit
+}
+
 test_dry_run_and_status() {
     BYTES=true
     a_project

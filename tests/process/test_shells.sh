@@ -40,8 +40,8 @@ test_bash() {
     assert_eq "$(bash_completes kiln help rep)" "replay"
     assert_eq "$(bash_completes kiln completion f)" "fish"
     assert_eq "$(bash_completes kiln hook in)" "install"
-    assert_eq "$(bash_completes kiln hook install pre)" "pre-commit pre-push"
-    assert_eq "$(bash_completes kiln hook run "")" "commit-msg pre-commit pre-push"
+    assert_eq "$(bash_completes kiln hook install pre)" "pre-commit pre-merge-commit pre-push"
+    assert_eq "$(bash_completes kiln hook run "")" "commit-msg pre-commit pre-merge-commit pre-push"
     assert_eq "$(bash_completes kiln ci init git)" "github gitlab"
     # With a terminal, as a person.
     printf 'set enable-bracketed-paste off\n' > "$T/inputrc"
@@ -124,8 +124,8 @@ test_fish() {
     assert_eq "$(fish_completes 'kiln cache v')" "verify"
     assert_eq "$(fish_completes 'kiln compare some')" "some-file"
     assert_eq "$(fish_completes 'kiln hook in')" "install"
-    assert_eq "$(fish_completes 'kiln hook install ')" "commit-msg pre-commit pre-push"
-    assert_eq "$(fish_completes 'kiln hook run ')" "commit-msg pre-commit pre-push"
+    assert_eq "$(fish_completes 'kiln hook install ')" "commit-msg pre-commit pre-merge-commit pre-push"
+    assert_eq "$(fish_completes 'kiln hook run ')" "commit-msg pre-commit pre-merge-commit pre-push"
     assert_eq "$(fish_completes 'kiln ci init git')" "github gitlab"
     assert_eq "$(fish_completes 'kiln plan --jun')" ""
 }
