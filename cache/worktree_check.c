@@ -9,13 +9,17 @@
 #include "cache/beneath.h"
 #include "cache/worktree_private.h"
 
+#include "base/crew.h"
 #include "base/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define HAND_ENTRIES 1024 /* that are worth another thread */
 
 struct check_dir {
     const char *path;
@@ -48,6 +52,16 @@ struct check_view {
     struct digest digest;
 };
 
+/* What one of the threads has found. */
+struct finding {
+    struct arena arena;
+    VEC(struct new_name) names;
+    bool linked; /* a file has another name */
+    const char *changed;
+    const struct check_entry *entry; /* the one that changed, if it is one, */
+    size_t dir;                      /* and where it lies */
+};
+
 struct worktree_check {
     struct worktree *tree; /* for worktree_check_changed() alone */
     struct arena arena;
@@ -55,12 +69,10 @@ struct worktree_check {
     int root_fd;
     VEC(struct check_dir) dirs;
     VEC(struct check_entry) entries;
-    VEC(struct new_name) names;
     VEC(struct check_view) views;
-    bool linked; /* a file has another name */
-    const char *changed;
-    const struct check_entry *entry; /* the one that changed, if it is one, */
-    size_t entry_dir;                /* and where it lies */
+    VEC(struct finding) findings;
+    atomic_size_t next, end; /* the directory that nobody has taken yet; the first that changed */
+    struct finding found;    /* by all of them */
 };
 
 static void collect(struct worktree *tree, const struct scope *scope, uint32_t id,
@@ -145,7 +157,7 @@ struct worktree_check *worktree_check_new(struct worktree *tree, const uint32_t 
             .view = views[i], .known = view->has_digest, .digest = view->digest};
         vec_push(&check->views, copy);
         if (!view->has_digest) {
-            check->changed = "."; /* marked since, or never asked for */
+            check->found.changed = "."; /* marked since, or never asked for */
             continue;
         }
         struct scope scope = worktree_view_scope(tree, views[i]);
@@ -174,13 +186,13 @@ static bool same_target(int dirfd, const struct check_entry *entry)
            !memcmp(target, entry->target, (size_t)n);
 }
 
-static bool same_entry(struct worktree_check *check, struct hasher *hasher, int dirfd,
+static bool same_entry(struct finding *found, struct hasher *hasher, int dirfd,
                        const struct check_entry *entry)
 {
     struct stat st;
     if (fstatat(dirfd, entry->name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return false;
-    check->linked |= S_ISREG(st.st_mode) && st.st_nlink > 1;
+    found->linked |= S_ISREG(st.st_mode) && st.st_nlink > 1;
     struct stamp stamp = stamp_of(&st);
     if (!stamp_eq(&stamp, &entry->stamp))
         return false;
@@ -195,7 +207,8 @@ static int by_name(const void *a, const void *b)
 }
 
 /* Collects names that were not known. Takes the descriptor over. */
-static bool list_new(struct worktree_check *check, size_t index, int fd)
+static bool list_new(const struct worktree_check *check, struct finding *found, size_t index,
+                     int fd)
 {
     DIR *stream = fdopendir(fd);
     if (!stream) {
@@ -211,7 +224,7 @@ static bool list_new(struct worktree_check *check, size_t index, int fd)
             continue;
         if (!dir->n_names ||
             !bsearch(&name, dir->names, dir->n_names, sizeof(*dir->names), by_name))
-            vec_push(&check->names, (struct new_name){index, arena_strdup(&check->arena, name)});
+            vec_push(&found->names, (struct new_name){index, arena_strdup(&found->arena, name)});
         errno = 0;
     }
     bool complete = errno == 0;
@@ -220,46 +233,48 @@ static bool list_new(struct worktree_check *check, size_t index, int fd)
 }
 
 /* Collects those of the names that are there now. */
-static void look_for(struct worktree_check *check, size_t index, int fd)
+static void look_for(const struct worktree_check *check, struct finding *found, size_t index,
+                     int fd)
 {
     const struct check_dir *dir = &check->dirs.v[index];
     struct stat st;
     for (size_t i = 0; i < dir->n_names; i++)
         if (fstatat(fd, dir->names[i], &st, AT_SYMLINK_NOFOLLOW) == 0)
-            vec_push(&check->names, (struct new_name){index, dir->names[i]});
+            vec_push(&found->names, (struct new_name){index, dir->names[i]});
     close(fd);
 }
 
-static void note_changed(struct worktree_check *check, const char *dir, const char *name)
+static void note_changed(struct finding *found, const char *dir, const char *name)
 {
-    check->changed =
-        *dir ? arena_printf(&check->arena, "%s/%s", dir, name) : arena_strdup(&check->arena, name);
+    found->changed =
+        *dir ? arena_printf(&found->arena, "%s/%s", dir, name) : arena_strdup(&found->arena, name);
 }
 
-static void check_dir(struct worktree_check *check, size_t index, struct hasher *hasher)
+static void check_dir(const struct worktree_check *check, struct finding *found, size_t index,
+                      struct hasher *hasher)
 {
     const struct check_dir *dir = &check->dirs.v[index];
     struct stat st;
     int fd;
+    found->dir = index;
     if (beneath_open(check->root_fd, dir->path, false, &fd, NULL) != 0) {
-        check->changed = *dir->path ? dir->path : ".";
+        found->changed = *dir->path ? dir->path : ".";
         return;
     }
-    for (size_t i = dir->first; i < dir->first + dir->n && !check->changed; i++)
-        if (!same_entry(check, hasher, fd, &check->entries.v[i])) {
-            check->entry = &check->entries.v[i];
-            check->entry_dir = index;
-            note_changed(check, dir->path, check->entry->name);
+    for (size_t i = dir->first; i < dir->first + dir->n && !found->changed; i++)
+        if (!same_entry(found, hasher, fd, &check->entries.v[i])) {
+            found->entry = &check->entries.v[i];
+            note_changed(found, dir->path, found->entry->name);
         }
     bool listed = fstat(fd, &st) == 0;
     struct stamp stamp = listed ? stamp_of(&st) : (struct stamp){.dev = 0};
-    if (check->changed ||
+    if (found->changed ||
         (listed && stamp_eq(&stamp, &dir->stamp) && stamp_settled(&stamp, dir->read_ns)))
         close(fd);
     else if (dir->limited)
-        look_for(check, index, fd);
-    else if (!list_new(check, index, fd))
-        check->changed = *dir->path ? dir->path : ".";
+        look_for(check, found, index, fd);
+    else if (!list_new(check, found, index, fd))
+        found->changed = *dir->path ? dir->path : ".";
 }
 
 /* Whether the root's path still leads to the directory that was read: the step was started there by
@@ -271,22 +286,60 @@ static bool same_root(const struct worktree_check *check)
            named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
 }
 
+/* Takes one directory after the other, until none is left before the first that changed. */
+static void work(void *ctx, size_t hand)
+{
+    struct worktree_check *check = ctx;
+    struct finding *found = &check->findings.v[hand];
+    struct hasher *hasher = hasher_new();
+    for (size_t i; !found->changed && (i = atomic_fetch_add(&check->next, 1)) < check->dirs.n &&
+                   i < atomic_load(&check->end);)
+        check_dir(check, found, i, hasher);
+    size_t end = atomic_load(&check->end);
+    while (found->changed && found->dir < end &&
+           !atomic_compare_exchange_weak(&check->end, &end, found->dir))
+        ;
+    hasher_free(hasher);
+}
+
+static int by_dir(const void *a, const void *b)
+{
+    const struct new_name *x = a, *y = b;
+    return x->dir != y->dir ? (x->dir > y->dir) - (x->dir < y->dir) : strcmp(x->name, y->name);
+}
+
 void worktree_check_work(struct worktree_check *check)
 {
-    if (!check->changed && !same_root(check))
-        check->changed = ".";
-    struct hasher *hasher = hasher_new();
-    for (size_t i = 0; i < check->dirs.n && !check->changed; i++)
-        check_dir(check, i, hasher);
-    hasher_free(hasher);
+    struct finding *all = &check->found;
+    if (!all->changed && !same_root(check))
+        all->changed = ".";
+    if (all->changed)
+        return;
+    size_t n = check->entries.n / HAND_ENTRIES + 1, hands = crew_size();
+    atomic_store(&check->end, check->dirs.n);
+    for (size_t i = 0; i < hands && i < n; i++)
+        vec_push(&check->findings, (struct finding){.arena = ARENA_INIT});
+    crew_run(check->findings.n, work, check);
+    vec_each (struct finding, found, &check->findings) {
+        all->linked |= found->linked;
+        vec_each (struct new_name, name, &found->names)
+            vec_push(&all->names, *name);
+        if (found->changed && (!all->changed || found->dir < all->dir)) {
+            all->changed = found->changed;
+            all->entry = found->entry;
+            all->dir = found->dir;
+        }
+    }
+    if (all->names.n)
+        qsort(all->names.v, all->names.n, sizeof(*all->names.v), by_dir);
 }
 
 /* Of the new names, the one to tell: the first that ignore rules and outputs do not leave out. */
 static void tell_new(struct worktree_check *check)
 {
     struct worktree *tree = check->tree;
-    const struct new_name *told = &check->names.v[0];
-    vec_each (struct new_name, name, &check->names) {
+    const struct new_name *told = &check->found.names.v[0];
+    vec_each (struct new_name, name, &check->found.names) {
         const struct check_dir *dir = &check->dirs.v[name->dir];
         const struct node *node = worktree_node(tree, dir->node);
         uint32_t child = node->serial == dir->serial && node->dir
@@ -297,7 +350,7 @@ static void tell_new(struct worktree_check *check)
         told = name;
         break;
     }
-    note_changed(check, check->dirs.v[told->dir].path, told->name);
+    note_changed(&check->found, check->dirs.v[told->dir].path, told->name);
 }
 
 /* What nothing has told of yet may have caused no event, as a write through a link that lies
@@ -305,27 +358,27 @@ static void tell_new(struct worktree_check *check)
 static void mark_unseen(const struct worktree_check *check)
 {
     struct worktree *tree = check->tree;
-    const struct check_dir *dir = &check->dirs.v[check->entry_dir];
+    const struct check_dir *dir = &check->dirs.v[check->found.dir];
     const struct node *node = worktree_node(tree, dir->node);
     if (node->kind != NODE_DIR || node->serial != dir->serial || !node->dir)
         return;
     worktree_wake(tree, node->dir);
-    uint32_t id = worktree_child(tree, node->dir, check->entry->name, NULL);
+    uint32_t id = worktree_child(tree, node->dir, check->found.entry->name, NULL);
     const struct node *child = id == WORKTREE_NONE ? NULL : worktree_node(tree, id);
-    if (child && (child->flags & N_FRESH) && stamp_eq(&child->stamp, &check->entry->stamp))
-        worktree_mark(tree, dir->node, check->entry->name, 0);
+    if (child && (child->flags & N_FRESH) && stamp_eq(&child->stamp, &check->found.entry->stamp))
+        worktree_mark(tree, dir->node, check->found.entry->name, 0);
 }
 
 const char *worktree_check_changed(struct worktree_check *check)
 {
-    check->tree->linked |= check->linked;
-    if (check->entry)
+    check->tree->linked |= check->found.linked;
+    if (check->found.entry)
         mark_unseen(check);
-    if (check->changed || !check->names.n)
-        return check->changed;
+    if (check->found.changed || !check->found.names.n)
+        return check->found.changed;
     struct worktree *tree = check->tree;
     bool same = true;
-    vec_each (struct new_name, name, &check->names) {
+    vec_each (struct new_name, name, &check->found.names) {
         const struct check_dir *dir = &check->dirs.v[name->dir];
         const struct node *node = worktree_node(tree, dir->node);
         if (node->kind == NODE_FREE || node->serial != dir->serial)
@@ -344,8 +397,8 @@ const char *worktree_check_changed(struct worktree_check *check)
     }
     if (!same)
         tell_new(check);
-    vec_clear(&check->names);
-    return check->changed;
+    vec_clear(&check->found.names);
+    return check->found.changed;
 }
 
 void worktree_check_free(struct worktree_check *check)
@@ -356,7 +409,13 @@ void worktree_check_free(struct worktree_check *check)
         close(check->root_fd);
     vec_release(&check->dirs);
     vec_release(&check->entries);
-    vec_release(&check->names);
+    vec_each (struct finding, found, &check->findings) {
+        vec_release(&found->names);
+        arena_release(&found->arena);
+    }
+    vec_release(&check->findings);
+    vec_release(&check->found.names);
+    arena_release(&check->found.arena);
     vec_release(&check->views);
     arena_release(&check->arena);
     free(check);

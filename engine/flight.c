@@ -142,13 +142,13 @@ void flight_disturb_dependents(struct engine *e, const struct node *node)
     }
 }
 
-/* Notes what the inputs are as the command begins; they must still be what its key says. */
-static void note_inputs(struct engine *e, struct flight *flight)
+/* Notes what the inputs are as the command begins; they must still be what its key says. views:
+ * those of the worktree's that will have to be so when it ends. */
+static void note_inputs(struct engine *e, struct flight *flight, ids *views)
 {
     const struct node *node = &e->nodes.v[flight->node];
-    ids views = VEC_INIT;
     vec_each (uint32_t, local, (ids *)&node->locals) {
-        vec_push(&views, e->locals.v[*local].view);
+        vec_push(views, e->locals.v[*local].view);
         vec_push(&flight->ticks, e->locals.v[*local].tick);
     }
     vec_each (uint32_t, dep, (ids *)&node->deps) {
@@ -160,10 +160,10 @@ static void note_inputs(struct engine *e, struct flight *flight)
             vec_push(&flight->dep_stamps,
                      ((struct dep_stamp){needed->exec, needed->stamp, needed->stamp_ns}));
         else if (!e->watch && view != WORKTREE_NONE)
-            vec_push(&views, view); /* in place since the round looked */
+            vec_push(views, view); /* in place since the round looked */
     }
-    if (views.n)
-        worktree_prepare_now(e->worktree, views.v, views.n);
+    if (views->n)
+        worktree_prepare_now(e->worktree, views->v, views->n);
     vec_each (uint32_t, index, (ids *)&node->locals) {
         const struct local *local = &e->locals.v[*index];
         struct digest now;
@@ -171,9 +171,6 @@ static void note_inputs(struct engine *e, struct flight *flight)
             !digest_eq(&now, &local->digest))
             flight->disturbed = "an input changed before it ran";
     }
-    if (views.n)
-        flight->check = worktree_check_new(e->worktree, views.v, views.n);
-    vec_release(&views);
 }
 
 /* A command that could not be started is told like any other: it has a log that says why. */
@@ -466,6 +463,7 @@ void flight_start(struct engine *e, struct instance *in, struct flight_caches *c
 {
     struct node *node = &e->nodes.v[in->node];
     struct flight *flight = mem_zalloc(1, sizeof *flight);
+    ids views = VEC_INIT;
     flight->engine = e;
     flight->owner = in;
     flight->node = in->node;
@@ -477,7 +475,7 @@ void flight_start(struct engine *e, struct instance *in, struct flight_caches *c
     flight->caches = caches;
     if (!node->boxed) {
         room_on_host(e, node->exec);
-        note_inputs(e, flight);
+        note_inputs(e, flight, &views);
         flight_disturb_dependents(e, node);
     }
     flight->shell = e->opt.shell && strcmp(node->exec->name, e->opt.shell->step) == 0;
@@ -497,6 +495,10 @@ void flight_start(struct engine *e, struct instance *in, struct flight_caches *c
         boxing_prepare(e, flight);
     else
         flight_launch(e, flight);
+    /* What is known of them is copied while the command begins: it is what it was before. */
+    if (views.n && node->flight == flight)
+        flight->check = worktree_check_new(e->worktree, views.v, views.n);
+    vec_release(&views);
 }
 
 void flight_cancel(struct flight *flight, const char *why)

@@ -69,6 +69,36 @@ static void test_check_root_replaced(void **state)
     worktree_check_free(check);
 }
 
+/* So many files that several threads look; what is told is the first, as if it were one. */
+static void test_check_many(void **state)
+{
+    struct project *project = *state;
+    static const struct {
+        const char *command, *expected; /* NULL: nothing that counts */
+    } cases[] = {
+        {"true", NULL},
+        {"echo 2 >d40/f9; echo 2 >d11/f7; echo 2 >d33/f3", "d11/f7"},
+        {"rm -r d39; rm d22/f1", "d22/f1"},
+        {"touch d41/new d13/new d13/also", "d13/also"},
+        {"mkdir d41/empty d13/empty", NULL},
+        {"touch d12/new; echo 2 >d41/f19", "d41/f19"},
+    };
+    project_run(project, "for d in $(seq 10 49); do mkdir d$d; for f in $(seq 1 120); do echo 1 "
+                         ">d$d/f$f; done; done");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        project_open(project);
+        uint32_t view = INPUTS(project->tree, "**");
+        digest_of_view(project->tree, view);
+        struct worktree_check *check = worktree_check_new(project->tree, &view, 1);
+        project_run(project, "%s", cases[i].command);
+        worktree_check_work(check);
+        const char *changed = worktree_check_changed(check);
+        if (!changed != !cases[i].expected || (changed && strcmp(changed, cases[i].expected) != 0))
+            fail_msg("%s: \"%s\"", cases[i].command, changed ? changed : "-");
+        worktree_check_free(check);
+    }
+}
+
 /* Rules for files need not hold for directories. */
 static void test_ignored_file_becomes_directory(void **state)
 {
@@ -199,6 +229,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_root_replaced),
         TEST(test_check_root_replaced),
+        TEST(test_check_many),
         TEST(test_ignored_file_becomes_directory),
         TEST(test_restoring_touches_no_inputs),
         TEST(test_few_of_many),
