@@ -6,6 +6,7 @@
  */
 #include "cli/cli.h"
 
+#include "base/mem.h"
 #include "base/text.h"
 #include "engine/bundle.h"
 
@@ -41,17 +42,37 @@ static void add_inputs(struct buf *out, const struct bundle_report *report)
         buf_adds(out, " (others were not kept, or are no longer in the cache)");
 }
 
+/* The newest run of this project's own; a new string. */
+static int find_newest(const struct app *app, char **id, struct err *err)
+{
+    struct record_summary *runs = NULL;
+    size_t n = 0;
+    int rc = records_list(app->records, RECORD_KEEP, &runs, &n, err);
+    *id = NULL;
+    for (size_t i = 0; rc == 0 && i < n && !*id; i++)
+        *id = runs[i].imported ? NULL : mem_strdup(runs[i].id);
+    if (rc == 0 && !*id)
+        rc = err_set(err, ERR_USAGE, "nothing has run here yet; \"kiln run\" does");
+    records_free_list(runs, n);
+    return rc;
+}
+
 static int export(struct app *app, const struct options *options, struct err *err)
 {
-    const char *id = options->args[0], *file = options->output;
+    const char *file = options->output;
     struct bundle_report report = {0};
     struct buf out = BUF_INIT;
+    char *id = options->n_args ? mem_strdup(options->args[0]) : NULL;
     char size[16];
-    if (!file)
-        return err_set(err, ERR_USAGE,
-                       "the bundle wants a file: kiln bundle export %s --output FILE", id);
-    int rc =
-        bundle_export(app->records, app->history, app->cache, id, KILN_VERSION, file, &report, err);
+    int rc = file ? 0
+                  : err_set(err, ERR_USAGE,
+                            "the bundle wants a file: kiln bundle export %s --output FILE",
+                            id ? id : "[ID]");
+    if (rc == 0 && !id)
+        rc = find_newest(app, &id, err);
+    if (rc == 0)
+        rc = bundle_export(app->records, app->history, app->cache, id, KILN_VERSION, file, &report,
+                           err);
     if (rc == 0 && options->json) {
         tell_json(id, file, &report);
     } else if (rc == 0) {
@@ -63,6 +84,7 @@ static int export(struct app *app, const struct options *options, struct err *er
     }
     bundle_report_release(&report);
     buf_release(&out);
+    free(id);
     return rc;
 }
 
@@ -71,6 +93,8 @@ static int import(struct app *app, const struct options *options, struct err *er
     const char *file = options->args[0];
     struct bundle_report report = {0};
     struct buf out = BUF_INIT;
+    if (!options->n_args)
+        return err_set(err, ERR_USAGE, "which bundle? kiln bundle import FILE");
     if (options->output)
         return err_set(err, ERR_USAGE, "\"kiln bundle import\" has no option --output");
     if (app->read_only)

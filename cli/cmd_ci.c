@@ -38,13 +38,12 @@ static const char github[] =
     "      KILN_REPOSITORY: ${{ vars.KILN_REPOSITORY }}\n"
     "    steps:\n"
     "      - uses: actions/checkout@v4\n"
-    "      - name: Keep kiln's cache\n"
-    "        uses: actions/cache@v4\n"
+    "      - name: Begin with the newest of kiln's caches\n"
+    "        uses: actions/cache/restore@v4\n"
     "        with:\n"
     "          path: |\n"
     "            ~/.cache/kiln\n"
     "            ~/.local/state/kiln\n"
-    "          # Stored anew by each run, which begins with the newest.\n"
     "          key: kiln-${{ runner.os }}-${{ github.run_id }}-${{ github.run_attempt }}\n"
     "          restore-keys: kiln-${{ runner.os }}-\n"
     "      - name: Install kiln\n"
@@ -60,13 +59,27 @@ static const char github[] =
                       "          kiln@C@ run --keep-going\n"
                       "          --junit \"$RUNNER_TEMP/kiln/junit.xml\" --trace "
                       "\"$RUNNER_TEMP/kiln/trace.json\"\n"
+                      "      # To open what failed elsewhere: files and variables of its "
+                      "steps go along.\n"
+                      "      # - if: failure()\n"
+                      "      #   run: kiln@C@ bundle export --output "
+                      "\"$RUNNER_TEMP/kiln/run.bundle\"\n"
                       "      - name: Keep the reports\n"
                       "        if: always()\n"
                       "        uses: actions/upload-artifact@v4\n"
                       "        with:\n"
                       "          name: kiln\n"
                       "          path: ${{ runner.temp }}/kiln/\n"
-                      "          if-no-files-found: ignore\n";
+                      "          if-no-files-found: ignore\n"
+                      "      - name: Keep kiln's cache, also of a run that failed\n"
+                      "        if: always()\n"
+                      "        uses: actions/cache/save@v4\n"
+                      "        with:\n"
+                      "          path: |\n"
+                      "            ~/.cache/kiln\n"
+                      "            ~/.local/state/kiln\n"
+                      "          key: kiln-${{ runner.os }}-${{ github.run_id }}-${{ "
+                      "github.run_attempt }}\n";
 
 static const char gitlab[] =
     "# Runs the pipeline of kiln.json. Written by \"kiln ci init gitlab\"; yours to change.\n"
@@ -92,10 +105,16 @@ static const char gitlab[] =
                                   "  script:\n"
                                   "    - kiln@C@ run --keep-going --junit .kiln/junit.xml --trace "
                                   ".kiln/trace.json\n"
+                                  "  # To open what failed elsewhere: files and variables of "
+                                  "its steps go along.\n"
+                                  "  # after_script:\n"
+                                  "  #   - '[ \"$CI_JOB_STATUS\" = success ] || kiln@C@ bundle "
+                                  "export --output .kiln/run.bundle'\n"
                                   "  artifacts:\n"
                                   "    when: always\n"
                                   "    paths:\n"
                                   "      - .kiln/trace.json\n"
+                                  "      # - .kiln/run.bundle\n"
                                   "    reports:\n"
                                   "      junit: .kiln/junit.xml\n";
 
@@ -131,6 +150,11 @@ static const char jenkins[] =
                                 "    }\n"
                                 "    post {\n"
                                 "        always {\n"
+                                "            // To open what failed elsewhere (files and variables "
+                                "of its steps go along):\n"
+                                "            // sh 'kiln@C@ bundle export --output "
+                                ".kiln/run.bundle'\n"
+                                "            // archiveArtifacts artifacts: '.kiln/run.bundle'\n"
                                 "            junit testResults: '.kiln/junit.xml', "
                                 "allowEmptyResults: true\n"
                                 "            archiveArtifacts artifacts: '.kiln/trace.json', "
@@ -181,15 +205,17 @@ static int make_text(const struct form *form, const char *below, struct buf *out
 {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
                                 "._-/+";
-    const char *mark = strstr(form->text, "@C@");
+    const char *at = form->text;
     if (below[strspn(below, plain)] || *below == '-')
         return err_set(err, ERR_USAGE,
                        "the project's folder has a name that would have to be quoted in %s: \"%s\"",
                        form->path, below);
-    buf_add(out, form->text, (size_t)(mark - form->text));
-    if (*below)
-        buf_addf(out, " -C %s", below);
-    buf_adds(out, mark + 3);
+    for (const char *mark; (mark = strstr(at, "@C@")); at = mark + 3) {
+        buf_add(out, at, (size_t)(mark - at));
+        if (*below)
+            buf_addf(out, " -C %s", below);
+    }
+    buf_adds(out, at);
     return 0;
 }
 

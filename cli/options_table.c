@@ -194,10 +194,11 @@ const struct command_spec command_table[] = {
     {
         .name = "bundle",
         .bit = CMD_BUNDLE,
-        .arguments = "export ID --output FILE|import FILE",
+        .arguments = "export [ID] --output FILE|import FILE",
         .summary = "carry a run to another machine",
         .help =
-            "\"export\" writes run ID (\"kiln runs\" lists them) to FILE: its events and logs, "
+            "\"export\" writes run ID (\"kiln runs\" lists them; the newest one) to FILE: its "
+            "events and logs, "
             "what is known of its steps, and all that its failed steps had read. "
             "\"import\" takes such a file in as a run of this project with a number of its "
             "own; kiln replay, compare, explain --last-pass --run and debug --run take that "
@@ -206,7 +207,7 @@ const struct command_spec command_table[] = {
             "steps are not in it; variables and files that steps were given are. Importing "
             "runs nothing and writes nothing into the project. What is not as kiln writes it is "
             "refused, with exit code 2, and nothing of it stays.",
-        .min_args = 2,
+        .min_args = 1,
         .max_args = 2,
         .subcommands = bundle_subcommands,
     },

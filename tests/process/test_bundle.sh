@@ -247,6 +247,23 @@ test_a_hostile_file() {
     kiln 0 cache verify
 }
 
+test_the_newest_run() {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "true", "inputs": []}}}'
+    kiln 2 bundle export --output "$T/b"
+    assert_err 'nothing has run here yet'
+    kiln 2 bundle export
+    assert_err 'the bundle wants a file'
+    kiln 2 bundle import
+    assert_err 'which bundle'
+    kiln 0 run
+    kiln 0 run
+    kiln 0 bundle export --output "$T/b"
+    assert_out '^run 2 is in '
+    kiln 0 bundle import "$T/b"
+    kiln 0 bundle export --output "$T/b"
+    assert_out '^run 2 is in '
+}
+
 test_secrets_stay() {
     export TOKEN=s3cr3t-value
     project '{"version": 1, "defaults": {"runner": "host"}, "steps": {

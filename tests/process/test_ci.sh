@@ -66,6 +66,7 @@ test_project_below_the_repository() {
     cd sub/deep
     kiln 0 ci init github
     grep -q 'kiln -C sub run' "$P/.github/workflows/kiln.yml"
+    grep -q 'kiln -C sub bundle export' "$P/.github/workflows/kiln.yml"
     assert_no_file "$P/sub/.github"
     lint github "$P/.github/workflows/kiln.yml"
     mv "$P/sub" "$P/a b"
@@ -93,6 +94,10 @@ for line in job["before_script"] + job["script"]:
 EOF
     bash -eu "$T/script"
     [ -s .kiln/junit.xml ]
+    # Also what is there to be asked for.
+    sed -n "s/^  #   - '\(.*\)'/\1/p" .gitlab-ci.yml > "$T/after"
+    CI_JOB_STATUS=failed bash -eu "$T/after"
+    tar -tf .kiln/run.bundle | grep -qx manifest.json
     jq -e .traceEvents .kiln/trace.json > /dev/null
     kiln 0 run --json
     assert_eq "$(status a)" cached
