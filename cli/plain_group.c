@@ -22,7 +22,7 @@ static bool may_mark(struct plain_marks *marks)
 static void mark_places(const struct plain_group *group, struct buf *orders)
 {
     struct plain_places places = {0};
-    if (group->root)
+    if (group->root && group->log)
         plain_places_find(&places, MAX_PLACES, group->log, group->root, group->mount);
     vec_each (struct plain_place, place, &places.list) {
         if (may_mark(group->marks))
@@ -31,6 +31,15 @@ static void mark_places(const struct plain_group *group, struct buf *orders)
     if (!places.list.n && may_mark(group->marks))
         plain_ci_error(orders, group->step, group->how);
     plain_places_release(&places);
+}
+
+void plain_mark(const struct plain_group *group, const struct plain_to *to)
+{
+    struct buf orders = BUF_INIT;
+    if (group->how && to->ci == PLAIN_CI_GITHUB)
+        mark_places(group, &orders);
+    plain_order(to, &orders);
+    buf_release(&orders);
 }
 
 void plain_group(const struct plain_group *group, const struct plain_to *to)
@@ -53,9 +62,8 @@ void plain_group(const struct plain_group *group, const struct plain_to *to)
         buf_adds(&text, "(its log cannot be read)\n");
     plain_put(to, &text);
     plain_ci_close(to->ci, &orders, group->id, clock_realtime_ns());
-    if (group->how && to->ci == PLAIN_CI_GITHUB)
-        mark_places(group, &orders);
     plain_order(to, &orders);
     buf_release(&text);
     buf_release(&orders);
+    plain_mark(group, to);
 }

@@ -76,6 +76,8 @@ struct plain_group {
     struct plain_marks *marks;
 };
 void plain_group(const struct plain_group *group, const struct plain_to *to);
+/* What it complains of alone: it wrote nothing. */
+void plain_mark(const struct plain_group *group, const struct plain_to *to);
 void plain_failures_release(struct plain_failures *failures);
 
 /* plain_summary.c: what a run did as a page that is shown with the job: GitHub's is added to the

@@ -248,25 +248,27 @@ static void end_line(struct view_plain *view, const struct event *event, size_t 
     const struct known *known = known_step(view, event->step);
     const char *log = log_of(known, event);
     struct stat st;
+    bool failed = event->u.finished.status == STEP_FAILED;
+    struct plain_group group = {.step = event->step,
+                                .root = view->root,
+                                .how = failed ? vec_last(&view->failures.list).how : NULL,
+                                .marks = &view->summary.marks};
     if (view->to.ci == PLAIN_CI_NONE || !log || stat(log, &st) != 0 || st.st_size == 0) {
         buf_addc(&view->text, '\n');
+        put_text(view);
+        plain_mark(&group, &view->to);
         return;
     }
     char *id = mem_printf("kiln_%u_%s", ++view->groups, event->step);
     char *line = mem_strdup(view->text.data + title);
-    bool failed = event->u.finished.status == STEP_FAILED;
     buf_truncate(&view->text, title);
     put_text(view);
-    plain_group(&(struct plain_group){.id = id,
-                                      .title = line,
-                                      .step = event->step,
-                                      .command = known->command,
-                                      .log = log,
-                                      .root = view->root,
-                                      .mount = known->mount,
-                                      .how = failed ? vec_last(&view->failures.list).how : NULL,
-                                      .marks = &view->summary.marks},
-                &view->to);
+    group.id = id;
+    group.title = line;
+    group.command = known->command;
+    group.log = log;
+    group.mount = known->mount;
+    plain_group(&group, &view->to);
     free(line);
     free(id);
 }

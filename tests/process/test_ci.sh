@@ -103,6 +103,17 @@ EOF
     assert_eq "$(status a)" cached
 }
 
+test_github_is_told_of_what_wrote_nothing() {
+    begin
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
+        "quiet": {"run": "exit 4", "inputs": []},
+        "never": {"run": "true", "inputs": [], "secrets": {"S": {"env": "NOT_SET_HERE"}}}}}'
+    GITHUB_ACTIONS=true kiln any run --keep-going
+    assert_out '^::error title=quiet::FAILED with exit code 4'
+    assert_out '^::error title=never::FAILED: .*the variable NOT_SET_HERE is not set'
+    assert_eq "$(grep -c '^::error' "$T/out")" 2
+}
+
 test_buildkite() {
     project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "good": {"run": "echo fine", "inputs": ["t"]}, "bad": {"run": "echo wrong; exit 1", "inputs": ["t"]}}}'
