@@ -77,22 +77,21 @@ int take_look(int dirfd, const char *name, struct arena *arena, struct file_stat
     return rc;
 }
 
-/* Whether a parent of the path is not there, and none of those above it is anything but a
- * directory. */
-static bool parent_missing(int root_fd, const char *path)
+/* Whether a parent of the path is not there (or_file: or a file), and all above it are directories:
+ * then nothing is at the path. */
+static bool parent_missing(int root_fd, const char *path, bool or_file)
 {
-    bool missing = false, other = false;
-    for (const char *slash = strchr(path, '/'); slash && !missing && !other;
+    bool missing = false, directory = true;
+    for (const char *slash = strchr(path, '/'); slash && directory;
          slash = strchr(slash + 1, '/')) {
         struct stat st;
         char *parent = mem_strndup(path, (size_t)(slash - path));
-        if (fstatat(root_fd, parent, &st, AT_SYMLINK_NOFOLLOW) != 0)
-            missing = errno == ENOENT;
-        else
-            other = !S_ISDIR(st.st_mode);
+        int rc = fstatat(root_fd, parent, &st, AT_SYMLINK_NOFOLLOW);
+        directory = rc == 0 && S_ISDIR(st.st_mode);
+        missing = rc != 0 ? errno == ENOENT : or_file && S_ISREG(st.st_mode);
         free(parent);
     }
-    return missing && !other;
+    return missing;
 }
 
 static int look_in_tree(struct take *take, struct taking *todo, struct err *err)
@@ -101,10 +100,13 @@ static int look_in_tree(struct take *take, struct taking *todo, struct err *err)
     const char *name;
     struct err why = ERR_INIT;
     int fd = -1, rc = 0;
+    bool gone = item->is.kind == FILE_ABSENT; /* what is there instead is no affair of this item */
     if (beneath_open_parent(take->root_fd, item->path, false, &fd, &name, &why) == 0) {
         rc = look(take->hasher, fd, name, take->request->arena, &todo->st, &item->now, err);
+        if (gone && item->now.kind == FILE_OTHER && S_ISDIR(todo->st.st_mode))
+            item->now.kind = FILE_ABSENT;
         close(fd);
-    } else if (parent_missing(take->root_fd, item->path)) {
+    } else if (parent_missing(take->root_fd, item->path, gone)) {
         item->now = (struct file_state){.kind = FILE_ABSENT};
     } else if (why.kind == ERR_CONFIG) {
         item->conflict = arena_printf(take->request->arena, "is out of reach: %s", err_text(&why));

@@ -99,6 +99,29 @@ taken_back() {
 
 test_taken_back() { as_both taken_back; }
 
+# A file that became a directory, and a directory that became a file: in two goes, and again.
+other_kinds() {
+    a_failure
+    inside 'rm -r src/gone.c src/d; mkdir src/gone.c; echo f > src/gone.c/f; echo file > src/d'
+    debug 0 --take
+    assert_out '^2 files taken; '
+    debug 0 --take src/gone.c src/d
+    assert_out '^src/gone\.c/f  added$'
+    assert_out '^src/d  added$'
+    assert_file src/d file
+    debug 0 --take
+    assert_out '^nothing to take$'
+    debug 0 --take src/gone.c src/d
+    assert_out '^nothing to take$'
+    # Behind a link it may be anything.
+    rm src/d
+    ln -s gone.c src/d
+    debug 1 --take src/d/1
+    assert_err '^kiln: src/d/1: is out of reach'
+}
+
+test_other_kinds() { as_both other_kinds; }
+
 conflicts() {
     a_failure
     mend
