@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -71,9 +72,9 @@ static int make_repository(const struct git_place *place, const char *hex, const
 
 /* git goes over what differs between the tree that was checked out last and this one, while all
  * files are looked at: they are as it wrote them, or somebody else was here. NULL: they are not, or
- * that can't be told. */
+ * that can't be told. Takes before, what the index is, over. */
 static struct git_stamps *step_on(const struct git_place *place, const char *hex, const char *dir,
-                                  const char *index)
+                                  const char *index, struct git_stamps *before)
 {
     char was[GIT_TREE_HEX + 1];
     const char *const args[] = {"read-tree", "-m", "-u", "--no-sparse-checkout", was, hex, NULL};
@@ -82,7 +83,7 @@ static struct git_stamps *step_on(const struct git_place *place, const char *hex
     size_t id_size = strlen(hex) / 2;
     char *clock = mem_printf("%s.begin", index);
     int64_t begun_ns = 0;
-    struct git_stamps *before = git_stamps_read(index, id_size), *stamps = NULL;
+    struct git_stamps *stamps = NULL;
     bool known = before && git_stamps_tree(before, was);
     if (known && !strcmp(was, hex)) {
         stamps = before;
@@ -109,6 +110,19 @@ static void look_at_entry(void *ctx, const struct git_index_file *entry)
     *(bool *)ctx &= entry->plain;
 }
 
+/* The tree that the index has, where it tells. */
+static bool tree_of(const char *index, size_t id_size, char hex[GIT_TREE_HEX + 1])
+{
+    struct buf bytes = BUF_INIT;
+    struct git_index_tree tree;
+    bool told = file_read(index, SIZE_MAX / 4, &bytes, NULL) == 0 &&
+                git_index_tree(bytes.data, bytes.len, id_size, &tree) == GIT_INDEX_TREE;
+    for (size_t i = 0; told && i < id_size; i++)
+        snprintf(hex + 2 * i, 3, "%02x", tree.id[i]);
+    buf_release(&bytes);
+    return told;
+}
+
 /* A step may have told the index that git need not look at some files: then there is none. */
 static void distrust(const char *index, size_t id_size)
 {
@@ -123,13 +137,40 @@ static void distrust(const char *index, size_t id_size)
     buf_release(&bytes);
 }
 
+static bool nothing_said(struct git_running *running)
+{
+    char piece[1];
+    ssize_t n;
+    while ((n = read(running->out, piece, sizeof piece)) < 0 && errno == EINTR)
+        ;
+    return git_command_end(running, NULL) == 0 && n == 0;
+}
+
+/* Whether the tree that was checked out last has other .gitattributes: then files are to be written
+ * anew that are the same in both. *asked false: which tree that was can't be told. */
+static void ask_attributes(const struct git_place *place, const char *hex, const char *index,
+                           const struct git_stamps *before, struct git_running *running,
+                           bool *asked)
+{
+    char was[GIT_TREE_HEX + 1];
+    const char *const args[] = {
+        "--glob-pathspecs",  "diff-tree", "-r", "--name-only", was, hex, "--",
+        "**/.gitattributes", NULL};
+    struct git_command command = {.place = place, .args = args};
+    bool known = before ? git_stamps_tree(before, was) : tree_of(index, strlen(hex) / 2, was);
+    *asked = known && git_command_start(&command, running, NULL) == 0;
+    if (*asked)
+        running->name = "diff-tree";
+}
+
 int git_checkout(const struct git_place *place, const char *hex, const char *dir,
                  const char *const *keep, size_t n_keep, struct git_stamps **out, struct err *err)
 {
     static const char *const args[] = {"rev-parse", "--quiet", "--verify", "HEAD^{commit}", NULL};
     struct git_command command = {.place = place, .args = args};
-    struct git_running running;
+    struct git_running running, attributes;
     struct buf head = BUF_INIT;
+    bool asked = false;
     char *git = path_join(dir, ".git"), *index = path_join(git, "index");
     char *lock = mem_printf("%s.lock", index);
     *out = NULL;
@@ -138,7 +179,19 @@ int git_checkout(const struct git_place *place, const char *hex, const char *dir
     if (rc == 0)
         rc = make_repository(place, hex, git, err);
     unlink(lock); /* that a killed git has left; nobody else has a right to it */
-    if (rc == 0 && !(*out = step_on(place, hex, dir, index))) {
+    struct git_stamps *before = git_stamps_read(index, strlen(hex) / 2);
+    if (rc == 0)
+        ask_attributes(place, hex, index, before, &attributes, &asked);
+    if (asked)
+        *out = step_on(place, hex, dir, index, before);
+    else
+        git_stamps_free(before);
+    if (rc == 0 && !(asked && nothing_said(&attributes))) {
+        git_stamps_free(*out);
+        *out = NULL;
+        unlink(index); /* all is written */
+    }
+    if (rc == 0 && !*out) {
         distrust(index, strlen(hex) / 2);
         rc = git_tree_checkout(place, hex, dir, index, keep, n_keep, err);
         *out = git_stamps_read(index, strlen(hex) / 2);
@@ -249,15 +302,6 @@ static bool start_fresh(struct git_command *command, const struct git_stamps *st
     running->name = begin[1];
     vec_release(&args);
     return started;
-}
-
-static bool nothing_said(struct git_running *running)
-{
-    char piece[1];
-    ssize_t n;
-    while ((n = read(running->out, piece, sizeof piece)) < 0 && errno == EINTR)
-        ;
-    return git_command_end(running, NULL) == 0 && n == 0;
 }
 
 int git_checkout_changed(const struct git_place *place, const char *hex, const char *dir,

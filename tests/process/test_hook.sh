@@ -277,6 +277,21 @@ test_steps_that_change_files() {
     hook 0
 }
 
+# Files that are the same in both trees are written anew where their attributes are not.
+test_attributes_that_change() {
+    a_project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"look": {"run": "! grep -q $(printf \\\\r) t.txt", "inputs": ["t.txt"]}}}'
+    hook 0
+    local time
+    for time in 1 2; do
+        echo '*.txt eol=crlf' >.gitattributes
+        git add .gitattributes
+        hook 1
+        git rm -qf .gitattributes
+        hook 0
+        assert_out 'all 1 steps cached'
+    done
+}
+
 # Whatever a step tells the checkout's index, the next hook has what is committed.
 test_steps_that_hide_changes() {
     local hide more
