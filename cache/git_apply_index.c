@@ -180,6 +180,20 @@ static void remove_beside(const char *staged)
     free(lock);
 }
 
+/* Under its own name at once: what a killed hook leaves is what the next one removes. */
+static int write_staged(const struct git_next_index *index, const struct buf *bytes,
+                        struct err *err)
+{
+    int fd = open(index->staged, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool good = fd >= 0 && file_write_all(fd, bytes->data, bytes->len) == 0;
+    int errnum = errno;
+    if (fd >= 0 && close(fd) != 0 && good) {
+        errnum = errno;
+        good = false;
+    }
+    return good ? 0 : err_sys(err, errnum, "cannot write %s", index->staged);
+}
+
 static int copy(struct git_next_index *index, struct err *err)
 {
     struct buf bytes = BUF_INIT;
@@ -191,8 +205,7 @@ static int copy(struct git_next_index *index, struct err *err)
         close(fd);
     remove_beside(index->staged);
     if (rc == 0)
-        rc =
-            file_write_atomic(index->staged, bytes.data, bytes.len, index->was.st_mode & 0777, err);
+        rc = write_staged(index, &bytes, err);
     buf_release(&bytes);
     return rc;
 }
