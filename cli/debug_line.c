@@ -72,6 +72,8 @@ static void say_paused(struct debug_line *line, const struct event *event)
     struct buf text = BUF_INIT;
     const char *reason = reason_of(line, event);
     char took[16];
+    if (line->prompted)
+        fputc('\n', line->out);
     buf_add_shown(&text, event->step, strlen(event->step));
     buf_adds(&text, " is held");
     if (!event->u.paused.failed && !event->u.paused.passed)
@@ -499,6 +501,11 @@ void debug_line_event(void *ctx, const struct event *event)
         return;
     if (event->type == EVENT_STEP_RESUMED || event->type == EVENT_STEP_FINISHED)
         forget(line, event->step);
+    if (line->prompted && (event->type == EVENT_STEP_STARTED ||
+                           event->type == EVENT_STEP_FINISHED)) { /* of which others tell */
+        line->prompted = false;
+        uv_timer_start(&line->soon, on_soon, 0, 0);
+    }
     if (event->type != EVENT_STEP_PAUSED)
         return;
     forget(line, event->step);
@@ -508,6 +515,7 @@ void debug_line_event(void *ctx, const struct event *event)
                         .box = event->u.paused.box != NULL};
     vec_push(&line->held, held);
     say_paused(line, event);
+    line->prompted = false;
     uv_timer_start(&line->soon, on_soon, 0, 0);
 }
 

@@ -74,7 +74,8 @@ void breaks_watch_free(struct break_watch *watch);
 /* An execution has ended: true when its owner is held instead of finished. */
 bool breaks_hold_end(struct engine *e, struct flight *flight, enum step_status status, bool tainted,
                      uint64_t duration_ms, const char *error);
-/* Nothing new may start until a failure that is held has been decided upon. */
+/* Nothing new may start until a failure that is held has been decided upon, but what a person let
+ * go. */
 bool breaks_stop_starting(const struct engine *e);
 /* It is held after it passed. */
 bool breaks_has_passed(const struct instance *in);

@@ -347,13 +347,14 @@ static void start(struct engine *e, struct instance *in)
 
 static bool start_one(struct engine *e)
 {
-    if (e->n_withdrawing || breaks_stop_starting(e) ||
-        (e->n_running >= e->jobs && !ahead_may_start(e)))
+    if (e->n_withdrawing || (e->n_running >= e->jobs && !ahead_may_start(e)))
         return false;
+    bool by_hand = breaks_stop_starting(e);
     for (size_t at = bits_next(&e->queue, 0); at < e->queue.n; at = bits_next(&e->queue, at + 1)) {
         struct node *node = &e->nodes.v[e->node_at[at]];
         struct instance *in = node->queued;
-        if (node->flight || node->restoring || breaks_hold(e, in) || typing_waits(e, node))
+        if ((by_hand && !in->let_go) || node->flight || node->restoring || breaks_hold(e, in) ||
+            typing_waits(e, node))
             continue;
         if ((node->boxed || node->exec->interactive) && e->n_running >= e->jobs)
             return false; /* in nobody else's place */

@@ -201,6 +201,26 @@ test_end_of_input() {
     assert_out '^end of input'
 }
 
+# Of two that failed, one runs again, and the other is still held.
+test_two_held() {
+    project '{"version": 1, "jobs": 2, "defaults": {"runner": "host"}, "steps": {
+        "p": {"run": "test -e mended", "inputs": []}, "q": {"run": "exit 3", "inputs": []}}}'
+    mkfifo "$T/fifo"
+    "$KILN" debug < "$T/fifo" > "$T/out" 2> "$T/err" &
+    local pid=$! code=0
+    exec 9> "$T/fifo"
+    wait_for grep -q 'q is held' "$T/out"
+    wait_for grep -q 'p is held' "$T/out"
+    touch mended
+    echo 'retry p' >&9
+    wait_for grep -q '^p: passed' "$T/out"
+    assert_no_out '^q: FAILED'
+    exec 9>&-
+    wait "$pid" || code=$?
+    assert_eq "$code" 1 "its exit code"
+    assert_out '^q: FAILED with exit code 3'
+}
+
 test_nothing_to_hold() {
     begin
     kiln 0 run

@@ -23,7 +23,7 @@ assert_end() { # HOW
 # A shell at /src, in a terminal of its own.
 use_it() {
     on_terminal shell s << 'EOF'
-wait this is where s runs; what is changed goes with it; exit leaves it
+wait this is where s runs; changes go with it; exit leaves it
 wait /src
 type stty size; tty; echo TERM is $TERM, own is $(stat -c %d /dev/pts/0)\n
 wait 31 97
@@ -126,7 +126,7 @@ failed() {
     mine
     kiln 1 run
     on_terminal shell s --failed << 'EOF'
-wait this is where s failed, as it left things; what is changed stays; exit leaves it
+wait this is where s failed, as it left things; changes stay; exit leaves it
 wait /src
 type ls; exit 5\n
 wait trace
