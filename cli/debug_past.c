@@ -156,8 +156,8 @@ static int make_folder(struct past *past, struct app *app, struct err *err)
         rc = not_kept(past, err);
     if (rc == 0 && host && *past->failure.exec.cwd) { /* outputs may lie there, and nothing else */
         char *cwd = path_join(past->folder, past->failure.exec.cwd);
-        if (access(cwd, F_OK) < 0)
-            rc = file_mkdirs(cwd, 0777, err);
+        if (access(cwd, F_OK) < 0) /* through no link: a stranger's may lead anywhere */
+            rc = box_dir_make(past->dir, past->failure.exec.cwd, err);
         free(cwd);
     }
     return rc;

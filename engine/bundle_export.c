@@ -392,18 +392,46 @@ static int put_all(struct exporting *x, struct err *err)
     return rc;
 }
 
-/* Beside its place, then there in one step. */
+/* Beside its place, without a name where that can be, so that nothing of it stays when kiln is
+ * killed. */
+static int open_bundle(const char *name, bool *named)
+{
+    const char *slash = strrchr(name, '/');
+    char *dir = slash ? mem_strndup(name, (size_t)(slash - name) + 1) : mem_strdup(".");
+    int fd = open(dir, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+    free(dir);
+    *named = fd < 0;
+    return fd >= 0 ? fd : open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+}
+
+/* It gets its name, and then its place in one step. */
+static int place_bundle(const struct exporting *x, const char *name, bool named, const char *path,
+                        struct err *err)
+{
+    char *self = mem_printf("/proc/self/fd/%d", x->fd);
+    int rc = 0;
+    if (!named && linkat(AT_FDCWD, self, AT_FDCWD, name, AT_SYMLINK_FOLLOW) < 0)
+        rc = err_sys(err, errno, "cannot write %s", name);
+    free(self);
+    if (close(x->fd) < 0 && rc == 0 && errno != EINTR)
+        rc = err_sys(err, errno, "cannot write %s", name);
+    if (rc == 0 && rename(name, path) < 0)
+        rc = err_sys(err, errno, "cannot put the bundle at %s", path);
+    return rc;
+}
+
 static int write_bundle(struct exporting *x, const char *path, struct err *err)
 {
     char *name = mem_printf("%s.%ld.part", path, (long)getpid());
-    x->fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+    bool named;
+    x->fd = open_bundle(name, &named);
     int rc = x->fd < 0 ? err_sys(err, errno, "cannot write %s", name) : 0;
     if (rc == 0) {
         rc = put_all(x, err);
-        if (close(x->fd) < 0 && rc == 0 && errno != EINTR)
-            rc = err_sys(err, errno, "cannot write %s", name);
-        if (rc == 0 && rename(name, path) < 0)
-            rc = err_sys(err, errno, "cannot put the bundle at %s", path);
+        if (rc == 0)
+            rc = place_bundle(x, name, named, path, err);
+        else
+            close(x->fd);
         if (rc < 0)
             unlink(name);
     }

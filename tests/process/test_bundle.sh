@@ -310,6 +310,23 @@ test_killed_while_it_imports() {
     kiln 0 cache verify
 }
 
+# Killed at whichever moment, an export leaves the whole bundle, or nothing.
+test_killed_while_it_exports() {
+    a_bundle
+    mkdir "$T/to"
+    for n in 0.001 0.005 0.01 0.02 0.03 0.05 60; do
+        timeout -s KILL "$n" "$KILN" bundle export 2 --output "$T/to/b" > /dev/null 2>&1 || :
+        for file in "$T"/to/*; do
+            [ ! -e "$file" ] || cmp "$file" "$T/b"
+        done
+        rm -f "$T"/to/*
+    done
+    kiln 3 bundle export 2 --output "$T/nowhere/b"
+    mkdir "$T/folder"
+    kiln 3 bundle export 2 --output "$T/folder"
+    assert_eq "$(find "$T" -name '*.part')" ''
+}
+
 importing() {
     compgen -G "$XDG_STATE_HOME/kiln/projects/*/importing-*" > /dev/null || ! kill -0 "$pid" 2> /dev/null
 }

@@ -177,6 +177,27 @@ an_isolated_step() {
     assert_eq "$(paste -sd " " "$T/out")" "first old"
 }
 
+# As a bundle may have it: what the step read has a link that leads out, behind which it is to run.
+test_a_working_directory_outside() {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "exit 3", "inputs": ["d"]}}}'
+    mkdir -p d "$T/outside"
+    ln -s "$T/outside" d/link
+    kiln 1 run
+    path=$(record 1 a)
+    for cwd in d/link/deep/er d/link; do
+        jq -c --arg cwd "$cwd" '.cwd = $cwd' "$path" > "$T/new"
+        cat "$T/new" > "$path"
+        kiln any debug --run 1 a --command 'pwd > here'
+        [ "$RC" != 0 ] || fail 'it ran there'
+        assert_eq "$(ls "$T/outside")" ''
+    done
+    # One that outputs lie in, and nothing else, is made.
+    jq -c '.cwd = "x/y"' "$path" > "$T/new"
+    cat "$T/new" > "$path"
+    kiln 0 debug --run 1 a --command 'pwd'
+    assert_match "$(cat "$T/out")" '/upper/x/y$'
+}
+
 test_an_isolated_step_of_which_a_file_is_lost() {
     project '{"version": 1, "defaults": {"runner": "sandbox"}, "steps": {"a": {"run": "exit 3", "inputs": ["sub"]}}}'
     mkdir -p sub
