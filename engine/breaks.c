@@ -97,6 +97,24 @@ static int add(struct engine *e, const char *rule, bool *added, struct err *err)
     return rc;
 }
 
+/* What runs already is looked at from its beginning. */
+static void watch_running(struct engine *e)
+{
+    for (size_t i = 0; i < e->nodes.n; i++) {
+        struct flight *flight = e->nodes.v[i].flight;
+        if (!flight || flight->watch)
+            continue;
+        breaks_watch(e, flight);
+        uint64_t at = flight->spooled;
+        for (size_t k = 0; k < flight->chunks.n; k++)
+            at -= flight->chunks.v[k].bytes;
+        for (size_t k = 0; k < flight->chunks.n && flight->watch; k++) {
+            breaks_read(e, flight, flight->chunks.v[k].stream, at, flight->chunks.v[k].bytes);
+            at += flight->chunks.v[k].bytes;
+        }
+    }
+}
+
 void breaks_set(struct engine *e, const char *rule, bool set)
 {
     struct err err = ERR_INIT;
@@ -108,8 +126,10 @@ void breaks_set(struct engine *e, const char *rule, bool set)
         engine_notice(e, "warning", err_text(&err));
     if (changed)
         tell(e, text, set);
-    if (changed && set)
+    if (changed && set) {
         asks_refuse(e, true);
+        watch_running(e);
+    }
     err_release(&err);
     free(text);
 }

@@ -221,6 +221,26 @@ test_two_held() {
     assert_out '^q: FAILED with exit code 3'
 }
 
+# What a step has written already counts for a rule that comes while it runs.
+test_a_rule_for_what_runs() {
+    project '{"version": 1, "jobs": 2, "defaults": {"runner": "host"}, "steps": {
+        "p": {"run": "exit 3", "inputs": []},
+        "q": {"run": "echo needle; touch written; until [ -e go ]; do sleep .05; done", "inputs": []}}}'
+    mkfifo "$T/fifo"
+    "$KILN" debug < "$T/fifo" > "$T/out" 2> "$T/err" &
+    local pid=$! code=0
+    exec 9> "$T/fifo"
+    wait_for grep -q 'p is held' "$T/out"
+    wait_for test -e written
+    printf 'break-on output~^needle$\nbreaks\n' >&9
+    wait_for grep -q '^  output~^needle\$$' "$T/out"
+    touch go
+    wait_for grep -q '^q is held: .*it wrote: needle' "$T/out"
+    exec 9>&-
+    wait "$pid" || code=$?
+    assert_eq "$code" 1 "its exit code"
+}
+
 test_nothing_to_hold() {
     begin
     kiln 0 run
