@@ -4,11 +4,10 @@
  * Commands are about the step that has been held longest, unless they name another. Standard input
  * is read only while something is held, so what a script writes there waits for the next pause.
  */
-#include "cli/debug.h"
+#include "cli/debug_line_private.h"
 
 #include "base/mem.h"
 #include "base/text.h"
-#include "cli/debug_child.h"
 #include "cli/raw.h"
 
 #include <errno.h>
@@ -17,38 +16,11 @@
 #include <string.h>
 #include <unistd.h>
 
-struct held {
-    char *step;
-    bool failed, passed, box;
-};
-
-struct debug_line {
-    const struct debugging *debugging;
-    const struct control *control;
-    FILE *out;
-    bool person; /* standard input is a terminal */
-    VEC(struct held) held;
-    struct buf input;
-    size_t taken; /* of it */
-    bool ended;   /* there is no more of it */
-    bool greeted, closing;
-
-    uv_timer_t soon; /* what an event leads to is done after it */
-    int fd; /* of standard input, where it can be waited for opened again: not to block is for us
-               alone */
-    uv_poll_t poll;
-    bool polls, reading, prompted; /* polls: standard input can be waited for */
-    struct debug_child child;
-    bool tell_code;  /* when the child has ended: it is a command of the person's */
-    bool go_on_then; /* the held step, then */
-    int n_left;      /* when it goes: what must be gone before */
-};
-
 static void advance(struct debug_line *line);
 
 /* -- words ------------------------------------------------------------------------------------- */
 
-static struct held *find(struct debug_line *line, const char *step)
+struct held *debug_line_find(const struct debug_line *line, const char *step)
 {
     vec_each (struct held, held, &line->held)
         if (!step || strcmp(held->step, step) == 0)
@@ -119,7 +91,7 @@ static void handle_closed(uv_handle_t *handle)
     let_go(handle->data);
 }
 
-static void order(struct debug_line *line, enum command_type type, const char *step)
+void debug_line_order(struct debug_line *line, enum command_type type, const char *step)
 {
     char *name = step ? mem_strdup(step) : NULL;
     line->control->send(line->control->ctx, &(struct command){.type = type, .step = name});
@@ -135,20 +107,20 @@ static void child_ended(void *ctx)
     fflush(line->out);
     line->go_on_then = line->tell_code = false;
     if (!line->closing && go_on && line->held.n)
-        order(line, COMMAND_CONTINUE, line->held.v[0].step);
+        debug_line_order(line, COMMAND_CONTINUE, line->held.v[0].step);
     if (line->closing)
         let_go(line);
     else
         advance(line);
 }
 
-static void run_kiln(struct debug_line *line, bool terminal, const char *const *arguments)
+void debug_line_kiln(struct debug_line *line, bool terminal, const char *const *arguments)
 {
     debug_child_run(&line->child, line->out, terminal, arguments);
 }
 
 /* A shell, or a command, where the step is held. */
-static void open_shell(struct debug_line *line, const struct held *held, const char *command)
+void debug_line_shell(struct debug_line *line, const struct held *held, const char *command)
 {
     const char *arguments[6] = {"shell"};
     size_t n = 1;
@@ -163,192 +135,7 @@ static void open_shell(struct debug_line *line, const struct held *held, const c
     }
     arguments[n++] = held->step;
     line->tell_code = command != NULL;
-    run_kiln(line, !command, arguments);
-}
-
-/* -- commands ---------------------------------------------------------------------------------- */
-
-enum argument { ARG_NONE, ARG_STEP, ARG_TEXT };
-
-static void do_order(struct debug_line *line, const struct held *held, enum command_type type)
-{
-    if (type == COMMAND_SKIP && held->passed)
-        fputs("it has passed: there is nothing to skip; continue goes on\n", line->out);
-    else
-        order(line, type, held->step);
-}
-
-static void do_abort(struct debug_line *line, const struct held *held, const char *text)
-{
-    (void)held;
-    (void)text;
-    order(line, COMMAND_ABORT, NULL);
-}
-
-static void do_shell(struct debug_line *line, const struct held *held, const char *text)
-{
-    const char *command = line->debugging->options->shell_command;
-    open_shell(line, held, *text ? text : command);
-}
-
-static void do_diff(struct debug_line *line, const struct held *held, const char *text)
-{
-    (void)text;
-    run_kiln(line, false, (const char *const[]){"debug", held->step, "--diff", NULL});
-}
-
-/* [STEP] [PATH...] */
-static void do_take(struct debug_line *line, const struct held *held, const char *text)
-{
-    VEC(const char *) arguments = VEC_INIT;
-    char *paths = mem_strdup(text), *rest = NULL, *path = strtok_r(paths, " \t", &rest);
-    const struct held *named = path ? find(line, path) : NULL;
-    if (named)
-        path = strtok_r(NULL, " \t", &rest);
-    vec_push(&arguments, "debug");
-    vec_push(&arguments, (named ? named : held)->step);
-    vec_push(&arguments, "--take");
-    for (; path; path = strtok_r(NULL, " \t", &rest))
-        vec_push(&arguments, path);
-    vec_push(&arguments, NULL);
-    run_kiln(line, false, arguments.v);
-    vec_release(&arguments);
-    free(paths);
-}
-
-/* The rule that was written: a condition, or else a step. */
-static void set_rule(struct debug_line *line, const char *text, bool step)
-{
-    struct break_rules rules = {0};
-    struct err err = ERR_INIT;
-    int rc =
-        step ? break_rules_add_step(&rules, text, &err) : break_rules_add(&rules, text, NULL, &err);
-    if (rc == 0)
-        line->control->send(line->control->ctx,
-                            &(struct command){.type = COMMAND_BREAK, .rule = rules.v.v[0].text});
-    else
-        fprintf(line->out, "%s\n", err_text(&err));
-    break_rules_release(&rules);
-    err_release(&err);
-}
-
-static void do_break(struct debug_line *line, const struct held *held, const char *text)
-{
-    (void)held;
-    set_rule(line, text, true);
-}
-
-static void do_break_on(struct debug_line *line, const struct held *held, const char *text)
-{
-    (void)held;
-    set_rule(line, text, false);
-}
-
-static void do_unbreak(struct debug_line *line, const struct held *held, const char *text)
-{
-    (void)held;
-    if (!break_rules_find(&line->debugging->rules, text)) {
-        fputs("there is no such rule; breaks lists them\n", line->out);
-        return;
-    }
-    line->control->send(line->control->ctx,
-                        &(struct command){.type = COMMAND_UNBREAK, .rule = text});
-}
-
-static void do_breaks(struct debug_line *line, const struct held *held, const char *text)
-{
-    const struct break_rules *rules = &line->debugging->rules;
-    (void)held;
-    (void)text;
-    for (size_t i = 0; i < rules->v.n; i++)
-        fprintf(line->out, "  %s\n", rules->v.v[i].text);
-    if (!rules->v.n)
-        fputs("  nothing is to be held\n", line->out);
-}
-
-static void do_help(struct debug_line *line, const struct held *held, const char *text);
-
-/* An order to the engine, or something shown of the step, or a function. */
-static const struct word {
-    const char *name;
-    enum argument argument;
-    const char *help;
-    enum command_type order;
-    void (*show)(FILE *out, const struct control *control, const char *step);
-    void (*run)(struct debug_line *line, const struct held *held, const char *text);
-} words[] = {
-    {"continue", ARG_STEP, "go on: it starts, or ends as it did", COMMAND_CONTINUE, NULL, NULL},
-    {"retry", ARG_STEP, "run it, again where it has ended", COMMAND_RETRY, NULL, NULL},
-    {"skip", ARG_STEP, "leave it out of this run, and what depends on it", COMMAND_SKIP, NULL,
-     NULL},
-    {"next", ARG_STEP, "go on, and hold the next step before it starts", COMMAND_STEP, NULL, NULL},
-    {"abort", ARG_NONE, "cancel everything", 0, NULL, do_abort},
-    {"shell", ARG_TEXT, "a shell where it runs, or a COMMAND there", 0, NULL, do_shell},
-    {"show", ARG_STEP, "its command, environment, key, and what changed", 0, debug_show, NULL},
-    {"log", ARG_STEP, "what it wrote last", 0, debug_log, NULL},
-    {"inputs", ARG_STEP, "the files that it reads", 0, debug_inputs, NULL},
-    {"why", ARG_STEP, "what changed since it last passed", 0, debug_why, NULL},
-    {"diff", ARG_STEP, "what was changed in the box that its failure left", 0, NULL, do_diff},
-    {"take", ARG_TEXT, "take that into the working tree, or only what lies at PATH...", 0, NULL,
-     do_take},
-    {"break", ARG_TEXT, "hold STEP before it starts, STEP:after when it has ended", 0, NULL,
-     do_break},
-    {"break-on", ARG_TEXT, "hold on failure, key-changed, duration>30s, output~WORDS, each @STEP",
-     0, NULL, do_break_on},
-    {"unbreak", ARG_TEXT, "take a rule away", 0, NULL, do_unbreak},
-    {"breaks", ARG_NONE, "the rules that there are", 0, NULL, do_breaks},
-    {"help", ARG_NONE, "this list", 0, NULL, do_help},
-};
-#define N_WORDS (sizeof words / sizeof *words)
-
-static void do_help(struct debug_line *line, const struct held *held, const char *text)
-{
-    (void)held;
-    (void)text;
-    for (size_t i = 0; i < N_WORDS; i++)
-        fprintf(line->out, "  %-9s %s\n", words[i].name, words[i].help);
-    fputs("At the end of input all goes on without more pauses.\n", line->out);
-}
-
-static void unknown_word(struct debug_line *line, const char *word)
-{
-    const char *names[N_WORDS];
-    struct buf shown = BUF_INIT;
-    for (size_t i = 0; i < N_WORDS; i++)
-        names[i] = words[i].name;
-    const char *near = text_nearest(word, names, N_WORDS);
-    buf_add_shown(&shown, word, strlen(word));
-    if (near)
-        fprintf(line->out, "there is no command \"%s\"; did you mean \"%s\"?\n", buf_str(&shown),
-                near);
-    else
-        fprintf(line->out, "there is no command \"%s\"; help lists them\n", buf_str(&shown));
-    buf_release(&shown);
-}
-
-/* text: a line without blanks around it, which is changed. */
-static void obey(struct debug_line *line, char *text)
-{
-    size_t n = strcspn(text, " \t"), i = 0;
-    char *rest = text + n + strspn(text + n, " \t");
-    text[n] = '\0';
-    while (i < N_WORDS && strcmp(words[i].name, text) != 0)
-        i++;
-    const struct held *held =
-        find(line, i < N_WORDS && words[i].argument == ARG_STEP && *rest ? rest : NULL);
-    if (i == N_WORDS)
-        unknown_word(line, text);
-    else if (!held)
-        fprintf(line->out, "%s is not held\n", rest);
-    else if (words[i].argument == ARG_NONE && *rest)
-        fprintf(line->out, "%s takes nothing behind it\n", text);
-    else if (words[i].run)
-        words[i].run(line, held, rest);
-    else if (words[i].show)
-        words[i].show(line->out, line->control, held->step);
-    else
-        do_order(line, held, words[i].order);
-    fflush(line->out);
+    debug_line_kiln(line, !command, arguments);
 }
 
 /* -- input ------------------------------------------------------------------------------------- */
@@ -448,7 +235,7 @@ static void give_up(struct debug_line *line)
                             &(struct command){.type = COMMAND_UNBREAK, .rule = text});
         free(text);
     }
-    order(line, COMMAND_CONTINUE, NULL);
+    debug_line_order(line, COMMAND_CONTINUE, NULL);
 }
 
 /* Does what there is to do for what is held. */
@@ -459,10 +246,10 @@ static void advance(struct debug_line *line)
         char *text = command ? NULL : next_line(line);
         if (command) {
             line->go_on_then = true;
-            open_shell(line, &line->held.v[0], command);
+            debug_line_shell(line, &line->held.v[0], command);
         } else if (text) {
             if (*text)
-                obey(line, text);
+                debug_line_obey(line, text);
             free(text);
         } else if (line->ended) {
             give_up(line);
