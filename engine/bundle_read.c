@@ -225,7 +225,7 @@ static int take_blob(void *ctx, const void *bytes, size_t n, struct err *err)
 
 static int read_blob(struct reading *r, struct err *err)
 {
-    struct digest found, digest;
+    struct digest found = {0}, digest = {0};
     uint64_t size = 0;
     char *name;
     void **place = NULL;
