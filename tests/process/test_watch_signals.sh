@@ -109,15 +109,21 @@ test_kill_takes_the_steps_along() {
     assert_file out end
 }
 
+# No signal is on its way to it: two of a kind would be one.
+heard() { # PID
+    grep -q '^ShdPnd:[[:space:]]*0*$' "/proc/$1/status"
+}
+
 # Twice: no more grace for a step that does not want to go.
 test_asked_twice() {
-    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "trap : TERM INT HUP; echo pid $$; while :; do sleep 0.1; done", "inputs": []}}}'
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "trap : TERM INT HUP; echo pid $$; while :; do sleep 0.1 || :; done", "inputs": []}}}'
     "$KILN" watch --json > "$T/watch.out" 2> "$T/watch.err" < /dev/null &
     WATCH_PID=$! IDLE=0 MARK=0 SYNC=0
     wait_event '.type == "step.log"'
     PIDS=$(step_log a "$T/watch.out" | sed 's/pid //')
     WARDEN=$(pgrep -P "$WATCH_PID")
     kill -INT "$WATCH_PID"
+    wait_for heard "$WATCH_PID"
     kill -0 "$PIDS"
     kill -INT "$WATCH_PID"
     wait_for gone "$WATCH_PID"
