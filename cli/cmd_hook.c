@@ -109,8 +109,10 @@ static int stopped(const struct options *options, const struct err *err, const c
 
 static void say_cached(const struct hook_answer *answer)
 {
-    if (answer->n_steps)
+    if (answer->n_steps > 1)
         printf("hook: all %zu steps cached\n", answer->n_steps);
+    else if (answer->n_steps == 1)
+        puts("hook: 1 step cached");
     else
         puts("hook: all steps passed, as the kiln that watches has seen");
 }

@@ -288,7 +288,7 @@ test_attributes_that_change() {
         hook 1
         git rm -qf .gitattributes
         hook 0
-        assert_out 'all 1 steps cached'
+        assert_out 'hook: 1 step cached'
     done
 }
 

@@ -164,7 +164,7 @@ test_steps_of_the_hook() {
     git add kiln.json
     pass_elsewhere
     hook 0
-    assert_out 'all 1 steps cached'
+    assert_out 'hook: 1 step cached'
 }
 
 test_conflicts() {

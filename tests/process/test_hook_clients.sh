@@ -23,7 +23,7 @@ test_no_home() {
     RC=0
     env -i PATH=/usr/bin:/bin KILN_CACHE_DIR="$T/cache" XDG_STATE_HOME="$T/state" "$KILN" hook run >"$T/out" 2>"$T/err" </dev/null || RC=$?
     assert_eq "$RC" 0
-    assert_out 'all 1 steps cached'
+    assert_out 'hook: 1 step cached'
 }
 
 test_what_the_environment_says() {
@@ -35,7 +35,7 @@ test_what_the_environment_says() {
     assert_err 'src: Is a directory'
     GIT_CEILING_DIRECTORIES=$PWD GIT_PREFIX=src/ GIT_LITERAL_PATHSPECS=1 GIT_NAMESPACE=x GIT_INDEX_FILE='' kiln 0 hook run
     (cd src && kiln 0 hook run)
-    assert_out 'all 1 steps cached'
+    assert_out 'hook: 1 step cached'
 }
 
 # A repository whose files lie elsewhere, by its configuration or by what git is told each time.
@@ -79,7 +79,7 @@ test_very_many_refs() {
     kiln 0 hook install pre-push
     timeout "$DEADLINE" .git/hooks/pre-push origin url <"$T/refs" >"$T/out" 2>&1 || fail "pre-push"
     assert_file "$T/lines" 100000
-    assert_out 'all 1 steps cached'
+    assert_out 'hook: 1 step cached'
     echo 5 >"$T/code"
     .git/hooks/pre-push origin url <"$T/refs" >"$T/out" 2>&1 || code=$?
     assert_eq "$code" 5
