@@ -282,6 +282,7 @@ from_a_box() {
     mine
     kiln 1 run
     kiln 0 bundle export 1 --output "$P/b"
+    chmod -R u+rwX "$XDG_CACHE_HOME" # what overlayfs leaves nobody may enter
     rm -rf "$XDG_CACHE_HOME" "$XDG_STATE_HOME" sub
     kiln 0 bundle import "$P/b"
     kiln 0 debug --run 1 a --command 'cat sub/in; id -un'

@@ -225,6 +225,7 @@ test_wrong_use() {
     inside 'echo good > src/a.c'
     kiln 0 debug --diff
     assert_out '^\+good$'
+    chmod -R u+rwX "$XDG_CACHE_HOME" # what overlayfs leaves nobody may enter
     rm -rf "$XDG_CACHE_HOME"/kiln/v1/box/*
     debug 2 --diff
     assert_err 'what the last failure of "test" left was collected'
