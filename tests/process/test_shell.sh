@@ -96,9 +96,11 @@ EOF
 test_history_in_a_box() { as_both history_in_a_box; }
 
 test_history_of_a_program() {
+    local sign='$'
+    [ "$(id -u)" -ne 0 ] || sign='#'
     project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"s": {"run": ["printf", "%s-", "a b", "c"], "inputs": []}}}'
-    on_terminal shell s << 'EOF'
-wait project#
+    on_terminal shell s << EOF
+wait project$sign
 type \x10\n
 wait a b-c-
 type exit\n
