@@ -20,6 +20,7 @@ test_nothing_begins_after_a_failure() {
     # One place is held; so what comes after the failure could only begin in its place.
     # shellcheck disable=SC2086
     project "{\"version\": 1, \"defaults\": {\"runner\": \"host\"}, \"steps\": {$HOLD, $(steps '["true"]' $before)$(steps '["false"]' f)$(steps '["true"]' $after)\"z\": {\"run\": [\"true\"], \"inputs\": []}}}"
+    : > "$T/out"
     timeout -k 5 "$DEADLINE" "$KILN" run --json -j 2 > "$T/out" 2> "$T/err" < /dev/null &
     wait_for has_lines "$T/out" '"step":"f","status":"failed"' 1
     touch "$T/go"

@@ -206,6 +206,7 @@ test_two_held() {
     project '{"version": 1, "jobs": 2, "defaults": {"runner": "host"}, "steps": {
         "p": {"run": "test -e mended", "inputs": []}, "q": {"run": "exit 3", "inputs": []}}}'
     mkfifo "$T/fifo"
+    : > "$T/out"
     "$KILN" debug < "$T/fifo" > "$T/out" 2> "$T/err" &
     local pid=$! code=0
     exec 9> "$T/fifo"
@@ -227,6 +228,7 @@ test_a_rule_for_what_runs() {
         "p": {"run": "exit 3", "inputs": []},
         "q": {"run": "echo needle; touch written; until [ -e go ]; do sleep .05; done", "inputs": []}}}'
     mkfifo "$T/fifo"
+    : > "$T/out"
     "$KILN" debug < "$T/fifo" > "$T/out" 2> "$T/err" &
     local pid=$! code=0
     exec 9> "$T/fifo"
@@ -309,6 +311,7 @@ test_json() {
 test_ended_while_held() {
     begin
     mkfifo "$T/fifo"
+    : > "$T/out"
     "$KILN" debug --break test < "$T/fifo" > "$T/out" 2> "$T/err" &
     local pid=$!
     exec 9> "$T/fifo"

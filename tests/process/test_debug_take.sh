@@ -177,7 +177,7 @@ while_held() {
     echo bad > src/a.c
     echo b > src/b.c
     mine
-    rm -f "$T/lines"
+    rm -f "$T/lines" "$T/held"
     mkfifo "$T/lines"
     "${AS[@]}" "$KILN" debug < "$T/lines" > "$T/held" 2>&1 &
     local pid=$! code=0

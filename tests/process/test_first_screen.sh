@@ -164,6 +164,7 @@ test_edits_in_plain_lines() {
     project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "cat in", "inputs": ["in"]}}}'
     echo 1 > in
     cp kiln.json "$T/good"
+    : > "$T/watch.out"
     "$KILN" watch > "$T/watch.out" 2> "$T/watch.err" < /dev/null &
     WATCH_PID=$!
     wait_for has_lines "$T/watch.out" 'waiting for changes' 1

@@ -516,6 +516,7 @@ test_what_kiln_json_says() {
     kiln 0 hook install
     assert_no_file .git/hooks/pre-commit
     [ -x .git/hooks/pre-push ] && [ -x .git/hooks/commit-msg ]
+    : > "$T/said"
     "$KILN" hook run >"$T/said" 2>&1 </dev/null &
     wait_for grep 'the hook takes longer than the 0.01s that it may; still at work: .*use' "$T/said"
     touch "$T/go"
@@ -532,6 +533,7 @@ test_interrupted() {
     pid=$!
     wait_for test -s "$T/pid"
     # Another one waits for its turn.
+    : > "$T/err2"
     "$KILN" hook run >"$T/out2" 2>"$T/err2" </dev/null &
     second=$!
     wait_for grep 'another hook tests this working tree' "$T/err2"

@@ -378,6 +378,7 @@ killed() {
     local pid victim
     begin
     step "\"run\": [\"./hostile\", \"swarm\", \"3\", \"marker-$T\"], \"outputs\": [\"out\"]"
+    : > "$T/killed.out"
     "${AS[@]}" "$KILN" run --json > "$T/killed.out" 2> "$T/killed.err" < /dev/null &
     pid=$!
     wait_for grep -q "swarm: 3" "$T/killed.out"

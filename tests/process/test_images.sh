@@ -314,6 +314,7 @@ test_a_slow_look_up() {
     export KILN_SKOPEO=$T/slow-skopeo GO=$T/go
     printf '#!/bin/sh\nuntil [ -e "$GO" ]; do sleep 0.05; done\nexec skopeo "$@"\n' > "$KILN_SKOPEO"
     chmod +x "$KILN_SKOPEO"
+    : > "$T/out"
     "$KILN" run --plain > "$T/out" 2> "$T/err" < /dev/null &
     wait_for grep -q '^a: looking up app:1$' "$T/out"
     touch "$GO"

@@ -234,6 +234,7 @@ mid_run() {
     project '{"version": 1, "steps": {"s": {"runner": "sandbox", "inputs": ["in"], "outputs": ["out"], "run":
         ": '$token'; go=; trap go=1 USR1; echo ready; until [ \"$go\" ]; do sleep 0.05; done; cat in > out"}}}'
     mine
+    : > "$T/out"
     "${AS[@]}" "$KILN" run --json > "$T/out" 2> "$T/err" &
     local pid=$!
     wait_for grep -q '"data":"ready' "$T/out"
@@ -250,6 +251,7 @@ mid_run() {
     # Killed in mid-run it leaves nobody, and what it was in goes when somebody looks.
     echo third > in
     mine
+    : > "$T/out"
     "${AS[@]}" "$KILN" run --json > "$T/out" 2> "$T/err" &
     pid=$!
     wait_for grep -q '"data":"ready' "$T/out"

@@ -202,6 +202,7 @@ test_a_pipe() {
     mkfifo pipe
     echo from-a-pipe > pipe &
     kiln 0 run
+    : > "$T/out"
     "$KILN" run --json > "$T/out" 2> "$T/err" &
     local kiln=$! rc=0
     wait_for grep -q run.started "$T/out"

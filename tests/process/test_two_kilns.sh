@@ -15,6 +15,7 @@ test_the_second_takes_the_result_of_the_first() {
     slow_project
     "$KILN" run --json > "$T/first" 2>&1 &
     wait_for test -s "$T/begun"
+    : > "$T/second"
     "$KILN" run --plain > "$T/second" 2>&1 &
     wait_for grep -q 'another kiln is at work on step a' "$T/second"
     touch "$T/go"

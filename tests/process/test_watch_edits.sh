@@ -69,6 +69,7 @@ test_a_cancelled_step_leaves_no_process() {
     echo 0 > .sync
     echo 1 > in
     let_go a
+    : > "$T/watch.out"
     "$KILN" watch --json > "$T/watch.out" 2> "$T/watch.err" < /dev/null &
     WATCH_PID=$! MARK=0 IDLE=0 SYNC=0
     wait_for has_lines "$T/watch.out" 'child [0-9]' 1
@@ -91,6 +92,7 @@ test_back_and_forth_in_mid_run() {
         '"$SYNC_STEP"'}}'
     echo 0 > .sync
     echo A > in
+    : > "$T/watch.out"
     "$KILN" watch --json > "$T/watch.out" 2> "$T/watch.err" < /dev/null &
     WATCH_PID=$! MARK=0 IDLE=0 SYNC=0
     wait_started a
@@ -135,6 +137,7 @@ test_an_edit_that_hides() {
     echo 0 > .sync
     echo A > in
     touch -d 2020-01-01 in
+    : > "$T/watch.out"
     "$KILN" watch --json > "$T/watch.out" 2> "$T/watch.err" < /dev/null &
     WATCH_PID=$! MARK=0 IDLE=0 SYNC=0
     wait_started a

@@ -110,6 +110,7 @@ test_overflow_in_mid_run() {
     project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "a": {"run": "cat in > mid; echo begun; while [ ! -e '"$T"'/go ]; do sleep 0.02; done", "inputs": ["in"], "outputs": ["mid"]},
         "many": {"run": ":", "inputs": ["many"]}, '"$SYNC_STEP"'}}'
+    : > "$T/watch.out"
     "$KILN" watch --json > "$T/watch.out" 2> "$T/watch.err" < /dev/null &
     WATCH_PID=$! IDLE=0 MARK=0 SYNC=0
     wait_event '.type == "step.log" and .step == "a"'
@@ -202,6 +203,7 @@ test_root_moved_away() {
 
 test_root_deleted_in_mid_run() {
     project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "echo pid $$; exec sleep 1000", "inputs": []}}}'
+    : > "$T/watch.out"
     "$KILN" watch --json > "$T/watch.out" 2> "$T/watch.err" < /dev/null &
     WATCH_PID=$! IDLE=0 MARK=0 SYNC=0
     wait_event '.type == "step.log"'

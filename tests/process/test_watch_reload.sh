@@ -269,6 +269,7 @@ test_an_edit_before_the_first_round() {
     }
     project "$(generating old)"
     export T
+    : > "$T/watch.out"
     "$KILN" watch --json > "$T/watch.out" 2> "$T/watch.err" < /dev/null &
     WATCH_PID=$!
     wait_for test -s "$T/begun"

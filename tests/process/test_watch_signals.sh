@@ -79,6 +79,7 @@ test_signals_at_any_moment() {
     awk 'BEGIN { for (i = 0; i < 500; i++) { f = "src/" i; print i > f; close(f) } }'
     for i in 0 1 2 5 10 20 30 50 80 120 200; do
         rm -rf "$XDG_CACHE_HOME"
+        : > "$T/watch.out"
         "$KILN" watch --json > "$T/watch.out" 2> "$T/watch.err" < /dev/null &
         WATCH_PID=$!
         # It is kiln that is to get the signal, not the shell that is about to become it.
@@ -117,6 +118,7 @@ heard() { # PID
 # Twice: no more grace for a step that does not want to go.
 test_asked_twice() {
     project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "trap : TERM INT HUP; echo pid $$; while :; do sleep 0.1 || :; done", "inputs": []}}}'
+    : > "$T/watch.out"
     "$KILN" watch --json > "$T/watch.out" 2> "$T/watch.err" < /dev/null &
     WATCH_PID=$! IDLE=0 MARK=0 SYNC=0
     wait_event '.type == "step.log"'
@@ -181,6 +183,7 @@ test_two_watches_and_a_run() {
     echo s > src/s
     echo 0 > .sync
     # The step that watch_settle waits for is the first one's alone.
+    : > "$T/second.out"
     "$KILN" watch --json a b c > "$T/second.out" 2> "$T/second.err" < /dev/null &
     second=$!
     watch_start

@@ -351,6 +351,7 @@ slow() {
 # run_in_background FILE: returns when the watcher has the step going for it; or, where that one was too slow to answer,
 # when it waits for the watcher's own.
 run_in_background() {
+    : > "$1"
     "$KILN" run --json > "$1" 2> "$1.err" < /dev/null &
     wait_for under_way "$1"
 }
@@ -400,6 +401,7 @@ test_interrupted() {
     asked 0
     rm -f "$T/go" "$T/begun"
     echo 3 > in
+    : > "$T/one"
     "$KILN" run --json > "$T/one" 2> "$T/err" < /dev/null &
     local one=$! code=0
     wait_for under_way "$T/one"
@@ -422,6 +424,7 @@ test_interrupted_and_nobody_else_wants_it() {
     begin "${SLOW%\}}, \"cache\": false}"
     rm -f "$T/go" "$T/begun"
     local code=0
+    : > "$T/one"
     "$KILN" run --json > "$T/one" 2> "$T/err" < /dev/null &
     local one=$!
     wait_for under_way "$T/one"
@@ -441,6 +444,7 @@ test_a_client_that_is_killed() {
     touch "$T/go"
     begin "${SLOW%\}}, \"cache\": false}"
     rm -f "$T/go" "$T/begun"
+    : > "$T/one"
     "$KILN" run --json > "$T/one" 2> "$T/err" < /dev/null &
     local one=$!
     wait_for has_lines "$T/one" '"type":"step.log"' 1
@@ -458,6 +462,7 @@ test_the_watcher_ends_in_mid_run() {
         rm -f "$T/go" "$T/begun"
         slow
         echo "$signal" > in
+        : > "$T/one"
         "$KILN" run --json > "$T/one" 2> "$T/one.err" < /dev/null &
         local one=$!
         wait_for under_way "$T/one"
@@ -481,6 +486,7 @@ test_interrupted_while_the_watcher_waits_for_it() {
     begin "${SLOW%\}}, \"cache\": false}, "'"next": {"run": "cat in2", "inputs": ["in2"], "needs": ["slow"]}, '"$SYNC_STEP"
     rm -f "$T/go" "$T/begun"
     local code=0
+    : > "$T/one"
     "$KILN" run --json slow > "$T/one" 2> "$T/err" < /dev/null &
     local one=$!
     wait_for under_way "$T/one"
@@ -499,6 +505,7 @@ test_interrupted_while_the_watcher_waits_for_it() {
 test_the_warden_is_killed_in_mid_run() {
     slow
     echo 2 > in
+    : > "$T/one"
     "$KILN" run --json > "$T/one" 2> "$T/one.err" < /dev/null &
     local one=$!
     wait_for under_way "$T/one"
