@@ -175,6 +175,28 @@ void buf_add_shown(struct buf *buf, const char *bytes, size_t n)
     buf_add(buf, bytes + plain, n - plain);
 }
 
+void buf_add_quoted(struct buf *buf, const char *text)
+{
+    buf_addc(buf, '\'');
+    for (; *text; text++) {
+        if (*text == '\'')
+            buf_adds(buf, "'\\''");
+        else
+            buf_addc(buf, *text);
+    }
+    buf_addc(buf, '\'');
+}
+
+void buf_add_word(struct buf *buf, const char *text)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                "_@%+=:,./-";
+    if (*text && !text[strspn(text, plain)])
+        buf_adds(buf, text);
+    else
+        buf_add_quoted(buf, text);
+}
+
 void buf_truncate(struct buf *buf, size_t n)
 {
     if (n >= buf->len)

@@ -38,6 +38,10 @@ void buf_add_json_str(struct buf *buf, const char *string);
 /* Adds n bytes for showing to a person: printable UTF-8 as it is, everything else as \n, \t, \xNN.
  */
 void buf_add_shown(struct buf *buf, const char *bytes, size_t n);
+/* Adds text in single quotes, as shells read it back. */
+void buf_add_quoted(struct buf *buf, const char *text);
+/* Adds it as a word of a shell's: as it is where no character of it means anything there. */
+void buf_add_word(struct buf *buf, const char *text);
 /* Cuts to n bytes (n <= len). */
 void buf_truncate(struct buf *buf, size_t n);
 /* Empties it and keeps the memory. */

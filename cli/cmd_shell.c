@@ -238,6 +238,24 @@ static void set_command(struct shell *s, const struct graph *graph)
     s->order.failed = s->options->failed;
 }
 
+static struct engine_options engine_options(struct shell *s, const char *root, const char *lock)
+{
+    return (struct engine_options){.loop = &s->app->loop,
+                                   .mode = ENGINE_RUN,
+                                   .root = root,
+                                   .scratch_path = s->app->scratch_path,
+                                   .version = KILN_VERSION,
+                                   .trigger = TRIGGER_SHELL,
+                                   .cache = s->app->cache,
+                                   .cache_read_only = s->app->read_only,
+                                   .runner = s->app->runner,
+                                   .boxes = on_boxes,
+                                   .shell = &s->order,
+                                   .lock_path = lock,
+                                   .done = on_done,
+                                   .ctx = s};
+}
+
 /* Loads the graph, which is the engine's from here on, and begins. */
 static int begin(struct shell *s, const struct engine_options *options, struct graph *graph,
                  struct err *err)
@@ -276,25 +294,12 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
         give_up(s, exit_code, error);
         return;
     }
-    struct engine_options options = {.loop = &s->app->loop,
-                                     .mode = ENGINE_RUN,
-                                     .root = s->app->root,
-                                     .stat_path = s->app->stat_path,
-                                     .stat_ahead = s->app->stat_ahead,
-                                     .scratch_path = s->app->scratch_path,
-                                     .version = KILN_VERSION,
-                                     .trigger = TRIGGER_SHELL,
-                                     .cache = s->app->cache,
-                                     .cache_read_only = s->app->read_only,
-                                     .runner = s->app->runner,
-                                     .boxes = on_boxes,
-                                     .shell = &s->order,
-                                     .lock_path = s->app->lock_path,
-                                     .records = s->app->records,
-                                     .history = s->app->history,
-                                     .jobs = s->app->config->jobs,
-                                     .done = on_done,
-                                     .ctx = s};
+    struct engine_options options = engine_options(s, s->app->root, s->app->lock_path);
+    options.stat_path = s->app->stat_path;
+    options.stat_ahead = s->app->stat_ahead;
+    options.records = s->app->records;
+    options.history = s->app->history;
+    options.jobs = s->app->config->jobs;
     int rc = choose_step(s, graph, &err);
     if (rc == 0)
         rc = begin(s, &options, graph, &err);
@@ -308,20 +313,7 @@ static void on_loaded(void *ctx, struct graph *graph, const char *const *sources
 static void on_placed(struct shell *s, const struct shell_place *place)
 {
     struct err err = ERR_INIT;
-    struct engine_options options = {.loop = &s->app->loop,
-                                     .mode = ENGINE_RUN,
-                                     .root = place->root,
-                                     .scratch_path = s->app->scratch_path,
-                                     .version = KILN_VERSION,
-                                     .trigger = TRIGGER_SHELL,
-                                     .cache = s->app->cache,
-                                     .cache_read_only = s->app->read_only,
-                                     .runner = s->app->runner,
-                                     .boxes = on_boxes,
-                                     .shell = &s->order,
-                                     .lock_path = place->lock_path,
-                                     .done = on_done,
-                                     .ctx = s};
+    struct engine_options options = engine_options(s, place->root, place->lock_path);
     s->step = place->step;
     if (begin(s, &options, place->graph, &err) < 0)
         refuse(s, &err);

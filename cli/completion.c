@@ -16,17 +16,14 @@
 #define BASH_WORDS "${COMP_WORDS[@]:1:COMP_CWORD-1}"
 #define ZSH_WORDS  "${(@)words[2,CURRENT-1]}"
 
-/* In single quotes, as fish has them or (fish false) as the other shells do. */
-static void add_quoted(struct buf *out, const char *text, bool fish)
+/* In single quotes, as fish has them. */
+static void add_quoted_fish(struct buf *out, const char *text)
 {
     buf_addc(out, '\'');
     for (; *text; text++) {
-        if (*text == '\'')
-            buf_adds(out, fish ? "\\'" : "'\\''");
-        else if (*text == '\\' && fish)
-            buf_adds(out, "\\\\");
-        else
-            buf_addc(out, *text);
+        if (*text == '\'' || *text == '\\')
+            buf_addc(out, '\\');
+        buf_addc(out, *text);
     }
     buf_addc(out, '\'');
 }
@@ -146,7 +143,7 @@ static void add_described(struct buf *out, const char *name, const char *text)
     struct buf both = BUF_INIT;
     buf_addf(&both, "%s:%s", name, text ? text : "");
     buf_addc(out, ' ');
-    add_quoted(out, buf_str(&both), false);
+    buf_add_quoted(out, buf_str(&both));
     buf_release(&both);
 }
 
@@ -262,7 +259,7 @@ static void add_fish_option(struct buf *out, const struct option_spec *spec)
         buf_adds(out, "'");
     }
     buf_adds(out, " -d ");
-    add_quoted(out, spec->help, true);
+    add_quoted_fish(out, spec->help);
     buf_addc(out, '\n');
 }
 
@@ -283,7 +280,7 @@ static void add_fish(struct buf *out)
     for (size_t i = 0; i < n_commands; i++) {
         const struct command_spec *spec = &command_table[i];
         buf_addf(out, "complete -c kiln -n __fish_use_subcommand -a %s -d ", spec->name);
-        add_quoted(out, spec->summary, true);
+        add_quoted_fish(out, spec->summary);
         buf_addc(out, '\n');
         if (spec->takes_steps)
             buf_addf(out,

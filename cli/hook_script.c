@@ -17,18 +17,6 @@
 #define KILN "kiln="
 #define LAST "# "
 
-static void quote(struct buf *out, const char *text)
-{
-    buf_addc(out, '\'');
-    for (; *text; text++) {
-        if (*text == '\'')
-            buf_adds(out, "'\\''");
-        else
-            buf_addc(out, *text);
-    }
-    buf_addc(out, '\'');
-}
-
 static void last_line(struct buf *out)
 {
     char hex[DIGEST_HEX + 1];
@@ -68,7 +56,7 @@ static void add_call(const struct hook_script *script, struct buf *out)
     buf_addf(out, "\"$kiln\"%s", *script->folder ? " -C \"./$project\"" : "");
     if (script->config) {
         buf_adds(out, " --config ");
-        quote(out, script->config);
+        buf_add_quoted(out, script->config);
     }
     buf_addf(out, " hook run %s", script->name);
 }
@@ -79,9 +67,9 @@ void hook_script_write(const struct hook_script *script, struct buf *out)
     bool message = !strcmp(script->name, "commit-msg");
     bool merges = !strcmp(script->name, "pre-merge-commit");
     buf_adds(out, "#!/bin/sh\n" SECOND KILN);
-    quote(out, script->kiln);
+    buf_add_quoted(out, script->kiln);
     buf_adds(out, "\nproject=");
-    quote(out, script->folder);
+    buf_add_quoted(out, script->folder);
     buf_addc(out, '\n');
     add_before(script, pushes, out);
     if (!script->config)
@@ -125,7 +113,7 @@ void hook_script_write(const struct hook_script *script, struct buf *out)
     last_line(out);
 }
 
-/* The text within the quotes of quote(), as far as there is one line of it. */
+/* The text within the quotes of buf_add_quoted(), as far as there is one line of it. */
 static char *unquote(const char *from)
 {
     struct buf out = BUF_INIT;

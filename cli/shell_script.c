@@ -10,29 +10,12 @@
 
 #include <string.h>
 
-static void add_quoted(struct buf *out, const char *text)
-{
-    buf_addc(out, '\'');
-    for (; *text; text++) {
-        if (*text == '\'')
-            buf_adds(out, "'\\''");
-        else
-            buf_addc(out, *text);
-    }
-    buf_addc(out, '\'');
-}
-
 /* As it would have to be typed. */
 static void add_words(struct buf *out, const char *const *argv, size_t n)
 {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "._-/+@:,=%";
     for (size_t i = 0; i < n; i++) {
         buf_adds(out, i ? " " : "");
-        if (*argv[i] && !argv[i][strspn(argv[i], plain)])
-            buf_adds(out, argv[i]);
-        else
-            add_quoted(out, argv[i]);
+        buf_add_word(out, argv[i]);
     }
 }
 
@@ -43,10 +26,10 @@ void shell_script(struct buf *out, const char *const *argv, size_t n)
     add_words(&exact, argv, n);
     buf_adds(&start,
              "exec 9<&-\n[ ! -r ~/.bashrc ] || . ~/.bashrc\nunset HISTFILE\nhistory -s -- ");
-    add_quoted(&start, buf_str(&exact));
+    buf_add_quoted(&start, buf_str(&exact));
     if (is_text) { /* the last is what "up" brings first: what is edited most easily */
         buf_adds(&start, "\nhistory -s -- ");
-        add_quoted(&start, argv[2]);
+        buf_add_quoted(&start, argv[2]);
     }
     buf_adds(&mark, "KILN");
     while (strstr(buf_str(&start), buf_str(&mark)))
@@ -56,7 +39,7 @@ void shell_script(struct buf *out, const char *const *argv, size_t n)
                   "exec bash -i 9<&-\n"
                   "fi\n"
                   "printf '%s\\n' \"This shell has no history to put the step's command into:\" ");
-    add_quoted(out, is_text ? argv[2] : buf_str(&exact));
+    buf_add_quoted(out, is_text ? argv[2] : buf_str(&exact));
     buf_addf(out, "\nexec sh -i 9<&-\n} 9<<'%s'\n%s\n%s\n", buf_str(&mark), buf_str(&start),
              buf_str(&mark));
     buf_release(&exact);

@@ -54,23 +54,10 @@ static void notice_unread(void *ctx, const struct event *event)
 
 static void add_option(struct buf *text, const char *option, const char *value)
 {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "._-/+@:,";
     if (!value)
         return;
     buf_addf(text, " %s ", option);
-    if (*value && !value[strspn(value, plain)]) {
-        buf_adds(text, value);
-        return;
-    }
-    buf_addc(text, '\'');
-    for (; *value; value++) {
-        if (*value == '\'')
-            buf_adds(text, "'\\''");
-        else
-            buf_addc(text, *value);
-    }
-    buf_addc(text, '\'');
+    buf_add_word(text, value);
 }
 
 const char *views_kiln(struct views *v)

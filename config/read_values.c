@@ -20,25 +20,6 @@ static bool is_blank(const char *text)
     return text[strspn(text, " \t\r\n")] == 0;
 }
 
-/* Adds a word the way a shell would read it back. */
-static void add_shell_word(struct buf *out, const char *word)
-{
-    static const char safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-                               "_@%+=:,./-";
-    if (*word && !word[strspn(word, safe)]) {
-        buf_adds(out, word);
-        return;
-    }
-    buf_addc(out, '\'');
-    for (; *word; word++) {
-        if (*word == '\'')
-            buf_adds(out, "'\\''");
-        else
-            buf_addc(out, *word);
-    }
-    buf_addc(out, '\'');
-}
-
 int config_read_command(struct config_reader *r, uint32_t node, const char *const **argv, size_t *n,
                         const char **shown)
 {
@@ -75,7 +56,7 @@ int config_read_command(struct config_reader *r, uint32_t node, const char *cons
         words[i] = arena_strdup(arena, config_string(r, item));
         if (i)
             buf_addc(&text, ' ');
-        add_shell_word(&text, words[i++]);
+        buf_add_word(&text, words[i++]);
     }
     *argv = words;
     *n = i;

@@ -168,12 +168,32 @@ static void any_bytes(void **state)
     }
 }
 
+static void test_words(void **state)
+{
+    static const char *const cases[][2] = {
+        {"a-b_c/d.e=f%g@h+i:j,k", "a-b_c/d.e=f%g@h+i:j,k"},
+        {"", "''"},
+        {"a b", "'a b'"},
+        {"it's", "'it'\\''s'"},
+        {"$HOME\n", "'$HOME\n'"},
+        {"\303\244", "'\303\244'"},
+    };
+    (void)state;
+    struct buf buf = BUF_INIT;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        buf_reset(&buf);
+        buf_add_word(&buf, cases[i][0]);
+        assert_string_equal(buf_str(&buf), cases[i][1]);
+    }
+    buf_release(&buf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(adding),    cmocka_unit_test(growing), cmocka_unit_test(formatting),
-        cmocka_unit_test(detaching), cmocka_unit_test(json),    cmocka_unit_test(showing),
-        cmocka_unit_test(any_bytes),
+        cmocka_unit_test(test_words), cmocka_unit_test(adding),    cmocka_unit_test(growing),
+        cmocka_unit_test(formatting), cmocka_unit_test(detaching), cmocka_unit_test(json),
+        cmocka_unit_test(showing),    cmocka_unit_test(any_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
