@@ -1,7 +1,7 @@
 /*
  * log_private.h - between the files of the log pane: view_log.c draws and moves, log_open.c finds
  * the log and looks through it, log_find.c searches and chooses, log_places.c finds the files that
- * it names, log_take.c takes something out of it.
+ * it names, log_take.c takes something out of it, log_words.c says why there is nothing to see.
  */
 #ifndef KILN_TUI_LOG_PRIVATE_H
 #define KILN_TUI_LOG_PRIVATE_H
@@ -42,6 +42,9 @@ struct links *log_links(struct log_view *log);
 bool log_target(struct app *app, uint64_t *nth, struct link *link, char **file);
 /* Forgets what was read of the log for that. */
 void log_entries_release(struct entries *entries);
+
+/* log_words.c: drawn in place of lines. */
+void log_draw_words(struct app *app, struct area area);
 
 /* log_take.c */
 bool log_save_work(struct app *app);
