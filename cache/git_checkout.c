@@ -5,6 +5,7 @@
 #include "base/vec.h"
 #include "cache/beneath.h"
 #include "cache/git_command.h"
+#include "cache/git_filters.h"
 #include "cache/git_index.h"
 #include "cache/mirror.h"
 
@@ -18,16 +19,43 @@
 #define LONG_HEX   ((size_t)64)
 #define MOST_FRESH ((size_t)64 * 1024) /* bytes of their names */
 
+static bool holds(const char *path, const char *text)
+{
+    struct buf is = BUF_INIT;
+    bool same = file_read(path, strlen(text), &is, NULL) == 0 && !strcmp(buf_str(&is), text);
+    buf_release(&is);
+    return same;
+}
+
 /* Writes the file where it does not hold that already. */
 static int put(const char *git, const char *name, const char *text, struct err *err)
 {
-    struct buf is = BUF_INIT;
     char *path = path_join(git, name);
-    int rc = 0;
-    bool same = file_read(path, strlen(text), &is, NULL) == 0 && !strcmp(buf_str(&is), text);
-    if (!same)
-        rc = file_write_atomic(path, text, strlen(text), 0600, err);
-    buf_release(&is);
+    int rc = holds(path, text) ? 0 : file_write_atomic(path, text, strlen(text), 0600, err);
+    free(path);
+    return rc;
+}
+
+/* Files that are the same in both trees are to be written anew where git would write them otherwise
+ * now: then there is no index to go by. It goes before the note says so, whatever happens between.
+ */
+static int heed_settings(const struct git_place *place, const char *git, const char *index,
+                         struct err *err)
+{
+    struct git_memo *memo = git_memo_open(NULL);
+    struct git_outer outer;
+    struct digest print = {.size = 0};
+    char hex[DIGEST_HEX + 1], *path = path_join(git, "written-by");
+    int rc = git_outer_read(place, memo, &outer, err);
+    if (rc == 0) {
+        memcpy(print.hash, outer.print, sizeof(print.hash));
+        digest_hex(&print, hex);
+    }
+    if (rc == 0 && !holds(path, hex)) {
+        unlink(index);
+        rc = file_write_atomic(path, hex, DIGEST_HEX, 0600, err);
+    }
+    git_memo_close(memo);
     free(path);
     return rc;
 }
@@ -178,6 +206,8 @@ int git_checkout(const struct git_place *place, const char *hex, const char *dir
     bool runs = rc == 0;
     if (rc == 0)
         rc = make_repository(place, hex, git, err);
+    if (rc == 0)
+        rc = heed_settings(place, git, index, err);
     unlink(lock); /* that a killed git has left; nobody else has a right to it */
     struct git_stamps *before = git_stamps_read(index, strlen(hex) / 2);
     if (rc == 0)

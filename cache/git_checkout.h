@@ -8,6 +8,8 @@
  *     <dir>/                 the files of the tree (git_tree_checkout())
  *     <dir>/.git/            HEAD as in the repository; objects/info/alternates names its objects
  *     <dir>/.git/index       of the files: what the next call goes by
+ *     <dir>/.git/written-by  the print of what outside of the tree had a say in what git wrote
+ *                            (settings, attributes): where that changes, all is written anew
  *
  * Stateless; any thread, one call at a time for one directory: the caller's lock.
  */

@@ -99,11 +99,16 @@ static bool add_stamp(struct buf *out, const char *path)
     return !stamp.ino || stamp_settled(&stamp, (int64_t)now);
 }
 
-/* What a widespread driver goes by besides its settings: GIT_LFS_SKIP_SMUDGE leaves files as they
- * are stored. */
-static bool is_for_drivers(const char *variable)
+/* What has a say besides settings: where attributes come from, and what a widespread driver goes by
+ * (GIT_LFS_SKIP_SMUDGE leaves files as they are stored). */
+static bool is_for_files(const char *variable)
 {
-    return strncmp(variable, "GIT_LFS_", 8) == 0;
+    return strncmp(variable, "GIT_ATTR_", 9) == 0 || strncmp(variable, "GIT_LFS_", 8) == 0;
+}
+
+bool git_source_goes_by(const char *variable)
+{
+    return strncmp(variable, "GIT_CONFIG", 10) == 0 || is_for_files(variable);
 }
 
 /* The key that all this is remembered by; false when it can't be. */
@@ -113,8 +118,7 @@ static bool make_key(const struct files *files, struct git_memo_key *key)
     bool fine = true;
     buf_add(&text, "outer", 6);
     for (char **variable = environ; variable && *variable; variable++) {
-        if (strncmp(*variable, "GIT_CONFIG", 10) == 0 || strncmp(*variable, "GIT_ATTR_", 9) == 0 ||
-            is_for_drivers(*variable))
+        if (git_source_goes_by(*variable))
             buf_add(&text, *variable, strlen(*variable) + 1);
         fine &= strncmp(*variable, "GIT_CONFIG_GLOBAL=", 18) != 0 &&
                 strncmp(*variable, "GIT_CONFIG_SYSTEM=", 18) != 0;
@@ -204,7 +208,7 @@ static int ask_git(const struct git_place *place, const struct files *files, str
          at += strlen(at) + 1)
         add_setting(at, &all, &attributes, &out->applies, complete);
     for (char **variable = environ; variable && *variable; variable++)
-        if (is_for_drivers(*variable))
+        if (is_for_files(*variable))
             buf_add(&all, *variable, strlen(*variable) + 1);
     for (size_t i = 0; i < N_ATTRIBUTES; i++)
         add_attributes(files->attributes[i], &all, &out->applies);

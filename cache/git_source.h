@@ -34,6 +34,9 @@ void git_source_free(struct git_source *source);
 /* Keeps what was found out since. */
 int git_source_save(struct git_source *source, struct err *err) MUST_CHECK;
 
+/* Whether a variable of the environment ("NAME=value") has a say in what a checkout would write. */
+bool git_source_goes_by(const char *variable);
+
 /* An object's id, as git writes it. */
 struct git_id {
     char hex[65];

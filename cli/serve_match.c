@@ -4,11 +4,15 @@
 #include "cli/serve_match.h"
 
 #include "base/file.h"
+#include "base/mem.h"
 #include "base/text.h"
+#include "cache/git_source.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
+
+extern char **environ;
 
 #define CONFIG_BYTES ((size_t)16 << 20)
 #define YOUNG_NS     UINT64_C(2000000000) /* a stamp may hide a change made right after it */
@@ -60,6 +64,24 @@ static bool same_variable(const struct wire_request *request, const char *name)
     return here && there ? strcmp(here, there) == 0 : here == there;
 }
 
+/* What git would write of a tree is the same: settings can come by variables ("git -c"). */
+static bool same_settings(const struct wire_request *request)
+{
+    size_t here = 0, there = 0;
+    for (char **at = environ; at && *at; at++)
+        here += git_source_goes_by(*at);
+    for (size_t i = 0; i < request->n_env; i++) {
+        char *name = mem_strndup(request->env[i], strcspn(request->env[i], "="));
+        bool goes_by = git_source_goes_by(request->env[i]);
+        bool same = !goes_by || same_variable(request, name);
+        there += goes_by;
+        free(name);
+        if (!same)
+            return false;
+    }
+    return here == there;
+}
+
 static bool same_environment(const struct serve_match *match, const struct wire_request *request)
 {
     /* Where things lie, and what git's rules come from. */
@@ -73,7 +95,7 @@ static bool same_environment(const struct serve_match *match, const struct wire_
         if (!same_variable(request, match->names.v[i]))
             return false;
     }
-    return true;
+    return !*request->tree || same_settings(request);
 }
 
 /* Whether the file that the asker has seen is the one that was read: by its stamp, and as long as

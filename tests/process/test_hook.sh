@@ -292,6 +292,37 @@ test_attributes_that_change() {
     done
 }
 
+# changed_by SET UNSET: the first makes git write carriage returns, the second takes that back.
+changed_by() {
+    echo "$1" >n.txt
+    git add n.txt
+    hook 0
+    assert_out 'look: passed'
+    eval "$1"
+    hook 1
+    assert_out 'look: FAILED'
+    eval "$2"
+    hook 0
+    assert_out 'hook: 1 step cached'
+    echo again >>n.txt
+    git add n.txt
+    hook 0
+    assert_out 'look: passed'
+}
+
+# Nor do they stay where something outside of the tree changes what git writes.
+test_settings_that_change() {
+    a_project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"look": {"run": "! grep -q $(printf \\\\r) t.txt", "inputs": ["*.txt"]}}}'
+    changed_by 'git config core.autocrlf true' 'git config --unset core.autocrlf'
+    changed_by 'echo "*.txt eol=crlf" >.git/info/attributes' 'rm .git/info/attributes'
+    echo '*.txt eol=crlf' >"$T/attributes"
+    changed_by 'git config --global core.attributesFile "$T/attributes"' 'git config --global --unset core.attributesFile'
+    changed_by 'export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=core.autocrlf GIT_CONFIG_VALUE_0=true' 'unset GIT_CONFIG_COUNT'
+    echo '*.txt filter=cr' >.git/info/attributes
+    git config filter.cr.clean 'tr -d "\r"'
+    changed_by 'git config filter.cr.smudge "sed s/$/\\\\r/"' 'git config --unset filter.cr.smudge'
+}
+
 # Whatever a step tells the checkout's index, the next hook has what is committed.
 test_steps_that_hide_changes() {
     local hide more
