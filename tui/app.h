@@ -63,7 +63,7 @@ struct changes_view {
     char *text, *error;                /* of the answer */
     VEC(char *) lines;                 /* in text */
     size_t top, files;                 /* the first line shown; inputs that were changed */
-    uint64_t as_of;                    /* app_stamp() when it was asked for */
+    uint64_t as_of, state_no;          /* app_stamp() and the step's when it was asked for */
     bool known, asking, stale, nobody; /* nobody: there is nobody to ask */
     bool taking;
 };

@@ -1,8 +1,9 @@
 /*
  * view_changes.c - what was changed in the box that the selected step's failure left, as a diff.
  *
- * Asked for when it is shown for another step, when a run begins or ends, when a program had the
- * terminal (a shell, perhaps), and by its key.
+ * Asked for when it is shown for another step, when a run begins or ends, when the step comes into
+ * another state (held once more, after it was tried again), when a program had the terminal (a
+ * shell, perhaps), and by its key.
  */
 #include "tui/acts.h"
 #include "tui/view.h"
@@ -63,7 +64,8 @@ static void sync_changes(struct app *app, const struct model_step *step)
     struct changes_view *changes = &app->changes;
     uint64_t stamp = app_stamp(app);
     bool other = !is_about(changes, step);
-    if (changes->asking || (!other && !changes->stale && changes->as_of == stamp))
+    if (changes->asking || (!other && !changes->stale && changes->as_of == stamp &&
+                            changes->state_no == step->state_no))
         return;
     if (other) {
         changes_release(changes);
@@ -71,6 +73,7 @@ static void sync_changes(struct app *app, const struct model_step *step)
     }
     changes->stale = false;
     changes->as_of = stamp;
+    changes->state_no = step->state_no;
     changes->asking =
         app_ask(app, &(struct question){.kind = QUESTION_BOX, .step = step->name}, answered);
     changes->nobody = !changes->asking;

@@ -61,7 +61,7 @@ static void say_end(struct pty *pty)
 {
     pty_say(pty, "now 6400");
     pty_say(pty, "finished unit failed 3350 1 0 0");
-    pty_say(pty, "finished package skipped 0 -1 0 0 unit failed");
+    pty_say(pty, "finished package skipped 0 -1 0 0 it needs unit, which failed");
     pty_say(pty, "ended failed 6400");
     pty_say(pty, "idle");
 }
@@ -304,6 +304,25 @@ static void test_changes(void **state)
     each_size(changes);
 }
 
+/* A step that is tried again within its run, and held again, left another box. */
+static void test_changes_retried(void **state)
+{
+    (void)state;
+    struct pty *pty = start(80, 24);
+    say_run(pty);
+    pty_say(pty, "box unit =changed first.c\\n");
+    pty_say(pty, "paused unit 1 3350");
+    pty_type(pty, ":unit\r8");
+    pty_wait_shows(pty, "first.c");
+    pty_say(pty, "resumed unit");
+    pty_say(pty, "started unit 1");
+    pty_say(pty, "box unit =changed second.c\\n");
+    pty_say(pty, "paused unit 1 3350");
+    pty_wait_shows(pty, "second.c");
+    assert_true(!pty_shows(pty, "first.c"));
+    pty_end(pty);
+}
+
 int main(void)
 {
     setenv("TZ", "UTC", 1);
@@ -317,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_inputs),
         cmocka_unit_test(test_why),
         cmocka_unit_test(test_changes),
+        cmocka_unit_test(test_changes_retried),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
