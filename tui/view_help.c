@@ -1,10 +1,17 @@
 #include "tui/keymap.h"
 #include "tui/view.h"
+#include "tui/width.h"
 
 #include <string.h>
 
 #define KEYS_WIDTH 16
-#define WIDTH      72
+#define WIDTH      84 /* of the text in a box */
+
+/* Whether there is room for a box over the panes. */
+static bool has_box(struct area screen)
+{
+    return screen.w >= WIDTH + 24;
+}
 
 /* Every row of the help, headings and blanks among them, drawn where it is seen; returns their
  * number. */
@@ -12,6 +19,7 @@ static int draw_rows(struct app *app, struct area area, int top)
 {
     const char *group = "";
     int count = 0;
+    int room = area.w - KEYS_WIDTH - 4;
     struct buf keys = BUF_INIT;
     for (size_t i = 0; i < app->keymap.n; i++) {
         const struct action *action = &app->keymap.actions[i];
@@ -27,9 +35,12 @@ static int draw_rows(struct app *app, struct area area, int top)
         keymap_keys(&app->keymap, action, &keys);
         screen_fit(&app->screen, area, 3, count - top, KEYS_WIDTH - 1, look_style(ROLE_KEY),
                    buf_str(&keys), false);
-        screen_fit(&app->screen, area, 3 + KEYS_WIDTH, count - top, area.w - KEYS_WIDTH - 4,
-                   look_style(ROLE_TEXT), action->help, false);
-        count++;
+        for (const char *text = action->help; *text; count++) {
+            size_t n = width_row(text, strlen(text), room > 0 ? room : 1);
+            screen_put(&app->screen, area, 3 + KEYS_WIDTH, count - top, look_style(ROLE_TEXT), text,
+                       n);
+            text += n;
+        }
     }
     buf_release(&keys);
     return count;
@@ -42,7 +53,7 @@ static struct area frame(struct app *app, struct area screen)
     struct style rule = look_style(ROLE_RULE);
     struct screen *s = &app->screen;
     int h = screen.h - 2 < app->help_rows + 2 ? screen.h - 2 : app->help_rows + 2;
-    if (screen.w < WIDTH + 24) {
+    if (!has_box(screen)) {
         struct area body = {0, 1, screen.w, screen.h - 2};
         for (int y = 0; y < body.h; y++)
             screen_rule(s, body, 0, y, body.w, look_style(ROLE_TEXT), " ");
@@ -69,7 +80,7 @@ static struct area frame(struct app *app, struct area screen)
 
 static void draw(struct app *app, struct area screen)
 {
-    struct area nothing = {0, 0, 0, 0};
+    struct area nothing = {0, 0, has_box(screen) ? WIDTH : screen.w, 0};
     app->help_rows = draw_rows(app, nothing, 0);
     struct area inner = frame(app, screen);
     app->help_height = inner.h;

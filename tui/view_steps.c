@@ -102,6 +102,18 @@ static bool has_break_after(const struct model *model, const struct model_step *
     return has;
 }
 
+/* In few words, as its reason has many: "unit failed". */
+static void note_skipped(const struct model *model, const struct model_step *step, struct buf *out)
+{
+    size_t blocker = model_blocker(model, step);
+    const struct model_step *need = blocker < model->steps.n ? &model->steps.v[blocker] : NULL;
+    if (need && (need->state == STATE_FAILED || need->state == STATE_CANCELLED ||
+                 need->state == STATE_SKIPPED))
+        buf_addf(out, "%s %s", need->name, look_word(need->state));
+    else
+        look_failure(step, out);
+}
+
 static enum role note_text(const struct app *app, const struct model_step *step, struct buf *out)
 {
     const struct model *model = &app->model;
@@ -149,11 +161,7 @@ static enum role note_text(const struct app *app, const struct model_step *step,
             buf_add_shown(out, step->doing, strlen(step->doing));
         break;
     case STATE_SKIPPED:
-        blocker = model_blocker(model, step);
-        if (step->error)
-            look_failure(step, out);
-        else if (blocker < model->steps.n)
-            buf_addf(out, "needs %s", model->steps.v[blocker].name);
+        note_skipped(model, step, out);
         break;
     case STATE_CANCELLED: look_failure(step, out); break;
     case STATE_PAUSED:

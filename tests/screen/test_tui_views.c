@@ -107,7 +107,7 @@ static void test_after_a_run(void **state)
     pty_say(pty, "finished lint cancelled 7000 -1 15 0");
     pty_say(pty, "finished spec passed 900 0 0 0");
     pty_say(pty, "finished docs cached 0 0 0 2000");
-    pty_say(pty, "finished package skipped 0 -1 0 0 unit failed");
+    pty_say(pty, "finished package skipped 0 -1 0 0 it needs unit, which failed");
     pty_say(pty, "ended failed 12900");
     pty_say(pty, "idle");
     pty_sync(pty);
@@ -133,6 +133,12 @@ static void test_help(void **state)
     pty_type(pty, "\033OP");
     pty_sync(pty);
     pty_golden(pty, "help-120x40");
+    /* What does not fit in a row goes on in the next. */
+    pty_resize(pty, 40, 10);
+    pty_sync(pty);
+    pty_type(pty, "G");
+    pty_sync(pty);
+    pty_golden(pty, "help-40x10");
     pty_end(pty);
 }
 
