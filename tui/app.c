@@ -350,6 +350,8 @@ void app_draw(struct app *app, uint64_t now_ns)
         bars_draw_keys(app);
         return;
     }
+    if (app->layout.panes[PANE_STEPS].shown)
+        steps_sync(app); /* may select another step, which all panes are about */
     log_sync(app);
     for (int pane = 0; pane < PANE_N; pane++)
         if (app->layout.panes[pane].shown)

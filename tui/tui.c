@@ -121,7 +121,8 @@ static void draw(struct tui *tui)
     copy(tui);
     if (!tui->reader)
         app_draw(app, tui->now_ns(tui->ctx));
-    tui->working = tui->working || app->inputs.counting;
+    /* What drawing has opened is yet to be looked through. */
+    tui->working = tui->working || app->inputs.counting || app->log.more;
     tui->dirty = tui->eager = false;
     tui->drawn_at = uv_now(tui->loop);
     struct buf *frame = term_frame(tui->term);

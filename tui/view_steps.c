@@ -160,9 +160,7 @@ static enum role note_text(const struct app *app, const struct model_step *step,
         else if (step->doing)
             buf_add_shown(out, step->doing, strlen(step->doing));
         break;
-    case STATE_SKIPPED:
-        note_skipped(model, step, out);
-        break;
+    case STATE_SKIPPED: note_skipped(model, step, out); break;
     case STATE_CANCELLED: look_failure(step, out); break;
     case STATE_PAUSED:
         if (step->held_failed) {
@@ -322,7 +320,6 @@ static void draw_empty(struct app *app, struct area area)
 
 static void draw(struct app *app, struct area area)
 {
-    steps_sync(app);
     size_t n = app->steps.rows.n, height = area.h > 0 ? (size_t)area.h : 0;
     if (app->model.steps.n == 0) {
         draw_empty(app, area);

@@ -192,11 +192,34 @@ static void test_choosing(void **state)
     pty_end(pty);
 }
 
+/* A step that is selected because the one before is not shown any more is so in all panes. */
+static void test_filtered(void **state)
+{
+    (void)state;
+    struct pty *pty = start(80, 24);
+    pty_say(pty, "run");
+    pty_say(pty, "started lint 1");
+    pty_say(pty, "log lint one of lint\\n");
+    pty_say(pty, "finished lint passed 1000 0 0 0");
+    pty_say(pty, "started unit 1");
+    pty_say(pty, "log unit one of unit\\n");
+    pty_say(pty, "finished unit failed 2500 1 0 0");
+    pty_say(pty, "ended failed 4000");
+    pty_type(pty, ":lint\r");
+    pty_wait_shows(pty, "one of lint");
+    pty_type(pty, "!");
+    pty_wait_shows(pty, "one of unit");
+    assert_true(pty_shows(pty, "Log: unit"));
+    assert_false(pty_shows(pty, "one of lint"));
+    pty_end(pty);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_held),  cmocka_unit_test(test_acting),   cmocka_unit_test(test_facts),
-        cmocka_unit_test(test_rules), cmocka_unit_test(test_choosing),
+        cmocka_unit_test(test_held),     cmocka_unit_test(test_acting),
+        cmocka_unit_test(test_facts),    cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_choosing), cmocka_unit_test(test_filtered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -135,8 +135,8 @@ static void second_run(struct tour *tour)
         "err unit 1 of 214 tests failed\\nmake: *** [Makefile:31: unit] Error 1\\n", "now 66200",
         "use spec 1800 61000000", "finished spec passed 1900 0 0 0", "now 66900",
         "use unit 2100 38000000", "finished unit failed 2600 1 0 0",
-        "finished package skipped 0 -1 0 0 it needs unit, which failed", "ended failed 5900", "idle",
-        TESTS("changed", "same"));
+        "finished package skipped 0 -1 0 0 it needs unit, which failed", "ended failed 5900",
+        "idle", TESTS("changed", "same"));
     pty_sync(tour->pty);
     type(tour, "]e");
     shot(tour, "A step fails",
