@@ -353,6 +353,40 @@ static int find_command(struct parser *parser, size_t *used)
 
 /* -- what fits together ------------------------------------------------------------------------ */
 
+/* None of these with any of the others; without others: one of these at most. */
+#define ONE(option) (UINT64_C(1) << OPT_##option)
+static const struct {
+    uint64_t these, others;
+} apart[] = {
+    {ONE(PLAIN) | ONE(JSON) | ONE(TUI), 0},
+    {ONE(JSON) | ONE(DOT) | ONE(MERMAID), 0},
+    {ONE(DRY_RUN), ONE(TUI) | ONE(JUNIT) | ONE(TRACE)},
+    {ONE(RUN) | ONE(DIFF) | ONE(TAKE), 0},
+    {ONE(RUN) | ONE(DIFF) | ONE(TAKE), ONE(BREAK) | ONE(BREAK_ON) | ONE(ON_FAILURE)},
+    {ONE(DIFF) | ONE(TAKE), ONE(COMMAND)},
+};
+
+static uint64_t given_of(const struct parser *parser, uint64_t set)
+{
+    uint64_t given = 0;
+    for (size_t i = 0; i < OPT_N; i++)
+        given |= parser->given[i] ? set & UINT64_C(1) << i : 0;
+    return given;
+}
+
+static int check_apart(struct parser *parser)
+{
+    for (size_t i = 0; i < sizeof apart / sizeof *apart; i++) {
+        uint64_t first = given_of(parser, apart[i].these);
+        uint64_t second = apart[i].others ? given_of(parser, apart[i].others) : first & (first - 1);
+        if (first && second)
+            return err_set(parser->err, ERR_USAGE, "--%s and --%s exclude each other; choose one",
+                           option_table[__builtin_ctzll(first)].name,
+                           option_table[__builtin_ctzll(second)].name);
+    }
+    return 0;
+}
+
 static int check_options(struct parser *parser)
 {
     const struct options *out = parser->out;
@@ -363,23 +397,8 @@ static int check_options(struct parser *parser)
                            "\"kiln %s\" has no option --%s; see \"kiln help %s\"", out->command,
                            spec->name, out->command);
     }
-    static const enum option_id groups[][4] = {
-        {OPT_PLAIN, OPT_JSON, OPT_TUI, OPT_N},  {OPT_JSON, OPT_DOT, OPT_MERMAID, OPT_N},
-        {OPT_DRY_RUN, OPT_TUI, OPT_N, OPT_N},   {OPT_DRY_RUN, OPT_JUNIT, OPT_N, OPT_N},
-        {OPT_DRY_RUN, OPT_TRACE, OPT_N, OPT_N},
-    };
-    for (size_t g = 0; g < sizeof groups / sizeof *groups; g++) {
-        const char *first = NULL;
-        for (size_t i = 0; groups[g][i] != OPT_N; i++) {
-            if (!parser->given[groups[g][i]])
-                continue;
-            const char *name = option_table[groups[g][i]].name;
-            if (first)
-                return err_set(parser->err, ERR_USAGE,
-                               "--%s and --%s exclude each other; choose one", first, name);
-            first = name;
-        }
-    }
+    if (check_apart(parser) < 0)
+        return -ERR_USAGE;
     if (out->run_id && parser->command->bit == CMD_EXPLAIN && !out->last_pass)
         return err_set(parser->err, ERR_USAGE, "--run goes with --last-pass");
     if (out->durations && !out->shards)
