@@ -23,7 +23,8 @@ struct asking_past {
     struct app app;
     struct history *theirs; /* of a run from elsewhere; or NULL */
     const struct history *history;
-    struct history_record *found; /* owns last, where a run is named */
+    struct history_record *found, *same; /* own last and, where it has the same key, pass; if a run
+                                            is named */
     const struct history_record *last, *pass;
     struct reasons reasons;
     struct plan_step told;
@@ -33,7 +34,8 @@ struct asking_past {
 static void find_reasons(struct asking_past *a)
 {
     struct seen seen;
-    if (seen_read_record(a->app.records, a->last->run, &seen, NULL) < 0) {
+    const char *run = a->options->run_id ? a->options->run_id : a->last->run;
+    if (seen_read_record(a->app.records, run, &seen, NULL) < 0) {
         seen_release(&seen);
         seen_init(&seen);
     }
@@ -61,7 +63,8 @@ static void past_text(struct buf *out, const struct asking_past *a)
     const char *how = a->last->status == HISTORY_FAILED ? "failed" : "was disturbed";
     add_name(out, a->step);
     if (a->last->status == HISTORY_PASSED) {
-        buf_addf(out, " passed when it last ran, in run %s: nothing fails.\n", a->last->run);
+        buf_addf(out, " passed %s run %s: nothing fails.\n",
+                 a->found ? "in" : "when it last ran, in", a->last->run);
     } else if (!a->pass) {
         buf_addf(out, " %s in run %s, and has not passed yet: there is nothing to compare with.\n",
                  how, a->last->run);
@@ -124,6 +127,20 @@ static int no_past(const struct asking_past *a, struct err *err)
     return rc;
 }
 
+/* The history has of each key how it ended last, which may have been in a run since. */
+static void as_in_run(struct asking_past *a, const struct seen_step *step, const struct digest *key)
+{
+    bool passed = step->status == STEP_PASSED || step->status == STEP_CACHED;
+    if (step->status == STEP_FAILED && a->found->status == HISTORY_PASSED)
+        a->same = history_find(a->history, a->step, key);
+    if (step->status == STEP_FAILED)
+        a->found->status = HISTORY_FAILED;
+    else if (passed && !step->tainted)
+        a->found->status = HISTORY_PASSED;
+    if (!a->theirs)
+        a->found->run = a->options->run_id;
+}
+
 /* The step's result in the run that was asked for. */
 static int find_in_run(struct asking_past *a, struct err *err)
 {
@@ -140,6 +157,8 @@ static int find_in_run(struct asking_past *a, struct err *err)
                     run, buf_str(&name), run);
     if (rc == 0 && step->key && digest_parse(step->key, 0, &key))
         a->last = a->found = history_find(a->history, a->step, &key);
+    if (a->found)
+        as_in_run(a, step, &key);
     if (rc == 0 && !a->found)
         rc = err_set(err, ERR_USAGE,
                      "what \"%s\" came to in run %s is not on record, or not any more",
@@ -164,7 +183,7 @@ static int look(struct asking_past *a, struct buf *out, struct err *err)
     } else {
         a->last = history_last(a->history, a->step);
     }
-    a->pass = history_last_pass(a->history, a->step);
+    a->pass = a->same ? a->same : history_last_pass(a->history, a->step);
     if (!a->last)
         return no_past(a, err);
     if (a->pass && a->last->status != HISTORY_PASSED)
@@ -191,6 +210,7 @@ int command_last_pass(const struct options *options)
     buf_release(&out);
     reasons_release(&a.reasons);
     free(a.found);
+    free(a.same);
     history_close(a.theirs);
     app_close(&a.app);
     return output_end(options, code);

@@ -28,6 +28,15 @@ static void pad(struct buf *out, int n)
         buf_addc(out, ' ');
 }
 
+/* As most terminals show it. */
+static int columns(const struct buf *text)
+{
+    int n = 0;
+    for (size_t i = 0; i < text->len; i++)
+        n += (text->data[i] & 0xc0) != 0x80;
+    return n;
+}
+
 /* What the second column says: "src/a.c", "build: out/app". */
 static void add_subject(struct buf *out, const struct reason *reason)
 {
@@ -95,7 +104,7 @@ static void add_reason(struct buf *out, const struct reason *reason,
         if (reason->note)
             buf_addf(out, ", %s", reason->note);
     } else {
-        int width = (int)subject.len;
+        int width = columns(&subject);
         int room = (style->width ? style->width : 100) - indent - KIND_WIDTH - column - 2;
         paint(out, style, BOLD, buf_str(&subject));
         if (subject.len)
@@ -121,7 +130,7 @@ void explain_reasons(struct buf *out, const struct plan_step *step,
         struct buf subject = BUF_INIT;
         if (!reason_sentence(step->reasons[i].kind))
             add_subject(&subject, &step->reasons[i]);
-        int width = subject.len < MOST_SUBJECT ? (int)subject.len : MOST_SUBJECT;
+        int width = columns(&subject) < MOST_SUBJECT ? columns(&subject) : MOST_SUBJECT;
         column = width > column ? width : column;
         buf_release(&subject);
     }

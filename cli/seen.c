@@ -191,7 +191,7 @@ int seen_read_file(const char *path, struct seen *out, struct err *err)
         int errnum = errno;
         if (fd >= 0)
             close(fd);
-        return err_sys(err, errnum, "cannot open %s", path);
+        return err_set(err, ERR_USAGE, "cannot open %s: %s", path, strerror(errnum));
     }
     char *line = NULL;
     size_t cap = 0;
@@ -206,6 +206,8 @@ int seen_read_file(const char *path, struct seen *out, struct err *err)
     int errnum = ferror(file) ? errno : 0;
     free(line);
     fclose(file);
+    if (errnum == EISDIR)
+        return err_set(err, ERR_USAGE, "%s is a directory, and no file of events", path);
     if (errnum)
         return err_sys(err, errnum, "cannot read %s", path);
     if (!out->begun)

@@ -104,6 +104,18 @@ test_same_inputs_other_outputs_or_other_end() {
     assert_out '^Only in the first: stamp$'
     kiln 0 explain --last-pass flaky
     assert_out '^flaky passed in run 1 and failed in run 3 with the same inputs:$'
+    # A run that is named is what is told of, whatever came of the same inputs since.
+    kiln 1 run --force=flaky flaky
+    kiln 0 explain --last-pass flaky --run 3
+    assert_out '^flaky passed in run 1 and failed in run 3 with the same inputs:$'
+    echo good > "$T/hidden"
+    kiln 0 run flaky --force=flaky
+    kiln 0 explain --last-pass flaky --run 4
+    assert_out '^flaky passed in run 5 and failed in run 4 with the same inputs:$'
+    kiln 0 explain --last-pass --json flaky --run 4
+    jq -e '.status == "failed" and .run == "4" and .since.run == "5"' "$T/out" > /dev/null
+    kiln 0 explain --last-pass flaky --run 2
+    assert_out '^flaky passed in run 2: nothing fails\.$'
 }
 
 # What was skipped or ended early is no difference, and not taken for being the same.
@@ -132,8 +144,10 @@ test_bad_arguments() {
     assert_err 'wants A B'
     kiln 2 compare 1 77
     assert_err 'there is no run 77 on record'
-    kiln 3 compare 1 nofile
-    assert_err 'cannot open nofile'
+    kiln 2 compare 1 nofile
+    assert_err 'cannot open nofile: No such file'
+    kiln 2 compare . 1
+    assert_err '\. is a directory'
     kiln 2 compare 1 kiln.json
     assert_err 'has no run of kiln in it'
     head -c 100000 /dev/urandom > "$T/noise"

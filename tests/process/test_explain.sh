@@ -37,6 +37,10 @@ test_each_reason() {
     assert_out "^build would run\. Since run 1, where it passed, .* ago:$"
     assert_out "^  file        src/a  $(sha 1) -> $(sha 2)$"
     assert_out "^  file        src/b  added $(sha 3)$"
+    echo 4 > src/ü
+    kiln 0 explain build
+    assert_out "^  file        src/ü  added $(sha 4)$"
+    rm src/ü
     assert_eq "$(why test)" ""
     assert_eq "$(jq -r .state "$T/out")" pending
     kiln 0 explain test
