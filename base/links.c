@@ -81,6 +81,7 @@ static const struct rule rules[] = {
     {LINK_ERROR, "FAILED", "^\\[ *FAILED *\\]", 0, 0, 0},
     {LINK_ERROR, "***", "\\*\\*\\*(Failed|Timeout|Exception|Not Run)", 0, 0, 0},
     {LINK_ERROR, "not ok", "^ *not ok", 0, 0, 0},
+    {LINK_ERROR, ":FAIL", AT ":[^: ]+:FAIL(:|$)", 1, 3, 0}, /* Unity */
     {LINK_ERROR, "Assertion", AT ":( [^:]+:)? Assertion ", 1, 3, 0},
     /* sanitizers, valgrind */
     {LINK_ERROR, "==ERROR: ", "==ERROR: [A-Za-z]+Sanitizer", 0, 0, 0},

@@ -69,9 +69,13 @@ static void add(struct finding *f, char *file, unsigned long line, unsigned long
     vec_push(&f->places->list, (struct plain_place){file, line, column, shown});
 }
 
-/* A note, or a warning that the table does not know as one. */
+/* A note, or a warning that the table does not know as one; or what Unity says of a test that has
+ * not failed. */
 static bool is_harmless(const char *text)
 {
+    size_t n = strlen(text);
+    if ((n >= 5 && !strcmp(text + n - 5, ":PASS")) || strstr(text, ":IGNORE"))
+        return true;
     text += strspn(text, ": \t");
     return !strncmp(text, "note", 4) || !strncmp(text, "warning", 7) ||
            !strncmp(text, "Warning", 7);

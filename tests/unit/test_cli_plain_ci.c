@@ -154,6 +154,8 @@ static void test_places(void **state)
            "");
     places(&tree, "warning: unused\n  --> src/a.c:7:9\n", "");
     places(&tree, "In file included from src/a.c:1,\n                 from src/a.c:2:\n", "");
+    places(&tree, "src/a.c:1:t_a:PASS\nsrc/a.c:2:t_b:IGNORE: later\nsrc/a.c:3:t_c:FAIL: no\n",
+           "3:0 t_c:FAIL: no;");
     places(&tree, "src/a.c:1: a\nsrc/a.c:2: b\nsrc/a.c:3: c\nsrc/a.c:4: d\n", "1:0 a;2:0 b;3:0 c;");
     tree_close(&tree);
 }
