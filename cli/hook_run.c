@@ -415,6 +415,15 @@ static void say_what_now(struct hooking *h)
     fprintf(stderr, "hook: stopped; to go on without it: git %s --no-verify\n", h->git);
 }
 
+/* The message, and what is pushed, kiln would have to be told; git tells it. A new string. */
+static char *command_again(struct hooking *h)
+{
+    const char *name = h->options->n_args ? h->options->args[0] : "pre-commit";
+    if (!strcmp(name, "commit-msg") || !strcmp(name, "pre-push"))
+        return mem_printf("git %s", h->git);
+    return mem_printf("%s hook run", views_kiln(&h->views));
+}
+
 int hook_run(const struct options *options, const struct hook_commit *commit,
              const struct hook_checkout *checkout, enum hook_part part, const char *git, char *left)
 {
@@ -428,7 +437,8 @@ int hook_run(const struct options *options, const struct hook_commit *commit,
     else
         shown.plain = true; /* a client with windows: nobody sees a line that is drawn anew */
     views_init(&h.views, h.options, &h.app.loop, false);
-    h.views.again = "hook run";
+    char *again = command_again(&h);
+    h.views.again = again;
     int rc = open_app(&h, &err);
     if (rc == 0) {
         catch_signals(&h);
@@ -447,6 +457,7 @@ int hook_run(const struct options *options, const struct hook_commit *commit,
     say_what_now(&h);
     err_release(&err);
     views_release(&h.views);
+    free(again);
     app_close(&h.app);
     checking_release(&h.checking);
     vec_each (struct pass, pass, &h.passes)

@@ -136,7 +136,7 @@ static void show(const struct plain_failure *failure, const struct plain_to *to,
     if (failure->log)
         rule(text, color, "end of ", failure->step, buf_str(&after));
     if (to->again)
-        buf_addf(text, "to run it again: %s %s\n", to->kiln, to->again);
+        buf_addf(text, "to run it again: %s\n", to->again);
     else if (!to->watching)
         add_remedy(text, failure->step, "to run it again", to->kiln, "run");
     if (failure->kept)

@@ -22,7 +22,7 @@ struct plain_to {
     bool watching;
     enum plain_ci ci;
     const char *kiln;  /* how kiln is called for this project: "kiln -C sub" */
-    const char *again; /* NULL, or its command that runs everything again */
+    const char *again; /* NULL, or the command that runs everything again */
 };
 
 /* plain_words.c: each adds to out. */

@@ -18,8 +18,7 @@ struct views {
     bool watching;
     void (*unread)(void *ctx); /* watching: nobody reads what is written any more */
     void *ctx;
-    const char *again; /* the command that runs it all again ("hook run"), behind views_kiln();
-                          NULL: "run" and the step */
+    const char *again; /* the command that runs it all again; NULL: kiln's "run" and the step */
     /* The rest is views.c's; tui is NULL where there is no screen. */
     struct tui *tui;
     struct cli_settings settings; /* with it */

@@ -184,7 +184,7 @@ test_the_run() {
     hook 1
     assert_out '^test: FAILED'
     assert_out 'BAD'
-    assert_out 'to run it again: kiln hook run'
+    assert_out '^to run it again: kiln hook run$'
     assert_err '^hook: what test wrote: kiln logs --run 2 test'
     assert_err 'git commit --no-verify'
     kiln 0 logs --run 2 test
@@ -533,6 +533,7 @@ test_push() {
     commit 0 -a
     ! git push -q origin main >"$T/out" 2>&1 || fail "what fails was pushed"
     assert_out 'git push --no-verify'
+    assert_out '^to run it again: git push$'
     git push -q --no-verify origin main
     git push -q origin HEAD~1:refs/heads/y >"$T/out" 2>&1 || fail "git push"
     assert_out 'all 3 steps cached'

@@ -174,6 +174,7 @@ test_a_message() {
     ! git commit -q -m 'not so' >"$T/out" 2>&1 || fail "that message was taken"
     assert_out '^message: FAILED'
     assert_out 'not so'
+    assert_out '^to run it again: git commit$'
     git commit -q -m 'This is fine' >"$T/out" 2>&1 || fail "that message was not taken"
     # The same message is the same input, and without one there is none.
     git commit -q --amend -m 'This is fine' >"$T/out" 2>&1 || fail "that message was not taken"
