@@ -75,8 +75,9 @@ static void on_finished(struct shell *s, const struct event *event)
 static void tell_place(const struct shell *s, const char *runner)
 {
     const char *how = strcmp(runner, "host") == 0 ? "runs: the working tree itself"
-                      : s->order.failed           ? "failed, as it left things; changes stay"
-                                                  : "runs; changes go with it";
+                      : s->order.failed
+                          ? "failed, as it left things; changes stay until it runs again"
+                          : "runs; changes go with it";
     char *text = mem_printf("this is where %s %s; exit leaves it", s->step, how);
     remark(s->options, text);
     free(text);

@@ -116,7 +116,8 @@ static const struct word {
     void (*run)(struct debug_line *line, const struct held *held, const char *text);
 } words[] = {
     {"continue", ARG_STEP, "go on: it starts, or ends as it did", COMMAND_CONTINUE, NULL, NULL},
-    {"retry", ARG_STEP, "run it, again where it has ended", COMMAND_RETRY, NULL, NULL},
+    {"retry", ARG_STEP, "run it, again where it has ended; take what you changed in its box first",
+     COMMAND_RETRY, NULL, NULL},
     {"skip", ARG_STEP, "leave it out of this run, and what depends on it", COMMAND_SKIP, NULL,
      NULL},
     {"next", ARG_STEP, "go on, and hold the next step before it starts", COMMAND_STEP, NULL, NULL},
@@ -164,6 +165,14 @@ static void unknown_word(struct debug_line *line, const char *word)
     buf_release(&shown);
 }
 
+static void not_held(struct debug_line *line, const char *step)
+{
+    struct buf shown = BUF_INIT;
+    buf_add_shown(&shown, step, strlen(step));
+    fprintf(line->out, "%s is not held\n", buf_str(&shown));
+    buf_release(&shown);
+}
+
 void debug_line_obey(struct debug_line *line, char *text)
 {
     size_t n = strcspn(text, " \t"), i = 0;
@@ -176,7 +185,7 @@ void debug_line_obey(struct debug_line *line, char *text)
     if (i == N_WORDS)
         unknown_word(line, text);
     else if (!held)
-        fprintf(line->out, "%s is not held\n", rest);
+        not_held(line, rest);
     else if (words[i].argument == ARG_NONE && *rest)
         fprintf(line->out, "%s takes nothing behind it\n", text);
     else if (words[i].run)

@@ -128,7 +128,7 @@ failed() {
     mine
     kiln 1 run
     on_terminal shell s --failed << 'EOF'
-wait this is where s failed, as it left things; changes stay; exit leaves it
+wait this is where s failed, as it left things; changes stay until it runs again
 wait /src
 type ls; exit 5\n
 wait trace
