@@ -8,14 +8,16 @@
  *
  *     type TEXT     \n, \\ and \xNN are understood
  *     wait TEXT     until the terminal has shown it, after what was waited for before; the same
+ *                   escapes
  *     size R C      the window has this size now
  *     signal N      to the command's process group
  *     kill N        to the command alone
  *     stop N        the same, until it is stopped; after SIGSTOP the terminal's modes are put back,
- * as shells do, after another one they must have been raw           until the terminal's modes are
- * not those of before any more hangup        the window is closed stall         until no more fits
- * into the terminal; it is not read any more before the end end           until the command has
- * ended
+ *                   as shells do, after another one they must have been raw
+ *     raw           until the terminal's modes are not those of before any more
+ *     hangup        the window is closed
+ *     stall         until no more fits into the terminal; it is not read any more before the end
+ *     end           until the command has ended
  *
  * What the terminal shows goes to standard output. The last line there says how the command ended,
  * and whether the terminal's modes are the ones of before, and reading it blocks: "ended 7 sane",

@@ -18,6 +18,12 @@ type_keys() {
     printf 'type %s\n' "$1" >&9
 }
 
+# seen TEXT: the screen has shown it.
+seen() {
+    echo "wait $1" >&9
+    wait_for grep -qF "$1" "$T/screen"
+}
+
 quit_screen() {
     type_keys q
     echo end >&9
@@ -122,7 +128,8 @@ test_aborted_and_quit() {
 # One after the other, after it has ended, skipped once; an edit ends what is held as it had ended.
 test_stepping() {
     begin
-    type_keys ':first\x0db:second\x0dA'
+    type_keys ':second\x0dA:first\x0db'
+    seen ◇
     echo 2 > in
     wait_for told 2 '.type == "step.paused" and .step == "first" and .rule == "before@first"'
     type_keys C
