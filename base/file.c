@@ -179,3 +179,13 @@ int file_mkdirs(const char *path, mode_t mode, struct err *err)
     }
     return errnum ? err_sys(err, errnum, "cannot make the directory %s", path) : 0;
 }
+
+void file_boot_id(char id[BOOT_ID_SIZE])
+{
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, id, BOOT_ID_SIZE - 1);
+    id[n > 0 ? n : 0] = '\0';
+    id[strcspn(id, "\n")] = '\0';
+    if (fd >= 0)
+        close(fd);
+}

@@ -32,6 +32,10 @@ int file_write_atomic(const char *path, const void *bytes, size_t n, mode_t mode
  * asked (a file of somebody else, a file system without leases) nothing is known against it: false.
  */
 bool file_has_writer(int fd, int64_t changed);
+/* Names this boot of the machine: what a program had written when it died is there until the next,
+ * in the order in which it was written; after it, perhaps. "" where that can't be told. */
+#define BOOT_ID_SIZE 64
+void file_boot_id(char id[BOOT_ID_SIZE]);
 /* Makes the directory and its missing parents (existing is fine); the parents can be entered
  * whatever mode says. */
 int file_mkdirs(const char *path, mode_t mode, struct err *err) MUST_CHECK;

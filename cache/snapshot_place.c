@@ -9,6 +9,7 @@
  */
 #include "cache/snapshot_private.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -20,8 +21,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BOOT_ID "/proc/sys/kernel/random/boot_id"
-
 /* One without a lock has just been begun, unless it is older than this. */
 #define BEGUN_S 60
 
@@ -29,17 +28,14 @@
 
 static void find_boot(struct cache *cache)
 {
-    char id[64] = "";
+    char id[BOOT_ID_SIZE];
     size_t n = 0;
-    int fd = open(BOOT_ID, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd >= 0 ? read(fd, id, sizeof(id) - 1) : -1;
-    for (ssize_t i = 0; i < got && n < SNAPSHOT_BOOT_SIZE - 1; i++)
-        if ((id[i] >= '0' && id[i] <= '9') || (id[i] >= 'a' && id[i] <= 'f'))
-            cache->boot[n++] = id[i];
+    file_boot_id(id);
+    for (const char *at = id; *at && n < SNAPSHOT_BOOT_SIZE - 1; at++)
+        if ((*at >= '0' && *at <= '9') || (*at >= 'a' && *at <= 'f'))
+            cache->boot[n++] = *at;
     if (n < SNAPSHOT_BOOT_SIZE - 1)
         snprintf(cache->boot, sizeof(cache->boot), "unknown");
-    if (fd >= 0)
-        close(fd);
 }
 
 /* Whether the file is at rel still. */

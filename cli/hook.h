@@ -11,6 +11,7 @@
 #ifndef KILN_CLI_HOOK_H
 #define KILN_CLI_HOOK_H
 
+#include "base/vec.h"
 #include "cache/git_fixes.h"
 #include "cache/git_tree.h"
 #include "cli/cli.h"
@@ -50,6 +51,7 @@ void hook_answer_release(struct hook_answer *answer);
  * objects of the other. */
 struct hook_checkout {
     char *dir, *root; /* its top, and the project's folder in it */
+    char *passed;     /* the file of struct hook_passes */
     struct cache *cache;
     int lock;
     struct git_stamps *stamps; /* of its files; or NULL */
@@ -66,6 +68,31 @@ int hook_checkout_make(const struct options *options, const struct hook_commit *
 int hook_checkout_again(const struct hook_commit *commit, const struct config *config,
                         struct hook_checkout *checkout, struct err *err) MUST_CHECK;
 void hook_checkout_release(struct hook_checkout *checkout);
+
+/* What has passed in the checkout while it is not known yet that all files are as they were, in
+ * memory and in a file for the hook after one that was killed (hook_passes.c). The caller's,
+ * hook_passes_release(). */
+struct hook_pass {
+    struct digest key;
+    struct buf result;
+};
+struct hook_passes {
+    VEC(struct hook_pass) list;
+    struct buf head;
+    int fd; /* of the file; -1: there is none */
+};
+/* In a run on that tree. path NULL: without a file, as where it can't be written. */
+void hook_passes_begin(struct hook_passes *passes, const char *path, const char *tree);
+void hook_passes_add(struct hook_passes *passes, const struct digest *key,
+                     const struct buf *result);
+/* They count. */
+int hook_passes_put(const struct hook_passes *passes, struct cache *cache,
+                    struct err *err) MUST_CHECK;
+void hook_passes_release(struct hook_passes *passes);
+/* Those that a killed hook has left count if the files are as they were in it; then nothing is
+ * left. To be called before the files are touched. */
+int hook_passes_recover(const struct hook_commit *commit, const struct hook_checkout *checkout,
+                        struct err *err) MUST_CHECK;
 
 enum hook_part {
     HOOK_STEPS,  /* all steps of the hook; they change no file that is committed */

@@ -6,6 +6,7 @@
  *     <cache>/v1/hook/<id>/bound   when what "bind" names was copied: its mtime is the end; a line
  *                                  with the begin in nanoseconds, one with the project's folder
  *                                  below the top, then one for each name. bound.begin: for its time
+ *     <cache>/v1/hook/<id>/passed  what passed in a hook that has not ended (hook_passes.c)
  *
  * id is made from the working tree's path. What has not been used for long is removed by the next
  * hook of any project; clearing the cache removes all.
@@ -56,7 +57,8 @@ static char *home_of(const struct hook_commit *commit)
 static char *dir_in(const char *home, const struct hook_commit *commit)
 {
     const char *name = strrchr(commit->place.work_tree, '/') + 1;
-    bool odd = !*name || !strcmp(name, "lock") || !strncmp(name, "bound", 5);
+    bool odd =
+        !*name || !strcmp(name, "lock") || !strcmp(name, "passed") || !strncmp(name, "bound", 5);
     return path_join(home, odd ? "tree" : name);
 }
 
@@ -309,6 +311,10 @@ int hook_checkout_make(const struct options *options, const struct hook_commit *
     if (rc == 0) {
         out->dir = dir_in(home, commit);
         out->root = root_in(out->dir, commit);
+        out->passed = path_join(home, "passed");
+        rc = hook_passes_recover(commit, out, err);
+    }
+    if (rc == 0) {
         rc = find_bound(commit, config, &bound, err);
         if (rc == 0)
             rc = write_files(commit, config, &bound, out, err);
@@ -334,5 +340,6 @@ void hook_checkout_release(struct hook_checkout *checkout)
     git_stamps_free(checkout->stamps);
     free(checkout->dir);
     free(checkout->root);
+    free(checkout->passed);
     *checkout = (struct hook_checkout){.lock = -1};
 }

@@ -23,12 +23,6 @@
 #define CONFIG_BYTES ((size_t)16 << 20)
 #define FILES_SHOWN  10
 
-/* A step has passed, if all files were then as they were checked out. */
-struct pass {
-    struct digest key;
-    struct buf action;
-};
-
 /* Whether the files are as they were. */
 struct checking {
     const struct hook_commit *commit;
@@ -58,7 +52,7 @@ struct hooking {
     char *run;
     VEC(char *) failed;
     VEC(char *) running;
-    VEC(struct pass) passes;
+    struct hook_passes passes; /* count if all files are as they were checked out */
     enum hook_part part;
     const char *git;
     struct checking checking;
@@ -133,7 +127,7 @@ static void finish(struct hooking *h)
     if (!code && engine_busy(h->engine))
         code = EXIT_STEP_FAILED; /* ended before it was done */
     h->exit_code = h->exit_code ? h->exit_code : code;
-    if (h->part != HOOK_FIXERS && !engine_busy(h->engine) && (h->passes.n || !h->exit_code))
+    if (h->part != HOOK_FIXERS && !engine_busy(h->engine) && (h->passes.list.n || !h->exit_code))
         begin_check(h); /* while the engine closes */
     engine_close(h->engine, engine_closed, h);
 }
@@ -188,10 +182,7 @@ static void on_event(void *ctx, const struct event *event)
 
 static void on_passed(void *ctx, const struct digest *key, const struct buf *action)
 {
-    struct hooking *h = ctx;
-    struct pass pass = {.key = *key, .action = BUF_INIT};
-    buf_add(&pass.action, action->data, action->len);
-    vec_push(&h->passes, pass);
+    hook_passes_add(&((struct hooking *)ctx)->passes, key, action);
 }
 
 static void on_budget(uv_timer_t *timer)
@@ -343,10 +334,8 @@ static int open_app(struct hooking *h, struct err *err)
 static void put_passes(struct hooking *h)
 {
     struct err err = ERR_INIT;
-    vec_each (struct pass, pass, &h->passes)
-        if (!err.kind && cache_put_action(h->app.cache, &pass->key, pass->action.data,
-                                          pass->action.len, &err) < 0)
-            warn(h->options, err_text(&err));
+    if (hook_passes_put(&h->passes, h->app.cache, &err) < 0)
+        warn(h->options, err_text(&err));
     err_release(&err);
 }
 
@@ -439,15 +428,18 @@ int hook_run(const struct options *options, const struct hook_commit *commit,
     views_init(&h.views, h.options, &h.app.loop, false);
     char *again = command_again(&h);
     h.views.again = again;
+    /* Fixers own up to what they change at the end alone. */
+    hook_passes_begin(&h.passes, part != HOOK_FIXERS ? checkout->passed : NULL, commit->tree);
     int rc = open_app(&h, &err);
     if (rc == 0) {
         catch_signals(&h);
         cache_use_begin(h.app.cache); /* what the passes name is there until they are put */
         pipeline_load(&h.app, on_loaded, &h);
         uv_run(&h.app.loop, UV_RUN_DEFAULT);
-        if (h.passes.n || !h.exit_code)
+        if (h.passes.list.n || !h.exit_code)
             rc = left ? take_fixes(&h, left, &err) : check_files(&h, &err);
         cache_use_end(h.app.cache);
+        unlink(checkout->passed);
     }
     if (rc != 0) {
         complain(options, err_text(&err));
@@ -460,9 +452,7 @@ int hook_run(const struct options *options, const struct hook_commit *commit,
     free(again);
     app_close(&h.app);
     checking_release(&h.checking);
-    vec_each (struct pass, pass, &h.passes)
-        buf_release(&pass->action);
-    vec_release(&h.passes);
+    hook_passes_release(&h.passes);
     vec_each (char *, name, &h.failed)
         free(*name);
     vec_release(&h.failed);

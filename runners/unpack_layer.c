@@ -143,23 +143,12 @@ static int unpack_blob(const struct unpack_request *request, int root, const int
     return rc;
 }
 
-/* Of this boot of the machine. */
-static void boot_id(char id[64])
-{
-    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? 0 : read(fd, id, 63);
-    id[n > 0 ? n : 0] = '\0';
-    id[strcspn(id, "\n")] = '\0';
-    if (fd >= 0)
-        close(fd);
-}
-
 static int write_note(int layers, const char *name, const struct unpack_counts *counts,
                       struct err *err)
 {
-    char boot[64], *used = mem_printf("%s.used", name), *text;
+    char boot[BOOT_ID_SIZE], *used = mem_printf("%s.used", name), *text;
     unsigned long long skipped = counts->devices + counts->owners + counts->xattrs;
-    boot_id(boot);
+    file_boot_id(boot);
     int fd = openat(layers, used, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
     text = mem_printf("skipped %llu\nboot %s\n", skipped, boot);
     int rc = 0;
@@ -174,14 +163,14 @@ static int write_note(int layers, const char *name, const struct unpack_counts *
 
 void unpack_read_note(int layers_fd, const char *name, struct unpack_note *out)
 {
-    char text[256], boot[64], *used = mem_printf("%s.used", name), *line;
+    char text[256], boot[BOOT_ID_SIZE], *used = mem_printf("%s.used", name), *line;
     struct stat st;
     int fd = openat(layers_fd, used, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
     *out = (struct unpack_note){.skipped = 0};
     if (n > 0 && fstat(fd, &st) == 0) {
         text[n] = '\0';
-        boot_id(boot);
+        file_boot_id(boot);
         line = strstr(text, "\nboot ");
         out->skipped = strncmp(text, "skipped ", 8) == 0 ? strtoull(text + 8, NULL, 10) : 0;
         out->synced = strstr(text, "\nsynced\n") != NULL;

@@ -588,6 +588,60 @@ test_interrupted() {
     hook 0
 }
 
+# killed: a hook that is ended outright while its second step runs, and has nothing left of it.
+killed() {
+    rm -f "$T/pid"
+    "$KILN" hook run >"$T/out" 2>"$T/err" </dev/null &
+    wait_for test -s "$T/pid"
+    kill -KILL $!
+    wait $! 2>/dev/null || :
+    wait_for gone "$(cat "$T/pid")"
+    [ -s "$(passed)" ] || fail "nothing was noted"
+}
+
+passed() { echo "$XDG_CACHE_HOME"/kiln/v1/hook/*/passed; }
+
+# What passed in a hook that was killed counts if no step had changed a file that is committed.
+test_killed_after_a_pass() {
+    a_project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
+        "first": {"run": "cat src/a", "inputs": ["src"]},
+        "second": {"run": "sh t.txt", "inputs": ["*.txt"], "needs": ["first"]}}}'
+    local stay="echo \$\$ > '$T/pid'; exec sleep 1000"
+    echo "$stay" >t.txt
+    git add t.txt
+    killed
+    # Whatever is committed next.
+    echo true >t.txt
+    git add t.txt
+    hook 0
+    assert_out 'first: cached'
+    assert_out 'second: passed'
+    assert_no_file "$(passed)"
+    # Who knows what the first had seen?
+    echo "echo other > src/a; $stay" >t.txt
+    echo two >src/a
+    git add src/a t.txt
+    killed
+    echo true >t.txt
+    git add t.txt
+    hook 0
+    assert_out 'first: passed'
+    # Nor does it count after the machine went down, or cut short, or damaged.
+    local harm n=0
+    for harm in 'sed -i "1s/.*/another/"' 'truncate -s -1' 'truncate -s 50' 'sed -i s/first/worst/' 'truncate -s 0'; do
+        echo "$stay" >t.txt
+        echo $((n += 1)) >src/a
+        git add src/a t.txt
+        killed
+        eval "$harm" '"$(passed)"'
+        echo true >t.txt
+        git add t.txt
+        hook 0
+        assert_out 'first: passed'
+        assert_no_file "$(passed)"
+    done
+}
+
 # -- calls that go wrong -------------------------------------------------------------------------------
 
 # Whatever goes wrong: index and working tree are as they were, no failure passes, and the next hook is right.
