@@ -22,6 +22,7 @@
 
 KILN=${KILN:?KILN names the kiln binary to test}
 KILN=$(realpath "$KILN")
+export LC_ALL=C.UTF-8 # before the tests are read: what "\u" stands for in them depends on it
 SOURCE_DIR=${SOURCE_DIR:-$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")}
 DEADLINE=${KILN_TEST_DEADLINE:-60} # seconds; generous: it only ends what hangs
 
@@ -359,10 +360,13 @@ one_test() {
     WATCH_PID=
     trap clean_up EXIT
     # A session kiln was started from must not show through.
-    unset KILN_CACHE_DIR CI GITHUB_ACTIONS GITHUB_STEP_SUMMARY GITHUB_WORKSPACE GITLAB_CI BUILDKITE TRACEPARENT OTEL_EXPORTER_OTLP_ENDPOINT OTEL_EXPORTER_OTLP_TRACES_ENDPOINT NO_COLOR COLORFGBG CLICOLOR_FORCE FORCE_COLOR XDG_CONFIG_DIRS GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
+    # shellcheck disable=SC2086
+    unset ${!GIT_*} ${!GITHUB_*} ${!GITLAB_*} ${!BUILDKITE*} ${!OTEL_*} ${!PRE_COMMIT_*} CI TRACEPARENT XDG_CONFIG_DIRS CDPATH LANGUAGE \
+        KILN_CACHE_DIR KILN_CACHE_SIZE KILN_SCREEN_READER KILN_COMMIT_MSG NO_COLOR COLORFGBG COLORTERM CLICOLOR_FORCE FORCE_COLOR \
+        TMUX TMUX_PANE STY VTE_VERSION EDITOR VISUAL PAGER
     export HOME=$T/home XDG_CACHE_HOME=$T/home/.cache XDG_STATE_HOME=$T/home/.local/state
     export XDG_CONFIG_HOME=$T/home/.config XDG_RUNTIME_DIR=$T/runtime
-    export LC_ALL=C.UTF-8 TERM=dumb GIT_CONFIG_NOSYSTEM=1
+    export TERM=dumb GIT_CONFIG_NOSYSTEM=1
     export GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@example.org GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@example.org
     mkdir -p "$P" "$HOME" "$XDG_RUNTIME_DIR"
     chmod 700 "$XDG_RUNTIME_DIR"
