@@ -19,7 +19,7 @@ ends() {
 
 # The signal comes before kiln stands still, and while it does.
 test_nobody_reads() {
-    local early late
+    local early late line=
     project '{"version": 1, "jobs": 2, "defaults": {"runner": "host"}, "steps": {
         "bad": {"run": "until [ -s \"$TO\" ]; do sleep 0.02; done; seq -f \"line %g of what went wrong in this step\" 5000; exit 1",
             "inputs": [], "pass_env": ["TO"]},
@@ -34,6 +34,8 @@ test_nobody_reads() {
     late=$!
     wait_for test -s "$T/one.pid" -a -s "$T/two.pid"
     wait_for filled 8
+    # The early one's step has failed as well, of which it has all to say yet.
+    until [[ $line == 'bad: FAILED'* ]]; do IFS= read -r -t "$DEADLINE" line <&7 || fail "bad has not failed"; done
     kill -TERM "$early" "$late"
     ends "$early" "$T/one.pid"
     ends "$late" "$T/two.pid"
