@@ -64,7 +64,7 @@ test_held_before_it_starts() {
     wait_for told 2 '.type == "step.paused" and .step == "second" and .failed == false'
     runs_of_second 1 || fail "it has started"
     # An edit takes the place of what is held.
-    echo 2 > in
+    put in 2
     wait_for told 2 '.type == "step.finished" and .step == "second" and .status == "cancelled"'
     wait_for told 3 '.type == "step.paused" and .step == "second"'
     assert_file mid 2
@@ -81,7 +81,7 @@ test_held_before_it_starts() {
     # Without the breakpoint it goes on when it is told to, and is not held again.
     type_keys bc
     wait_for told 5 '.type == "run.finished" and .status == "passed"'
-    echo 4 > in
+    put in 4
     wait_for grep -q 4 end
     quit_screen
 }
@@ -92,7 +92,7 @@ paused_times() { # RUN COUNT
 
 test_held_after_it_failed() {
     begin
-    touch bad
+    put bad ''
     wait_for told 2 '.type == "run.finished" and .status == "failed"'
     type_keys ':second\x0dBr'
     wait_for told 3 '.type == "step.paused" and .failed == true and .exit_code == 1'
@@ -130,7 +130,7 @@ test_stepping() {
     begin
     type_keys ':second\x0dA:first\x0db'
     seen ◇
-    echo 2 > in
+    put in 2
     wait_for told 2 '.type == "step.paused" and .step == "first" and .rule == "before@first"'
     type_keys C
     wait_for told 2 '.type == "step.paused" and .step == "second" and .rule == null'
@@ -141,11 +141,11 @@ test_stepping() {
     wait_for told 2 '.type == "run.finished" and .status == "passed"'
     assert_file end 2
     # Stepping has ended with the run: only the two are held.
-    echo 3 > in
+    put in 3
     wait_for told 3 '.type == "step.paused" and .step == "first"'
     type_keys c
     wait_for told 3 '.type == "step.paused" and .step == "second" and .passed'
-    echo 4 > in
+    put in 4
     wait_for told 3 '.type == "step.finished" and .step == "second" and .status == "passed"'
     wait_for told 4 '.type == "step.paused" and .step == "first"'
     type_keys ':first\x0dX'

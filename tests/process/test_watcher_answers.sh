@@ -362,7 +362,7 @@ under_way() { # FILE
 
 test_equal_steps_are_run_once() {
     slow
-    echo 2 > in
+    put in 2 # seen empty for a moment it would be two edits
     run_in_background "$T/one"
     local one=$!
     run_in_background "$T/two"
@@ -383,10 +383,10 @@ test_equal_steps_are_run_once() {
 
 test_an_edit_in_mid_run_is_waited_for() {
     slow
-    echo 2 > in
+    put in 2
     run_in_background "$T/one"
     local one=$!
-    echo 3 > in
+    put in 3
     wait_for has_lines "$T/begun" x 2
     touch "$T/go"
     wait "$one"
@@ -396,11 +396,11 @@ test_an_edit_in_mid_run_is_waited_for() {
 
 test_interrupted() {
     slow
-    echo 2 > in
+    put in 2
     touch "$T/go"
     asked 0
     rm -f "$T/go" "$T/begun"
-    echo 3 > in
+    put in 3
     : > "$T/one"
     "$KILN" run --json > "$T/one" 2> "$T/err" < /dev/null &
     local one=$! code=0
@@ -461,7 +461,7 @@ test_the_watcher_ends_in_mid_run() {
     for signal in INT KILL; do
         rm -f "$T/go" "$T/begun"
         slow
-        echo "$signal" > in
+        put in "$signal"
         : > "$T/one"
         "$KILN" run --json > "$T/one" 2> "$T/one.err" < /dev/null &
         local one=$!
@@ -504,7 +504,7 @@ test_interrupted_while_the_watcher_waits_for_it() {
 # Without its warden the watcher can't finish what was asked for: the one who asked can.
 test_the_warden_is_killed_in_mid_run() {
     slow
-    echo 2 > in
+    put in 2
     : > "$T/one"
     "$KILN" run --json > "$T/one" 2> "$T/one.err" < /dev/null &
     local one=$!
