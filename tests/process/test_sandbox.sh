@@ -239,7 +239,7 @@ mid_run() {
     local pid=$!
     wait_for grep -q '"data":"ready' "$T/out"
     echo new > in
-    wait_for pkill -USR1 -f "^/bin/sh -ec : $token"
+    wait_for pkill -o -USR1 -f "^/bin/sh -ec : $token"
     wait "$pid"
     assert_eq "$(status s)" passed
     assert_eq "$(events 'select(.type == "step.finished") | .tainted')" false
@@ -256,7 +256,7 @@ mid_run() {
     pid=$!
     wait_for grep -q '"data":"ready' "$T/out"
     local inside
-    inside=$(pgrep -f "^/bin/sh -ec : $token")
+    inside=$(pgrep -o -f "^/bin/sh -ec : $token")
     kill -KILL "$pid"
     wait "$pid" 2> /dev/null || :
     wait_for gone "$inside"
@@ -293,7 +293,7 @@ clearing() {
     kiln 0 cache clear --yes
     assert_out 'removed .* [0-9]+ B$'
     assert_out 'left: .*, and [0-9.]+ KiB that isolated steps wrote$'
-    wait_for pkill -USR1 -f "^/bin/sh -ec : $token"
+    wait_for pkill -o -USR1 -f "^/bin/sh -ec : $token"
     wait "$pid"
     assert_eq "$(status runs "$T/runs")" passed
     assert_eq "$(wc -c < out)" 5000

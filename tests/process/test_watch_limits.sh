@@ -180,7 +180,7 @@ test_root_deleted() {
     begin
     watch_start
     cd /
-    rm -rf "$P"
+    wait_for rm -rf "$P" # it may be putting an output back there meanwhile
     wait_for gone "$WATCH_PID"
     RC=0
     wait "$WATCH_PID" || RC=$?
