@@ -306,10 +306,11 @@ test_clocks_that_are_wrong() {
     command -v cc > /dev/null || { echo "(not tried: there is no compiler)"; return; }
     project "$PIPELINE"
     echo 0000 > in
-    clock_run -$YEAR
-    assert_match "$(events 'select(.type == "run.started") | .time[:4]')" "^$(date -d 'now - 1 year' +%Y)$"
-    touch -r in reference
     local n=0 offset
+    clock_run -$YEAR
+    [ "$(events 'select(.type == "run.started") | .time[:19] + "Z" | fromdate')" -le $(($(date +%s) - YEAR)) ] ||
+        fail "the clock is right"
+    touch -r in reference
     for offset in 0 -$YEAR $((10 * YEAR)) -3 3 0 $((10 * YEAR)) -$YEAR 0; do
         for ((i = 1; i <= 3; i++)); do
             n=$((n + 1))
