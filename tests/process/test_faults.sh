@@ -4,7 +4,7 @@
 
 sample() { # KIND N
     command -v cc > /dev/null || { echo "(not tried: there is no C compiler)"; return 0; }
-    timeout 250 "$SOURCE_DIR/scripts/fault-sweep" --kiln "$KILN" --sample "$2" "$1" > "$T/out" 2> "$T/err" || fail "after a fault: $1"
+    timeout 1000 "$SOURCE_DIR/scripts/fault-sweep" --kiln "$KILN" --sample "$2" "$1" > "$T/out" 2> "$T/err" || fail "after a fault: $1"
 }
 
 test_killed_at_a_call() { sample kill 6; }

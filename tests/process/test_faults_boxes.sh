@@ -6,7 +6,7 @@
 sample() { # N KIND...
     command -v cc > /dev/null || { echo "(not tried: there is no C compiler)"; return 0; }
     mine
-    "${AS[@]}" timeout 280 "$SOURCE_DIR/scripts/fault-sweep" --kiln "$KILN" --sandbox --sample "$@" > "$T/out" 2> "$T/err" ||
+    "${AS[@]}" timeout 1000 "$SOURCE_DIR/scripts/fault-sweep" --kiln "$KILN" --sandbox --sample "$@" > "$T/out" 2> "$T/err" ||
         fail "after a fault: $*"
 }
 
