@@ -360,7 +360,8 @@ struct engine {
     bool settle_open;
     char *git_lock;          /* the file that says that git is at work here; or NULL */
     uint64_t n_settling;     /* events since things were last quiet */
-    uint64_t settling_since; /* monotonic ns */
+    uint64_t settling_since; /* monotonic ns, of the first of them ... */
+    uint64_t last_settling;  /* ... and of the last */
     bool was_idle;
     struct watch_clock clock;
     size_t n_jobs;               /* worker requests and barriers alive */

@@ -5,7 +5,8 @@
  * Settling counts idle time, not events: a known file written and closed is taken up after a
  * millisecond, in which a program that writes many shows itself; what may be half of a change (a
  * new name, a removal, a write) after a few; a big burst (a checkout) when it has been quiet for
- * longer; and all of it when git no longer holds its index lock.
+ * longer; and all of it when git no longer holds its index lock. A lock is as good as gone when it
+ * is old, unless files are still being written one after the other: a big checkout takes its time.
  */
 #include "engine/private.h"
 #include "engine/rounds.h"
@@ -23,6 +24,8 @@
 #define SMALL_BURST    8 /* events of a save, however an editor goes about it */
 #define BIG_BURST      50
 #define GIT_MS         15 /* between looks at git's lock */
+#define GIT_PAUSE_MS   3000
+#define GIT_LONGEST_MS 60000
 #define LONGEST_MS \
     10000 /* never keep somebody waiting longer than this, however busy the tree is */
 
@@ -75,7 +78,10 @@ static bool git_is_busy(const struct engine *e)
         return false;
     uint64_t since = (uint64_t)st.st_mtim.tv_sec * 1000 + (uint64_t)st.st_mtim.tv_nsec / 1000000;
     uint64_t now = clock_realtime_ns() / 1000000;
-    return now < since + LONGEST_MS;
+    if (now < since + LONGEST_MS)
+        return true;
+    return now < since + GIT_LONGEST_MS &&
+           (clock_monotonic_ns() - e->last_settling) / 1000000 < GIT_PAUSE_MS;
 }
 
 static void settled(uv_timer_t *timer)
@@ -92,9 +98,10 @@ static void settled(uv_timer_t *timer)
 
 static void something_happened(struct engine *e, bool saved)
 {
+    e->last_settling = clock_monotonic_ns();
     if (e->n_settling++ == 0)
-        e->settling_since = clock_monotonic_ns();
-    if ((clock_monotonic_ns() - e->settling_since) / 1000000 < LONGEST_MS ||
+        e->settling_since = e->last_settling;
+    if ((e->last_settling - e->settling_since) / 1000000 < LONGEST_MS ||
         !uv_is_active((uv_handle_t *)&e->settle))
         settle_again(e, saved);
 }
