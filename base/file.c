@@ -130,6 +130,20 @@ int file_write_atomic(const char *path, const void *bytes, size_t n, mode_t mode
     return code;
 }
 
+int file_write_named(const char *path, const void *bytes, size_t n, mode_t mode, struct err *err)
+{
+    struct stat st;
+    if (lstat(path, &st) < 0 || S_ISREG(st.st_mode))
+        return file_write_atomic(path, bytes, n, mode, err);
+    /* A pipe that nobody reads from must not hang us. */
+    int make = S_ISLNK(st.st_mode) ? O_CREAT | O_TRUNC : 0;
+    int fd = open(path, O_WRONLY | make | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, mode);
+    int failed = fd < 0 || file_write_all(fd, bytes, n) < 0 ? errno : 0;
+    if (fd >= 0 && close(fd) < 0 && !failed && errno != EINTR)
+        failed = errno;
+    return failed ? err_sys(err, failed, "cannot write %s", path) : 0;
+}
+
 /* That is what a lease asks. Who opens the file in the instant between waits for the lease to be
  * given back; the signal that tells of that is one that nobody is woken by. */
 bool file_has_writer(int fd, int64_t changed)

@@ -27,6 +27,10 @@ int file_write_all(int fd, const void *bytes, size_t n) MUST_CHECK;
  * durability. */
 int file_write_atomic(const char *path, const void *bytes, size_t n, mode_t mode,
                       struct err *err) MUST_CHECK;
+/* For a place that somebody named: a file is replaced as above, but what is a link, a pipe or a
+ * device (/dev/stdout, /dev/null) is opened and written to, and stays what it is. */
+int file_write_named(const char *path, const void *bytes, size_t n, mode_t mode,
+                     struct err *err) MUST_CHECK;
 /* Whether somebody may write to the file (fd is open for reading, changed its ctime in seconds)
  * without leaving a trace in its times: has it open for writing, or mapped. Where that can't be
  * asked (a file of somebody else, a file system without leases) nothing is known against it: false.

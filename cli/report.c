@@ -72,7 +72,7 @@ static int write_one(const struct options *options, const char *path, const stru
         return code;
     make(seen, &text);
     if (make_parent(path, &err) < 0 ||
-        file_write_atomic(path, buf_str(&text), text.len, 0644, &err) < 0) {
+        file_write_named(path, buf_str(&text), text.len, 0644, &err) < 0) {
         complain(options, err_text(&err));
         code = code ? code : EXIT_KILN;
     }

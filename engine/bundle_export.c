@@ -422,10 +422,15 @@ static int place_bundle(const struct exporting *x, const char *name, bool named,
 
 static int write_bundle(struct exporting *x, const char *path, struct err *err)
 {
+    struct stat st;
+    /* A device, or the link that /dev/stdout is, root could replace. */
+    if (lstat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        return err_set(err, ERR_USAGE,
+                       "%s is there and no file that could be replaced; name another place", path);
     char *name = mem_printf("%s.%ld.part", path, (long)getpid());
     bool named;
     x->fd = open_bundle(name, &named);
-    int rc = x->fd < 0 ? err_sys(err, errno, "cannot write %s", name) : 0;
+    int rc = x->fd < 0 ? err_sys(err, errno, "cannot write %s", path) : 0;
     if (rc == 0) {
         rc = put_all(x, err);
         if (rc == 0)

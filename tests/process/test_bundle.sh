@@ -99,7 +99,17 @@ test_what_is_not_there() {
     kiln 2 bundle export 2
     assert_err 'wants a file: kiln bundle export 2 --output FILE'
     kiln 3 bundle export 2 --output "$T/no/such/folder"
+    assert_err "cannot write $T/no/such/folder: No such file"
     assert_no_file "$T/x"
+    # What is no file stays what it is: /dev/stdout is such a link.
+    mkfifo "$T/pipe"
+    ln -s pipe "$T/link"
+    local there
+    for there in "$T/pipe" "$T/link"; do
+        kiln 2 bundle export 2 --output "$there"
+        assert_err 'no file that could be replaced; name another place'
+    done
+    [ -p "$T/pipe" ] && [ -L "$T/link" ]
     kiln 2 bundle import "$T/nothing"
     assert_err "cannot read $T/nothing"
     kiln 2 bundle import "$T"

@@ -86,6 +86,23 @@ test_reports_are_no_inputs() {
     assert_no_file j.xml
 }
 
+# What is no file is written to, and stays what it is: /dev/stdout is a link, /dev/null a device.
+test_reports_into_what_is_there() {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "true", "inputs": []}}}'
+    mkfifo "$T/pipe"
+    ln -s there.xml j.xml
+    exec 7<> "$T/pipe"
+    kiln 0 run --junit j.xml --trace "$T/pipe"
+    [ -L j.xml ] && [ -p "$T/pipe" ]
+    valid there.xml
+    assert_eq "$(head -c 1 <&7)" "{"
+    exec 7>&-
+    kiln 3 run --junit "$T/pipe" # nobody reads it
+    assert_err "cannot write $T/pipe"
+    kiln 3 run --junit .
+    assert_err 'cannot write \.: Is a directory'
+}
+
 test_of_the_past() {
     demo
     kiln 1 run -k --junit a.xml --trace a.json

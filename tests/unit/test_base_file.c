@@ -241,6 +241,27 @@ static void replacing(void **state)
     assert_int_equal(lstat("link", &st), 0);
     assert_true(S_ISREG(st.st_mode));
 
+    /* A place that somebody named stays what it is, if it is no file. */
+    assert_int_equal(symlink("target", "to_target"), 0);
+    assert_int_equal(symlink("made", "to_nothing"), 0);
+    assert_int_equal(file_write_named("to_target", "nu", 2, 0644, &err), 0);
+    assert_int_equal(file_write_named("to_nothing", "some", 4, 0644, &err), 0);
+    assert_int_equal(file_write_named("f", "three", 5, 0644, &err), 0);
+    const char *const named[][2] = {{"target", "nu"}, {"made", "some"}, {"f", "three"}};
+    for (size_t i = 0; i < 3; i++) {
+        buf_reset(&buf);
+        assert_int_equal(file_read(named[i][0], 9, &buf, &err), 0);
+        assert_string_equal(buf_str(&buf), named[i][1]);
+    }
+    assert_int_equal(lstat("to_target", &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_int_equal(mkfifo("pipe", 0600), 0);
+    assert_int_equal(file_write_named("pipe", "x", 1, 0644, &err), -ERR_SYSTEM);
+    assert_int_equal(err.errnum, ENXIO); /* nobody reads it */
+    err_release(&err);
+    assert_int_equal(lstat("pipe", &st), 0);
+    assert_true(S_ISFIFO(st.st_mode));
+
     /* The longest name there can be. */
     char name[256];
     memset(name, 'n', 255);
