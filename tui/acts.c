@@ -92,9 +92,19 @@ bool act_can_retry(const struct app *app)
     return any_fits(app, fits_retry);
 }
 
+/* What is ordered meanwhile is not forgotten, which nothing else on the screen tells. */
+static void say_paused(struct app *app)
+{
+    if (now(app)->paused)
+        app_say(app, "watching is paused: this runs when it goes on (p)");
+}
+
 void act_retry(struct app *app)
 {
+    bool held = !marks_meant(app) && chosen(app)->state == STATE_PAUSED;
     order(app, COMMAND_RETRY, fits_retry);
+    if (!held)
+        say_paused(app);
 }
 
 bool act_can_run(const struct app *app)
@@ -105,6 +115,7 @@ bool act_can_run(const struct app *app)
 void act_run_stale(struct app *app)
 {
     app_send(app, COMMAND_RUN_STALE, NULL);
+    say_paused(app);
 }
 
 static bool fits_force(const struct app *app, const struct model_step *step)
@@ -115,13 +126,16 @@ static bool fits_force(const struct app *app, const struct model_step *step)
 
 void act_force(struct app *app)
 {
-    if (any_fits(app, fits_force))
-        order(app, COMMAND_FORCE, fits_force);
+    if (!any_fits(app, fits_force))
+        return;
+    order(app, COMMAND_FORCE, fits_force);
+    say_paused(app);
 }
 
 void act_force_all(struct app *app)
 {
     app_send(app, COMMAND_FORCE, NULL);
+    say_paused(app);
 }
 
 static bool fits_cancel(const struct app *app, const struct model_step *step)

@@ -214,6 +214,10 @@ static void test_notice_pause_quit(void **state)
     assert_string_equal(pty_reply(pty, "command"), "command pause -");
     pty_sync(pty);
     pty_golden(pty, "notice-80x24");
+    pty_type(pty, "r");
+    assert_string_equal(pty_reply(pty, "command"), "command retry unit");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "watching is paused: this runs when it goes on"));
     pty_type(pty, "pr");
     assert_string_equal(pty_reply(pty, "command"), "command resume -");
     assert_string_equal(pty_reply(pty, "command"), "command retry unit");
