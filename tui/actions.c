@@ -9,8 +9,17 @@
 #include "tui/typing.h"
 #include "tui/view.h"
 
+static bool can_move(const struct app *app)
+{
+    return app->start.lines.n == 0 || app->start.most > 0;
+}
+
 static void move(struct app *app, int motion, int amount)
 {
+    if (app->start.lines.n) {
+        start_move(&app->start, (enum motion)motion, amount);
+        return;
+    }
     const struct view *view = app->overlay == OVERLAY_HELP ? &view_help : views[app->focus];
     view->move(app, (enum motion)motion, amount);
 }
@@ -230,22 +239,22 @@ static void quit(struct app *app)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 const struct action keymap_actions[] = {
-    {"down", "Move", {'j', KEY_DOWN}, IN_ALL,
-     "move", "j/k", 2, "down", NULL, WITH(move, MOVE_LINES, 1)},
-    {"up", "Move", {'k', KEY_UP}, IN_ALL,
-     NULL, NULL, 0, "up", NULL, WITH(move, MOVE_LINES, -1)},
-    {"top", "Move", {'g', KEY_HOME}, IN_ALL,
-     NULL, NULL, 0, "to the start", NULL, WITH(move, MOVE_START, 0)},
-    {"bottom", "Move", {'G', KEY_END}, IN_ALL,
-     NULL, NULL, 0, "to the end; in the log: follow it again", NULL, WITH(move, MOVE_END, 0)},
-    {"half-page-down", "Move", {KEY_CTRL('d')}, IN_ALL,
-     NULL, NULL, 0, "half a page down", NULL, WITH(move, MOVE_HALF_PAGES, 1)},
-    {"half-page-up", "Move", {KEY_CTRL('u')}, IN_ALL,
-     NULL, NULL, 0, "half a page up", NULL, WITH(move, MOVE_HALF_PAGES, -1)},
-    {"page-down", "Move", {KEY_PAGE_DOWN, ' '}, IN_ALL,
-     NULL, NULL, 0, "a page down", NULL, WITH(move, MOVE_PAGES, 1)},
-    {"page-up", "Move", {KEY_PAGE_UP}, IN_ALL,
-     NULL, NULL, 0, "a page up", NULL, WITH(move, MOVE_PAGES, -1)},
+    {"down", "Move", {'j', KEY_DOWN}, IN_ALL | IN_START,
+     "move", "j/k", 2, "down", can_move, WITH(move, MOVE_LINES, 1)},
+    {"up", "Move", {'k', KEY_UP}, IN_ALL | IN_START,
+     NULL, NULL, 0, "up", can_move, WITH(move, MOVE_LINES, -1)},
+    {"top", "Move", {'g', KEY_HOME}, IN_ALL | IN_START,
+     NULL, NULL, 0, "to the start", can_move, WITH(move, MOVE_START, 0)},
+    {"bottom", "Move", {'G', KEY_END}, IN_ALL | IN_START,
+     NULL, NULL, 0, "to the end; in the log: follow it again", can_move, WITH(move, MOVE_END, 0)},
+    {"half-page-down", "Move", {KEY_CTRL('d')}, IN_ALL | IN_START,
+     NULL, NULL, 0, "half a page down", can_move, WITH(move, MOVE_HALF_PAGES, 1)},
+    {"half-page-up", "Move", {KEY_CTRL('u')}, IN_ALL | IN_START,
+     NULL, NULL, 0, "half a page up", can_move, WITH(move, MOVE_HALF_PAGES, -1)},
+    {"page-down", "Move", {KEY_PAGE_DOWN, ' '}, IN_ALL | IN_START,
+     NULL, NULL, 0, "a page down", can_move, WITH(move, MOVE_PAGES, 1)},
+    {"page-up", "Move", {KEY_PAGE_UP}, IN_ALL | IN_START,
+     NULL, NULL, 0, "a page up", can_move, WITH(move, MOVE_PAGES, -1)},
     {"right", "Move", {KEY_RIGHT}, IN_LOG,
      NULL, NULL, 0, "long lines: further right", has_log, WITH(move, MOVE_COLUMNS, 8)},
     {"left", "Move", {KEY_LEFT}, IN_LOG,

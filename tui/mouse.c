@@ -65,10 +65,17 @@ void app_mouse(struct app *app, const struct mouse *mouse)
                 : mouse->what == MOUSE_WHEEL_DOWN ? WHEEL_LINES
                                                   : 0;
     bool pressed = mouse->what == MOUSE_PRESS && mouse->button == 0;
-    if ((!lines && !pressed) || app->start.lines.n)
+    if (!lines && !pressed)
         return;
     const struct action *action = pressed ? offered(app, mouse->x, mouse->y) : NULL;
     app_unsay(app);
+    if (app->start.lines.n) {
+        if (action)
+            keymap_run(app, action);
+        else
+            start_move(&app->start, MOVE_LINES, lines);
+        return;
+    }
     switch (app->overlay) {
     case OVERLAY_NONE:
         if (action)

@@ -1,6 +1,7 @@
 #include "tui/start.h"
 
 #include "base/mem.h"
+#include "tui/view.h"
 #include "tui/width.h"
 
 #include <stdlib.h>
@@ -28,6 +29,7 @@ void start_release(struct start *start)
         free(line->text);
     vec_release(&start->lines);
     start->can_init = false;
+    start->top = start->most = 0;
 }
 
 /* Draws it from that row on, or only counts. Returns the rows taken. */
@@ -39,7 +41,7 @@ static int put_line(const struct start_line *line, struct screen *screen, struct
     text += indent;
     do {
         size_t n = width_row(text, strlen(text), area.w - indent);
-        if (draw && y + rows < area.h)
+        if (draw && y + rows >= 0 && y + rows < area.h)
             screen_put(screen, area, indent, y + rows, look_style(line->role), text, n);
         text += n;
         text += strspn(text, " ");
@@ -48,7 +50,7 @@ static int put_line(const struct start_line *line, struct screen *screen, struct
     return rows;
 }
 
-void start_draw(const struct start *start, struct screen *screen, struct area area)
+void start_draw(struct start *start, struct screen *screen, struct area area)
 {
     int rows = 0, y, columns = 0;
     struct area inner = area;
@@ -61,7 +63,16 @@ void start_draw(const struct start *start, struct screen *screen, struct area ar
     }
     inner.w = columns < inner.w ? columns : inner.w;
     inner.x += (area.w - inner.w) / 2;
-    y = rows < area.h ? (area.h - rows) / 3 : 0;
+    start->height = area.h;
+    start->most = rows > area.h ? rows - area.h : 0;
+    start->top = start->top < start->most ? start->top : start->most;
+    y = rows < area.h ? (area.h - rows) / 3 : -start->top;
     vec_each (const struct start_line, line, &start->lines)
         y += put_line(line, screen, inner, y, true);
+}
+
+void start_move(struct start *start, enum motion motion, int amount)
+{
+    start->top =
+        (int)motion_to(motion, amount, start->height, (uint64_t)start->top, (uint64_t)start->most);
 }

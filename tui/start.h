@@ -21,12 +21,15 @@ struct start {
     })
     lines;         /* none: the panes are shown */
     bool can_init; /* a first kiln.json can be written from here */
+    int top, most; /* the first row shown, and the last that could be: as drawn last */
+    int height;    /* rows that fit */
 };
 
 /* Takes a copy in place of what there was. */
 void start_set(struct start *start, const struct tui_start *given);
 void start_release(struct start *start);
-/* In the middle of the area, its lines broken at blanks where they are too long. */
-void start_draw(const struct start *start, struct screen *screen, struct area area);
+/* In the middle of the area, its lines broken at blanks where they are too long; from its top on
+ * where there are more than fit. */
+void start_draw(struct start *start, struct screen *screen, struct area area);
 
 #endif

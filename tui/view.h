@@ -118,5 +118,7 @@ void row_printf(struct pen_row *row, enum role role, const char *format, ...)
 int motion_lines(enum motion motion, int amount, int height);
 /* Where a motion over rows 0 ... last leads from there, in a pane of that height. */
 uint64_t motion_to(enum motion motion, int amount, int height, uint64_t from, uint64_t last);
+/* start.c: to other rows, where not all fit. */
+void start_move(struct start *start, enum motion motion, int amount);
 
 #endif

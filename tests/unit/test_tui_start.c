@@ -117,6 +117,43 @@ static void test_keys(void **state)
     app_release(&app);
 }
 
+/* Where not all fits the rest is a key, or a turn of the wheel, away. */
+static void test_small(void **state)
+{
+    (void)state;
+    static const char top[] = "Welcome.\n"
+                              "one two three four five six seven\n"
+                              "eight nine ten eleven twelve\n"
+                              "thirteen\n"
+                              "j/k move  i write kiln.json  q quit\n";
+    static const char end[] = "one two three four five six seven\n"
+                              "eight nine ten eleven twelve\n"
+                              "thirteen\n"
+                              "averyveryveryverylongwordwithoutanyb\n"
+                              "lank\n"
+                              "j/k move  i write kiln.json  q quit\n";
+    struct app app;
+    open_app(&app, 40, 6, true);
+    app_key(&app, 'G');
+    app_draw(&app, 0);
+    expect(&app, end);
+    app_key(&app, 'g');
+    app_draw(&app, 0);
+    expect(&app, top);
+    app_mouse(&app, &(struct mouse){.what = MOUSE_WHEEL_DOWN, .x = 1, .y = 1});
+    app_draw(&app, 0);
+    expect(&app, end);
+    /* Whatever comes next begins at its beginning, and all of it is shown where it fits. */
+    screen_resize(&app.screen, 80, 24);
+    app_draw(&app, 0);
+    assert_int_equal(app.start.top, 0);
+    app_mouse(&app, &(struct mouse){.what = MOUSE_PRESS, .x = 3, .y = 23});
+    char want[20];
+    snprintf(want, sizeof want, "%d -", (int)COMMAND_INIT);
+    assert_string_equal(sent, want);
+    app_release(&app);
+}
+
 static void test_nothing_to_write(void **state)
 {
     (void)state;
@@ -140,6 +177,7 @@ int main(void)
         cmocka_unit_test(test_lines),
         cmocka_unit_test(test_any_size),
         cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_small),
         cmocka_unit_test(test_nothing_to_write),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
