@@ -20,6 +20,12 @@
 #
 # KILN is the binary under test. Needs jq.
 
+# Signals that whoever runs this ignores, as nohup does with one, a shell cannot get back.
+if [ -z "${KILN_TEST_AGAIN:-}" ] && ! grep -q '^SigIgn:[[:space:]]*0*$' /proc/$$/status; then
+    KILN_TEST_AGAIN=1 exec env --default-signal bash "$0" "$@"
+fi
+unset KILN_TEST_AGAIN
+
 KILN=${KILN:?KILN names the kiln binary to test}
 KILN=$(realpath "$KILN")
 export LC_ALL=C.UTF-8 # before the tests are read: what "\u" stands for in them depends on it
@@ -361,7 +367,7 @@ one_test() {
     trap clean_up EXIT
     # A session kiln was started from must not show through.
     # shellcheck disable=SC2086
-    unset ${!GIT_*} ${!GITHUB_*} ${!GITLAB_*} ${!BUILDKITE*} ${!OTEL_*} ${!PRE_COMMIT_*} CI TRACEPARENT XDG_CONFIG_DIRS CDPATH LANGUAGE \
+    unset ${!GIT_*} ${!GITHUB_*} ${!GITLAB_*} ${!BUILDKITE*} ${!OTEL_*} ${!PRE_COMMIT_*} CI TRACEPARENT XDG_CONFIG_DIRS CDPATH LANGUAGE http_proxy HTTP_PROXY all_proxy ALL_PROXY \
         KILN_CACHE_DIR KILN_CACHE_SIZE KILN_SCREEN_READER KILN_COMMIT_MSG NO_COLOR COLORFGBG COLORTERM CLICOLOR_FORCE FORCE_COLOR \
         TMUX TMUX_PANE STY VTE_VERSION EDITOR VISUAL PAGER
     export HOME=$T/home XDG_CACHE_HOME=$T/home/.cache XDG_STATE_HOME=$T/home/.local/state
