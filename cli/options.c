@@ -431,11 +431,12 @@ static int check_arguments(struct parser *parser)
                        out->command, command->arguments, out->command);
     if (n > command->max_args) {
         char *text = shown(out->args[out->n_args - (n - command->max_args)]);
-        int code = err_set(
-            parser->err, ERR_USAGE, "\"kiln %s%s%s\" takes %s: \"%s\" is too much", out->command,
-            out->subcommand ? " " : "", out->subcommand ? out->subcommand : "",
-            command->max_args == (out->subcommand != NULL) ? "no arguments" : command->arguments,
-            text);
+        const char *takes = command->max_args == (out->subcommand != NULL) ? "no arguments"
+                            : out->subcommand                              ? "no more arguments"
+                                                                           : command->arguments;
+        int code = err_set(parser->err, ERR_USAGE, "\"kiln %s%s%s\" takes %s: \"%s\" is too much",
+                           out->command, out->subcommand ? " " : "",
+                           out->subcommand ? out->subcommand : "", takes, text);
         free(text);
         return code;
     }

@@ -205,6 +205,7 @@ static void test_bad_lines(void **state)
         {"cache stat", "\"kiln cache\" has no \"stat\"; did you mean \"stats\"?"},
         {"cache foo", "\"kiln cache\" has no \"foo\"; it is one of stats, gc, verify, clear"},
         {"cache clear now", "\"kiln cache clear\" takes no arguments: \"now\" is too much"},
+        {"bundle import a b", "\"kiln bundle import\" takes no more arguments: \"b\" is too much"},
         {"cache stats --yes", "\"kiln cache stats\" has no option --yes"},
         {"cache verify --size 1GiB", "\"kiln cache verify\" has no option --size"},
         {"cache clear --dry-run", "\"kiln cache clear\" has no option --dry-run"},
