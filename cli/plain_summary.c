@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -140,15 +141,18 @@ static void add_page(struct buf *out, const struct plain_summary *summary,
                  shown - MAX_FAILURES);
 }
 
-static void add_to_github(const struct buf *page)
+static void add_to_github(const struct buf *page, struct buf *text)
 {
     const char *path = getenv("GITHUB_STEP_SUMMARY");
-    int fd = path && *path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666) : -1;
-    if (fd >= 0) {
-        /* A page more or less: the lines have said it all. */
-        (void)!file_write_all(fd, page->data, page->len);
+    if (!path || !*path)
+        return;
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+    int failed = fd < 0 || file_write_all(fd, page->data, page->len) < 0 ? errno : 0;
+    if (fd >= 0)
         close(fd);
-    }
+    if (failed) /* a page more or less: the lines have said it all */
+        buf_addf(text, "kiln: warning: there is no summary: cannot write %s: %s\n", path,
+                 strerror(failed));
 }
 
 void plain_summary_write(struct plain_summary *summary, const struct plain_failures *failures,
@@ -166,7 +170,7 @@ void plain_summary_write(struct plain_summary *summary, const struct plain_failu
         buf_release(&marks);
     }
     if (to->ci == PLAIN_CI_GITHUB)
-        add_to_github(&page);
+        add_to_github(&page, text);
     else if (run_finished->u.run_finished.status == RUN_FAILED)
         plain_annotate(&page, text);
     buf_release(&page);

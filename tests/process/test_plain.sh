@@ -142,9 +142,11 @@ test_github_marks_ten() {
     assert_eq "$(grep -c '^::error' "$T/out")" 10
     assert_out '^kiln: 10 errors are marked, as many as GitHub shows; 6 more are in the log$'
     grep -q '^10 errors are marked, .* 6 more' "$T/summary"
+    export GITHUB_STEP_SUMMARY=$T/no/summary
     kiln 1 run a
     assert_eq "$(grep -c '^::error' "$T/out")" 8
     assert_no_out 'errors are marked'
+    assert_out "^kiln: warning: there is no summary: cannot write $T/no/summary: No such file or directory$"
 }
 
 # The page is not longer than it may be.
