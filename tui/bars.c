@@ -1,3 +1,4 @@
+#include "base/mem.h"
 #include "base/text.h"
 #include "tui/acts.h"
 #include "tui/estimate.h"
@@ -7,6 +8,7 @@
 #include "tui/width.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The header's pieces in their order; each width has the fullest form that fits. */
@@ -202,7 +204,8 @@ static void draw_lines(struct app *app)
     }
 }
 
-#define NOTICE_X 3
+#define NOTICE_X  3
+#define SAID_ROWS 3
 
 size_t notice_row(const char *text, int cols, size_t *n)
 {
@@ -337,6 +340,25 @@ static void draw_status(struct app *app, struct area area)
         row_put(&row, ROLE_TEXT, app->project);
 }
 
+/* A sentence too long for the row goes over those above it, too, until the next key. */
+static void draw_said(struct app *app, struct area footer)
+{
+    int room = footer.w > 3 ? footer.w - 2 : 1, rows = 0;
+    int most = footer.y < SAID_ROWS ? footer.y : SAID_ROWS;
+    const char *text = app->said;
+    for (const char *rest = text; *rest && rows < most; rows++)
+        rest += width_row(rest, strlen(rest), room);
+    struct area area = {footer.x, footer.y - rows + 1, footer.w, rows};
+    for (int y = 0; y < rows; y++) {
+        size_t left = strlen(text), n = y < rows - 1 ? width_row(text, left, room) : left;
+        char *row = mem_strndup(text, n);
+        screen_rule(&app->screen, area, 0, y, area.w, look_style(ROLE_TEXT), " ");
+        screen_fit(&app->screen, area, 1, y, room, look_style(ROLE_STRONG), row, false);
+        free(row);
+        text += n;
+    }
+}
+
 void bars_draw_keys(struct app *app)
 {
     const struct layout *layout = &app->layout;
@@ -345,8 +367,7 @@ void bars_draw_keys(struct app *app)
     else if (typing_on(app) && (!app->said || typing_over(app)))
         typing_draw(app, layout->footer);
     else if (app->said)
-        screen_fit(&app->screen, layout->footer, 1, 0, layout->footer.w - 2,
-                   look_style(ROLE_STRONG), app->said, false);
+        draw_said(app, layout->footer);
     else
         draw_key_line(app, layout->footer);
 }

@@ -218,6 +218,10 @@ static void test_notice_pause_quit(void **state)
     assert_string_equal(pty_reply(pty, "command"), "command retry unit");
     pty_sync(pty);
     assert_true(pty_shows(pty, "watching is paused: this runs when it goes on"));
+    pty_resize(pty, 40, 10); /* a sentence that is longer than the row */
+    pty_sync(pty);
+    pty_golden(pty, "said-40x10");
+    pty_resize(pty, 80, 24);
     pty_type(pty, "pr");
     assert_string_equal(pty_reply(pty, "command"), "command resume -");
     assert_string_equal(pty_reply(pty, "command"), "command retry unit");
