@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "tui/keymap.h"
 #include "tui/line.h"
+#include "tui/typing.h"
 #include "tui/view.h"
 
 #include <fcntl.h>
@@ -18,6 +19,7 @@
 #define TAIL_BYTES 16384
 #define TAIL_LINES 10
 #define REASONS    5
+#define ASK_BYTES  400
 
 void reader_init(struct reader *reader, struct app *app)
 {
@@ -303,6 +305,43 @@ void reader_start(struct reader *reader)
         reader_say(reader, "q: quit.");
 }
 
+bool reader_ticks(const struct reader *reader)
+{
+    vec_each (const struct model_step, step, &reader->app->model.steps)
+        if (step->interactive && step->state == STATE_RUNNING)
+            return true;
+    return false;
+}
+
+/* Once for each line that is left half written: what is typed there lengthens it. */
+static void say_asks(struct reader *reader)
+{
+    struct app *app = reader->app;
+    char bytes[ASK_BYTES];
+    size_t at = typing_asks(app);
+    const struct model_step *step = at < app->model.steps.n ? &app->model.steps.v[at] : NULL;
+    int fd = step ? open(step->log, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY) : -1;
+    if (fd < 0)
+        return;
+    uint64_t from = step->log_bytes > sizeof bytes ? step->log_bytes - sizeof bytes : 0;
+    ssize_t got = pread(fd, bytes, (size_t)(step->log_bytes - from), (off_t)from);
+    close(fd);
+    size_t end = got > 0 ? (size_t)got : 0, start = end;
+    while (start > 0 && bytes[start - 1] != '\n')
+        start--;
+    if (end == 0 || (reader->asked.step == at && reader->asked.starts == step->starts &&
+                     reader->asked.at == from + start))
+        return;
+    reader->asked.step = at;
+    reader->asked.starts = step->starts;
+    reader->asked.at = from + start;
+    struct buf line = BUF_INIT;
+    line_plain(bytes + start, end - start, &line);
+    reader_say(reader, "%s may wait for input%s: %s", step->name,
+               typing_on(app) ? "" : " (i on that step types to it)", buf_str(&line));
+    buf_release(&line);
+}
+
 void reader_catch_up(struct reader *reader)
 {
     struct app *app = reader->app;
@@ -311,4 +350,5 @@ void reader_catch_up(struct reader *reader)
     app_unsay(app);
     if (reader->log_due && !app->log.fetching)
         reader_say_log(reader);
+    say_asks(reader);
 }

@@ -19,6 +19,12 @@ struct reader {
     struct buf out; /* what is to be said; the caller takes it */
     bool left_out;  /* nobody took it, so something is not said */
     bool log_due;   /* the log's end is to be said when it has been taken out of the cache */
+    /* The half of a line with which a step was last said to wait: of which step, which start of it,
+     * and where in its log. */
+    struct {
+        size_t step;
+        uint64_t starts, at;
+    } asked;
 };
 
 void reader_init(struct reader *reader, struct app *app);
@@ -30,7 +36,10 @@ void reader_start(struct reader *reader);
 void reader_key(struct reader *reader, uint32_t key);
 /* What was pasted. */
 void reader_paste(struct reader *reader, const char *text, size_t n);
-/* Says what the app has been made to say since (by a program that ended, say). */
+/* Says what the app has been made to say since (by a program that ended, say), and which step may
+ * wait for somebody, as it is at app->now_ns. */
 void reader_catch_up(struct reader *reader);
+/* Whether only time can tell what is to be said next: reader_catch_up() is wanted once a second. */
+bool reader_ticks(const struct reader *reader);
 
 #endif

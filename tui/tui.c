@@ -76,10 +76,11 @@ static void mark(struct tui *tui, uint64_t gap_ms)
     schedule(tui, gap_ms);
 }
 
-/* Elapsed times move once a second, and only while there is one on the screen. */
+/* Elapsed times move once a second, and only while there is one on the screen; to those who hear it
+ * silence may mean something. */
 static void set_tick(struct tui *tui)
 {
-    bool wanted = !tui->freed && !tui->reader && app_ticks(&tui->app);
+    bool wanted = !tui->freed && (tui->reader ? reader_ticks(tui->reader) : app_ticks(&tui->app));
     bool ticks = uv_is_active((uv_handle_t *)&tui->tick);
     if (wanted && !ticks)
         uv_timer_start(&tui->tick, on_tick, TICK_MS, TICK_MS);
@@ -104,8 +105,11 @@ static void copy(struct tui *tui)
     buf_release(text);
 }
 
-static void take_words(struct reader *reader, struct buf *frame)
+static void take_words(struct tui *tui, struct buf *frame)
 {
+    struct reader *reader = tui->reader;
+    if (!tui->app.past.id)
+        tui->app.now_ns = tui->now_ns(tui->ctx);
     reader_catch_up(reader);
     buf_add(frame, reader->out.data, reader->out.len);
     buf_reset(&reader->out);
@@ -127,7 +131,7 @@ static void draw(struct tui *tui)
     tui->drawn_at = uv_now(tui->loop);
     struct buf *frame = term_frame(tui->term);
     if (tui->reader)
-        take_words(tui->reader, frame);
+        take_words(tui, frame);
     buf_add(frame, app->to_terminal.data, app->to_terminal.len);
     bool told = frame->len > 0;
     buf_reset(&app->to_terminal);

@@ -9,6 +9,7 @@
 #include "tui/keymap.h"
 #include "tui/reader.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -295,12 +296,71 @@ static void test_left_out(void **state)
     over(s);
 }
 
+static void write_more(struct scene *s, const char *text, uint64_t seconds)
+{
+    int fd = open(s->path, O_WRONLY | O_APPEND);
+    off_t at = lseek(fd, 0, SEEK_END);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+    struct event event = {.type = EVENT_STEP_LOG, .step = "login", .time_ns = seconds * SECOND};
+    event.u.log.n = strlen(text);
+    event.u.log.offset = (uint64_t)at;
+    event.u.log.stream = 1;
+    event.u.log.log = s->path;
+    tell(s, &event);
+    s->app.now_ns = seconds * SECOND + SECOND / 2;
+    reader_catch_up(&s->reader);
+    heard(s, ""); /* it may only be slow */
+    s->app.now_ns = (seconds + 2) * SECOND;
+    reader_catch_up(&s->reader);
+}
+
+/* A step that has asked something is silent, so somebody has to say so. */
+static void test_asks(void **state)
+{
+    (void)state;
+    static const char *const name = "login";
+    static const struct event_step_info steps[] = {
+        {.name = "login", .command = "./login", .interactive = true}};
+    struct scene *s = scene(true);
+    struct event event = {.type = EVENT_PIPELINE_LOADED, .time_ns = SECOND};
+    event.u.pipeline.name = "demo";
+    event.u.pipeline.root = "/src";
+    event.u.pipeline.steps = steps;
+    event.u.pipeline.n_steps = 1;
+    event.u.pipeline.watching = true;
+    tell(s, &event);
+    assert_false(reader_ticks(&s->reader));
+    event = (struct event){.type = EVENT_RUN_STARTED, .run = "1", .time_ns = SECOND};
+    event.u.run_started.steps = &name;
+    event.u.run_started.n_steps = 1;
+    tell(s, &event);
+    event = (struct event){.type = EVENT_STEP_STARTED, .step = name, .time_ns = SECOND};
+    event.u.started.attempt = 1;
+    event.u.started.log = s->path;
+    tell(s, &event);
+    assert_true(reader_ticks(&s->reader));
+    buf_reset(&s->reader.out);
+    write_more(s, "who is it?\n\x1b[1mName?\x1b[m ", 2);
+    heard(s, "login may wait for input (i on that step types to it): Name? \n");
+    write_more(s, "Jo", 5); /* as the terminal shows what is typed */
+    heard(s, "");
+    keys(s, "i");
+    buf_reset(&s->reader.out);
+    write_more(s, "e\nPassword: ", 8);
+    heard(s, "login may wait for input: Password: \n");
+    write_more(s, "\nwelcome\n", 11);
+    heard(s, "");
+    over(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_events),  cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_choices), cmocka_unit_test(test_cached_log),
-        cmocka_unit_test(test_palette), cmocka_unit_test(test_left_out),
+        cmocka_unit_test(test_asks),       cmocka_unit_test(test_events),
+        cmocka_unit_test(test_keys),       cmocka_unit_test(test_choices),
+        cmocka_unit_test(test_cached_log), cmocka_unit_test(test_palette),
+        cmocka_unit_test(test_left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
