@@ -310,7 +310,7 @@ test_order_by_durations() {
     project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "quick": {"run": "true", "inputs": []},
         "long": {"run": "sleep 1", "inputs": []},
-        "first": {"run": "sleep 0.5", "inputs": []},
+        "first": {"run": "sleep 0.2", "inputs": []},
         "second": {"run": "sleep 2", "inputs": [], "needs": ["first"]}}}'
     kiln 0 run --json -j1
     assert_eq "$(started)" "first quick long second"
