@@ -5,12 +5,14 @@
 #include "tui/acts.h"
 #include "tui/fuzzy.h"
 #include "tui/keymap.h"
+#include "tui/width.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST 200 /* items that are offered */
-#define ROWS 12
+#define MOST       200 /* items that are offered */
+#define ROWS       12
+#define KEYS_WIDTH 9 /* at least, so that what helps ends in one column mostly */
 
 static void offer(struct palette *palette, const struct palette_item *item)
 {
@@ -156,9 +158,13 @@ static void draw_item(struct app *app, struct area area, int y, size_t index)
     } else if (item->kind == ITEM_ACTION) {
         const struct action *action = &app->keymap.actions[item->index];
         keymap_keys(&app->keymap, action, &keys);
+        int wide = width_text(buf_str(&keys), keys.len);
+        wide = wide < KEYS_WIDTH ? KEYS_WIDTH : wide;
         screen_fit(screen, area, 1, y, 19, look_style(ROLE_TEXT), action->name, false);
-        screen_fit(screen, area, 21, y, area.w - 32, look_style(ROLE_DIM), action->help, false);
-        screen_fit_right(screen, area, area.w - 10, y, 9, look_style(ROLE_KEY), buf_str(&keys));
+        screen_fit(screen, area, 21, y, area.w - wide - 23, look_style(ROLE_DIM), action->help,
+                   false);
+        screen_fit_right(screen, area, area.w - wide - 1, y, wide, look_style(ROLE_KEY),
+                         buf_str(&keys));
     }
     if (index == app->palette.selected) {
         struct style all = look_style(ROLE_SELECTED);

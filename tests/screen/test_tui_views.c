@@ -120,6 +120,11 @@ static void test_help(void **state)
     (void)state;
     struct pty *pty = start(80, 24);
     say_busy_run(pty);
+    pty_type(pty, ":");
+    pty_sync(pty);
+    assert_true(pty_shows(pty, "PgDn Space")); /* the longest there are, whole */
+    pty_type(pty, "\033");
+    pty_sync(pty);
     pty_type(pty, "?");
     pty_sync(pty);
     pty_golden(pty, "help-80x24");
