@@ -11,16 +11,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The header's pieces in their order; each width has the fullest form that fits. */
+/* The header's pieces in their order; each width has the fullest form that fits. Long names are cut
+ * before what they would push out. */
 struct form {
-    bool words, run, git, changed, time;
+    bool words, run, git, changed, time, cut;
 };
 
 static const struct form forms[] = {
-    {true, true, true, true, true},     {false, true, true, true, true},
-    {false, false, true, true, true},   {false, false, true, false, true},
-    {false, false, false, false, true}, {false, false, false, false, false},
+    {true, true, true, true, true, false},     {false, true, true, true, true, false},
+    {false, false, true, true, true, false},   {false, false, true, false, true, false},
+    {false, false, true, false, true, true},   {false, false, false, false, true, false},
+    {false, false, false, false, true, true},  {false, false, false, false, false, false},
+    {false, false, false, false, false, true},
 };
+
+#define NAME_LEAST 10 /* columns of a name that is cut; else a quarter of the row */
 
 /* Looked at once a frame; with very many steps, four times a second. */
 #define ESTIMATE_STEPS 1000
@@ -81,13 +86,26 @@ static void put_run_time(struct pen_row *row, const struct app *app)
     row_printf(row, ROLE_TEXT, " in %s", text_duration(ms, text));
 }
 
+static void put_name(struct pen_row *row, const struct app *app, enum role role, const char *name,
+                     bool cut)
+{
+    int most = app->screen.cols / 4 > NAME_LEAST ? app->screen.cols / 4 : NAME_LEAST;
+    if (!cut || width_text(name, strlen(name)) <= most) {
+        row_put(row, role, name);
+        return;
+    }
+    screen_fit(row->screen, row->area, row->x, row->y, most, look_style(role), name, false);
+    row->x += most;
+}
+
 static int put_header(struct app *app, struct area area, const struct form *form)
 {
     const struct model *model = &app->model;
     struct pen_row row = {&app->screen, area, 1, 0};
-    row_put(&row, ROLE_STRONG, model->name ? model->name : app->project);
+    put_name(&row, app, ROLE_STRONG, model->name ? model->name : app->project, form->cut);
     if (form->git && model->branch) {
-        row_printf(&row, ROLE_TEXT, "  %s", model->branch);
+        row_put(&row, ROLE_TEXT, "  ");
+        put_name(&row, app, ROLE_TEXT, model->branch, form->cut);
         if (model->dirty > 0)
             row_printf(&row, ROLE_WARNING, "* %llu file%s", (unsigned long long)model->dirty,
                        model->dirty == 1 ? "" : "s");

@@ -115,6 +115,34 @@ static void test_after_a_run(void **state)
     pty_end(pty);
 }
 
+/* What is wrong stays in the header, however long the names are. */
+static void test_long_names(void **state)
+{
+    (void)state;
+    static const int cols[] = {30, 40, 60, 80, 120};
+    struct pty *pty = start(120, 40);
+    pty_say(pty, "pipeline a-library-of-simple-dynamic-strings watch");
+    pty_say(pty, "step unit - Unit_tests");
+    pty_say(pty, "end");
+    pty_say(pty, "tree feature/a-branch-that-somebody-thought-about-for-very-long-indeed 12");
+    pty_say(pty, "run");
+    pty_say(pty, "started unit 1");
+    pty_say(pty, "now 4000");
+    pty_say(pty, "finished unit failed 4000 1 0 0");
+    pty_say(pty, "ended failed 4000");
+    for (size_t i = 0; i < sizeof cols / sizeof *cols; i++) {
+        pty_resize(pty, cols[i], 24);
+        pty_sync(pty);
+        assert_true(pty_shows(pty, " \xe2\x9c\x97"
+                                   "1"));
+        assert_true(pty_shows(pty, "a-library"));
+    }
+    assert_true(
+        pty_shows(pty, "a-library-of-simple-dynamic-s\xe2\x80\xa6  feature/a-branch-that-somebo"));
+    assert_true(pty_shows(pty, "* 12 files"));
+    pty_end(pty);
+}
+
 static void test_help(void **state)
 {
     (void)state;
@@ -300,15 +328,11 @@ static void test_junk_keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_start_and_empty),
-        cmocka_unit_test(test_after_a_run),
-        cmocka_unit_test(test_help),
-        cmocka_unit_test(test_log),
-        cmocka_unit_test(test_log_of_cached),
-        cmocka_unit_test(test_notice_pause_quit),
-        cmocka_unit_test(test_resize),
-        cmocka_unit_test(test_poor_terminals),
+        cmocka_unit_test(test_sizes),         cmocka_unit_test(test_start_and_empty),
+        cmocka_unit_test(test_after_a_run),   cmocka_unit_test(test_long_names),
+        cmocka_unit_test(test_help),          cmocka_unit_test(test_log),
+        cmocka_unit_test(test_log_of_cached), cmocka_unit_test(test_notice_pause_quit),
+        cmocka_unit_test(test_resize),        cmocka_unit_test(test_poor_terminals),
         cmocka_unit_test(test_junk_keys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
