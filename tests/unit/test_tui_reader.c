@@ -50,9 +50,7 @@ static struct scene *scene(bool utf8)
     static const struct event_step_info steps[] = {
         {.name = "build", .command = "make"},
         {.name = "test", .command = "make test", .needs = needs, .n_needs = 1},
-        {.name = "pr\xc3\xbc"
-                 "fen",
-         .command = "make check"},
+        {.name = "pr\303\274fen", .command = "make check"},
     };
     struct scene *s = calloc(1, sizeof *s);
     s->control = (struct control){.ctx = s, .send = on_command, .log_path = log_path};
@@ -95,9 +93,7 @@ static void keys(struct scene *s, const char *typed)
 
 static void run(struct scene *s)
 {
-    static const char *const names[] = {"build", "test",
-                                        "pr\xc3\xbc"
-                                        "fen"};
+    static const char *const names[] = {"build", "test", "pr\303\274fen"};
     struct event event = {.type = EVENT_RUN_STARTED, .run = "1", .time_ns = SECOND};
     event.u.run_started.pipeline = "demo";
     event.u.run_started.version = "0";
