@@ -28,6 +28,7 @@ unset KILN_TEST_AGAIN
 
 KILN=${KILN:?KILN names the kiln binary to test}
 KILN=$(realpath "$KILN")
+umask 022 # modes are compared
 export LC_ALL=C.UTF-8 # before the tests are read: what "\u" stands for in them depends on it
 SOURCE_DIR=${SOURCE_DIR:-$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")}
 DEADLINE=${KILN_TEST_DEADLINE:-60} # seconds; generous: it only ends what hangs
