@@ -44,7 +44,7 @@ static struct columns columns_of(const struct app *app, int width)
     if (list->form == STEPS_LEVELS && !step_list_filtered(list))
         c.left += 3;
     int longest = list->widest > 6 ? (int)list->widest : 6;
-    int most = width >= 78 ? 28 : 20;
+    int most = width >= 80 ? width * 2 / 5 - 4 : width >= 78 ? 28 : 20;
     c.name = longest + 1 < most ? longest + 1 : most;
     int rest = width - c.left - c.word - c.time;
     if (rest < c.name + 10) {

@@ -9,6 +9,7 @@
 #include "screen.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static struct pty *start(int cols, int rows)
 {
@@ -214,12 +215,33 @@ static void test_filtered(void **state)
     pty_end(pty);
 }
 
+/* Where there is room, a name has more of it. */
+static void test_long_names(void **state)
+{
+    static const char name[] = "integration-of-lexer-and-parser";
+    (void)state;
+    struct pty *pty = pty_start(&(struct pty_options){200, 60, "xterm-256color", true, true});
+    pty_say(pty, "pipeline demo watch");
+    pty_say(pty, "step %s - Both_of_them", name);
+    pty_say(pty, "end");
+    pty_say(pty, "run");
+    pty_say(pty, "started %s 1", name);
+    pty_sync(pty);
+    assert_non_null(strstr(pty_row(pty, 2), name));
+    pty_resize(pty, 80, 24);
+    pty_sync(pty);
+    assert_non_null(strstr(pty_row(pty, 2), "integration-of-lexer-and"));
+    assert_null(strstr(pty_row(pty, 2), name));
+    pty_end(pty);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_held),     cmocka_unit_test(test_acting),
-        cmocka_unit_test(test_facts),    cmocka_unit_test(test_rules),
-        cmocka_unit_test(test_choosing), cmocka_unit_test(test_filtered),
+        cmocka_unit_test(test_long_names), cmocka_unit_test(test_held),
+        cmocka_unit_test(test_acting),     cmocka_unit_test(test_facts),
+        cmocka_unit_test(test_rules),      cmocka_unit_test(test_choosing),
+        cmocka_unit_test(test_filtered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
