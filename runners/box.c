@@ -249,7 +249,7 @@ static int reach_arguments(const struct box_runner *box, const struct runner_req
 {
     int rc = 0;
     for (size_t i = 0; request->argv[i] && rc == 0; i++)
-        rc = box_let_through(&box->reach, request->argv[i], err);
+        rc = box_let_read(&box->reach, request->argv[i], err);
     return rc;
 }
 

@@ -103,6 +103,8 @@ struct box_reach {
 /* Lets the nest's root pass through the directories from reach's to path: by their group, and as
  * others where nobody else gets there. Nothing to do but for root. ERR_SYSTEM when that fails. */
 int box_let_through(const struct box_reach *reach, const char *path, struct err *err) MUST_CHECK;
+/* The same, and lets it read what is there where that is a file. */
+int box_let_read(const struct box_reach *reach, const char *path, struct err *err) MUST_CHECK;
 
 /* Makes config.json. ERR_CONFIG when a text is not UTF-8. */
 int box_bundle(const struct box_plan *plan, struct buf *out, struct err *err) MUST_CHECK;
