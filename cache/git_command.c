@@ -34,11 +34,13 @@ static bool is_left_out(const char *variable)
 }
 
 /* Nothing of the repository's own automatics: no hooks, no daemon that knows another working tree,
- * no index in parts of which some would lie elsewhere. */
+ * no index in parts of which some would lie elsewhere. Nor what somebody has told git not to look
+ * at in a working tree: in kiln's own directories every change counts. */
 static const char *const settings[] = {"core.hooksPath=/dev/null",  "submodule.recurse=false",
                                        "clean.requireForce=false",  "core.fsmonitor=false",
                                        "core.untrackedCache=false", "core.splitIndex=false",
-                                       "core.sparseCheckout=false"};
+                                       "core.sparseCheckout=false", "core.trustctime=true",
+                                       "core.checkStat=default",    "core.fileMode=true"};
 enum { N_SETTINGS = sizeof(settings) / sizeof(settings[0]), N_NOT_OF_INDEX = 3 };
 
 static size_t n_settings(const struct git_command *command)

@@ -288,6 +288,37 @@ test_steps_that_hide_changes() {
     done
 }
 
+is_over() { [ "$(date +%s)" -gt "$1" ]; }
+
+# Nor does a step pass on changes that git was told not to look at, or is anything of them there for the next.
+test_settings_that_hide_changes() {
+    local setting change checkout
+    a_project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
+        "change": {"run": "sh t.txt", "inputs": ["*.txt"]},
+        "test": {"run": "grep two src/a || test -x src/a", "inputs": ["src"], "needs": ["change"]}}}'
+    for setting in core.trustctime=false core.checkStat=minimal core.fileMode=false; do
+        git config "${setting%=*}" "${setting#*=}"
+        change="touch -r src/a '$T/time'; echo two >src/a; touch -r '$T/time' src/a"
+        [ "${setting%=*}" != core.fileMode ] || change='chmod +x src/a'
+        echo "true $setting" >t.txt
+        git add t.txt
+        hook 1
+        assert_out 'test: FAILED'
+        # Of files that were written in the second of its index git believes no stamps at all.
+        checkout=$(echo "$XDG_CACHE_HOME"/kiln/v1/hook/*/project)
+        wait_for is_over "$(stat -c %Z "$checkout/src/a")"
+        echo "$change # $setting" >t.txt
+        git add t.txt
+        hook 1
+        assert_err '^hook: steps changed files that are committed: src/a$'
+        echo "true again $setting" >t.txt
+        git add t.txt
+        hook 1
+        assert_out 'test: FAILED'
+        git config --unset "${setting%=*}"
+    done
+}
+
 test_isolated_steps() {
     a_project "${PIPELINE/host/sandbox}"
     boxes || return 0
