@@ -130,16 +130,30 @@ int file_write_atomic(const char *path, const void *bytes, size_t n, mode_t mode
     return code;
 }
 
+/* Opened anew, the file that /dev/stdout leads to would be emptied, and a socket can't be opened.
+ */
+static int own_stream(const char *path)
+{
+    struct stat there, own;
+    if (stat(path, &there) < 0)
+        return -1;
+    for (int fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fstat(fd, &own) == 0 && own.st_ino == there.st_ino && own.st_dev == there.st_dev)
+            return fd;
+    return -1;
+}
+
 int file_write_named(const char *path, const void *bytes, size_t n, mode_t mode, struct err *err)
 {
     struct stat st;
     if (lstat(path, &st) < 0 || S_ISREG(st.st_mode))
         return file_write_atomic(path, bytes, n, mode, err);
     /* A pipe that nobody reads from must not hang us. */
-    int make = S_ISLNK(st.st_mode) ? O_CREAT | O_TRUNC : 0;
-    int fd = open(path, O_WRONLY | make | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, mode);
+    int make = S_ISLNK(st.st_mode) ? O_CREAT | O_TRUNC : 0, stream = own_stream(path);
+    int fd = stream >= 0 ? stream
+                         : open(path, O_WRONLY | make | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, mode);
     int failed = fd < 0 || file_write_all(fd, bytes, n) < 0 ? errno : 0;
-    if (fd >= 0 && close(fd) < 0 && !failed && errno != EINTR)
+    if (fd >= 0 && fd != stream && close(fd) < 0 && !failed && errno != EINTR)
         failed = errno;
     return failed ? err_sys(err, failed, "cannot write %s", path) : 0;
 }

@@ -28,7 +28,9 @@ int file_write_all(int fd, const void *bytes, size_t n) MUST_CHECK;
 int file_write_atomic(const char *path, const void *bytes, size_t n, mode_t mode,
                       struct err *err) MUST_CHECK;
 /* For a place that somebody named: a file is replaced as above, but what is a link, a pipe or a
- * device (/dev/stdout, /dev/null) is opened and written to, and stays what it is. */
+ * device (/dev/stdout, /dev/null) is opened and written to, and stays what it is. What leads to our
+ * own standard output or error goes there, behind what was written so far; stdio's is the caller's
+ * to flush. */
 int file_write_named(const char *path, const void *bytes, size_t n, mode_t mode,
                      struct err *err) MUST_CHECK;
 /* Whether somebody may write to the file (fd is open for reading, changed its ctime in seconds)

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "cli/otlp.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,6 +72,7 @@ static int write_one(const struct options *options, const char *path, const stru
     if (!path)
         return code;
     make(seen, &text);
+    fflush(stdout); /* the place may be /dev/stdout */
     if (make_parent(path, &err) < 0 ||
         file_write_named(path, buf_str(&text), text.len, 0644, &err) < 0) {
         complain(options, err_text(&err));

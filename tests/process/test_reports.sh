@@ -101,6 +101,13 @@ test_reports_into_what_is_there() {
     assert_err "cannot write $T/pipe"
     kiln 3 run --junit .
     assert_err 'cannot write \.: Is a directory'
+    # Nothing that is in the file is lost where standard output is one.
+    echo before > "$T/all"
+    timeout -k 5 "$DEADLINE" "$KILN" run --junit /dev/stdout >> "$T/all" 2> "$T/err" || fail "it has failed"
+    assert_eq "$(head -n 1 "$T/all")" before
+    sed '/^<?xml/,$d' "$T/all" | grep -q '^kiln: passed: ' || fail "the lines before the report are gone"
+    sed -n '/^<?xml/,$p' "$T/all" > "$T/part.xml"
+    valid "$T/part.xml"
 }
 
 test_of_the_past() {
