@@ -15,11 +15,11 @@
 
 /* In these, @C@ is how kiln is told where the project is. */
 
-#define INSTALL(before)                                                          \
-    before "if ! command -v kiln; then\n" before                                 \
-           "  git clone --depth 1 \"$KILN_REPOSITORY\" \"$KILN_BUILD\"\n" before \
-           "  \"$KILN_BUILD/scripts/deps\" run\n" before                         \
-           "  cmake -B \"$KILN_BUILD/build\" -S \"$KILN_BUILD\"\n" before        \
+#define INSTALL(before)                                                             \
+    before "if ! command -v kiln; then\n" before                                    \
+           "  git clone --depth 1 \"${KILN_REPOSITORY:?where are its sources}\" "   \
+           "\"$KILN_BUILD\"\n" before "  \"$KILN_BUILD/scripts/deps\" run\n" before \
+           "  cmake -B \"$KILN_BUILD/build\" -S \"$KILN_BUILD\"\n" before           \
            "  cmake --build \"$KILN_BUILD/build\" -j 4\n"
 
 static const char github[] =
@@ -100,6 +100,8 @@ static const char gitlab[] =
     "      - .kiln/state/\n"
     "  before_script:\n"
     "    - mkdir -p .kiln && echo '*' > .kiln/.gitignore\n"
+    "    - command -v kiln || command -v git || { apt-get update -q && apt-get install -q -y git "
+    "ca-certificates; }\n"
     "    - |\n" INSTALL("      ") "        cmake --install \"$KILN_BUILD/build\"\n"
                                   "      fi\n"
                                   "  script:\n"

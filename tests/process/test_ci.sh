@@ -103,6 +103,18 @@ EOF
     assert_eq "$(status a)" cached
 }
 
+# Who has not said where kiln is to come from is told what to say.
+test_without_a_repository_named() {
+    local tool
+    begin
+    kiln 0 ci init gitlab
+    mkdir "$T/bin"
+    for tool in git mkdir; do ln -s "$(type -P "$tool")" "$T/bin"; done # there is no kiln to be found
+    sed -n '/^    - mkdir/,/^  script:/ { /^  script:/d; s/^    - |$//; s/^    - //; s/^      //; p }' .gitlab-ci.yml > "$T/script"
+    if KILN_REPOSITORY='' PATH=$T/bin "$BASH" -e "$T/script" > "$T/out" 2>&1; then fail "installed from nowhere"; fi
+    assert_out 'KILN_REPOSITORY: where are its sources'
+}
+
 test_github_is_told_of_what_wrote_nothing() {
     begin
     project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
