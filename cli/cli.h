@@ -189,8 +189,6 @@ void explain_json(struct buf *out, const struct plan_step *step);
 /* last_failure.c: the step of the graph that failed in the newest run, and has not passed since; a
  * new string, and the run's id another. NULL when there is none, or with err. */
 char *last_failure(struct records *records, const struct graph *graph, char **run, struct err *err);
-/* The trigger of kiln shell's runs, whose failures are not the step's. */
-#define TRIGGER_SHELL "shell"
 
 struct view_plain_options {
     FILE *out;

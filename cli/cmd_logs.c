@@ -264,24 +264,6 @@ static int list_logs(struct app *app, const struct options *options)
 
 /* -- one log ----------------------------------------------------------------------------------- */
 
-/* The newest run that has a log of the step. New string, or NULL. */
-static char *run_with_log(struct app *app, const char *step)
-{
-    struct record_summary *list = NULL;
-    size_t n = 0;
-    char *run = NULL;
-    if (records_list(app->records, RECORD_KEEP, &list, &n, NULL) < 0)
-        return NULL;
-    for (size_t i = 0; i < n && !run; i++) {
-        char *log = records_log_path(app->records, list[i].id, step);
-        if (log)
-            run = mem_strdup(list[i].id);
-        free(log);
-    }
-    records_free_list(list, n);
-    return run;
-}
-
 /* The step is neither in the pipeline nor in the run. */
 static void unknown_step(struct app *app, const struct past *past, const char *step,
                          struct err *err)
@@ -315,7 +297,7 @@ static void no_log(struct app *app, const struct options *options, struct err *e
     }
     size_t place = (size_t)(uintptr_t)map_get_str(&past.index, step);
     bool known = place || (app->config && config_step_index(app->config, step) >= 0);
-    char *last = options->run_id ? run_with_log(app, step) : NULL;
+    char *last = options->run_id ? records_log_run(app->records, step) : NULL;
     int status = place ? past.steps.v[place - 1].status : -1;
     if (!known && !last)
         unknown_step(app, &past, step, err);

@@ -209,7 +209,7 @@ static int choose_step(struct shell *s, const struct graph *graph, struct err *e
     if (!s->found)
         return err->kind ? -(int)err->kind
                          : err_set(err, ERR_USAGE,
-                                   "no failure is on record that its step has not passed since; "
+                                   "no failure is on record whose step has not passed since; "
                                    "name a step: kiln shell STEP");
     char *text = mem_printf("%s failed last, in run %s", s->found, run);
     remark(s->options, text);
@@ -246,7 +246,7 @@ static struct engine_options engine_options(struct shell *s, const char *root, c
                                    .root = root,
                                    .scratch_path = s->app->scratch_path,
                                    .version = KILN_VERSION,
-                                   .trigger = TRIGGER_SHELL,
+                                   .trigger = EVENT_TRIGGER_SHELL,
                                    .cache = s->app->cache,
                                    .cache_read_only = s->app->read_only,
                                    .runner = s->app->runner,

@@ -31,8 +31,8 @@ static void on_event(void *ctx, const struct event *event)
 /* What a shell ended with says nothing of its step, nor does what came from elsewhere. */
 static bool counts(const struct record_summary *run)
 {
-    return !run->trigger ||
-           (strcmp(run->trigger, TRIGGER_SHELL) != 0 && strcmp(run->trigger, "imported") != 0);
+    return !run->trigger || (strcmp(run->trigger, EVENT_TRIGGER_SHELL) != 0 &&
+                             strcmp(run->trigger, "imported") != 0);
 }
 
 char *last_failure(struct records *records, const struct graph *graph, char **run, struct err *err)

@@ -42,6 +42,7 @@ struct view_plain {
     bool drawn;       /* the status line stands below */
     bool rested;      /* nothing was left to do, and nothing has changed since */
     char *root;       /* the project's, or NULL */
+    char *shell;      /* the step in whose place this run has a shell, or NULL */
     unsigned groups;  /* so far */
     struct map steps; /* name -> struct known */
     struct plain_summary summary;
@@ -126,15 +127,19 @@ static void on_run_started(struct view_plain *view, const struct event *event)
 {
     size_t n = event->u.run_started.n_steps;
     uint32_t jobs = event->u.run_started.jobs;
+    const char *trigger = event->u.run_started.trigger;
+    bool shell = n > 0 && trigger && !strcmp(trigger, EVENT_TRIGGER_SHELL);
     replace(&view->root, event->u.run_started.root);
+    replace(&view->shell, shell ? event->u.run_started.steps[n - 1] : NULL);
     buf_adds(&view->text, "kiln: run");
     if (event->run && strcmp(event->run, "0") != 0)
         buf_addf(&view->text, " %s", event->run);
     buf_addf(&view->text, ": %zu step%s, %" PRIu32 " job%s%s\n", n, n == 1 ? "" : "s", jobs,
              jobs == 1 ? "" : "s",
-             !event->u.run_started.watcher ? ""
-             : view->to.watching           ? ", for a command that asked"
-                                           : ", by the kiln that watches");
+             shell                           ? ", of which the last was left to a shell"
+             : !event->u.run_started.watcher ? ""
+             : view->to.watching             ? ", for a command that asked"
+                                             : ", by the kiln that watches");
     view->live.active = true;
     view->live.total = (uint32_t)n;
     view->live.done = view->live.cached = view->live.failed = 0;
@@ -220,6 +225,8 @@ static void add_failed(struct view_plain *view, const struct event *event)
     paint(view, PLAIN_BAD, "FAILED");
     buf_adds(&view->text, buf_str(&how));
     plain_failures_add(&view->failures, event, known->command, log_of(known, event), buf_str(&how));
+    if (view->shell && !strcmp(view->shell, event->step)) /* which is no failure of the step */
+        view->failures.list.v[view->failures.list.n - 1].ran = false;
     buf_release(&how);
 }
 
@@ -513,6 +520,7 @@ void view_plain_free(struct view_plain *view)
     plain_failures_release(&view->failures);
     plain_summary_release(&view->summary);
     free(view->root);
+    free(view->shell);
     live_release(&view->live);
     buf_release(&view->text);
     free(view);

@@ -27,6 +27,10 @@
  */
 #define EVENT_NO_LOG "/dev/null"
 
+/* The trigger of kiln shell's runs: the last of their steps gives its place to a shell, which is no
+ * execution of it. All others are what it needs. */
+#define EVENT_TRIGGER_SHELL "shell"
+
 enum event_type {
     EVENT_RUN_STARTED,
     EVENT_STEP_QUEUED,

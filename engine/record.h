@@ -73,9 +73,11 @@ void records_free_list(struct record_summary *list, size_t n);
  * run. */
 int records_replay(struct records *records, const char *id, event_cb *cb, void *ctx, bool *found,
                    struct err *err) MUST_CHECK;
-/* The path of a step's newest spool file: of run id, or (NULL) of the newest run that has one. New
- * string, or NULL. */
+/* The path of a step's newest spool file: of run id, or (NULL) of the newest run that executed it
+ * here, which a shell in its place is not. New string, or NULL. */
 char *records_log_path(struct records *records, const char *id, const char *step);
+/* The id of that newest run; a new string, or NULL. */
+char *records_log_run(struct records *records, const char *step);
 
 /* The directory of run id; a new string, or NULL when there is none. */
 char *records_run_dir(struct records *records, const char *id);

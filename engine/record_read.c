@@ -385,19 +385,53 @@ static char *find_log(const char *run_dir, const char *step)
     return log;
 }
 
-char *records_log_path(struct records *records, const char *id, const char *step)
+/* Whether a shell had the step's place in that run. */
+static bool was_shell(const char *run_dir, const char *step)
+{
+    int fd = open_events(run_dir);
+    struct buf buf = BUF_INIT;
+    struct arena arena = ARENA_INIT;
+    struct event event;
+    bool shell = fd >= 0 && find_started(fd, &buf, &arena, &event) &&
+                 !strcmp(event.u.run_started.trigger, EVENT_TRIGGER_SHELL) &&
+                 event.u.run_started.n_steps > 0 &&
+                 !strcmp(event.u.run_started.steps[event.u.run_started.n_steps - 1], step);
+    arena_release(&arena);
+    buf_release(&buf);
+    if (fd >= 0)
+        close(fd);
+    return shell;
+}
+
+/* The newest log among the runs; *run is which one, if anybody wants to know. */
+static char *newest_log(struct records *records, const char *id, const char *step, char **run)
 {
     run_ids ids = VEC_INIT;
     char *log = NULL;
     if (wanted_runs(records, id, &ids, NULL) == 0) {
         for (size_t i = ids.n; !log && i > 0; i--) {
             char *dir = mem_printf("%s/%" PRIu64, records->runs, ids.v[i - 1]);
-            log = find_log(dir, step);
+            if (id || !was_shell(dir, step))
+                log = find_log(dir, step);
+            if (log && run)
+                *run = mem_printf("%" PRIu64, ids.v[i - 1]);
             free(dir);
         }
     }
     vec_release(&ids);
     return log;
+}
+
+char *records_log_path(struct records *records, const char *id, const char *step)
+{
+    return newest_log(records, id, step, NULL);
+}
+
+char *records_log_run(struct records *records, const char *step)
+{
+    char *run = NULL;
+    free(newest_log(records, NULL, step, &run));
+    return run;
 }
 
 char *records_run_dir(struct records *records, const char *id)

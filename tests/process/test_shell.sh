@@ -244,6 +244,34 @@ EOF
     assert_end "ended 143 sane"
 }
 
+# What a shell wrote in a step's place is on record, and not the step's log; what it needed did run.
+test_logs_are_the_steps_own() {
+    project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
+        "first": {"run": "echo \"first says $(cat in)\"", "inputs": ["in"]},
+        "s": {"needs": ["first"], "run": "echo s says $(cat in)", "inputs": ["in"]}}}'
+    echo one > in
+    kiln 0 run
+    echo two > in
+    kiln 7 shell s --command 'echo said in the shell; exit 7'
+    kiln 0 logs s
+    assert_file "$T/out" "s says one"
+    kiln 0 logs first
+    assert_file "$T/out" "first says two"
+    kiln 0 logs s --run 2
+    assert_file "$T/out" "said in the shell"
+    kiln 0 run
+    kiln 0 run
+    kiln 2 logs s --run 4
+    assert_err 'it last ran in run 3:'
+    kiln 0 shell s --command true
+    kiln 2 logs s --run 4
+    assert_err 'it last ran in run 3:'
+    # It is no failure of the step that could be opened.
+    kiln any replay 2
+    assert_out '^kiln: run 2: 2 steps, .*, of which the last was left to a shell$'
+    assert_no_out 'to look into it'
+}
+
 test_the_last_failure() {
     project '{"version": 1, "defaults": {"runner": "host"}, "steps": {
         "first": {"run": "grep yes fine", "inputs": ["fine"]},
