@@ -315,6 +315,7 @@ static void on_placed(struct shell *s, const struct shell_place *place)
 {
     struct err err = ERR_INIT;
     struct engine_options options = engine_options(s, place->root, place->lock_path);
+    options.caches_root = s->app->root; /* those of the step, and none for a place that goes */
     s->step = place->step;
     if (begin(s, &options, place->graph, &err) < 0)
         refuse(s, &err);

@@ -37,7 +37,7 @@ static int take(struct engine *e, const struct graph_cache *cache, struct mount 
         [GRAPH_SHARING_PRIVATE] = MOUNT_PRIVATE,
         [GRAPH_SHARING_LOCKED] = MOUNT_LOCKED,
     };
-    struct mount_request request = {.root = e->opt.root,
+    struct mount_request request = {.root = e->opt.caches_root ? e->opt.caches_root : e->opt.root,
                                     .name = cache->name,
                                     .sharing = sharing[cache->sharing],
                                     .owner = e->boxes.owner.uid,

@@ -91,6 +91,8 @@ struct engine_options {
     /* The folder that results which hand nothing out are known by (decision 0018): steps of the
      * host without outputs. NULL: root. */
     const char *known_root;
+    /* The project whose cache directories isolated steps have (cache/mounts.h). NULL: root. */
+    const char *caches_root;
     const char *stat_path;             /* the stat cache's file; NULL: none */
     struct worktree_ahead *stat_ahead; /* its reading, begun before: for the first graph; or NULL */
     /* ENGINE_PLAN: the steps' inputs are those of this tree of git (cache/git_source.h), not the

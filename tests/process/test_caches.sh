@@ -91,6 +91,18 @@ together() {
 }
 test_together() { as_both together; }
 
+# A failure of the past has those of its project, and leaves none of its own.
+past() {
+    project '{"version": 1, "steps": {"a": {"runner": "sandbox", "inputs": [], "run": "echo before > /c/x; false",
+        "caches": {"/c": "mine"}}}}'
+    mine
+    kiln 1 run
+    kiln 0 debug --run 1 a --command 'cat /c/x'
+    assert_file "$T/out" before
+    assert_eq "$(find "$XDG_CACHE_HOME/kiln/v1/mounts" -name data | wc -l)" 1
+}
+test_past() { as_both past; }
+
 stats_and_clear() {
     project '{"version": 1, "steps": {"a": {"runner": "sandbox", "inputs": [], "run": "head -c 100000 /dev/zero > /c/x; touch /d/y",
         "caches": {"/c": "big", "/d": "small"}}}}'
