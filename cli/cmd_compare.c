@@ -296,8 +296,8 @@ static void compare_text(struct buf *out, struct comparing *c)
         buf_adds(out, " and ");
         add_run(out, c, 1);
         if (c->common)
-            buf_addf(out, " do not differ: %zu steps were the same, inputs and outputs.\n",
-                     c->common);
+            buf_addf(out, " do not differ: %zu %s the same, inputs and outputs.\n", c->common,
+                     c->common == 1 ? "step was" : "steps were");
         else
             buf_adds(out, " cannot be compared: there is no step that both got to.\n");
     }

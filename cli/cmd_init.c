@@ -68,7 +68,7 @@ int init_save(const char *root, const struct buf *text, struct err *err)
         rc =
             err_set(err, ERR_USAGE,
                     "%s is there already, and is left as it is; \"kiln init --dry-run\" shows what "
-                    "would be written, and with that file moved away it is",
+                    "would be written; move that file away to have it written",
                     path);
     else if (fd < 0)
         rc = err_sys(err, errno, "cannot make %s", path);

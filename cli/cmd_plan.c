@@ -242,9 +242,9 @@ static void tail(struct planning *p)
     if (!p->options->json && !p->options->dot && !p->options->mermaid && !p->explain) {
         if (p->n_pending)
             buf_addf(&p->out,
-                     p->n_run ? ", %zu wait for what those give"
-                              : ", %zu wait for images that kiln.lock does not have yet",
-                     p->n_pending);
+                     p->n_run ? ", %zu wait%s for what those give"
+                              : ", %zu wait%s for images that kiln.lock does not have yet",
+                     p->n_pending, p->n_pending == 1 ? "s" : "");
         buf_addc(&p->out, '\n');
     }
 }

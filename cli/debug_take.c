@@ -82,8 +82,9 @@ static void tell_made(const struct debug_take *d, const struct kept_change *chan
         free(text);
     }
     if (outputs || more) {
-        char *text = mem_printf("%" PRIu64 " further file%s of outputs, or too many to be listed",
-                                outputs + more, outputs + more == 1 ? "" : "s");
+        char *text =
+            mem_printf("not shown: %" PRIu64 " file%s of outputs%s", outputs + more,
+                       outputs + more == 1 ? "" : "s", more ? ", or too many to be listed" : "");
         remark(d->options, text);
         free(text);
     }
@@ -196,7 +197,7 @@ static int look(struct debug_take *d, const struct graph *graph, struct err *err
     if (!step)
         rc = err->kind ? -(int)err->kind
                        : err_set(err, ERR_USAGE,
-                                 "no failure is on record that its step has not passed since; "
+                                 "no failure is on record whose step has not passed since; "
                                  "name a step");
     const struct kept_box_options options = {.records = app->records,
                                              .history = app->history,

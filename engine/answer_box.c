@@ -106,8 +106,9 @@ static void show(struct kept_box *box, struct question *q)
     }
     outputs += made > MOST_MADE ? made - MOST_MADE : 0;
     if (outputs + more > 0) {
-        char *text = mem_printf("and %" PRIu64 " files of outputs, or too many to be listed",
-                                outputs + more);
+        char *text = mem_printf("and %" PRIu64 " file%s of outputs%s", outputs + more,
+                                outputs + more == 1 ? "" : "s",
+                                more || made > MOST_MADE ? ", or too many to be listed" : "");
         add_remark(&lines, text);
         free(text);
     }
