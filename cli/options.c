@@ -366,6 +366,8 @@ static const struct {
     {ONE(DIFF) | ONE(TAKE), ONE(COMMAND)},
 };
 
+_Static_assert(OPT_N <= 64, "a set of options is one word");
+
 static uint64_t given_of(const struct parser *parser, uint64_t set)
 {
     uint64_t given = 0;

@@ -69,12 +69,19 @@ static void add(struct finding *f, char *file, unsigned long line, unsigned long
     vec_push(&f->places->list, (struct plain_place){file, line, column, shown});
 }
 
-/* A note, or a warning that the table does not know as one; or what Unity says of a test that has
- * not failed. */
+/* What Unity says of a test that has not failed: ":its_name:PASS", ":its_name:IGNORE: why". */
+static bool is_no_failed_test(const char *text)
+{
+    size_t name = *text == ':' ? strcspn(text + 1, ": \t") : 0;
+    const char *end = text + 1 + name;
+    return name &&
+           (!strcmp(end, ":PASS") || !strcmp(end, ":IGNORE") || !strncmp(end, ":IGNORE:", 8));
+}
+
+/* That, or a note, or a warning that the table does not know as one. */
 static bool is_harmless(const char *text)
 {
-    size_t n = strlen(text);
-    if ((n >= 5 && !strcmp(text + n - 5, ":PASS")) || strstr(text, ":IGNORE"))
+    if (is_no_failed_test(text))
         return true;
     text += strspn(text, ": \t");
     return !strncmp(text, "note", 4) || !strncmp(text, "warning", 7) ||

@@ -156,6 +156,8 @@ static void test_places(void **state)
     places(&tree, "In file included from src/a.c:1,\n                 from src/a.c:2:\n", "");
     places(&tree, "src/a.c:1:t_a:PASS\nsrc/a.c:2:t_b:IGNORE: later\nsrc/a.c:3:t_c:FAIL: no\n",
            "3:0 t_c:FAIL: no;");
+    places(&tree, "src/a.c:4: error: no level x:IGNORED\nsrc/a.c:5: error: not y:PASS\n",
+           "4:0 error: no level x:IGNORED;5:0 error: not y:PASS;");
     places(&tree, "src/a.c:1: a\nsrc/a.c:2: b\nsrc/a.c:3: c\nsrc/a.c:4: d\n", "1:0 a;2:0 b;3:0 c;");
     tree_close(&tree);
 }
