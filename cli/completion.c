@@ -57,6 +57,31 @@ static void add_names(struct buf *out, const struct choice *choices, const char 
         buf_addf(out, "%s%s", c == choices ? "" : between, c->name);
 }
 
+/* Whether files may be meant where no other word fits. */
+static bool takes_files(const struct command_spec *spec)
+{
+    if (spec->takes_steps || spec->bit == CMD_HELP)
+        return spec->bit == CMD_DEBUG; /* --take STEP PATH... */
+    return spec->max_args > (first_words(spec) ? 1 : 0) && !second_words(spec);
+}
+
+enum value { VALUE_NONE, VALUE_OTHER, VALUE_FILE, VALUE_STEP, VALUE_CHOICE };
+
+/* What an option wants behind it, which may be behind a blank. */
+static enum value value_of(const struct option_spec *spec)
+{
+    if (!spec->argument)
+        return VALUE_NONE;
+    if (!strcmp(spec->argument, "STEP"))
+        return VALUE_STEP;
+    if (spec->optional)
+        return VALUE_NONE;
+    if (spec->values)
+        return VALUE_CHOICE;
+    return !strcmp(spec->argument, "FILE") || !strcmp(spec->argument, "DIR") ? VALUE_FILE
+                                                                             : VALUE_OTHER;
+}
+
 /* Where one of the subcommands stands among the words already, begins what holds then. */
 static void add_subcommand(struct buf *out, const struct command_spec *spec, const char *words)
 {
@@ -84,10 +109,34 @@ static void add_command(struct buf *out, const char *words)
 
 /* -- bash -------------------------------------------------------------------------------------- */
 
+/* The patterns of all options that want such a value, and what there is for it. */
+static void add_bash_values(struct buf *out, enum value value, const char *then)
+{
+    const char *between = "    ";
+    for (size_t i = 0; i < OPT_N; i++) {
+        const struct option_spec *spec = &option_table[i];
+        if (value_of(spec) != value)
+            continue;
+        buf_addf(out, "%s--%s", between, spec->name);
+        if (spec->letter)
+            buf_addf(out, "|-%c", spec->letter);
+        between = "|";
+        if (value == VALUE_CHOICE) {
+            buf_adds(out, ") words='");
+            add_names(out, spec->values, " ");
+            buf_adds(out, "' ;;\n");
+            between = "    ";
+        }
+    }
+    if (value != VALUE_CHOICE)
+        buf_addf(out, ") %s ;;\n", then);
+}
+
 static void add_bash(struct buf *out)
 {
     buf_adds(out, "_kiln() {\n"
-                  "    local current=${COMP_WORDS[COMP_CWORD]} command= word options words=\n");
+                  "    local current=${COMP_WORDS[COMP_CWORD]} given=${COMP_WORDS[COMP_CWORD-1]}\n"
+                  "    local command= word options words= files=\n");
     add_command(out, BASH_WORDS);
     for (size_t i = 0; i < n_commands; i++) {
         const struct command_spec *spec = &command_table[i];
@@ -107,6 +156,8 @@ static void add_bash(struct buf *out)
             add_names(out, second_words(spec), " ");
             buf_adds(out, "' ;; esac; done\n");
         }
+        if (takes_files(spec))
+            buf_adds(out, "        files=1\n");
         if (spec->bit == CMD_HELP) {
             buf_adds(out, "        words='");
             for (size_t k = 0; k < n_commands; k++)
@@ -121,16 +172,21 @@ static void add_bash(struct buf *out)
     for (size_t i = 0; i < n_commands; i++)
         buf_addf(out, " %s", command_table[i].name);
     buf_adds(out, "'\n        ;;\n    esac\n"
-                  "    if [[ $current == = ]]; then current=; word==; "
-                  "else word=${COMP_WORDS[COMP_CWORD-1]}; fi\n"
-                  "    if [[ $word == = ]]; then\n"
-                  "        compopt -o filenames 2>/dev/null\n"
-                  "        COMPREPLY=($(compgen -f -- \"$current\"))\n"
-                  "        return\n"
-                  "    fi\n"
                   "    if [[ $current == -* ]]; then words=$options; fi\n"
+                  "    if [[ $current == = ]]; then current=\n"
+                  "    elif [[ $given == = ]]; then given=${COMP_WORDS[COMP_CWORD-2]}; fi\n"
+                  "    case $given in\n");
+    add_bash_values(out, VALUE_FILE, "words= files=1");
+    add_bash_values(out, VALUE_STEP, "words=$(kiln completion steps 2>/dev/null)");
+    add_bash_values(out, VALUE_CHOICE, NULL);
+    add_bash_values(out, VALUE_OTHER, "return");
+    buf_adds(out, "    esac\n"
                   "    COMPREPLY=($(compgen -W \"$words\" -- \"$current\"))\n"
                   "    if [[ ${COMPREPLY[0]} == *= ]]; then compopt -o nospace 2>/dev/null; fi\n"
+                  "    if [[ $files && -z ${COMPREPLY[*]} ]]; then\n"
+                  "        compopt -o filenames 2>/dev/null\n"
+                  "        COMPREPLY=($(compgen -f -- \"$current\"))\n"
+                  "    fi\n"
                   "}\n"
                   "complete -F _kiln kiln\n");
 }
@@ -181,13 +237,30 @@ static void add_zsh_words(struct buf *out, const struct command_spec *spec)
         add_described(out, command_table[i].name, command_table[i].summary);
     if (first_words(spec) || spec->bit == CMD_HELP)
         buf_adds(out, ")\n");
-    else if (!spec->takes_steps && spec->max_args)
+    if (takes_files(spec))
         buf_adds(out, "        files=1\n");
     if (second_words(spec)) {
         add_subcommand(out, spec, ZSH_WORDS);
         buf_adds(out, "choices=(");
         add_names(out, second_words(spec), " ");
         buf_adds(out, ") ;; esac; done\n");
+    }
+}
+
+/* What there is behind the "=" of options, but for files. */
+static void add_zsh_values(struct buf *out)
+{
+    for (size_t i = 0; i < OPT_N; i++) {
+        const struct option_spec *spec = &option_table[i];
+        enum value value = value_of(spec);
+        if (value != VALUE_CHOICE && value != VALUE_STEP)
+            continue;
+        buf_addf(out, "    --%s=*) compset -P '*='; compadd -- ", spec->name);
+        if (value == VALUE_CHOICE)
+            add_names(out, spec->values, " ");
+        else
+            buf_adds(out, "${(f)\"$(kiln completion steps 2>/dev/null)\"}");
+        buf_adds(out, "; return ;;\n");
     }
 }
 
@@ -210,20 +283,14 @@ static void add_zsh(struct buf *out)
     for (size_t i = 0; i < n_commands; i++)
         add_described(out, command_table[i].name, command_table[i].summary);
     buf_adds(out, ")\n        ;;\n    esac\n"
-                  "    if [[ $PREFIX == --color=* ]]; then\n"
-                  "        compset -P '*='\n"
-                  "        compadd");
-    for (const struct choice *c = option_table[OPT_COLOR].values; c->name; c++)
-        buf_addf(out, " %s", c->name);
-    buf_adds(out, "\n    elif [[ $PREFIX == --*=* ]]; then\n"
-                  "        compset -P '*='\n"
-                  "        _files\n"
-                  "    elif [[ $PREFIX == -* ]]; then\n"
+                  "    case $PREFIX in\n");
+    add_zsh_values(out);
+    buf_adds(out, "    --*=*) compset -P '*='; _files; return ;;\n"
+                  "    esac\n"
+                  "    if [[ $PREFIX == -* ]]; then\n"
                   "        _describe -o option plain -- valued -S ''\n"
-                  "    elif [[ -n $files ]]; then\n"
-                  "        _files\n"
                   "    else\n"
-                  "        _describe word choices\n"
+                  "        _describe word choices || { [[ -n $files ]] && _files }\n"
                   "    fi\n"
                   "}\n"
                   "if [[ $zsh_eval_context[-1] == loadautofunc ]]; then\n"
@@ -249,10 +316,12 @@ static void add_fish_option(struct buf *out, const struct option_spec *spec)
     buf_addf(out, " -l %s", spec->name);
     if (spec->letter)
         buf_addf(out, " -s %c", spec->letter);
+    enum value value = value_of(spec);
     if (spec->argument && !spec->optional)
-        buf_adds(out, !strcmp(spec->argument, "FILE") || !strcmp(spec->argument, "DIR") ? " -r -F"
-                                                                                        : " -r");
-    if (spec->values) {
+        buf_adds(out, value == VALUE_FILE ? " -r -F" : " -r");
+    if (value == VALUE_STEP)
+        buf_adds(out, " -f -a '(kiln completion steps 2>/dev/null)'");
+    if (value == VALUE_CHOICE) {
         buf_adds(out, " -f -a '");
         for (const struct choice *c = spec->values; c->name; c++)
             buf_addf(out, "%s%s", c == spec->values ? "" : " ", c->name);
@@ -287,8 +356,14 @@ static void add_fish(struct buf *out)
                      "complete -c kiln -n '__kiln_is %s' -a "
                      "'(kiln completion steps 2>/dev/null)'\n",
                      spec->name);
-        else if (!first_words(spec) && spec->max_args && spec->bit != CMD_HELP)
+        else if (takes_files(spec) && !first_words(spec))
             buf_addf(out, "complete -c kiln -n '__kiln_is %s' -F\n", spec->name);
+        else if (takes_files(spec)) {
+            buf_addf(out, "complete -c kiln -n '__kiln_is %s; and __fish_seen_subcommand_from ",
+                     spec->name);
+            add_names(out, first_words(spec), " ");
+            buf_adds(out, "' -F\n");
+        }
         for (const struct choice *c = first_words(spec); c && c->name; c++) {
             buf_addf(out, "complete -c kiln -n '__kiln_is %s", spec->name);
             if (second_words(spec)) {
