@@ -19,7 +19,7 @@
     before "if ! command -v kiln; then\n" before                                    \
            "  git clone --depth 1 \"${KILN_REPOSITORY:?where are its sources}\" "   \
            "\"$KILN_BUILD\"\n" before "  \"$KILN_BUILD/scripts/deps\" run\n" before \
-           "  cmake -B \"$KILN_BUILD/build\" -S \"$KILN_BUILD\"\n" before           \
+           "  cmake -G Ninja -B \"$KILN_BUILD/build\" -S \"$KILN_BUILD\"\n" before  \
            "  cmake --build \"$KILN_BUILD/build\" -j 4\n"
 
 static const char github[] =

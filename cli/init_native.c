@@ -115,7 +115,8 @@ static bool look_make(const struct init_dir *dir, struct init_part *part)
         *test ? init_step(part, "test",
                           arena_printf(dir->arena, "make -j\"$(nproc)\"\nmake %s", *test))
               : init_step(part, "build", "make -j\"$(nproc)\"");
-    step->comment = "Name what it makes in \"outputs\", and other steps can have it: \"needs\".";
+    step->comment = "Name what it makes in \"outputs\": then it comes into the project, and to "
+                    "steps that need it.";
     step->caches = "ccache";
     return true;
 }
