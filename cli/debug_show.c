@@ -116,14 +116,16 @@ void debug_inputs(FILE *out, const struct control *control, const char *step)
 void debug_log(FILE *out, const struct control *control, const char *step)
 {
     char bytes[1 << 14], last = '\n';
+    bool wrote = false;
     char *path = control->log_path(control->ctx, step);
     int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
     ssize_t n;
     while (fd >= 0 && (n = read(fd, bytes, sizeof bytes)) > 0) {
         fwrite(bytes, 1, (size_t)n, out);
         last = bytes[n - 1];
+        wrote = true;
     }
-    if (fd < 0)
+    if (!wrote)
         fputs("  it has written nothing\n", out);
     else if (last != '\n')
         fputc('\n', out);

@@ -89,6 +89,8 @@ void man_kiln(struct buf *out)
     static const struct entry environment[] = {
         {"KILN_CACHE_DIR", "Where the cache lies."},
         {"KILN_CACHE_SIZE", "How much the cache may take: 20GiB, 500MB; 0 for no limit."},
+        {"KILN_RUNTIME", "The OCI runtime that isolated steps run by, instead of crun."},
+        {"KILN_SKOPEO", "The program that fetches images, instead of skopeo."},
         {"KILN_SCREEN_READER", "1: plain sentences in place of the full screen."},
         {"CI", "Neither empty nor \"false\": plain lines, no full screen."},
         {"GITHUB_ACTIONS", "\"true\": logs in groups, lines marked, a summary of the job."},

@@ -58,6 +58,10 @@ test_after() {
     lines 1 'abort\n' --force --break test:after
     assert_out '^test: passed'
     assert_out '^pack: cancelled'
+    # One that was silent.
+    sed -i 's/echo packed/true/' kiln.json
+    lines 0 'log\ncontinue\n' --break pack:after
+    assert_out '^  it has written nothing$'
 }
 
 test_failure() {
