@@ -123,6 +123,22 @@ static void message_of(const char *words, struct buf *out)
     }
 }
 
+/* The message but for the names in it, which may be anything: "denied", or a port 4040. */
+static void without_names(const char *message, const char *host, struct buf *out)
+{
+    static const char before_tag[] = "reading manifest";
+    char *copy = mem_strdup(message), *rest = NULL;
+    for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+        size_t n = sizeof before_tag - 1;
+        bool is_tag = out->len >= n && strcmp(buf_str(out) + out->len - n, before_tag) == 0;
+        if (is_tag)
+            buf_adds(out, " ..."); /* once */
+        else if (!strstr(word, host) && !strstr(word, "://"))
+            buf_addf(out, "%s%s", out->len ? " " : "", word);
+    }
+    free(copy);
+}
+
 static bool says(const char *text, const char *const *parts)
 {
     for (; *parts; parts++) {
@@ -146,7 +162,7 @@ static const struct {
      "the registry %s does not give it to who is not logged in, or it is not there; log in "
      "(skopeo login %s, or what podman and docker have for that)"},
     {{"manifest unknown", "name unknown", "repository name not known", "tag does not exist",
-      "not found: manifest", "404", NULL},
+      "not found: manifest", "StatusCode: 404", "404 Not Found", "404 (Not Found)", NULL},
      ERR_CONFIG,
      "the registry %s does not have it; is the name right, and the tag?"},
     {{"server gave HTTP response to HTTPS client", NULL},
@@ -178,7 +194,7 @@ static const struct {
 int image_skopeo_failed(const struct image_store *store, const struct image_ref *ref,
                         const struct image_run *run, struct err *err)
 {
-    struct buf message = BUF_INIT;
+    struct buf message = BUF_INIT, said = BUF_INIT;
     int rc = 0;
     if (run->lost)
         return err_set(err, ERR_SYSTEM, "skopeo could not be run: %s", buf_str(&run->words));
@@ -188,9 +204,10 @@ int image_skopeo_failed(const struct image_store *store, const struct image_ref 
                        store->skopeo);
     message_of(buf_str(&run->words), &message);
     char *host = mem_strndup(ref->path, strcspn(ref->path, "/"));
+    without_names(buf_str(&message), host, &said);
     for (size_t i = 0;
          rc == 0 && ref->source == IMAGE_REGISTRY && i < sizeof meanings / sizeof *meanings; i++) {
-        if (!says(buf_str(&message), meanings[i].parts))
+        if (!says(buf_str(&said), meanings[i].parts))
             continue;
         struct buf words = BUF_INIT;
         for (const char *c = meanings[i].words; *c; c++) {
@@ -209,6 +226,7 @@ int image_skopeo_failed(const struct image_store *store, const struct image_ref 
                      "skopeo could not get it: %s",
                      message.len ? buf_str(&message) : "it does not say why");
     free(host);
+    buf_release(&said);
     buf_release(&message);
     return rc;
 }

@@ -2,6 +2,7 @@
 #include "test_cache.h"
 
 #include "runners/image_manifest.h"
+#include "runners/image_private.h"
 
 #define HEX    "abababababababababababababababababababababababababababababababab"
 #define DIGEST "sha256:" HEX
@@ -289,12 +290,63 @@ static void test_configuration(void **state)
     arena_release(&arena);
 }
 
+/* By what skopeo says, never by the names that it says it of. */
+static void test_failures(void **state)
+{
+    static const struct {
+        const char *path, *said, *words;
+        enum err_kind kind;
+    } cases[] = {
+        {"127.0.0.1:40489/app",
+         "Error parsing image name \\\"docker://127.0.0.1:40489/app:1\\\": pinging container "
+         "registry "
+         "127.0.0.1:40489: Get \\\"http://127.0.0.1:40489/v2/\\\": dial tcp 127.0.0.1:40489: "
+         "connect: "
+         "connection refused",
+         "does not answer", ERR_SYSTEM},
+        {"h.io/access/denied",
+         "Error parsing image name \\\"docker://h.io/access/denied:x509\\\": reading manifest x509 "
+         "in "
+         "h.io/access/denied: manifest unknown",
+         "does not have it", ERR_CONFIG},
+        {"h.io/app",
+         "Error parsing image name \\\"docker://h.io/app:1\\\": reading manifest 1 in h.io/app: "
+         "StatusCode: 404, 404 page not found",
+         "does not have it", ERR_CONFIG},
+        {"h.io/app",
+         "reading manifest denied in h.io/app: received unexpected HTTP status: 500 Internal "
+         "Server Error",
+         "could not get it", ERR_SYSTEM},
+        {"h.io/app",
+         "Error parsing image name \\\"docker://h.io/app:1\\\": reading manifest 1 in h.io/app: "
+         "denied: "
+         "requested access to the resource is denied",
+         "not logged in", ERR_CONFIG},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct image_store store = {.skopeo = NULL};
+        struct image_run run = {.exit_code = 1};
+        struct image_ref ref = {.source = IMAGE_REGISTRY, .path = mem_strdup(cases[i].path)};
+        struct err err = ERR_INIT;
+        buf_addf(&run.words, "time=\"2020-01-01T00:00:00Z\" level=fatal msg=\"%s\"\n",
+                 cases[i].said);
+        assert_int_equal(image_skopeo_failed(&store, &ref, &run, &err), -(int)cases[i].kind);
+        if (!strstr(err_text(&err), cases[i].words))
+            fail_msg("%s", err_text(&err));
+        err_release(&err);
+        free(ref.path);
+        image_run_release(&run);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_references), cmocka_unit_test(test_bad_references),
-        cmocka_unit_test(test_platforms),  cmocka_unit_test(test_choices),
-        cmocka_unit_test(test_manifests),  cmocka_unit_test(test_configuration),
+        cmocka_unit_test(test_failures),       cmocka_unit_test(test_references),
+        cmocka_unit_test(test_bad_references), cmocka_unit_test(test_platforms),
+        cmocka_unit_test(test_choices),        cmocka_unit_test(test_manifests),
+        cmocka_unit_test(test_configuration),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
