@@ -18,14 +18,19 @@ static bool look_cmake(const struct init_dir *dir, struct init_part *part)
     if (!says(text, "project"))
         return false;
     part->covers = true;
+    /* What cmake takes by itself is make. */
+    bool ninja = !init_tool(dir, "make") && init_tool(dir, "ninja");
     vec_push(&part->tools, "cmake");
+    vec_push(&part->tools, ninja ? "ninja" : "make");
     vec_push(&part->tools, "cc");
     bool tests = says(text, "enable_testing") || says(text, "include(CTest)") ||
                  says(text, "include (CTest)") || says(text, "add_test");
     struct init_step *build =
         init_step(part, "build",
-                  "cmake -S . -B " BUILD " -DCMAKE_BUILD_TYPE=RelWithDebInfo\n"
-                  "cmake --build " BUILD " --parallel \"$(nproc)\"");
+                  arena_printf(dir->arena,
+                               "cmake -S . -B " BUILD "%s -DCMAKE_BUILD_TYPE=RelWithDebInfo\n"
+                               "cmake --build " BUILD " --parallel \"$(nproc)\"",
+                               ninja ? " -G Ninja" : ""));
     vec_push(&build->outputs, BUILD);
     build->caches = "ccache";
     if (tests) {

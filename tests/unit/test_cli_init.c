@@ -166,6 +166,26 @@ static void test_cmake(void **state)
                 "\"$(nproc)\" < ** !kiln.json !.github & build\n");
 }
 
+/* What cmake takes unasked is make; where there is none it has to be told of ninja. */
+static void test_cmake_without_make(void **state)
+{
+    struct box *box = *state;
+    struct init_plan plan = {0};
+    char *make = path_join(box->system, "make"), *ninja = path_join(box->system, "ninja");
+    file(box, "CMakeLists.txt", "project(x C)\n");
+    assert_int_equal(unlink(make), 0);
+    expect(box, "build @ sandbox: cmake -S . -B build/kiln -G Ninja "
+                "-DCMAKE_BUILD_TYPE=RelWithDebInfo && cmake --build build/kiln --parallel "
+                "\"$(nproc)\" < ** !kiln.json > build/kiln\n");
+    assert_int_equal(unlink(ninja), 0);
+    init_look(box->root, &box->machine, &plan);
+    init_settle(&plan, &box->machine);
+    assert_string_equal(plan.parts.v[0].missing, "make");
+    init_release(&plan);
+    free(make);
+    free(ninja);
+}
+
 static void test_ccache(void **state)
 {
     struct box *box = *state;
@@ -387,6 +407,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_nothing),
         TEST(test_cmake),
+        TEST(test_cmake_without_make),
         TEST(test_ccache),
         TEST(test_make),
         TEST(test_go),
