@@ -44,6 +44,7 @@ static int start_fetch(struct image_task *task, enum image_fetching what)
         task->fetch.ctx = task;
         task->fetch.done = on_fetched;
         task->fetching = what;
+        task->fetched_layers |= what == FETCH_LAYERS;
         rc = image_run_start(task->store, task->store->host,
                              what == FETCH_LAYERS ? task->tmp.path : "", argv.v.v, &task->fetch,
                              &task->err);
@@ -149,10 +150,8 @@ static int take_fetched(struct image_task *task, enum image_fetching what)
         return image_skopeo_failed(task->store, &task->ref, &task->fetch, &task->err);
     if (what == FETCH_CONFIG)
         return keep_document(task, &task->manifest.config.digest, &digest);
-    if (what == FETCH_LAYERS) {
-        task->fetched_layers = true;
+    if (what == FETCH_LAYERS)
         return task->want == WANT_PIN ? resolve_archive(task) : 0;
-    }
     const struct digest *wanted = task->want == WANT_IMAGE    ? &task->pin.manifest
                                   : digest_is_null(&task->at) ? &task->ref.digest
                                                               : &task->at;
@@ -181,7 +180,6 @@ static void on_imported(void *ctx, struct image_import *import)
     struct image_task *task = ctx;
     task->importing = false;
     task->fetching = FETCH_NOTHING;
-    task->fetched_layers = true;
     if (import->rc < 0 && task->rc == 0 && !task->cancelled) {
         err_move(&task->err, &import->err);
         image_task_fail(task, import->rc);
@@ -264,6 +262,7 @@ int image_fetch_layers(struct image_task *task)
     task->import.ctx = task;
     task->import.finished = on_imported;
     task->fetching = FETCH_LAYERS;
+    task->fetched_layers = true;
     task->importing = true;
     image_import_start(&task->import);
     return 0;

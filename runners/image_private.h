@@ -160,9 +160,11 @@ struct image_task {
     struct image_tmp tmp;
     VEC(struct image_tmp) claims; /* to blobs that it fetches */
     bool waits_for_others;        /* who fetch some of its blobs, or too much at once */
-    bool fetched_layers;          /* all that there were */
-    size_t again;                 /* number of the layer, from 1, that was fetched a second time */
-    char *memo;                   /* what an archive was when it was begun to be read */
+    /* All that are not there are being fetched, or were; what is found damaged meanwhile, and goes,
+     * is not among them: then it is false again. */
+    bool fetched_layers;
+    size_t again; /* number of the layer, from 1, that was fetched a second time */
+    char *memo;   /* what an archive was when it was begun to be read */
 
     struct image *image; /* from when its configuration has been read */
     struct manifest manifest;

@@ -244,6 +244,37 @@ test_damaged_blob_is_fetched_again() {
     done
 }
 
+# The second layer is found damaged while the first is fetched anew, by a skopeo that has seen the second and left it.
+test_damage_found_while_fetching() {
+    two_layers
+    image "$T/oci" a '{}' base more
+    registry_start
+    push "$T/oci:a" app:1
+    ask 0 "$REGISTRY/app:1"
+    local blob
+    for blob in $(jq -r '.layers[].digest' "$T/manifest"); do
+        export SECOND=$STORE/images/blobs/sha256/${blob#sha256:}
+        printf x | dd of="$SECOND" bs=1 seek=90 conv=notrunc 2> /dev/null
+    done
+    rm -rf "$STORE/layers"/*
+    export KILN_SKOPEO=$T/slow-skopeo ONCE=$T/once
+    cat > "$KILN_SKOPEO" << 'SCRIPT'
+#!/bin/sh
+skopeo "$@" || exit
+case " $* " in
+*" copy "*)
+    [ -e "$ONCE" ] || while [ -e "$SECOND" ]; do sleep 0.05; done
+    : > "$ONCE"
+    ;;
+esac
+SCRIPT
+    chmod +x "$KILN_SKOPEO"
+    ask 0 "$REGISTRY/app:1"
+    assert_file "$(layer_dir 2)/usr/lib/file" there
+    [ -e "$ONCE" ] || fail "nothing was fetched"
+    unset KILN_SKOPEO
+}
+
 test_docker_media_types() {
     two_layers
     image "$T/oci" a '{"Env": ["D=1"]}' base more
