@@ -86,7 +86,7 @@ test_reports_are_no_inputs() {
     assert_no_file j.xml
 }
 
-# What is no file is written to, and stays what it is: /dev/stdout is a link, /dev/null a device.
+# What is no file is written to, and stays what it is.
 test_reports_into_what_is_there() {
     project '{"version": 1, "defaults": {"runner": "host"}, "steps": {"a": {"run": "true", "inputs": []}}}'
     mkfifo "$T/pipe"
@@ -102,8 +102,10 @@ test_reports_into_what_is_there() {
     kiln 3 run --junit .
     assert_err 'cannot write \.: Is a directory'
     # Nothing that is in the file is lost where standard output is one.
+    # Not all machines have /dev/stdout: this is what it is.
     echo before > "$T/all"
-    timeout -k 5 "$DEADLINE" "$KILN" run --junit /dev/stdout >> "$T/all" 2> "$T/err" || fail "it has failed"
+    ln -s /proc/self/fd/1 "$T/stdout"
+    timeout -k 5 "$DEADLINE" "$KILN" run --junit "$T/stdout" >> "$T/all" 2> "$T/err" || fail "it has failed"
     assert_eq "$(head -n 1 "$T/all")" before
     sed '/^<?xml/,$d' "$T/all" | grep -q '^kiln: passed: ' || fail "the lines before the report are gone"
     sed -n '/^<?xml/,$p' "$T/all" > "$T/part.xml"
